@@ -1,0 +1,216 @@
+"""Scores of a latent space and of a comparison between groups: arrays in, numbers out.
+
+Arrays may be NumPy arrays or PyTorch tensors. A latent space is (cells, n_latent); codes are (cells,) or (cells, 1).
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import entr
+from torch import Tensor
+
+
+def entropy_from_indices(indices: Any) -> float:
+    """Entropy, in nats, of the shares of the distinct values among `indices`."""
+    _, counts = np.unique(np.asarray(indices), return_counts=True)
+    return float(entr(counts / counts.sum()).sum())
+
+
+def entropy_batch_mixing(latent: Any, batch_index: Any, n_neighbors: int = 50, relative: bool = False) -> float:
+    """How well batches mix: the entropy of the batches among each cell's neighbours.
+
+    For every cell, the shares of the batches among its nearest other cells (Euclidean; the cell itself is left out by
+    its position, so duplicates do no harm) have an entropy; the mean over cells is returned. 0 means that batches lie
+    apart; the entropy of the batches' overall shares is about the most that one can get.
+
+    Parameters
+    ----------
+    latent
+        Positions of the cells, (cells, n_latent).
+    batch_index
+        Batch of each cell; any number of batches, any codes.
+    n_neighbors
+        Neighbours of a cell, fewer than there are cells.
+    relative
+        Divide by the entropy of the batches' overall shares.
+
+    Returns
+    -------
+    float
+        Nats, or a share.
+
+    Raises
+    ------
+    ValueError
+        If there are not enough cells, lengths differ, or a relative value is asked of a single batch.
+    """
+    latent, batch_index = _matched(latent, batch_index)
+    batches, codes = np.unique(batch_index, return_inverse=True)
+    of_neighbours = codes[_nearest_other_cells(latent, n_neighbors)]  # (cells, n_neighbors)
+    shares = np.stack([(of_neighbours == b).mean(axis=1) for b in range(len(batches))], axis=1)  # (cells, batches)
+    mean = float(entr(shares).sum(axis=1).mean())
+    if not relative:
+        return mean
+    if len(batches) < 2:
+        raise ValueError("A relative mixing entropy needs at least 2 batches, got 1.")
+    return mean / entropy_from_indices(codes)
+
+
+def knn_purity(latent: Any, labels: Any, n_neighbors: int = 30) -> float:
+    """Share of a cell's nearest other cells that have its label, averaged within each label, then over labels.
+
+    Raises
+    ------
+    ValueError
+        If there are not enough cells, or lengths differ.
+    """
+    latent, labels = _matched(latent, labels)
+    same = (labels[_nearest_other_cells(latent, n_neighbors)] == labels[:, None]).mean(axis=1)  # (cells,)
+    return float(np.mean([same[labels == label].mean() for label in np.unique(labels)]))
+
+
+def nn_overlap(first: Any, second: Any, n_neighbors: int = 100) -> tuple[float, float]:
+    """How far two representations of the same cells agree about who is whose neighbour.
+
+    Parameters
+    ----------
+    first, second
+        Two representations, (cells, any number of columns) each.
+    n_neighbors
+        Neighbours of a cell.
+
+    Returns
+    -------
+    correlation
+        Spearman's correlation of the entries of the two neighbour matrices (which hold only 0 and 1, so that it
+        follows from the number of shared neighbours).
+    fold
+        Shared neighbour pairs over their number under independence, |A and B| cells^2 / (|A| |B|).
+
+    Raises
+    ------
+    ValueError
+        If there are not enough cells, or the numbers of cells differ.
+    """
+    first, second = np.asarray(first), np.asarray(second)
+    if len(first) != len(second):
+        raise ValueError(f"Both representations need the same cells, got {len(first)} and {len(second)}.")
+    n_cells = len(first)
+    neighbours = zip(_nearest_other_cells(first, n_neighbors), _nearest_other_cells(second, n_neighbors), strict=True)
+    shared = sum(len(np.intersect1d(a, b, assume_unique=True)) for a, b in neighbours) / n_cells**2
+    density = n_neighbors / n_cells
+    return (shared - density**2) / (density - density**2), shared / density**2
+
+
+def unsupervised_clustering_accuracy(labels: Any, clusters: Any) -> float:
+    """Share of cells whose cluster is matched to their label, for the best one-to-one matching of clusters to labels.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ.
+    """
+    from scipy.optimize import linear_sum_assignment
+    from sklearn.metrics.cluster import contingency_matrix
+
+    table = contingency_matrix(np.ravel(labels), np.ravel(clusters))  # (labels, clusters)
+    return float(table[linear_sum_assignment(table, maximize=True)].sum() / table.sum())
+
+
+def clustering_scores(latent: Any, labels: Any, method: str = "kmeans", seed: int = 0) -> dict[str, float]:
+    """Cluster the cells into as many clusters as there are labels, and compare with the labels.
+
+    Parameters
+    ----------
+    latent
+        Positions of the cells, (cells, n_latent).
+    labels
+        Label of each cell; at least two different ones.
+    method
+        "kmeans" (which scVI 0.3.0 calls "knn") or "gmm", a Gaussian mixture with full covariances.
+    seed
+        Seed of the clustering.
+
+    Returns
+    -------
+    dict
+        asw: average silhouette width of the labels (not of the clusters); nmi: normalised mutual information with
+        the arithmetic mean, scikit-learn's default, and nmi_geometric with the geometric one, as published for scVI;
+        ari: adjusted Rand index; uca: unsupervised clustering accuracy.
+
+    Raises
+    ------
+    ValueError
+        For an unknown method, a single label, or lengths that differ.
+    """
+    from sklearn.cluster import KMeans
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, silhouette_score
+    from sklearn.mixture import GaussianMixture
+
+    latent, labels = _matched(latent, labels)
+    n_clusters = len(np.unique(labels))
+    if n_clusters < 2:
+        raise ValueError(
+            "Clustering scores compare with labels, and all cells have the same one: give the data labels."
+        )
+    if method == "kmeans":
+        clusters = KMeans(n_clusters, n_init=50, random_state=seed).fit_predict(latent)
+    elif method == "gmm":
+        clusters = GaussianMixture(n_clusters, n_init=5, random_state=seed).fit_predict(latent)
+    else:
+        raise ValueError(f"method has to be 'kmeans' or 'gmm', got {method!r}.")
+    return {
+        "asw": float(silhouette_score(latent, labels)),
+        "nmi": float(normalized_mutual_info_score(labels, clusters)),
+        "nmi_geometric": float(normalized_mutual_info_score(labels, clusters, average_method="geometric")),
+        "ari": float(adjusted_rand_score(labels, clusters)),
+        "uca": unsupervised_clustering_accuracy(labels, clusters),
+    }
+
+
+def bayes_factor(scale_1: Tensor, scale_2: Tensor, eps: float = 1e-8) -> Tensor:
+    """Log-odds that a gene is expressed more in group 1 than in group 2.
+
+    Lopez et al. (2018), Methods, "Differential expression": log(p + eps) - log(1 - p + eps) with
+    p = P(scale_1 > scale_2), estimated draw by draw; a tie counts half.
+
+    Parameters
+    ----------
+    scale_1, scale_2
+        Draws of the genes' shares in the two groups, (S, ...); row s is compared with row s.
+    eps
+        Keeps the result finite: at p = 1 it is 18.4207.
+
+    Returns
+    -------
+    Tensor
+        (...), float64; above 0 where group 1 is higher. Large values mean certainty, not a large effect.
+    """
+    p = probability_greater(scale_1, scale_2)
+    return torch.log(p + eps) - torch.log(1 - p + eps)
+
+
+def probability_greater(scale_1: Tensor, scale_2: Tensor) -> Tensor:
+    """P(scale_1 > scale_2) over the first axis, draw by draw, a tie counting half: (S, ...) -> (...), float64."""
+    wins = (scale_1 > scale_2).double().mean(dim=0)
+    ties = (scale_1 == scale_2).double().mean(dim=0)
+    return wins + ties / 2
+
+
+def _matched(latent: Any, codes: Any) -> tuple[np.ndarray, np.ndarray]:
+    latent, codes = np.asarray(latent), np.ravel(codes)
+    if len(latent) != len(codes):
+        raise ValueError(f"Expected one code per cell: {len(latent)} cells, got {len(codes)} codes.")
+    return latent, codes
+
+
+def _nearest_other_cells(latent: np.ndarray, n_neighbors: int) -> np.ndarray:
+    """Positions of each cell's nearest other cells, (cells, n_neighbors)."""
+    from sklearn.neighbors import NearestNeighbors
+
+    if not 1 <= n_neighbors < len(latent):
+        raise ValueError(
+            f"n_neighbors has to be from 1 to {len(latent) - 1} for {len(latent)} cells, got {n_neighbors}."
+        )
+    return NearestNeighbors(n_neighbors=n_neighbors).fit(latent).kneighbors(return_distance=False)

@@ -1,0 +1,235 @@
+"""The neural networks that the models are made of, with scVI 0.3.0's module tree and parameter names.
+
+Because of these names scvi-tools' weights load unchanged ("Layer 0" included).
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from vae_course.distributions import reparameterize
+
+
+def one_hot(index: Tensor, n_categories: int) -> Tensor:
+    """Turn codes into indicator columns.
+
+    Parameters
+    ----------
+    index
+        Codes 0..n_categories-1, (cells,) or (cells, 1). What is one-hot already, (cells, n_categories), passes.
+    n_categories
+        Number of columns.
+
+    Returns
+    -------
+    Tensor
+        Float32, (cells, n_categories): 1 in the column of the code, 0 elsewhere.
+
+    Raises
+    ------
+    ValueError
+        For another shape, and for codes out of range.
+    """
+    if index.dim() == 2 and index.shape[1] == n_categories > 1:
+        return index.float()
+    if index.dim() != 1 and not (index.dim() == 2 and index.shape[1] == 1):
+        raise ValueError(f"index has to be of shape (cells,) or (cells, 1), got {tuple(index.shape)}.")
+    index = index.flatten().long()  # (cells,)
+    if len(index) and not 0 <= index.min() <= index.max() < n_categories:
+        raise ValueError(
+            f"Codes have to lie in 0..{n_categories - 1} ({n_categories} categories), "
+            f"got {index.min().item()} to {index.max().item()}."
+        )
+    return nn.functional.one_hot(index, n_categories).float()
+
+
+class FCLayers(nn.Module):
+    """Fully connected layers: Linear, batch normalisation, ReLU, dropout, once per layer.
+
+    Covariates enter every Linear as one-hot columns beside its input; a covariate with at most one category says
+    nothing and is left out.
+
+    Parameters
+    ----------
+    n_in, n_out
+        Columns of the input and of the output.
+    n_cat_list
+        Number of categories of each covariate.
+    n_layers, n_hidden
+        Number of layers, and the width between them.
+    dropout_rate
+        Share of outputs set to zero during training.
+    use_batch_norm
+        Whether to normalise each column over the minibatch.
+    """
+
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        n_cat_list: Sequence[int] | None = None,
+        n_layers: int = 1,
+        n_hidden: int = 128,
+        dropout_rate: float = 0.1,
+        use_batch_norm: bool = True,
+    ) -> None:
+        super().__init__()
+        if n_layers < 1:
+            raise ValueError(f"n_layers has to be at least 1, got {n_layers}.")
+        self.n_cat_list = [n if n > 1 else 0 for n in n_cat_list or []]
+        widths = [n_in] + [n_hidden] * (n_layers - 1) + [n_out]
+        layers = OrderedDict()
+        for i, (width_in, width_out) in enumerate(pairwise(widths)):
+            layer = [nn.Linear(width_in + sum(self.n_cat_list), width_out)]
+            if use_batch_norm:
+                layer.append(nn.BatchNorm1d(width_out, momentum=0.01, eps=0.001))
+            layer.append(nn.ReLU())
+            if dropout_rate > 0:
+                layer.append(nn.Dropout(dropout_rate))
+            layers[f"Layer {i}"] = nn.Sequential(*layer)
+        self.fc_layers = nn.Sequential(layers)
+
+    def forward(self, x: Tensor, *cat_list: Tensor | None) -> Tensor:
+        """Pass x through the layers.
+
+        Parameters
+        ----------
+        x
+            (cells, n_in), or (samples, cells, n_in); batch normalisation then treats each sample on its own.
+        *cat_list
+            Codes of each covariate in `n_cat_list`, (cells,) or (cells, 1); more than that are ignored, as in
+            scVI 0.3.0.
+
+        Returns
+        -------
+        Tensor
+            (cells, n_out), or (samples, cells, n_out).
+
+        Raises
+        ------
+        ValueError
+            If a covariate is missing or its codes are out of range.
+        """
+        covariates = self._one_hot_covariates(cat_list)  # (cells, categories)
+        for layer in self.fc_layers:
+            for step in layer:
+                if isinstance(step, nn.Linear) and covariates:
+                    x = torch.cat([x, *(c.expand(*x.shape[:-1], -1) for c in covariates)], dim=-1)
+                if isinstance(step, nn.BatchNorm1d) and x.dim() == 3:
+                    x = torch.stack([step(sample) for sample in x])  # (samples, cells, width)
+                else:
+                    x = step(x)
+        return x
+
+    def _one_hot_covariates(self, cat_list: Sequence[Tensor | None]) -> list[Tensor]:
+        covariates = []
+        for position, n_categories in enumerate(self.n_cat_list):
+            if n_categories == 0:
+                continue
+            if position >= len(cat_list) or cat_list[position] is None:
+                raise ValueError(
+                    f"Covariate {position} with {n_categories} categories is missing: give its codes for every cell, "
+                    "for example batch_index."
+                )
+            covariates.append(one_hot(cat_list[position], n_categories))
+        return covariates
+
+
+class Encoder(nn.Module):
+    """Network of a Gaussian q(z|x): a mean and a variance for each latent, and a draw.
+
+    Parameters
+    ----------
+    n_input, n_output
+        Columns of the input and number of latents.
+    n_cat_list, n_layers, n_hidden, dropout_rate
+        As in `FCLayers`.
+    var_eps
+        Added to the variance, which scvi-tools does and scVI 0.3.0 (var_eps = 0) does not.
+    """
+
+    def __init__(
+        self,
+        n_input: int,
+        n_output: int,
+        n_cat_list: Sequence[int] | None = None,
+        n_layers: int = 1,
+        n_hidden: int = 128,
+        dropout_rate: float = 0.1,
+        var_eps: float = 1e-4,
+    ) -> None:
+        super().__init__()
+        self.var_eps = var_eps
+        self.encoder = FCLayers(n_input, n_hidden, n_cat_list, n_layers, n_hidden, dropout_rate)
+        self.mean_encoder = nn.Linear(n_hidden, n_output)
+        self.var_encoder = nn.Linear(n_hidden, n_output)  # its output is a log-variance
+
+    def forward(self, x: Tensor, *cat_list: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return mean, variance and one reparameterised draw, (cells, n_output) each."""
+        hidden = self.encoder(x, *cat_list)
+        mean = self.mean_encoder(hidden)
+        var = torch.exp(self.var_encoder(hidden)) + self.var_eps
+        return mean, var, reparameterize(mean, torch.log(var))
+
+
+class DecoderSCVI(nn.Module):
+    """Network p_X of scVI: from a latent to the parameters of every gene's count distribution.
+
+    Parameters
+    ----------
+    n_input, n_output
+        Number of latents and of genes.
+    n_cat_list, n_layers, n_hidden
+        As in `FCLayers`; the decoder has no dropout.
+    """
+
+    def __init__(
+        self,
+        n_input: int,
+        n_output: int,
+        n_cat_list: Sequence[int] | None = None,
+        n_layers: int = 1,
+        n_hidden: int = 128,
+    ) -> None:
+        super().__init__()
+        self.px_decoder = FCLayers(n_input, n_hidden, n_cat_list, n_layers, n_hidden, dropout_rate=0)
+        self.px_scale_decoder = nn.Sequential(nn.Linear(n_hidden, n_output), nn.Softmax(dim=-1))
+        self.px_r_decoder = nn.Linear(n_hidden, n_output)
+        self.px_dropout_decoder = nn.Linear(n_hidden, n_output)
+
+    def forward(
+        self, dispersion: str, z: Tensor, library: Tensor, *cat_list: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+        """Decode latents.
+
+        Parameters
+        ----------
+        dispersion
+            "gene-cell" asks for a dispersion of every gene in every cell; any other value leaves px_r None.
+        z
+            Latents, (..., cells, n_latent).
+        library
+            Natural logarithm of the cells' size, (..., cells, 1).
+        *cat_list
+            Codes of the covariates.
+
+        Returns
+        -------
+        px_scale
+            Expected share of each gene, rows sum to 1, (..., cells, genes).
+        px_r
+            Logarithm of the inverse dispersion, (..., cells, genes), or None.
+        px_rate
+            Expected counts exp(library) * px_scale, (..., cells, genes).
+        px_dropout
+            Log-odds of an extra zero, (..., cells, genes).
+        """
+        hidden = self.px_decoder(z, *cat_list)
+        px_scale = self.px_scale_decoder(hidden)
+        px_r = self.px_r_decoder(hidden) if dispersion == "gene-cell" else None
+        px_rate = torch.exp(library) * px_scale
+        px_dropout = self.px_dropout_decoder(hidden)
+        return px_scale, px_r, px_rate, px_dropout

@@ -1,0 +1,459 @@
+"""Training: the loop, the metrics along the way, early stopping, checkpoints."""
+
+import hashlib
+import io
+import os
+import platform
+import sys
+import time
+import warnings
+from collections.abc import Iterable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from vae_course._files import write_atomically
+from vae_course.data import CountData
+from vae_course.models import LossTerms, read_torch_file
+from vae_course.posterior import Minibatch, Posterior
+
+HIGHER_IS_BETTER = {"elbo": True, "reconstruction_error": False, "kl_local": False, "kl_global": False}
+
+
+class EarlyStopping:
+    """Stop when a metric has not improved for a while, and keep the weights of its best value.
+
+    Small gains count once they add up: the metric is compared with its value at the last improvement, not with the
+    one before.
+
+    Parameters
+    ----------
+    metric
+        "elbo", "reconstruction_error", "kl_local" or "kl_global".
+    on
+        The posterior it is measured on, "test_set" or "train_set".
+    patience
+        Evaluations without improvement after which training stops.
+    threshold
+        Smallest change, in nats per cell, that counts as an improvement.
+
+    Attributes
+    ----------
+    best_value, best_weights
+        The best value so far and a copy of the weights that gave it.
+    """
+
+    def __init__(self, metric: str = "elbo", on: str = "test_set", patience: int = 15, threshold: float = 3.0) -> None:
+        if metric not in HIGHER_IS_BETTER:
+            raise ValueError(f"metric has to be one of {', '.join(map(repr, HIGHER_IS_BETTER))}, got {metric!r}.")
+        if on not in ("train_set", "test_set"):
+            raise ValueError(f"on has to be 'train_set' or 'test_set', got {on!r}.")
+        if patience < 1 or threshold < 0:
+            raise ValueError(f"Expected patience >= 1 and threshold >= 0, got {patience} and {threshold}.")
+        self.metric, self.on, self.patience, self.threshold = metric, on, patience, threshold
+        self.best_value: float | None = None
+        self.best_weights: dict[str, Tensor] = {}
+        self.reference: float | None = None
+        self.waited = 0
+
+    @property
+    def stopped(self) -> bool:
+        """Whether patience has run out."""
+        return self.waited >= self.patience
+
+    def update(self, value: float, model: torch.nn.Module) -> bool:
+        """Take note of a new evaluation; return whether to stop."""
+        sign = 1 if HIGHER_IS_BETTER[self.metric] else -1
+        if self.best_value is None or sign * (value - self.best_value) > 0:
+            self.best_value, self.best_weights = value, deepcopy(model.state_dict())
+        if self.reference is None or sign * (value - self.reference) > self.threshold:
+            self.reference, self.waited = value, 0
+        else:
+            self.waited += 1
+        return self.stopped
+
+
+class Trainer:
+    """The training loop for any model; a subclass says what the posteriors and the loss are.
+
+    Parameters
+    ----------
+    model
+        Module whose `loss_terms(x, batch_index, y)` returns three tensors of nats per cell, (cells,) each.
+    data
+        The cells.
+    batch_size
+        Cells in a minibatch; a last one of a single cell joins the one before.
+    lr, eps, weight_decay
+        Of the Adam optimiser.
+    early_stopping
+        When to stop before the end; None for never.
+    seed
+        Seed of the split, of the order of the cells, of dropout and of the draws.
+
+    Attributes
+    ----------
+    posteriors
+        The sets of cells by name. Training goes through "train_set".
+    history
+        Lists by `<metric>_<posterior>`, a value per epoch, nats per cell. The metrics are loss (what was minimised; of
+        the train set only), elbo, reconstruction_error, kl_local and kl_global. On the train set they are means over
+        the minibatches as they were trained on, with dropout and changing weights; the test set is evaluated after
+        the epoch.
+    epoch
+        Epochs done so far.
+    epoch_seconds
+        How long each took, evaluation not included.
+    """
+
+    posteriors: dict[str, Posterior]
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        data: CountData,
+        batch_size: int = 128,
+        lr: float = 1e-3,
+        eps: float = 0.01,
+        weight_decay: float = 1e-6,
+        early_stopping: EarlyStopping | None = None,
+        seed: int = 0,
+    ) -> None:
+        if batch_size < 2:
+            raise ValueError(f"batch_size has to be at least 2, for batch normalisation, got {batch_size}.")
+        self.model, self.data, self.batch_size = model, data, batch_size
+        self.early_stopping, self.seed = early_stopping, seed
+        self.optimizer = torch.optim.Adam(model.parameters(), lr=lr, eps=eps, weight_decay=weight_decay, fused=True)
+        self.history: dict[str, list[float]] = {}
+        self.epoch = 0
+        self.epoch_seconds: list[float] = []
+        self._random_state = torch.Generator().manual_seed(seed).get_state()
+        self._first_epoch = 0  # of the current call of train()
+
+    def loss(self, terms: LossTerms) -> Tensor:
+        """Return what to minimise, a scalar, given the parts of the negative ELBO of some cells."""
+        raise NotImplementedError
+
+    # -- the loop -----------------------------------------------------------------------------------------------------
+
+    def train(self, n_epochs: int = 100, checkpoint: str | Path | None = None, resume: bool = False) -> None:
+        """Train for some epochs; a second call goes on where the first ended.
+
+        Parameters
+        ----------
+        n_epochs
+            Passes through the training cells.
+        checkpoint
+            File that is replaced after every epoch by all that is needed to go on from there.
+        resume
+            Go on from `checkpoint` until `n_epochs` are complete, counted from the start of the interrupted call.
+            The weights come out bitwise as without the interruption. Without a checkpoint file training starts anew.
+
+        Raises
+        ------
+        ValueError
+            If the loss or a weight becomes NaN or infinite; if a checkpoint is damaged or belongs to another run.
+        OSError
+            If the checkpoint cannot be written; the one before stays whole.
+        """
+        if n_epochs < 1:
+            raise ValueError(f"n_epochs has to be at least 1, got {n_epochs}.")
+        self._first_epoch = self.epoch
+        identity = self.identity() if checkpoint is not None else {}
+        if resume:
+            self._resume(checkpoint, identity)
+        if checkpoint is not None:
+            self._save_checkpoint(checkpoint, identity)  # says now, not after an epoch, if it cannot be written
+        last_epoch = self._first_epoch + n_epochs
+        with torch.random.fork_rng(), progress_bar(last_epoch, self.epoch) as bar:
+            torch.set_rng_state(self._random_state)
+            while self.epoch < last_epoch and not (self.early_stopping and self.early_stopping.stopped):
+                loss = self._train_epoch()
+                self._random_state = torch.get_rng_state()
+                if checkpoint is not None:
+                    self._save_checkpoint(checkpoint, identity)
+                bar.set_postfix(loss=f"{loss:.1f}", refresh=False)
+                bar.update()
+        if self.early_stopping and self.early_stopping.best_weights:
+            self.model.load_state_dict(self.early_stopping.best_weights)
+        self.model.eval()
+        self.on_train_end()
+
+    def on_train_end(self) -> None:
+        """Say what the user should know about the finished training; nothing by default."""
+
+    def _train_epoch(self) -> float:
+        """One pass through the training cells, then the metrics; return the mean loss."""
+        start = time.perf_counter()
+        train_set = self.posteriors["train_set"]
+        sums = np.zeros(4)  # of the loss and its parts, over cells
+        self.model.train()
+        for minibatch in train_set.shuffled():
+            sums += self._step(minibatch)
+        check_parameters(self.model)
+        self.epoch += 1
+        self.epoch_seconds.append(time.perf_counter() - start)
+        loss, *terms = (sums / len(train_set)).tolist()
+        self._record("loss_train_set", loss)
+        self._record_terms("train_set", *terms)
+        for name, posterior in self.posteriors.items():
+            if name != "train_set" and len(posterior):
+                self._record_terms(name, *(term.double().mean().item() for term in posterior.loss_terms()))
+        if self.early_stopping:
+            watched = self.history[f"{self.early_stopping.metric}_{self.early_stopping.on}"]
+            self.early_stopping.update(watched[-1], self.model)
+        return loss
+
+    def _step(self, minibatch: Minibatch) -> np.ndarray:
+        """Update the weights; return the loss and its three parts, summed over the cells."""
+        terms = LossTerms(*self.model.loss_terms(*minibatch[:3]))
+        loss = self.loss(terms)
+        if not torch.isfinite(loss):
+            raise ValueError(explain_nonfinite(self.model, minibatch))
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return np.array([loss.item() * len(minibatch.x), *(term.detach().sum().item() for term in terms)])
+
+    def _record_terms(self, name: str, reconstruction: float, kl_local: float, kl_global: float) -> None:
+        self._record(f"elbo_{name}", -(reconstruction + kl_local + kl_global))
+        self._record(f"reconstruction_error_{name}", reconstruction)
+        self._record(f"kl_local_{name}", kl_local)
+        self._record(f"kl_global_{name}", kl_global)
+
+    def _record(self, key: str, value: float) -> None:
+        self.history.setdefault(key, []).append(value)
+
+    # -- corruption ---------------------------------------------------------------------------------------------------
+
+    def corrupt_posteriors(self, rate: float = 0.1, corruption: str = "uniform", seed: int = 0) -> None:
+        """Show the model damaged counts from now on (`CountData.corrupt`); a second call replaces the first."""
+        damaged = self.data.corrupt(rate, corruption, seed)
+        self.posteriors = {name: p.showing(damaged) for name, p in self.posteriors.items()}
+
+    def uncorrupt_posteriors(self) -> None:
+        """Show the model the counts as they are again."""
+        self.posteriors = {name: p.uncorrupted() for name, p in self.posteriors.items()}
+
+    # -- checkpoints --------------------------------------------------------------------------------------------------
+
+    def identity(self) -> dict[str, Any]:
+        """Return what has to be the same for a run to go on from a checkpoint."""
+        group = self.optimizer.param_groups[0]
+        return {
+            "model": type(self.model).__name__,
+            "model options": getattr(self.model, "options", None),
+            "batch_size": self.batch_size,
+            "seed": self.seed,
+            **{name: group[name] for name in ("lr", "eps", "weight_decay")},
+            **{f"cells in {name}": len(posterior) for name, posterior in self.posteriors.items()},
+            "counts, batches and labels": _fingerprint(self.posteriors["train_set"].seen),
+        }
+
+    def _save_checkpoint(self, path: str | Path, identity: dict[str, Any]) -> None:
+        content = io.BytesIO()
+        state = {
+            "identity": identity,
+            "machine": _machine(),
+            "weights": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "random_state": self._random_state,
+            "first_epoch": self._first_epoch,
+            "epoch": self.epoch,
+            "epoch_seconds": self.epoch_seconds,
+            "history": self.history,
+            "early_stopping": vars(self.early_stopping) if self.early_stopping else None,
+        }
+        torch.save(state, content)
+        write_atomically(path, lambda temporary: temporary.write_bytes(content.getbuffer()))
+
+    def _resume(self, path: str | Path | None, identity: dict[str, Any]) -> None:
+        if path is None:
+            raise ValueError("resume=True needs to know where from: give checkpoint, the file to go on from.")
+        if not Path(path).exists():
+            print(f"There is no checkpoint {path} yet: training starts from the beginning.", file=sys.stderr)
+            return
+        state = read_torch_file(path)
+        if not isinstance(state, dict) or "random_state" not in state:
+            raise ValueError(f"{path} is not a checkpoint of a trainer.")
+        differing = [k for k, value in identity.items() if state["identity"].get(k) != value]
+        if differing:
+            raise ValueError(f"{path} belongs to another run: {', '.join(differing)} differ(s). Start a new one.")
+        changed = [
+            f"{k} {state['machine'].get(k)} -> {now}" for k, now in _machine().items() if state["machine"].get(k) != now
+        ]
+        if changed:
+            warnings.warn(
+                f"Resuming on a different set-up ({'; '.join(changed)}): weights may differ in the last bits.",
+                stacklevel=3,
+            )
+        self.model.load_state_dict(state["weights"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self._random_state = state["random_state"]
+        self._first_epoch, self.epoch = state["first_epoch"], state["epoch"]
+        self.epoch_seconds, self.history = state["epoch_seconds"], state["history"]
+        if self.early_stopping and state["early_stopping"]:
+            vars(self.early_stopping).update(state["early_stopping"])
+
+
+class UnsupervisedTrainer(Trainer):
+    """Train on the ELBO, with the weight of the global KL growing from 0 to 1 over the first epochs.
+
+    loss = mean over cells of reconstruction + kl_local + weight * kl_global, weight = min(1, epoch / warm-up).
+
+    Parameters
+    ----------
+    model, data
+        As in `Trainer`. A model with a method `prepare` is given the training cells, from which `VAE` takes the prior
+        of the library.
+    train_size
+        Share of the cells to train on, above 0 and at most 1; the others are the test set.
+    n_epochs_kl_warmup
+        Epochs until the global KL has its full weight, counted over all calls of `train`; 0 for no warm-up.
+    batch_size, lr, eps, weight_decay, early_stopping, seed
+        As in `Trainer`.
+
+    Attributes
+    ----------
+    train_set, test_set
+        Posteriors of the cells to train on and of the others.
+
+    Raises
+    ------
+    ValueError
+        If the data do not suit the model, or an option is out of range.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        data: CountData,
+        train_size: float = 0.9,
+        batch_size: int = 128,
+        lr: float = 1e-3,
+        n_epochs_kl_warmup: int = 50,
+        seed: int = 0,
+        eps: float = 0.01,
+        weight_decay: float = 1e-6,
+        early_stopping: EarlyStopping | None = None,
+    ) -> None:
+        super().__init__(model, data, batch_size, lr, eps, weight_decay, early_stopping, seed)
+        if not 0 < train_size <= 1:
+            raise ValueError(f"train_size is the share of cells to train on: expected 0 to 1, got {train_size}.")
+        if n_epochs_kl_warmup < 0:
+            raise ValueError(f"n_epochs_kl_warmup has to be at least 0, got {n_epochs_kl_warmup}.")
+        self.n_epochs_kl_warmup = n_epochs_kl_warmup
+        order = np.random.default_rng(seed).permutation(data.n_cells)
+        n_train = int(np.ceil(train_size * data.n_cells))
+        if n_train < 2:
+            raise ValueError(f"Training needs at least 2 cells, got {n_train} of {data.n_cells}.")
+        if early_stopping and early_stopping.on == "test_set" and n_train == data.n_cells:
+            raise ValueError("Early stopping on the test set needs test cells: choose train_size below 1.")
+        split = {"train_set": np.sort(order[:n_train]), "test_set": np.sort(order[n_train:])}
+        self.posteriors = {name: Posterior(model, data, cells, batch_size) for name, cells in split.items()}
+        if hasattr(model, "prepare"):
+            model.prepare(data.subset(split["train_set"]))
+
+    @property
+    def train_set(self) -> Posterior:
+        """Posterior of the training cells."""
+        return self.posteriors["train_set"]
+
+    @property
+    def test_set(self) -> Posterior:
+        """Posterior of the other cells."""
+        return self.posteriors["test_set"]
+
+    @property
+    def kl_weight(self) -> float:
+        """Weight of the global KL in the epoch that comes next."""
+        return min(1.0, self.epoch / self.n_epochs_kl_warmup) if self.n_epochs_kl_warmup else 1.0
+
+    def loss(self, terms: LossTerms) -> Tensor:
+        """Return the mean of reconstruction + kl_local + kl_weight * kl_global."""
+        return (terms.reconstruction + terms.kl_local + self.kl_weight * terms.kl_global).mean()
+
+    def on_train_end(self) -> None:
+        """Warn if training ended before the global KL had its full weight."""
+        if self.epoch and self.epoch - 1 < self.n_epochs_kl_warmup:
+            weight = (self.epoch - 1) / self.n_epochs_kl_warmup
+            warnings.warn(
+                f"Training ended with a KL weight of {weight:.2f}: the warm-up takes {self.n_epochs_kl_warmup} epochs, "
+                f"{self.epoch} were done. The model did not see the full ELBO; train longer or shorten the warm-up.",
+                stacklevel=3,
+            )
+
+    def identity(self) -> dict[str, Any]:
+        """Return what has to be the same for a run to go on from a checkpoint."""
+        return super().identity() | {"n_epochs_kl_warmup": self.n_epochs_kl_warmup}
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Helpers
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def progress_bar(total: int, initial: int) -> tqdm:
+    """Bar of epochs with the time left; silent outside of terminals and notebooks, and if TQDM_DISABLE is set."""
+    shown = sys.stderr.isatty() or "ipykernel" in sys.modules
+    disabled = os.environ.get("TQDM_DISABLE", "") not in ("", "0")
+    return tqdm(total=total, initial=initial, desc="training", unit="epoch", disable=disabled or not shown)
+
+
+def check_parameters(model: torch.nn.Module) -> None:
+    """Refuse to go on with weights that are NaN or infinite."""
+    for name, parameter in model.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise ValueError(f"The weights {name} became NaN or infinite. {_advice()}")
+
+
+def explain_nonfinite(model: torch.nn.Module, minibatch: Minibatch) -> str:
+    """Name the first tensor that is NaN or infinite on the way from the counts to the loss, and say what to do."""
+    if not torch.isfinite(minibatch.x).all():
+        return "The loss is not finite because the counts are not (tensor x). Check the data for NaN and infinities."
+    for name, parameter in model.named_parameters():
+        if not torch.isfinite(parameter).all():
+            return f"The loss is not finite; the first bad tensor is the parameter {name}. {_advice()}"
+    bad: list[str] = []
+
+    def note(name: str, output: Any) -> None:
+        tensors: Iterable[Any] = output if isinstance(output, tuple) else (output,)
+        if any(isinstance(t, Tensor) and not torch.isfinite(t).all() for t in tensors):
+            bad.append(name)
+
+    named = [(name, module) for name, module in model.named_modules() if name]
+    hooks = [m.register_forward_hook(lambda _m, _i, output, name=name: note(name, output)) for name, m in named]
+    try:
+        with torch.no_grad():
+            terms = LossTerms(*model.loss_terms(*minibatch[:3]))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    bad += [name for name, term in terms._asdict().items() if not torch.isfinite(term).all()]
+    where = f"the output of {bad[0]}" if bad else "the weighted sum of the loss terms"
+    return f"The loss is not finite; the first bad tensor is {where}. {_advice()}"
+
+
+def _advice() -> str:
+    return "Lower the learning rate (lr), and check that the data are raw counts without extreme cells."
+
+
+def _fingerprint(data: CountData) -> str:
+    digest = hashlib.sha256()
+    for array in (data.counts.data, data.counts.indices, data.counts.indptr, data.batch_index, data.labels):
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "processor": platform.machine(),
+        "threads": torch.get_num_threads(),
+    }
