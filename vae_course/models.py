@@ -335,6 +335,11 @@ class VAE(Model):
     ) -> None:
         super().__init__()
         _check_sizes(n_input=n_input, n_hidden=n_hidden, n_latent=n_latent, n_layers=n_layers)
+        if n_batch < 0 or n_labels < 0 or var_eps < 0 or not 0 <= dropout_rate < 1:
+            raise ValueError(
+                "Expected n_batch, n_labels and var_eps of at least 0 and a dropout_rate from 0 to below 1, "
+                f"got {n_batch}, {n_labels}, {var_eps} and {dropout_rate}."
+            )
         _check_option("dispersion", dispersion, DISPERSIONS)
         _check_option("likelihood", likelihood, LIKELIHOODS)
         _check_option("library", library, LIBRARIES)

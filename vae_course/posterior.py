@@ -68,6 +68,8 @@ class Posterior:
 
     def __iter__(self) -> Iterator[Minibatch]:
         """Go through the cells in order, a minibatch at a time."""
+        if not len(self):
+            raise ValueError("This posterior has no cells: with train_size=1 there is no test set.")
         return self.minibatches(self.indices)
 
     def shuffled(self) -> Iterator[Minibatch]:

@@ -369,19 +369,18 @@ class UnsupervisedTrainer(Trainer):
         """Posterior of the other cells."""
         return self.posteriors["test_set"]
 
-    @property
-    def kl_weight(self) -> float:
-        """Weight of the global KL in the epoch that comes next."""
-        return min(1.0, self.epoch / self.n_epochs_kl_warmup) if self.n_epochs_kl_warmup else 1.0
+    def kl_weight(self, epoch: int) -> float:
+        """Return the weight of the global KL in an epoch, counted from 0."""
+        return min(1.0, epoch / self.n_epochs_kl_warmup) if self.n_epochs_kl_warmup else 1.0
 
     def loss(self, terms: LossTerms) -> Tensor:
         """Return the mean of reconstruction + kl_local + kl_weight * kl_global."""
-        return (terms.reconstruction + terms.kl_local + self.kl_weight * terms.kl_global).mean()
+        return (terms.reconstruction + terms.kl_local + self.kl_weight(self.epoch) * terms.kl_global).mean()
 
     def on_train_end(self) -> None:
         """Warn if training ended before the global KL had its full weight."""
-        if self.epoch and self.epoch - 1 < self.n_epochs_kl_warmup:
-            weight = (self.epoch - 1) / self.n_epochs_kl_warmup
+        weight = self.kl_weight(self.epoch - 1)
+        if weight < 1:
             warnings.warn(
                 f"Training ended with a KL weight of {weight:.2f}: the warm-up takes {self.n_epochs_kl_warmup} epochs, "
                 f"{self.epoch} were done. The model did not see the full ELBO; train longer or shorten the warm-up.",
@@ -400,9 +399,10 @@ class UnsupervisedTrainer(Trainer):
 
 def progress_bar(total: int, initial: int) -> tqdm:
     """Bar of epochs with the time left; silent outside of terminals and notebooks, and if TQDM_DISABLE is set."""
-    shown = sys.stderr.isatty() or "ipykernel" in sys.modules
-    disabled = os.environ.get("TQDM_DISABLE", "") not in ("", "0")
-    return tqdm(total=total, initial=initial, desc="training", unit="epoch", disable=disabled or not shown)
+    ipython = sys.modules.get("IPython")
+    in_notebook = ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+    wanted = os.environ.get("TQDM_DISABLE", "") in ("", "0") and (sys.stderr.isatty() or in_notebook)
+    return tqdm(total=total, initial=initial, desc="training", unit="epoch", disable=not wanted)
 
 
 def check_parameters(model: torch.nn.Module) -> None:

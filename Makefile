@@ -1,0 +1,22 @@
+# For maintainers; learners use course.py. `make environment` first.
+PYTHON = .venv/bin/python
+
+.PHONY: environment lint test data benchmarks
+
+environment:
+	python3 course.py test --collect-only -q
+	$(PYTHON) -m pip install -c constraints.txt -e '.[compare,dev]'
+
+lint:
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+test:
+	python3 course.py test
+
+data:
+	$(PYTHON) data/make_pbmc.py
+	$(PYTHON) data/record_scvi_tools.py
+
+benchmarks:
+	$(PYTHON) benchmarks/train_speed.py

@@ -1,0 +1,155 @@
+"""The command line: what it writes, what it refuses, and that an interrupted run goes on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import vae_course as vc
+from vae_course.cli import main
+
+FIGURES = ["losses.png", "mean_variance.png", "zeros.png"]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)  # other libraries change the number, and resuming warns of a different one
+
+
+@pytest.fixture
+def cells(tmp_path):
+    """Write a small file of a user's own: normalised X, counts in a layer, batch and label columns."""
+    data = vc.simulate_counts(n_cells=150, n_genes=40, n_batches=2, n_labels=3, seed=1)
+    adata = data.to_anndata()
+    adata.layers["counts"] = adata.X.copy()
+    adata.X = adata.X * 0.37
+    adata.obs = adata.obs.rename(columns={"batch": "donor", "label": "type"})
+    path = tmp_path / "cells.h5ad"
+    adata.write_h5ad(path)
+    return path
+
+
+def options(cells, out, *more):
+    keys = ["--layer", "counts", "--batch-key", "donor", "--label-key", "type"]
+    return ["train", str(cells), *keys, "--epochs", "3", "--warmup", "2", "--out", str(out), *more]
+
+
+def test_train_writes_model_latent_data_history_and_figures(cells, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(options(cells, out)) == 0
+    printed = capsys.readouterr().out
+
+    model = vc.VAE.load(out / "model.pt")
+    data = vc.load_h5ad(cells, layer="counts", batch_key="donor", label_key="type")
+    latent = vc.Posterior(model, data).get_latent()[0]
+    np.testing.assert_array_equal(anndata.read_h5ad(out / "data.h5ad").obsm["X_vae"], latent)
+    table = pd.read_csv(out / "latent.csv", index_col="cell")
+    np.testing.assert_allclose(table.to_numpy(), latent, rtol=1e-5)
+    assert list(table.index) == list(anndata.read_h5ad(cells).obs_names)
+
+    summary = json.loads((out / "summary.json").read_text())
+    for number in (summary["negative_elbo"], summary["kl_local"], summary["marginal_log_likelihood"]):
+        assert f"{number:.2f}" in printed
+    for key in ("ari", "nmi", "asw"):
+        assert f"{summary['vae'][key]:.3f}" in printed
+        assert f"{summary['pca'][key]:.3f}" in printed
+    parts = summary["reconstruction"] + summary["kl_local"] + summary["kl_global"]
+    assert summary["negative_elbo"] == pytest.approx(parts, rel=1e-6)
+    assert len(json.loads((out / "history.json").read_text())["elbo_test_set"]) == 3
+    drawn = [*FIGURES, "umap_label.png", "umap_batch.png", "tsne_label.png", "tsne_batch.png"]
+    assert all((out / figure).stat().st_size > 5000 for figure in drawn)
+
+
+def test_train_without_batches_and_labels(cells, tmp_path, capsys):
+    arguments = ["train", str(cells), "--layer", "counts", "--epochs", "1", "--warmup", "0", "--likelihood", "nb"]
+    assert main([*arguments, "--library", "observed", "--train-size", "1", "--out", str(tmp_path / "out")]) == 0
+    assert "ARI" not in capsys.readouterr().out
+    assert "vae" not in json.loads((tmp_path / "out" / "summary.json").read_text())
+
+
+def test_a_second_run_into_the_same_folder_is_refused(cells, tmp_path, capsys):
+    (tmp_path / "checkpoint.pt").write_text("of an earlier run")
+    assert main(options(cells, tmp_path)) == 1
+    assert "--resume" in capsys.readouterr().err
+    assert (tmp_path / "checkpoint.pt").read_text() == "of an earlier run"
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(cells, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert main(options(cells, whole, "--epochs", "60")) == 0
+    command = [sys.executable, "-m", "vae_course.cli", *options(cells, killed, "--epochs", "60")]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (killed / "checkpoint.pt").exists():
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (killed / "model.pt").exists()
+    assert main(options(cells, killed, "--epochs", "60", "--resume")) == 0
+    assert (whole / "latent.csv").read_bytes() == (killed / "latent.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"cells": "missing.h5ad"}, "There is no file"),
+        ({"--layer": "spliced"}, "'counts'"),
+        ({"--batch-key": "sample"}, "'donor'"),
+        ({"--likelihood": "gaussian"}, "'zinb'"),
+        ({"--n-top-genes": "41"}, "1 to 40"),
+        ({"--train-size": "1.5"}, "train_size"),
+        ({"--epochs": "0"}, "n_epochs"),
+    ],
+)
+def test_bad_options_get_one_line_and_leave_nothing_behind(cells, tmp_path, capsys, change, message):
+    out = tmp_path / "out"
+    arguments = options(change.pop("cells", cells), out, *[word for pair in change.items() for word in pair])
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("vae-course: ")
+    assert message in error
+    assert error.count("\n") == 1
+    assert not out.exists() or not any(out.iterdir())
+
+
+def test_normalised_counts_are_refused_with_the_name_of_the_layer_to_use(cells, tmp_path, capsys):
+    assert main(["train", str(cells), "--out", str(tmp_path / "out")]) == 1
+    error = capsys.readouterr().err
+    assert "fractional" in error
+    assert "'counts'" in error
+
+
+def test_an_impossible_folder_gets_one_line(cells, capsys):
+    assert main(options(cells, cells / "below a file")) == 1
+    assert "could not make the folder" in capsys.readouterr().err
+
+
+def test_gene_selection_keeps_the_other_genes_in_the_output(cells, tmp_path):
+    assert main(options(cells, tmp_path / "out", "--n-top-genes", "20")) == 0
+    assert vc.VAE.load(tmp_path / "out" / "model.pt").n_input == 20
+    assert anndata.read_h5ad(tmp_path / "out" / "data.h5ad").n_vars == 40
+
+
+@pytest.mark.filterwarnings("ignore:Training ended with a KL weight")
+def test_demo_prints_what_it_writes(tmp_path, capsys):
+    assert main(["demo", "--epochs", "2", "--out", str(tmp_path)]) == 0
+    printed, summary = capsys.readouterr().out, json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["cells"], summary["genes"], summary["epochs"]) == (700, 765, 2)
+    assert f"{summary['marginal_log_likelihood']:.2f}" in printed
+    assert f"{summary['effective_sample_size']['median']:.1f}" in printed
+    assert f"{summary['seconds_per_epoch']:.3f}" in printed
+    assert all((tmp_path / figure).exists() for figure in [*FIGURES, "umap_label.png", "tsne_label.png"])
+
+
+def test_the_command_is_installed():
+    command = os.path.join(os.path.dirname(sys.executable), "vae-course")
+    shown = subprocess.run([command, "--version"], capture_output=True, text=True, check=True).stdout
+    assert shown.strip() == f"vae-course {vc.__version__}"

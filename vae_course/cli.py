@@ -1,0 +1,282 @@
+"""The command `vae-course`."""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vae_course import __version__
+
+SHOWN_CELLS = 5000  # cells in figures and clustering scores at most
+N_DRAWS = 1000  # for the marginal log-likelihood
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status, 1 with one line on the error stream for what went wrong."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (ValueError, OSError, ImportError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        print(f"vae-course: {reason}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("vae-course: stopped. `vae-course train` goes on from the last epoch with --resume.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="vae-course", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"vae-course {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    demo = commands.add_parser("demo", help="train on the bundled blood cells, print a table, write figures")
+    demo.add_argument("--epochs", type=int, default=150, help="passes through the cells (default: %(default)s)")
+    demo.add_argument("--seed", type=int, default=0)
+    demo.add_argument("--out", type=Path, default=Path("results/demo"), help="folder (default: %(default)s)")
+    demo.set_defaults(run=run_demo)
+
+    train = commands.add_parser("train", help="train on your own counts")
+    train.add_argument("file", type=Path, metavar="FILE.h5ad")
+    train.add_argument("--layer", help="layer with the counts (default: X)")
+    train.add_argument("--batch-key", help="column of obs with the experimental batch")
+    train.add_argument("--label-key", help="column of obs with the cell type, used to score the latent space")
+    train.add_argument("--n-top-genes", type=int, help="keep the most variable genes only (default: all)")
+    train.add_argument("--likelihood", default="zinb", help="zinb, nb or poisson (default: %(default)s)")
+    train.add_argument("--dispersion", default="gene", help="gene, gene-batch, gene-label or gene-cell")
+    train.add_argument("--library", default="latent", help="latent or observed (default: %(default)s)")
+    train.add_argument("--n-latent", type=int, default=10, help="(default: %(default)s)")
+    train.add_argument("--n-layers", type=int, default=1, help="(default: %(default)s)")
+    train.add_argument("--epochs", type=int, default=100, help="(default: %(default)s)")
+    train.add_argument("--warmup", type=int, default=50, help="epochs of KL warm-up (default: %(default)s)")
+    train.add_argument("--train-size", type=float, default=0.9, help="share of the cells (default: %(default)s)")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--out", type=Path, required=True, help="folder for the results")
+    train.add_argument("--resume", action="store_true", help="go on with an interrupted run in the same folder")
+    train.set_defaults(run=run_train)
+
+    lab = commands.add_parser("lab", help="open JupyterLab in the folder work/")
+    lab.add_argument("options", nargs=argparse.REMAINDER, help="passed on to JupyterLab")
+    lab.set_defaults(run=run_lab)
+    return parser
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Commands
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def run_demo(options: argparse.Namespace) -> None:
+    """Train the ZINB model on the bundled PBMC counts and report."""
+    import vae_course as vc
+
+    data = vc.load_pbmc()
+    print(data)
+    model = vc.VAE(data.n_genes, n_batch=data.n_batches, n_labels=data.n_labels, seed=options.seed)
+    trainer = vc.UnsupervisedTrainer(model, data, seed=options.seed)
+    _make_folder(options.out)
+    trainer.train(options.epochs)
+    report(trainer, options.out, options.seed)
+
+
+def run_train(options: argparse.Namespace) -> None:
+    """Train on a user's .h5ad file, with a checkpoint after every epoch, and report."""
+    import vae_course as vc
+    from vae_course._files import write_atomically
+    from vae_course.data import read_h5ad, select_genes
+
+    checkpoint = options.out / "checkpoint.pt"
+    if checkpoint.exists() and not options.resume:
+        raise ValueError(f"{options.out} holds a run already: add --resume to go on with it, or choose another --out.")
+    adata = read_h5ad(options.file)
+    keys = {"layer": options.layer, "batch_key": options.batch_key}
+    chosen = adata if options.n_top_genes is None else select_genes(adata, options.n_top_genes, **keys)
+    data = vc.CountData.from_anndata(chosen, label_key=options.label_key, **keys)
+    print(data)
+    model = vc.VAE(
+        data.n_genes,
+        n_batch=data.n_batches,
+        n_labels=data.n_labels,
+        n_latent=options.n_latent,
+        n_layers=options.n_layers,
+        dispersion=options.dispersion,
+        likelihood=options.likelihood,
+        library=options.library,
+        seed=options.seed,
+    )
+    trainer = vc.UnsupervisedTrainer(
+        model, data, options.train_size, n_epochs_kl_warmup=options.warmup, seed=options.seed
+    )
+    _make_folder(options.out)
+    trainer.train(options.epochs, checkpoint=checkpoint, resume=options.resume)
+    model.save(options.out / "model.pt")
+    adata.obsm["X_vae"] = vc.Posterior(model, data).get_latent()[0]
+    write_atomically(options.out / "data.h5ad", adata.write_h5ad)
+    _write_latent(options.out / "latent.csv", adata)
+    report(trainer, options.out, options.seed)
+
+
+def run_lab(options: argparse.Namespace) -> None:
+    """Copy the lessons that are not there yet to work/ and open JupyterLab in it."""
+    if shutil.which("jupyter-lab") is None and not (Path(sys.executable).parent / "jupyter-lab").exists():
+        raise ImportError("JupyterLab is not installed: pip install 'vae-course[lab]'.")
+    work = Path("work")
+    _make_folder(work)
+    for lesson in sorted(Path("lessons").glob("*.ipynb")):
+        if not (work / lesson.name).exists():
+            shutil.copy(lesson, work)
+    subprocess.run([sys.executable, "-m", "jupyterlab", *options.options], cwd=work, check=False)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# The report: numbers and figures
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def report(trainer: Any, folder: Path, seed: int) -> dict[str, Any]:
+    """Print the table of a finished training; write it as summary.json, the history and the figures."""
+    from vae_course._files import write_atomically
+
+    numbers = measure(trainer, seed)
+    _print_table(numbers)
+    for name, content in (("summary", numbers), ("history", trainer.history)):
+        text = json.dumps(content, indent=1) + "\n"
+        write_atomically(folder / f"{name}.json", lambda path, text=text: path.write_text(text))
+    figures = _draw_figures(trainer, folder, seed)
+    print(f"\nWritten to {folder}/: summary.json, history.json, {', '.join(figures)}")
+    return numbers
+
+
+def measure(trainer: Any, seed: int) -> dict[str, Any]:
+    """Return all that the table shows: how well held-out cells are explained, how well cell types come apart."""
+    from vae_course import metrics
+
+    data, held_out = trainer.data, trainer.test_set if len(trainer.test_set) else trainer.train_set
+    terms = held_out.loss_terms(seed)
+    values, ess = held_out.marginal_ll(N_DRAWS, return_per_cell=True, seed=seed)
+    numbers: dict[str, Any] = {
+        "cells": data.n_cells,
+        "held_out_cells": len(trainer.test_set),
+        "genes": data.n_genes,
+        "epochs": trainer.epoch,
+        "seed": seed,
+        "seconds_per_epoch": float(np.median(trainer.epoch_seconds)),
+        "kl_weight": trainer.kl_weight(trainer.epoch - 1),
+        "negative_elbo": sum(terms).double().mean().item(),
+        **{name: term.double().mean().item() for name, term in terms._asdict().items()},
+        "marginal_log_likelihood": float(values.mean()),
+        "draws": N_DRAWS,
+        "effective_sample_size": {"median": float(np.median(ess)), "smallest": float(ess.min())},
+    }
+    shown = _shown_cells(trainer, seed)
+    if len(np.unique(data.labels[shown.indices])) > 1:
+        pca = _pca(data.counts[shown.indices], min(10, data.n_genes - 1, len(shown) - 1), seed)
+        numbers["scored_cells"] = len(shown)
+        numbers["vae"] = shown.clustering_scores(seed=seed)
+        numbers["pca"] = metrics.clustering_scores(pca, data.labels[shown.indices], seed=seed)
+    if data.n_batches > 1 and len(shown) > 50:
+        numbers["batch_mixing"] = shown.entropy_batch_mixing(relative=True)
+    return numbers
+
+
+def _shown_cells(trainer: Any, seed: int) -> Any:
+    """Posterior of all cells, or of a random part of them if they are too many for figures."""
+    from vae_course import Posterior
+
+    cells = np.random.default_rng(seed).permutation(trainer.data.n_cells)[:SHOWN_CELLS]
+    return Posterior(trainer.model, trainer.data, np.sort(cells))
+
+
+def _pca(counts: Any, n_components: int, seed: int) -> np.ndarray:
+    """Principal components of the log-normalised counts, the usual way with scanpy."""
+    import scanpy as sc
+    from anndata import AnnData
+
+    adata = AnnData(counts.copy())
+    sc.pp.normalize_total(adata, target_sum=1e4)
+    sc.pp.log1p(adata)
+    sc.pp.pca(adata, n_comps=n_components, random_state=seed)
+    return adata.obsm["X_pca"]
+
+
+def _print_table(numbers: dict[str, Any]) -> None:
+    ess = numbers["effective_sample_size"]
+    which = f"{numbers['held_out_cells']} held-out cells" if numbers["held_out_cells"] else "training cells"
+    print(f"\nAfter {numbers['epochs']} epochs, KL weight {numbers['kl_weight']:.2f}, on {which} (nats per cell)")
+    print(f"  negative ELBO               {numbers['negative_elbo']:10.2f}")
+    print(f"    reconstruction            {numbers['reconstruction']:10.2f}")
+    print(f"    local KL (library)        {numbers['kl_local']:10.2f}")
+    print(f"    global KL (z)             {numbers['kl_global']:10.2f}")
+    print(f"  marginal log-likelihood     {numbers['marginal_log_likelihood']:10.2f}")
+    print(
+        f"    effective sample size     {ess['median']:10.1f}   median over cells; {ess['smallest']:.1f} at least, "
+        f"{numbers['draws']} draws"
+    )
+    if "vae" in numbers:
+        print(f"\nCell types apart, on {numbers['scored_cells']} cells        VAE       PCA")
+        for key, name in (("ari", "ARI"), ("nmi", "NMI"), ("asw", "silhouette")):
+            print(f"  {name:28s}{numbers['vae'][key]:10.3f}{numbers['pca'][key]:10.3f}")
+    if "batch_mixing" in numbers:
+        print(f"\nBatch mixing entropy, share of the most possible: {numbers['batch_mixing']:.2f}")
+    print(f"\n{numbers['seconds_per_epoch']:.3f} s an epoch (median)")
+
+
+def _draw_figures(trainer: Any, folder: Path, seed: int) -> list[str]:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from vae_course import Posterior, plots
+
+    data, shown = trainer.data, _shown_cells(trainer, seed)
+    axes = {"losses.png": plots.losses(trainer.history)[0]}
+    groups = [("label", data.labels, data.label_names)] if data.n_labels > 1 else []
+    groups += [("batch", data.batch_index, data.batch_names)] if data.n_batches > 1 else []
+    for method, coordinates in (("UMAP", shown.umap(seed)), ("t-SNE", shown.t_sne(seed))):
+        for by, codes, names in groups or [("cells", np.zeros(data.n_cells, int), ["cells"])]:
+            title = f"{method} of the latent space, by {by}"
+            name = f"{method.lower().replace('-', '')}_{by}.png"
+            axes[name] = plots.latent(coordinates, codes[shown.indices], names, title=title, axis_name=method)
+    few = Posterior(trainer.model, data, shown.indices[:1000])
+    generated, observed = few.generate(1, seed)
+    axes["mean_variance.png"] = plots.mean_variance(observed, generated[..., 0])
+    axes["zeros.png"] = plots.zero_fractions(observed, generated[..., 0])
+    for name, ax in axes.items():
+        _save_figure(ax.figure, folder / name)
+    return list(axes)
+
+
+def _save_figure(figure: Any, path: Path) -> None:
+    import matplotlib.pyplot as plt
+
+    from vae_course._files import write_atomically
+
+    write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=150))
+    plt.close(figure)
+
+
+def _write_latent(path: Path, adata: Any) -> None:
+    import pandas as pd
+
+    from vae_course._files import write_atomically
+
+    latent = adata.obsm["X_vae"]
+    table = pd.DataFrame(latent, index=adata.obs_names, columns=[f"z{k + 1}" for k in range(latent.shape[1])])
+    write_atomically(path, lambda temporary: table.to_csv(temporary, index_label="cell"))
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise type(error)(error.errno, f"could not make the folder {path}: {error.strerror}") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())
