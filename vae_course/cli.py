@@ -19,7 +19,10 @@ N_DRAWS = 1000  # for the marginal log-likelihood
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status, 1 with one line on the error stream for what went wrong."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options, options.for_jupyter = parser.parse_known_args(arguments)
+    if options.for_jupyter and options.run is not run_lab:
+        parser.error(f"unrecognized arguments: {' '.join(options.for_jupyter)}")
     try:
         options.run(options)
     except (ValueError, OSError, ImportError) as error:
@@ -38,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     demo = commands.add_parser("demo", help="train on the bundled blood cells, print a table, write figures")
-    demo.add_argument("--epochs", type=int, default=150, help="passes through the cells (default: %(default)s)")
+    demo.add_argument("--epochs", type=int, default=200, help="passes through the cells (default: %(default)s)")
     demo.add_argument("--seed", type=int, default=0)
     demo.add_argument("--out", type=Path, default=Path("results/demo"), help="folder (default: %(default)s)")
     demo.set_defaults(run=run_demo)
@@ -62,8 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--resume", action="store_true", help="go on with an interrupted run in the same folder")
     train.set_defaults(run=run_train)
 
-    lab = commands.add_parser("lab", help="open JupyterLab in the folder work/")
-    lab.add_argument("options", nargs=argparse.REMAINDER, help="passed on to JupyterLab")
+    lab = commands.add_parser("lab", help="open JupyterLab in the folder work/; other options go to JupyterLab")
     lab.set_defaults(run=run_lab)
     return parser
 
@@ -132,7 +134,7 @@ def run_lab(options: argparse.Namespace) -> None:
     for lesson in sorted(Path("lessons").glob("*.ipynb")):
         if not (work / lesson.name).exists():
             shutil.copy(lesson, work)
-    subprocess.run([sys.executable, "-m", "jupyterlab", *options.options], cwd=work, check=False)
+    subprocess.run([sys.executable, "-m", "jupyterlab", *options.for_jupyter], cwd=work, check=False)
 
 
 # --------------------------------------------------------------------------------------------------------------------
