@@ -19,11 +19,12 @@ import torch
 
 import vae_course as vc
 
-# Children start from a server that has loaded the package already: a fraction of a second instead of seconds.
+# Children start from a server that has loaded all that takes long (torch.optim loads torch._dynamo when it is first
+# used): hundredths of a second instead of seconds, of which the kills would hit nothing but imports.
 START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 CONTEXT = multiprocessing.get_context(START)
 if START == "forkserver":
-    CONTEXT.set_forkserver_preload(["vae_course.trainer"])
+    CONTEXT.set_forkserver_preload(["pytest", "torch._dynamo", "vae_course.trainer"])
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="file sizes can be limited on POSIX systems only")
 
@@ -37,7 +38,7 @@ def make_trainer(early_stopping: bool = False, *, data: Any = None, n_hidden: in
     """A trainer of a VAE with dropout, batch effects and a random latent: all that needs random numbers."""
     data = vc.simulate_counts(n_cells=72, n_genes=100, n_labels=2, n_batches=2, seed=0) if data is None else data
     model = vc.VAE(data.n_genes, n_batch=data.n_batches, n_hidden=n_hidden, n_latent=5)
-    stopping = vc.EarlyStopping(patience=12, threshold=0.5) if early_stopping else None
+    stopping = vc.EarlyStopping(patience=60, threshold=0.5) if early_stopping else None
     defaults = {"train_size": 0.75, "batch_size": 32, "n_epochs_kl_warmup": 10, "seed": 3}
     return vc.UnsupervisedTrainer(model, data, early_stopping=stopping, **{**defaults, **options})
 
@@ -108,33 +109,43 @@ def child_that_trains(early_stopping: bool, n_epochs: int, checkpoint: Path | No
     torch.save(outcome(trainer), result)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+def stamp(path: Path) -> int:
+    """When the file was written; 0 if it is not there."""
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def wait_until(condition: Callable[[], bool], while_alive: multiprocessing.Process) -> None:
     """Wait without a pause, since what is waited for lasts a millisecond."""
-    end = time.perf_counter() + seconds
-    while not condition() and time.perf_counter() < end:
+    while not condition() and while_alive.is_alive():
         pass
 
 
 @pytest.mark.parametrize("early_stopping", [False, True], ids=["to the end", "early stopping"])
 def test_a_run_killed_again_and_again_ends_bitwise_as_one_never_killed(tmp_path, early_stopping):
-    n_epochs = 90
+    n_epochs = 120
     checkpoint, partial = tmp_path / "run.pt", tmp_path / ".run.partial.pt"
     finish(start(child_that_trains, early_stopping, n_epochs, None, tmp_path / "undisturbed.pt"))
-    began = time.perf_counter()
-    finish(start(child_that_trains, early_stopping, n_epochs, tmp_path / "warm-up.pt", tmp_path / "warm-up result.pt"))
-    seconds = time.perf_counter() - began
     undisturbed = torch.load(tmp_path / "undisturbed.pt")
-    assert undisturbed["epoch"] > 20
+    assert 60 < undisturbed["epoch"] <= n_epochs
+    assert early_stopping == (undisturbed["epoch"] < n_epochs)
+    process = start(child_that_trains, early_stopping, n_epochs, tmp_path / "timed.pt", tmp_path / "timed result.pt")
+    wait_until((tmp_path / "timed.pt").exists, while_alive=process)
+    began = time.perf_counter()
+    finish(process)
+    seconds = time.perf_counter() - began  # of training with checkpoints, so that the kills suit slow and fast machines
 
     rng = np.random.default_rng(0)
     epochs_at_kill, while_writing = [], 0
     # at least ten kills, and on until some of them hit the writing of a checkpoint (but not for ever)
     while len(epochs_at_kill) < 10 or (while_writing < 2 and len(epochs_at_kill) < 40):
         partial.unlink(missing_ok=True)
+        before = stamp(checkpoint)
         process = start(child_that_trains, early_stopping, n_epochs, checkpoint, tmp_path / "killed.pt")
-        time.sleep(rng.uniform(0.01, 0.12) * seconds)
+        if epochs_at_kill:  # the first kill may come while the child is still starting
+            wait_until(lambda before=before: stamp(checkpoint) != before, while_alive=process)
+        time.sleep(rng.uniform(0.0, 0.1) * seconds)
         if len(epochs_at_kill) % 2:  # aim every other kill: writing takes but a small part of the time
-            wait_until(lambda: partial.exists() or not process.is_alive())
+            wait_until(partial.exists, while_alive=process)
         process.kill()
         process.join()
         if process.exitcode == 0:  # done before the kill
@@ -260,25 +271,25 @@ def with_one_count_more() -> vc.CountData:
 
 
 DIFFERENT = {
-    "lr": {"lr": 2e-3},
-    "eps": {"eps": 1e-8},
-    "weight_decay": {"weight_decay": 0.0},
-    "batch_size": {"batch_size": 16},
-    "seed": {"seed": 4},
-    "warm-up": {"n_epochs_kl_warmup": 11},
-    "train_size": {"train_size": 0.8},
-    "width": {"n_hidden": 64},
-    "other cells": {"data": other_data(seed=1)},
-    "one count": {"data": with_one_count_more()},
-    "batches": {"data": other_data(batch_index=1 - other_data().batch_index)},
-    "labels": {"data": other_data(labels=1 - other_data().labels)},
-    "early stopping": {"early_stopping": True},
+    "lr": lambda: {"lr": 2e-3},
+    "eps": lambda: {"eps": 1e-8},
+    "weight_decay": lambda: {"weight_decay": 0.0},
+    "batch_size": lambda: {"batch_size": 16},
+    "seed": lambda: {"seed": 4},
+    "warm-up": lambda: {"n_epochs_kl_warmup": 11},
+    "train_size": lambda: {"train_size": 0.8},
+    "width": lambda: {"n_hidden": 64},
+    "other cells": lambda: {"data": other_data(seed=1)},
+    "one count": lambda: {"data": with_one_count_more()},
+    "batches": lambda: {"data": other_data(batch_index=1 - other_data().batch_index)},
+    "labels": lambda: {"data": other_data(labels=1 - other_data().labels)},
+    "early stopping": lambda: {"early_stopping": True},
 }
 
 
 @pytest.mark.parametrize("changes", DIFFERENT.values(), ids=DIFFERENT.keys())
 def test_resuming_with_other_data_or_options_is_refused(checkpoint, changes):
-    trainer = make_trainer(**changes)
+    trainer = make_trainer(**changes())
     weights = deepcopy(trainer.model.state_dict())
     content = checkpoint.read_bytes()
     with pytest.raises(ValueError, match=r"run\.pt belongs to another run: .* differ"):

@@ -114,6 +114,8 @@ def unsupervised_clustering_accuracy(labels: Any, clusters: Any) -> float:
     from scipy.optimize import linear_sum_assignment
     from sklearn.metrics.cluster import contingency_matrix
 
+    if np.size(labels) != np.size(clusters):
+        raise ValueError(f"Expected one cluster per label: {np.size(labels)} labels, got {np.size(clusters)} clusters.")
     table = contingency_matrix(np.ravel(labels), np.ravel(clusters))  # (labels, clusters)
     return float(table[linear_sum_assignment(table, maximize=True)].sum() / table.sum())
 

@@ -82,8 +82,11 @@ class Model(nn.Module):
         if not isinstance(content, dict) or content.get("model") != cls.__name__:
             found = content.get("model") if isinstance(content, dict) else type(content).__name__
             raise ValueError(f"{path} does not hold a saved {cls.__name__} (found: {found}).")
-        model = cls(**content["options"])
-        model.load_state_dict(content["weights"])
+        try:
+            model = cls(**content["options"])
+            model.load_state_dict(content["weights"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(f"{path} is not a complete {cls.__name__}: options and weights do not fit.") from error
         return model.eval()
 
 
@@ -111,10 +114,10 @@ def _check_option(name: str, value: str, allowed: Sequence[str]) -> None:
         raise ValueError(f"{name} has to be one of {', '.join(map(repr, allowed))}, got {value!r}.")
 
 
-def _check_sizes(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if not isinstance(size, int) or size < 1:
-            raise ValueError(f"{name} has to be a whole number of at least 1, got {size!r}.")
+def _whole_number(name: str, value: Any, least: int) -> int:
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} has to be a whole number of at least {least}, got {value!r}.")
+    return int(value)
 
 
 def _check_genes(x: Tensor, n_input: int) -> None:
@@ -167,8 +170,8 @@ class BinaryVAE(Model):
 
     def __init__(self, n_input: int, n_latent: int = 2, n_hidden: int = 128, seed: int = 0) -> None:
         super().__init__()
-        _check_sizes(n_input=n_input, n_latent=n_latent, n_hidden=n_hidden)
-        self.options = {"n_input": n_input, "n_latent": n_latent, "n_hidden": n_hidden, "seed": seed}
+        sizes = {"n_input": n_input, "n_latent": n_latent, "n_hidden": n_hidden}
+        self.options = {name: _whole_number(name, size, least=1) for name, size in sizes.items()} | {"seed": seed}
         with seeded(seed):
             # q(z|x): a hidden layer, then two heads
             self.encoder = FCLayers(n_input, n_hidden)
@@ -334,22 +337,18 @@ class VAE(Model):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        _check_sizes(n_input=n_input, n_hidden=n_hidden, n_latent=n_latent, n_layers=n_layers)
-        if n_batch < 0 or n_labels < 0 or var_eps < 0 or not 0 <= dropout_rate < 1:
-            raise ValueError(
-                "Expected n_batch, n_labels and var_eps of at least 0 and a dropout_rate from 0 to below 1, "
-                f"got {n_batch}, {n_labels}, {var_eps} and {dropout_rate}."
-            )
+        sizes = {"n_input": n_input, "n_hidden": n_hidden, "n_latent": n_latent, "n_layers": n_layers}
+        categories = {"n_batch": n_batch, "n_labels": n_labels}
+        if not 0 <= dropout_rate < 1:
+            raise ValueError(f"dropout_rate has to be from 0 to below 1, got {dropout_rate!r}.")
+        if var_eps < 0:
+            raise ValueError(f"var_eps has to be at least 0, got {var_eps!r}.")
         _check_option("dispersion", dispersion, DISPERSIONS)
         _check_option("likelihood", likelihood, LIKELIHOODS)
         _check_option("library", library, LIBRARIES)
         self.options = {
-            "n_input": n_input,
-            "n_batch": n_batch,
-            "n_labels": n_labels,
-            "n_hidden": n_hidden,
-            "n_latent": n_latent,
-            "n_layers": n_layers,
+            **{name: _whole_number(name, size, least=1) for name, size in sizes.items()},
+            **{name: _whole_number(name, number, least=0) for name, number in categories.items()},
             "dropout_rate": dropout_rate,
             "dispersion": dispersion,
             "log_variational": log_variational,
@@ -403,6 +402,8 @@ class VAE(Model):
         ValueError
             If the number of genes is wrong, or a batch or label is needed and missing or out of range.
         """
+        if n_samples < 1:
+            raise ValueError(f"n_samples has to be at least 1, got {n_samples}.")
         batch_index, y = self._batch_codes(x, batch_index), self._label_codes(x, y)
         encoder_input = self._encoder_input(x)
         qz_m, qz_v, z = self.z_encoder(encoder_input)
@@ -454,7 +455,7 @@ class VAE(Model):
         ValueError
             If the prior has not been set yet.
         """
-        if torch.isnan(self.library_log_means).any():
+        if torch.isnan(self.library_log_means).any() or torch.isnan(self.library_log_vars).any():
             raise ValueError(
                 "The prior of the library is not set yet: train with a trainer, which sets it from its training cells, "
                 "or call model.prepare(data), or fill model.library_log_means and model.library_log_vars by hand."
@@ -699,7 +700,7 @@ def _library_prior_of(data: CountData, by_batch: bool) -> tuple[np.ndarray, np.n
     n_cells = np.bincount(data.batch_index, minlength=data.n_batches)
     advice = "Use library='observed'"
     for batch in range(data.n_batches):
-        name = f"Batch {data.batch_names[batch]!r}" if by_batch else "The data"
+        name = f"Batch {str(data.batch_names[batch])!r}" if by_batch else "The data"
         if n_cells[batch] < 2:
             raise ValueError(
                 f"{name} has {n_cells[batch]} training cell(s), and a latent library needs the spread of at least 2. "

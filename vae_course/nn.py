@@ -37,6 +37,8 @@ def one_hot(index: Tensor, n_categories: int) -> Tensor:
         return index.float()
     if index.dim() != 1 and not (index.dim() == 2 and index.shape[1] == 1):
         raise ValueError(f"index has to be of shape (cells,) or (cells, 1), got {tuple(index.shape)}.")
+    if index.is_floating_point() and not torch.equal(index, index.floor()):
+        raise ValueError(f"Codes have to be whole numbers, got {index[index != index.floor()][0].item()}.")
     index = index.flatten().long()  # (cells,)
     if len(index) and not 0 <= index.min() <= index.max() < n_categories:
         raise ValueError(
@@ -113,7 +115,7 @@ class FCLayers(nn.Module):
         ValueError
             If a covariate is missing or its codes are out of range.
         """
-        covariates = self._one_hot_covariates(cat_list)  # (cells, categories)
+        covariates = self._one_hot_covariates(x, cat_list)  # (cells, categories)
         for layer in self.fc_layers:
             for step in layer:
                 if isinstance(step, nn.Linear) and covariates:
@@ -124,7 +126,7 @@ class FCLayers(nn.Module):
                     x = step(x)
         return x
 
-    def _one_hot_covariates(self, cat_list: Sequence[Tensor | None]) -> list[Tensor]:
+    def _one_hot_covariates(self, x: Tensor, cat_list: Sequence[Tensor | None]) -> list[Tensor]:
         covariates = []
         for position, n_categories in enumerate(self.n_cat_list):
             if n_categories == 0:
@@ -134,7 +136,12 @@ class FCLayers(nn.Module):
                     f"Covariate {position} with {n_categories} categories is missing: give its codes for every cell, "
                     "for example batch_index."
                 )
-            covariates.append(one_hot(cat_list[position], n_categories))
+            codes = cat_list[position]
+            if len(codes) != x.shape[-2]:
+                raise ValueError(
+                    f"Covariate {position} needs a code for each of {x.shape[-2]} cells, got {len(codes)}."
+                )
+            covariates.append(one_hot(codes, n_categories))
         return covariates
 
 
