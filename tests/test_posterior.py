@@ -23,11 +23,9 @@ def simulated(**options: Any) -> vc.CountData:
     return vc.simulate_counts(**{**defaults, **options})
 
 
-def trained_vae(data: vc.CountData, n_epochs: int = 8, **options: Any) -> vc.VAE:
-    model = vc.VAE(
-        data.n_genes, n_batch=data.n_batches, n_labels=data.n_labels, n_hidden=24, n_latent=N_LATENT, **options
-    )
-    vc.UnsupervisedTrainer(model, data, batch_size=32, n_epochs_kl_warmup=0).train(n_epochs)
+def trained_vae(data: vc.CountData, n_epochs: int = 30, **options: Any) -> vc.VAE:
+    model = vc.VAE(data.n_genes, data.n_batches, data.n_labels, n_hidden=24, n_latent=N_LATENT, **options)
+    vc.UnsupervisedTrainer(model, data, batch_size=32, lr=0.01, n_epochs_kl_warmup=0).train(n_epochs)
     return model
 
 
@@ -64,7 +62,6 @@ SEEDED = {
     "loss_terms": {},
     "marginal_ll": {"n_samples": 3},
     "get_latent": {"sample": True},
-    "t_sne": {"max_iter": 250, "perplexity": 10},
     "get_sample_scale": {},
     "get_harmonized_scale": {"fixed_batch": 1},
     "get_stats": {},
@@ -74,7 +71,7 @@ SEEDED = {
     "differential_expression_stats": {"n_samples": 2},
     "differential_expression_score": {"cells_1": STATES, "cells_2": ~STATES, "n_samples": 40},
     "one_vs_all_degenes": {"n_samples": 40},
-    "within_cluster_degenes": {"states": STATES, "n_samples": 40},
+    "within_cluster_degenes": {"states": STATES, "min_cells": 5, "n_samples": 40},
 }
 OF_CORRUPTED = {"imputation_list": {}, "imputation_score": {}, "imputation_benchmark": {"n_samples": 2}}
 UNSEEDED = {
@@ -83,8 +80,11 @@ UNSEEDED = {
     "knn_purity": {"n_neighbors": 20},
     "nn_overlap_score": {"n_neighbors": 20},
 }
-CLUSTERED = {"clustering_scores": {}, "corrupted": {}}  # have a seed that need not show in the result
-METHODS = [*SEEDED.items(), *UNSEEDED.items(), *CLUSTERED.items(), *OF_CORRUPTED.items()]
+QUIET = {
+    "clustering_scores": {},
+    "t_sne": {"max_iter": 250, "perplexity": 10},
+}  # whose seed need not show in the result
+METHODS = [*SEEDED.items(), *UNSEEDED.items(), *QUIET.items(), *OF_CORRUPTED.items(), ("corrupted", {})]
 
 
 def asked(cells: vc.Posterior, name: str, options: dict[str, Any], **more: Any) -> Any:
@@ -158,17 +158,24 @@ def test_the_mode_is_restored_after_an_error(model, data):
         model.eval()
 
 
-def test_umap_gives_coordinates_that_its_seed_decides(cells):
+def test_umap_gives_coordinates_that_its_seed_decides_and_changes_nothing(cells):
     pytest.importorskip("umap")
-    state = torch.get_rng_state()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        first, again, other = (cells.umap(seed=seed, n_neighbors=10, n_epochs=20) for seed in (0, 0, 1))
+    state, threads = torch.get_rng_state(), torch.get_num_threads()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            first, again, other = (cells.umap(seed=seed, n_neighbors=10, n_epochs=20) for seed in (0, 0, 1))
+        threads_after = torch.get_num_threads()
+    finally:
+        torch.set_num_threads(threads)
     assert first.shape == (90, 2)
     assert np.isfinite(first).all()
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
     assert torch.equal(torch.get_rng_state(), state)
+    # numba sets the threads of the OpenMP library that it shares with torch, on whose number the last bits of
+    # everything trained afterwards depend (and its speed: up to 80 times slower where the cores are busy)
+    assert threads_after == threads
 
 
 def test_t_sne_gives_coordinates(cells):
@@ -256,7 +263,7 @@ def test_batch_size_does_not_matter_to_the_latent(cells, model, data, batch_size
     np.testing.assert_allclose(latent, cells.get_latent()[0], rtol=1e-5, atol=1e-6)
 
 
-NO_CELLS = {**SEEDED, **UNSEEDED, "clustering_scores": {}}
+NO_CELLS = {**SEEDED, **UNSEEDED, **QUIET}
 
 
 @pytest.mark.parametrize("name", [name for name in NO_CELLS if "degenes" not in name and "score" not in name])
@@ -310,9 +317,10 @@ def test_marginal_ll_lies_above_the_elbo_and_grows_with_the_draws(cells):
     means = [np.mean([cells.marginal_ll(n, seed=seed) for seed in range(5)]) for n in (1, 5, 25, 125)]
     assert means == sorted(means)
     assert means[-1] > cells.elbo()
-    single = np.mean([cells.marginal_ll(1, seed=seed) for seed in range(40)])
-    elbo = np.mean([cells.elbo(seed=seed) for seed in range(40)])
-    assert single == pytest.approx(elbo, abs=0.5)  # one draw estimates the ELBO
+    single = np.array([cells.marginal_ll(1, seed=seed) for seed in range(40)])
+    elbo = np.array([cells.elbo(seed=seed) for seed in range(40)])
+    standard_error = np.sqrt((single.var() + elbo.var()) / 40)
+    assert abs(single.mean() - elbo.mean()) < 5 * standard_error  # one draw estimates the ELBO
 
 
 def test_marginal_ll_per_cell_has_values_and_sample_sizes(cells):
@@ -354,17 +362,17 @@ class LinearGaussian(torch.nn.Module):
 
 @pytest.fixture
 def linear() -> vc.Posterior:
-    counts = np.random.default_rng(0).poisson(1.5, size=(12, 3)) + [1, 0, 0]
+    counts = np.random.default_rng(0).poisson(1.5, size=(12, 3)) + np.array([1, 0, 0])
     return vc.Posterior(LinearGaussian(), vc.CountData(counts), batch_size=5)
 
 
 def test_marginal_ll_converges_to_the_truth_of_a_linear_gaussian_model(linear):
     truth = linear.model.log_marginal(linear.data.counts.toarray())
-    values, ess = linear.marginal_ll(20_000, return_per_cell=True)
-    standard_error = np.sqrt(1 / ess - 1 / 20_000)  # of log of the mean weight, by the delta method
-    assert standard_error.max() < 0.05
+    values, ess = linear.marginal_ll(3000, return_per_cell=True)
+    standard_error = np.sqrt(1 / ess - 1 / 3000)  # of log of the mean weight, by the delta method
+    assert standard_error.max() < 0.2
     assert (abs(values - truth) < 5 * standard_error).all()
-    few = np.mean([linear.marginal_ll(2, seed=seed) for seed in range(200)])
+    few = np.mean([linear.marginal_ll(2, seed=seed) for seed in range(100)])
     assert few < truth.mean()  # too low on average, never too high
 
 
@@ -377,21 +385,29 @@ def test_draws_in_portions_give_what_draws_at_once_give(linear, monkeypatch, por
         np.testing.assert_allclose(now, then, rtol=1e-12)
 
 
-@pytest.mark.parametrize("numbers", [1, 32 * N_GENES * 7])
-def test_a_vae_decodes_in_portions_that_fit(cells, monkeypatch, numbers):
-    at_once, ess = cells.marginal_ll(300, return_per_cell=True)
-    monkeypatch.setattr(posterior, "DECODED_NUMBERS", numbers)
-    values, _ = cells.marginal_ll(300, return_per_cell=True, seed=1)
-    trusted = ess > 20  # the others have estimates that rest on few draws
-    assert trusted.sum() > 20
-    assert abs(values - at_once)[trusted].mean() < 0.3
-    assert abs((values - at_once)[trusted].mean()) < 0.15
+@pytest.mark.parametrize(("fitting", "portions"), [(0.1, [1] * 8), (3, [3, 3, 2]), (8, [8]), (100, [8])])
+def test_a_vae_never_decodes_more_at_once_than_fits(model, data, monkeypatch, fitting, portions):
+    sizes = []
+
+    class Watched(vc.VAE):
+        def importance_terms(self, x, batch_index=None, y=None, n_samples=1):
+            sizes.append(n_samples)
+            return super().importance_terms(x, batch_index, y, n_samples)
+
+    watched = Watched(**model.options)
+    watched.load_state_dict(model.state_dict())
+    monkeypatch.setattr(posterior, "DECODED_NUMBERS", int(fitting * 32 * N_GENES))
+    values, ess = vc.Posterior(watched, data, range(32), batch_size=32).marginal_ll(8, return_per_cell=True)
+    assert sizes == portions
+    assert values.shape == ess.shape == (32,)
+    assert ess.max() > 1
 
 
 def test_the_model_scores_its_own_kind_of_noise_as_well_as_the_truth_does_but_not_better():
     # The control of Lopez et al.: an estimate that mixes two draws, as in scVI 0.3.0, beats the truth by 0.7 nats.
     noise = vc.simulate_noise(n_cells=1500, seed=0)
-    trainer = vc.UnsupervisedTrainer(vc.VAE(10, n_hidden=32, n_latent=3), noise, train_size=0.7, n_epochs_kl_warmup=5)
+    model = vc.VAE(10, n_hidden=32, n_latent=3)
+    trainer = vc.UnsupervisedTrainer(model, noise, train_size=0.7, lr=5e-3, n_epochs_kl_warmup=5)
     trainer.train(40)
     x = noise.counts[trainer.test_set.indices].toarray()
     truth = np.log(0.7 * (x == 0) + 0.3 * stats.nbinom(2, 2 / (2 + 4)).pmf(x)).sum(axis=1).mean()
@@ -523,16 +539,17 @@ def certain(request, data) -> vc.Posterior:
         for encoder in (model.z_encoder, model.l_encoder):
             encoder.var_encoder.weight.zero_()
             encoder.var_encoder.bias.fill_(-60.0)
-    return vc.Posterior(model, data, [5, 80, 33], batch_size=2)
+    return vc.Posterior(model, data, np.repeat([5, 80, 33], 400), batch_size=500)
 
 
 def test_generated_counts_have_the_mean_and_the_zeros_of_the_model(certain):
-    n_samples = 4000
-    generated, observed = certain.generate(n_samples, seed=1)
-    assert generated.shape == (3, N_GENES, n_samples)
-    np.testing.assert_array_equal(observed, certain.data.counts[[5, 80, 33]].toarray())
+    generated, observed = certain.generate(10, seed=1)
+    assert generated.shape == (1200, N_GENES, 10)
+    np.testing.assert_array_equal(observed, certain.data.counts[certain.indices].toarray())
     assert (generated == np.round(generated)).all()
-    logits, mu, theta = (parameter.astype(np.float64) for parameter in certain.generate_parameters())
+    generated = generated.reshape(3, 400, N_GENES, 10).transpose(0, 2, 1, 3).reshape(3, N_GENES, 4000)
+    n_samples = 4000  # of each of three cells
+    logits, mu, theta = (parameter[::400].astype(np.float64) for parameter in certain.generate_parameters())
     pi = 1 / (1 + np.exp(-logits)) if certain.model.likelihood == "zinb" else 0.0
     if certain.model.likelihood == "poisson":
         p_zero, spread = np.exp(-mu), 1 + 0 * mu
@@ -551,7 +568,7 @@ def test_imputation_gives_the_rates_of_the_model(certain):
     rates = certain.generate_parameters()[1]
     np.testing.assert_allclose(certain.imputation(), rates, rtol=1e-4)
     several = certain.imputation(n_samples=3)
-    assert several.shape == (3, 3, N_GENES)
+    assert several.shape == (3, 1200, N_GENES)
     for draw in several:
         np.testing.assert_allclose(draw, rates, rtol=1e-4)
 
@@ -569,7 +586,7 @@ def test_several_imputations_are_several_draws(cells):
 def test_what_only_a_vae_can_say_is_refused_by_others_in_words(name):
     data = simulated().binarize()
     cells = vc.Posterior(vc.BinaryVAE(N_GENES, n_hidden=8), data)
-    with pytest.raises(ValueError, match="needs a VAE.*BinaryVAE"):
+    with pytest.raises(ValueError, match=r"needs a VAE.*BinaryVAE"):
         getattr(cells, name)()
 
 
@@ -664,7 +681,7 @@ def test_corrupted_and_uncorrupted_are_copies_of_the_same_cells(cells):
 # --------------------------------------------------------------------------------------------------------------------
 
 COLUMNS = ["gene", "bayes_factor", "prob_greater", "lfc", "lfc_std", "prob_de", "scale_1", "scale_2"]
-COLUMNS += ["raw_mean_1", "raw_mean_2", "nonzero_1", "nonzero_2"]
+COLUMNS.extend(["raw_mean_1", "raw_mean_2", "nonzero_1", "nonzero_2"])
 
 
 def by_gene(table: pd.DataFrame) -> pd.DataFrame:
@@ -677,8 +694,7 @@ def test_stats_are_draws_of_every_cell(cells):
     np.testing.assert_allclose(scales.sum(axis=1), 1, rtol=1e-5)
     np.testing.assert_array_equal(labels, np.repeat(cells.data.labels[SUBSET], 4))
     np.testing.assert_array_equal(scales[::4], cells.get_sample_scale())  # the draws of one cell stand together
-    spread = scales.reshape(90, 4, N_GENES)
-    assert spread.std(axis=1).mean() < spread.mean(axis=1).std(axis=0).mean()
+    assert (scales.reshape(90, 4, N_GENES).std(axis=1) > 0).all()
 
 
 def test_the_table_has_a_row_per_gene_and_what_was_counted(cells):
@@ -710,27 +726,6 @@ def test_a_group_against_itself_does_not_differ(cells):
     # p has a standard error of sqrt(1 / 4 / 6000), the Bayes factor 4 times that
     assert table["bayes_factor"].abs().max() < 5 * 4 * np.sqrt(0.25 / 6000)
     assert table["lfc"].abs().max() < 5 * table["lfc_std"].max() / np.sqrt(6000)
-    certain = np.zeros(90, bool)
-    certain[7] = True  # one cell, one batch, q without width: nothing but ties
-    model = trained_vae(cells.data, n_epochs=1, var_eps=0.0)
-    with torch.no_grad():
-        model.z_encoder.var_encoder.weight.zero_()
-        model.z_encoder.var_encoder.bias.fill_(-60.0)
-    ties = vc.Posterior(model, cells.data, SUBSET).differential_expression_score(certain, certain, [0], n_samples=64)
-    np.testing.assert_allclose(ties["prob_greater"], 0.5, atol=0.5)
-    assert ties["lfc"].abs().max() < 1e-3
-
-
-def test_swapping_the_groups_changes_the_sign(cells):
-    labels = cells.data.labels[SUBSET]
-    forth = by_gene(cells.differential_expression_score(labels == 0, labels == 1, n_samples=2000))
-    back = by_gene(cells.differential_expression_score(labels == 1, labels == 0, n_samples=2000))
-    np.testing.assert_allclose(forth["prob_greater"] + back["prob_greater"], 1, atol=5 * np.sqrt(2 * 0.25 / 4000))
-    clear = forth["prob_greater"].sub(0.5).abs() > 0.1
-    assert clear.sum() >= 5
-    assert (np.sign(forth["bayes_factor"]) == -np.sign(back["bayes_factor"]))[clear].all()
-    np.testing.assert_allclose(forth["raw_mean_1"], back["raw_mean_2"])
-    np.testing.assert_allclose(forth["nonzero_2"], back["nonzero_1"])
 
 
 def area_under_curve(score: np.ndarray, truth: np.ndarray) -> float:
@@ -746,8 +741,20 @@ def two_types() -> vc.Posterior:
         n_cells=500, n_genes=100, n_labels=2, n_batches=2, share_de=0.3, mean_library=5000, seed=3
     )
     model = vc.VAE(100, n_batch=2, n_hidden=64, n_latent=5)
-    vc.UnsupervisedTrainer(model, data, train_size=1.0, batch_size=64, n_epochs_kl_warmup=10).train(40)
+    vc.UnsupervisedTrainer(model, data, train_size=1.0, lr=3e-3, n_epochs_kl_warmup=10).train(40)
     return vc.Posterior(model, data)
+
+
+def test_swapping_the_groups_changes_the_sign(two_types):
+    labels = two_types.data.labels
+    forth = by_gene(two_types.differential_expression_score(labels == 0, labels == 1, n_samples=2000))
+    back = by_gene(two_types.differential_expression_score(labels == 1, labels == 0, n_samples=2000))
+    np.testing.assert_allclose(forth["prob_greater"] + back["prob_greater"], 1, atol=5 * np.sqrt(2 * 0.25 / 4000))
+    clear = forth["prob_greater"].sub(0.5).abs() > 0.1
+    assert clear.sum() >= 20
+    assert (np.sign(forth["bayes_factor"]) == -np.sign(back["bayes_factor"]))[clear].all()
+    np.testing.assert_allclose(forth["raw_mean_1"], back["raw_mean_2"])
+    np.testing.assert_allclose(forth["nonzero_2"], back["nonzero_1"])
 
 
 def test_simulated_fold_changes_are_found(two_types):
@@ -824,7 +831,8 @@ def test_clusters_with_few_cells_are_left_out(model, data):
 
 def test_within_cluster_compares_the_state_inside_each_label(cells):
     labels = cells.data.labels[SUBSET]
-    table = cells.within_cluster_degenes(STATES, n_samples=60)
+    options = {"min_cells": 5, "n_samples": 60}
+    table = cells.within_cluster_degenes(STATES, **options)
     assert table["cluster"].unique().tolist() == [0, 1, 2]
     for code, part in table.groupby("cluster"):
         # scVI 0.3.0 turned these masks into the positions 0 and 1 and compared the first two cells every time
@@ -833,7 +841,7 @@ def test_within_cluster_compares_the_state_inside_each_label(cells):
         )
         pd.testing.assert_frame_equal(part[COLUMNS].reset_index(drop=True), expected)
     for states in (STATES.astype(int), STATES.tolist(), pd.Series(STATES)):
-        pd.testing.assert_frame_equal(cells.within_cluster_degenes(states, n_samples=60), table)
+        pd.testing.assert_frame_equal(cells.within_cluster_degenes(states, **options), table)
 
 
 @pytest.mark.parametrize("states", [STATES[:-1], np.arange(len(SUBSET)), STATES[:, None]])

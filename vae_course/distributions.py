@@ -294,6 +294,24 @@ def reparameterize(mean: Tensor, logvar: Tensor, generator: torch.Generator | No
     return mean + torch.exp(0.5 * logvar) * eps
 
 
+def sample_normal(mean: Tensor, var: Tensor) -> Tensor:
+    r"""Draw mean + sqrt(var) eps with eps ~ N(0, I): `reparameterize` for whom the variance is at hand.
+
+    Noise comes from PyTorch's global generator.
+
+    Parameters
+    ----------
+    mean, var
+        Means and variances, of one shape.
+
+    Returns
+    -------
+    Tensor
+        One draw, of the same shape.
+    """
+    return mean + torch.sqrt(var) * torch.randn_like(mean)
+
+
 def sample_nb(mu: Tensor, theta: Tensor) -> Tensor:
     r"""Draw counts from a negative binomial as the Poisson-Gamma mixture that it is.
 

@@ -23,6 +23,7 @@ from vae_course.distributions import (
     normal_log_prob,
     poisson_log_prob,
     reparameterize,
+    sample_normal,
     scvi_kl,
     zinb_log_prob,
 )
@@ -410,8 +411,8 @@ class VAE(Model):
         ql_m, ql_v, library = self._infer_library(x, encoder_input)
         if n_samples > 1:
             qz_m, qz_v, ql_m, ql_v = (t.expand(n_samples, *t.shape) for t in (qz_m, qz_v, ql_m, ql_v))
-            z = reparameterize(qz_m, torch.log(qz_v))  # (samples, cells, n_latent)
-            library = reparameterize(ql_m, torch.log(ql_v))  # (samples, cells, 1); log 0 for an observed one: no noise
+            z = sample_normal(qz_m, qz_v)  # (samples, cells, n_latent)
+            library = sample_normal(ql_m, ql_v)  # (samples, cells, 1)
         px_scale, px_r, px_rate, px_dropout = self.decoder(self.dispersion, z, library, batch_index)
         px_r = self.select_dispersion(self.px_r if px_r is None else px_r, batch_index, y)
         return {
@@ -632,14 +633,15 @@ class VAE(Model):
         Parameters
         ----------
         adata
-            The data of the scvi-tools model. If `SCVI.setup_anndata` was not called on them, it is called with
-            X as counts, `obs["batch"]` if the model has batches and `obs["label"]` if its dispersion needs labels, as
-            `CountData.to_anndata` writes them.
+            The data of the scvi-tools model, with the genes in this model's order. If `SCVI.setup_anndata` was not
+            called on them, it is called with X as counts, `obs["batch"]` if the model has batches and `obs["label"]`
+            if its dispersion needs labels, as `CountData.to_anndata` writes them.
 
         Returns
         -------
         scvi.model.SCVI
-            Ready to use: marked as trained, in evaluation mode.
+            Ready to use: marked as trained, in evaluation mode. A library prior that is not set here is scvi-tools'
+            own.
 
         Raises
         ------
@@ -652,9 +654,13 @@ class VAE(Model):
             from scvi.model import SCVI
         except ImportError as error:
             raise ImportError("This needs scvi-tools: pip install 'vae-course[compare]'.") from error
-        if "_scvi_uuid" not in adata.uns:
-            labels_key = "label" if self.dispersion == "gene-label" and self.n_labels > 1 else None
-            SCVI.setup_anndata(adata, batch_key="batch" if self.n_batch > 1 else None, labels_key=labels_key)
+        if SCVI._get_most_recent_anndata_manager(adata) is None:
+            by_label = self.dispersion == "gene-label" and self.n_labels > 1
+            keys = {"batch_key": "batch" if self.n_batch > 1 else None, "labels_key": "label" if by_label else None}
+            missing = [key for key in keys.values() if key is not None and key not in adata.obs]
+            if missing:
+                raise ValueError(f"The model needs the column(s) {missing} in obs, or data set up for scvi-tools.")
+            SCVI.setup_anndata(adata, **keys)
         options = {name: self.options[name] for name in ("n_hidden", "n_latent", "n_layers", "dropout_rate")}
         with seeded(self.options["seed"]):
             model = SCVI(
@@ -715,15 +721,29 @@ def _library_prior_of(data: CountData, by_batch: bool) -> tuple[np.ndarray, np.n
 
 
 def _check_scvi_tools_options(module: nn.Module) -> None:
-    """Refuse scvi-tools options that this model does not have."""
+    """Refuse what is not a scvi-tools VAE, and options that this model does not have."""
+    if not hasattr(module, "gene_likelihood") or not hasattr(module, "z_encoder"):
+        raise ValueError(f"from_scvi_tools takes a scvi.model.SCVI or its module, got a {type(module).__name__}.")
+    decoder = module.decoder.px_decoder
+    networks = (module.z_encoder.encoder, module.l_encoder.encoder, decoder)
+    layers = [[type(step) for step in layer.children()] for network in networks for layer in network.fc_layers]
+    one_hot_batch = module.batch_representation == "one-hot"
+    columns = module.n_latent + sum(decoder.n_cat_list)
     unsupported = {
         f"gene_likelihood={module.gene_likelihood!r}": module.gene_likelihood not in LIKELIHOODS,
         f"latent_distribution={module.latent_distribution!r}": module.latent_distribution != "normal",
-        f"batch_representation={module.batch_representation!r}": module.batch_representation != "one-hot",
+        f"batch_representation={module.batch_representation!r}": not one_hot_batch,
         "encode_covariates=True": module.encode_covariates,
         "a size factor": module.use_size_factor_key,
+        "categorical covariates besides the batch": sum(decoder.n_cat_list[1:]) > 0,
+        "continuous covariates": one_hot_batch and decoder.fc_layers[0][0].in_features > columns,
+        "deeply_inject_covariates=False": sum(decoder.n_cat_list) > 0
+        and module.n_layers > 1
+        and not decoder.inject_covariates,
         "another var_activation than exp": module.z_encoder.var_activation is not torch.exp,
-        "use_layer_norm": any(isinstance(layer, nn.LayerNorm) for layer in module.modules()),
+        "another activation_fn than ReLU": any(nn.ReLU not in layer for layer in layers),
+        "use_batch_norm other than 'both'": any(nn.BatchNorm1d not in layer for layer in layers),
+        "use_layer_norm": any(nn.LayerNorm in layer for layer in layers),
     }
     found = [name for name, used in unsupported.items() if used]
     if found:

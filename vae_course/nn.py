@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from vae_course.distributions import reparameterize
+from vae_course.distributions import sample_normal
 
 
 def one_hot(index: Tensor, n_categories: int) -> Tensor:
@@ -179,7 +179,7 @@ class Encoder(nn.Module):
         hidden = self.encoder(x, *cat_list)
         mean = self.mean_encoder(hidden)
         var = torch.exp(self.var_encoder(hidden)) + self.var_eps
-        return mean, var, reparameterize(mean, torch.log(var))
+        return mean, var, sample_normal(mean, var)
 
 
 class DecoderSCVI(nn.Module):
