@@ -11,7 +11,7 @@ TARGET = Path(__file__).parents[1] / "vae_course" / "_data" / "pbmc68k_reduced.n
 
 def recover_counts(adata) -> tuple[sp.csr_matrix, float]:
     """Undo log1p(counts / total * 10,000); also return how far the result was from whole numbers at most."""
-    normalised = sp.csr_matrix(adata.raw.X, dtype=np.float64)
+    normalised = sp.csr_matrix(adata.raw.X, dtype=np.float64, copy=True)
     totals = adata.obs["n_counts"].to_numpy()[:, None]
     counts = normalised.expm1().multiply(totals / 1e4).tocsr()
     whole = counts.copy()

@@ -699,6 +699,14 @@ def test_digits_are_binary_pixels():
 
 
 @pytest.fixture
+def _same_threads():
+    """Give torch back the threads it had, so that later tests are as fast and as exact as alone."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
 def h5ad_file(tmp_path) -> Path:
     data = vc.simulate_counts(n_cells=300, n_genes=60, n_labels=3, n_batches=2, seed=1)
     data.to_anndata().write_h5ad(tmp_path / "cells.h5ad")
@@ -769,6 +777,7 @@ def test_a_wrong_number_of_genes_is_refused_with_the_right_range(h5ad_file, n_to
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.usefixtures("_same_threads")
 def test_gene_selection_keeps_the_most_variable_genes(h5ad_file):
     pytest.importorskip("skmisc", reason="scanpy chooses genes with scikit-misc")
     full = vc.load_h5ad(h5ad_file, label_key="label")
@@ -782,6 +791,20 @@ def test_gene_selection_keeps_the_most_variable_genes(h5ad_file):
     adata = read_h5ad(h5ad_file)
     assert select_genes(adata, 20).n_vars == 20
     assert adata.n_vars == 60
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_gene_selection_leaves_the_threads_of_torch_alone(h5ad_file):
+    # scanpy ranks genes with numba, which sets the threads of the OpenMP library that it shares with torch; the last
+    # bits of all that is trained afterwards depend on their number
+    pytest.importorskip("skmisc", reason="scanpy chooses genes with scikit-misc")
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        vc.load_h5ad(h5ad_file, n_top_genes=20)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -131,6 +131,7 @@ def test_asking_changes_nothing(cells, name, options, training):
     model.train(training)
     weights = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     counts, held, indices = data.counts.copy(), dict(vars(cells)), cells.indices.copy()
+    torch.rand(3)  # away from the state that a method which seeds the global generator would leave behind
     states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
     try:
         assert same(asked(cells, name, options), expected)  # dropout is off, whatever mode the model is in
@@ -161,6 +162,7 @@ def test_the_mode_is_restored_after_an_error(model, data):
 def test_umap_gives_coordinates_that_its_seed_decides_and_changes_nothing(cells):
     pytest.importorskip("umap")
     state, threads = torch.get_rng_state(), torch.get_num_threads()
+    torch.set_num_threads(1)  # not what numba would choose
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -175,7 +177,7 @@ def test_umap_gives_coordinates_that_its_seed_decides_and_changes_nothing(cells)
     assert torch.equal(torch.get_rng_state(), state)
     # numba sets the threads of the OpenMP library that it shares with torch, on whose number the last bits of
     # everything trained afterwards depend (and its speed: up to 80 times slower where the cores are busy)
-    assert threads_after == threads
+    assert threads_after == 1
 
 
 def test_t_sne_gives_coordinates(cells):

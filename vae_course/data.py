@@ -55,7 +55,10 @@ def corrupt(counts: Tensor, rate: float, generator: torch.Generator) -> tuple[Te
 
 def _corrupt_binomial(counts: np.ndarray, n_entries: int, rate: float, generator: np.random.Generator) -> np.ndarray:
     """Thin `rate` of all `n_entries` entries to Binomial(x, 0.2); `counts` are the non-zero ones, zeros stay zeros."""
-    n_chosen = generator.hypergeometric(len(counts), n_entries - len(counts), int(rate * n_entries))
+    if n_entries < 10**9:
+        n_chosen = generator.hypergeometric(len(counts), n_entries - len(counts), int(rate * n_entries))
+    else:  # beyond what NumPy's hypergeometric takes; with so many entries the binomial is as good
+        n_chosen = generator.binomial(len(counts), rate)
     chosen = generator.choice(len(counts), n_chosen, replace=False)
     thinned = counts.copy()
     thinned[chosen] = generator.binomial(counts[chosen].astype(np.int64), 0.2)
@@ -200,7 +203,7 @@ class CountData:
     def __repr__(self) -> str:
         return (
             f"CountData: {self.n_cells:,} cells x {self.n_genes:,} genes, {self.n_batches} batch(es), "
-            f"{self.n_labels} label(s), {1 - self.counts.nnz / (self.n_cells * self.n_genes):.0%} zeros"
+            f"{self.n_labels} label(s), {1 - self.counts.nnz / max(1, self.n_cells * self.n_genes):.0%} zeros"
         )
 
     def minibatch(self, indices: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
@@ -610,7 +613,9 @@ def simulate_counts(
         library=rng.normal(np.log(mean_library), sd_log_library, size=n_cells),
         scale=torch.softmax(torch.from_numpy(logits), dim=-1).numpy(),
         theta=rng.gamma(4.0, 0.5, size=n_genes) + 0.1,
-        dropout=np.minimum(rng.beta(1.0, 4.0, size=n_genes) * 5 * mean_dropout, 0.95),
+        dropout=rng.beta(10 * mean_dropout, 10 * (1 - mean_dropout), n_genes)
+        if mean_dropout > 0
+        else np.zeros(n_genes),
         batch_effect=batch_effect,
         lfc=lfc,
         de_genes=de_genes,

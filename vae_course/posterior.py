@@ -134,8 +134,7 @@ class Posterior:
             Nats per cell, higher is better; or two arrays (n,). A cell whose effective sample size is near 1 has
             an estimate that rests on one draw.
         """
-        if n_samples < 1:
-            raise ValueError(f"n_samples has to be at least 1, got {n_samples}.")
+        _check_draws(n_samples)
         values, sizes = [], []
         with evaluating(self.model, seed):
             for minibatch in self:
@@ -265,6 +264,7 @@ class Posterior:
         generated, observed
             Counts, (n, genes, n_samples) and (n, genes).
         """
+        _check_draws(n_samples)
         generated = []
         with evaluating(self._vae, seed):
             for minibatch in self:
@@ -299,6 +299,7 @@ class Posterior:
 
     def imputation(self, n_samples: int = 1, seed: int = 0) -> np.ndarray:
         """Return the expected counts (px_rate), (n, genes), or (n_samples, n, genes) for more than one draw."""
+        _check_draws(n_samples)
         draws = [self._inferred("px_rate", seed + draw) for draw in range(n_samples)]
         return draws[0] if n_samples == 1 else np.stack(draws)
 
@@ -368,6 +369,7 @@ class Posterior:
         scales, labels
             (n * n_samples, genes) and (n * n_samples,); the draws of one cell stand together.
         """
+        _check_draws(n_samples)
         draws = np.stack([self._inferred("px_scale", seed + draw) for draw in range(n_samples)], axis=1)
         labels = np.repeat(self.data.labels[self.indices], n_samples)
         return draws.reshape(-1, self.data.n_genes), labels  # (n, n_samples, genes) -> (n * n_samples, genes)
@@ -417,6 +419,7 @@ class Posterior:
         """
         import pandas as pd
 
+        _check_draws(n_samples)
         groups = [self.indices[as_indices(cells, len(self))] for cells in (cells_1, cells_2)]
         for position, group in enumerate(groups, start=1):
             if not len(group):
@@ -523,6 +526,11 @@ class Posterior:
         if not tables:
             raise ValueError(f"No cluster has more than {min_cells} cells on both sides of the comparison.")
         return pd.concat(tables, ignore_index=True)
+
+
+def _check_draws(n_samples: int) -> None:
+    if n_samples < 1:
+        raise ValueError(f"n_samples has to be at least 1, got {n_samples}.")
 
 
 @contextmanager

@@ -221,6 +221,8 @@ class Trainer:
         return np.array([loss.item() * len(minibatch.x), *(term.detach().sum().item() for term in terms)])
 
     def _record_terms(self, name: str, reconstruction: float, kl_local: float, kl_global: float) -> None:
+        if not np.isfinite([reconstruction, kl_local, kl_global]).all():
+            raise ValueError(f"The loss on the {name} is not finite after epoch {self.epoch}. {_advice()}")
         self._record(f"elbo_{name}", -(reconstruction + kl_local + kl_global))
         self._record(f"reconstruction_error_{name}", reconstruction)
         self._record(f"kl_local_{name}", kl_local)
