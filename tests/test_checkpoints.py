@@ -513,3 +513,46 @@ def test_a_model_that_cannot_be_saved_says_so_and_leaves_nothing(tmp_path, place
     with pytest.raises(OSError, match=re.escape(f"could not write {path}")):
         vc.VAE(5).save(path)
     assert files_in(tmp_path) == before
+
+
+@pytest.mark.parametrize("epochs_before_the_kill", [0, 5, 11, 15, 22])
+def test_a_script_of_two_calls_ends_the_same_wherever_it_was_killed(tmp_path, monkeypatch, epochs_before_the_kill):
+    class KilledError(Exception):
+        pass
+
+    def script() -> vc.UnsupervisedTrainer:
+        trainer = make_trainer()
+        for _ in range(2):
+            trainer.train(11, checkpoint=tmp_path / "run.pt", resume=True)
+        return trainer
+
+    def train_epoch_or_die(trainer: vc.Trainer) -> float:
+        if trainer.epoch == epochs_before_the_kill:
+            raise KilledError
+        return train_epoch(trainer)
+
+    train_epoch = vc.Trainer._train_epoch
+    with monkeypatch.context() as patch:
+        patch.setattr(vc.Trainer, "_train_epoch", train_epoch_or_die)
+        if epochs_before_the_kill < 22:
+            with pytest.raises(KilledError):
+                script()
+        else:
+            script()
+    again = script()
+    assert again.epoch == 22
+    reference = make_trainer()
+    reference.train(22)
+    assert_same(outcome(again), outcome(reference))
+
+
+def test_a_refused_resume_can_be_repeated_with_the_right_file(tmp_path, checkpoint):
+    trainer = make_trainer()
+    (tmp_path / "wrong.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(ValueError, match="wrong"):
+        trainer.train(14, checkpoint=tmp_path / "wrong.pt", resume=True)
+    done = torch.load(checkpoint, weights_only=True)["epoch"]
+    trainer.train(14, checkpoint=checkpoint, resume=True)
+    assert trainer.epoch == 14
+    assert len(trainer.epoch_seconds) == 14
+    assert done < 14

@@ -66,6 +66,10 @@ class EarlyStopping:
         """Whether patience has run out."""
         return self.waited >= self.patience
 
+    def settings(self) -> tuple[str, str, int, float]:
+        """Return metric, posterior, patience and threshold."""
+        return self.metric, self.on, self.patience, self.threshold
+
     def update(self, value: float, model: torch.nn.Module) -> bool:
         """Take note of a new evaluation; return whether to stop."""
         sign = 1 if HIGHER_IS_BETTER[self.metric] else -1
@@ -133,7 +137,7 @@ class Trainer:
         self.epoch = 0
         self.epoch_seconds: list[float] = []
         self._random_state = torch.Generator().manual_seed(seed).get_state()
-        self._first_epoch = 0  # of the current call of train()
+        self._starts: list[int] = []  # the epoch at which each call of train() with a checkpoint began
 
     def loss(self, terms: LossTerms) -> Tensor:
         """Return what to minimise, a scalar, given the parts of the negative ELBO of some cells."""
@@ -151,8 +155,9 @@ class Trainer:
         checkpoint
             File that is replaced after every epoch by all that is needed to go on from there.
         resume
-            Go on from `checkpoint` until `n_epochs` are complete, counted from the start of the interrupted call.
-            The weights come out bitwise as without the interruption. Without a checkpoint file training starts anew.
+            Go on from `checkpoint` until `n_epochs` are complete, counted from the start of the interrupted call. In
+            a script that calls `train` several times, calls that were complete are passed over. The weights come out
+            bitwise as without the interruption. Without a checkpoint file training starts anew.
 
         Raises
         ------
@@ -163,13 +168,15 @@ class Trainer:
         """
         if n_epochs < 1:
             raise ValueError(f"n_epochs has to be at least 1, got {n_epochs}.")
-        self._first_epoch = self.epoch
-        identity = self.identity() if checkpoint is not None else {}
-        if resume:
-            self._resume(checkpoint, identity)
+        if resume and checkpoint is None:
+            raise ValueError("resume=True needs to know where from: give checkpoint, the file to go on from.")
+        last_epoch = self.epoch + n_epochs
         if checkpoint is not None:
-            self._save_checkpoint(checkpoint, identity)  # says now, not after an epoch, if it cannot be written
-        last_epoch = self._first_epoch + n_epochs
+            identity, starts = self.identity(), [*self._starts, self.epoch]
+            self._starts = self._resume(checkpoint, identity, starts) if resume else starts
+            last_epoch = self._starts[-1] + n_epochs
+            if self.epoch < last_epoch:
+                self._save_checkpoint(checkpoint, identity)  # says now, not after an epoch, if it cannot be written
         with torch.random.fork_rng(), progress_bar(last_epoch, self.epoch) as bar:
             torch.set_rng_state(self._random_state)
             while self.epoch < last_epoch and not (self.early_stopping and self.early_stopping.stopped):
@@ -250,6 +257,8 @@ class Trainer:
         return {
             "model": type(self.model).__name__,
             "model options": getattr(self.model, "options", None),
+            "shapes of the weights": [(name, tuple(t.shape)) for name, t in self.model.state_dict().items()],
+            "early stopping": self.early_stopping and self.early_stopping.settings(),
             "batch_size": self.batch_size,
             "seed": self.seed,
             **{name: group[name] for name in ("lr", "eps", "weight_decay")},
@@ -265,7 +274,7 @@ class Trainer:
             "weights": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "random_state": self._random_state,
-            "first_epoch": self._first_epoch,
+            "starts": self._starts,
             "epoch": self.epoch,
             "epoch_seconds": self.epoch_seconds,
             "history": self.history,
@@ -274,18 +283,19 @@ class Trainer:
         torch.save(state, content)
         write_atomically(path, lambda temporary: temporary.write_bytes(content.getbuffer()))
 
-    def _resume(self, path: str | Path | None, identity: dict[str, Any]) -> None:
-        if path is None:
-            raise ValueError("resume=True needs to know where from: give checkpoint, the file to go on from.")
+    def _resume(self, path: str | Path, identity: dict[str, Any], starts: list[int]) -> list[int]:
+        """Take over the state in a checkpoint; return at which epochs this call and those before it began."""
         if not Path(path).exists():
             print(f"There is no checkpoint {path} yet: training starts from the beginning.", file=sys.stderr)
-            return
+            return starts
         state = read_torch_file(path)
         if not isinstance(state, dict) or "random_state" not in state:
             raise ValueError(f"{path} is not a checkpoint of a trainer.")
         differing = [k for k, value in identity.items() if state["identity"].get(k) != value]
         if differing:
             raise ValueError(f"{path} belongs to another run: {', '.join(differing)} differ(s). Start a new one.")
+        if len(state["starts"]) < len(starts):
+            return starts  # the checkpoint is that of an earlier call, whose work this trainer has done itself
         changed = [
             f"{k} {state['machine'].get(k)} -> {now}" for k, now in _machine().items() if state["machine"].get(k) != now
         ]
@@ -297,10 +307,10 @@ class Trainer:
         self.model.load_state_dict(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
         self._random_state = state["random_state"]
-        self._first_epoch, self.epoch = state["first_epoch"], state["epoch"]
-        self.epoch_seconds, self.history = state["epoch_seconds"], state["history"]
+        self.epoch, self.epoch_seconds, self.history = state["epoch"], state["epoch_seconds"], state["history"]
         if self.early_stopping and state["early_stopping"]:
             vars(self.early_stopping).update(state["early_stopping"])
+        return state["starts"][: len(starts)]
 
 
 class UnsupervisedTrainer(Trainer):
