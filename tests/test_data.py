@@ -949,3 +949,14 @@ def test_noise_follows_its_options():
     assert abs(counts.mean() - 9) < 5 * np.sqrt((9 + 27) / counts.size)
     assert counts.var() == pytest.approx(9 + 81 / 3, rel=0.05)
     assert (dense(vc.simulate_noise(50, seed=1)) == dense(vc.simulate_noise(50, seed=1))).all()
+
+
+def test_two_codes_cannot_have_the_same_name():
+    with pytest.raises(ValueError, match="differ from each other"):
+        vc.CountData(np.ones((2, 3)), labels=[0, 1], label_names=["T", "T"])
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.5])
+def test_a_share_outside_0_to_1_cannot_be_hidden(rate):
+    with pytest.raises(ValueError, match="0 to 1"):
+        corrupt(torch.ones(2, 3), rate, torch.Generator())

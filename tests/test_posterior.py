@@ -874,3 +874,7 @@ def test_states_have_to_be_true_or_false_for_every_cell(cells, states):
 def test_impossible_comparisons_are_refused(cells, options, words):
     with pytest.raises(ValueError, match=words):
         cells.differential_expression_score(**{"cells_1": [0, 1], "cells_2": [2, 3], "n_samples": 10, **options})
+
+
+def test_draws_of_neighbouring_seeds_are_not_shared(cells):
+    assert not (cells.imputation(2, seed=0)[1] == cells.imputation(1, seed=1)).all()

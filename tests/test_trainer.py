@@ -687,3 +687,15 @@ def test_the_progress_bar_shows_epochs_loss_and_time_left_on_a_terminal():
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals of this kind")
 def test_the_progress_bar_is_silent_with_tqdm_disable():
     assert shown_on_a_terminal(TQDM_DISABLE="1") == ""
+
+
+def test_training_after_an_early_stop_says_that_it_does_nothing():
+    stopping = vc.EarlyStopping(patience=1, threshold=1e9)
+    trainer = vc.UnsupervisedTrainer(
+        vc.VAE(20, n_hidden=8), vc.simulate_counts(60, 20), n_epochs_kl_warmup=0, early_stopping=stopping
+    )
+    trainer.train(5)
+    done = trainer.epoch
+    with pytest.warns(UserWarning, match="stopped early before"):
+        trainer.train(5)
+    assert trainer.epoch == done

@@ -33,7 +33,8 @@ def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
         os.replace(temporary, path)
     except OSError as error:
         kept = "the earlier file is untouched" if path.is_file() else "nothing was written"
-        with suppress(OSError):
-            temporary.unlink()
         reason = error.strerror or str(error)
         raise type(error)(error.errno, f"could not write {path}: {reason}; {kept}") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()  # is still there only if something went wrong

@@ -1,4 +1,4 @@
-"""Randomness that starts from a seed and leaves the caller's random state as it was."""
+"""What has to be left as it was: the state of the random generators, and the number of threads."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,3 +12,13 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def same_threads() -> Iterator[None]:
+    """Give PyTorch back its number of threads, which numba (in scanpy and UMAP) sets for the whole process."""
+    n_threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from vae_course._seeds import seeded
+from vae_course._seeds import same_threads, seeded
 from vae_course.distributions import sample_nb, sample_zinb
 
 if TYPE_CHECKING:
@@ -44,13 +44,24 @@ def corrupt(counts: Tensor, rate: float, generator: torch.Generator) -> tuple[Te
         A copy in which exactly floor(rate * non-zeros) non-zero entries, drawn uniformly, are 0.
     mask
         Boolean, of the same shape, True where that happened.
+
+    Raises
+    ------
+    ValueError
+        For a rate outside 0..1.
     """
+    _check_rate(rate)
     nonzero = torch.nonzero(counts.flatten()).squeeze(-1)
     order = torch.randperm(len(nonzero), generator=generator, device=counts.device)
     mask = torch.zeros(counts.numel(), dtype=torch.bool, device=counts.device)
     mask[nonzero[order[: int(rate * len(nonzero))]]] = True
     mask = mask.view(counts.shape)
     return counts.masked_fill(mask, 0), mask
+
+
+def _check_rate(rate: float) -> None:
+    if not 0 <= rate <= 1:
+        raise ValueError(f"rate is the share of entries to damage: expected 0 to 1, got {rate!r}.")
 
 
 def _corrupt_binomial(counts: np.ndarray, n_entries: int, rate: float, generator: np.random.Generator) -> np.ndarray:
@@ -260,8 +271,7 @@ class CountData:
         ValueError
             For a rate outside 0..1 or an unknown corruption.
         """
-        if not 0 <= rate <= 1:
-            raise ValueError(f"rate is the share of entries to damage: expected 0 to 1, got {rate!r}.")
+        _check_rate(rate)
         values = self.counts.data
         if corruption == "uniform":
             values = corrupt(torch.from_numpy(values), rate, torch.Generator().manual_seed(seed))[0].numpy()
@@ -399,7 +409,8 @@ def _validated_counts(counts: Any) -> sp.csr_matrix:
     if len(empty):
         raise ValueError(
             f"{len(empty)} of {matrix.shape[0]} cells have no counts at all, the first is cell {empty[0]}. "
-            "Remove empty cells first, for example with scanpy.pp.filter_cells(adata, min_counts=1)."
+            "Remove empty cells first, for example with scanpy.pp.filter_cells(adata, min_counts=1); "
+            "if genes were chosen, choose more of them."
         )
     return matrix
 
@@ -418,6 +429,8 @@ def _validated_codes(name: str, codes: Any, names: Sequence[str] | None, n_cells
         names = [str(code) for code in range(n_codes)]
     if len(names) < n_codes:
         raise ValueError(f"{name} has codes up to {n_codes - 1} but only {len(names)} name(s): give {n_codes} names.")
+    if len(set(names)) < len(names):
+        raise ValueError(f"The names that go with {name} have to differ from each other, got {list(names)}.")
     return codes, np.array(names, dtype=str)
 
 
@@ -536,9 +549,10 @@ def select_genes(
         raise ValueError(f"n_top_genes: expected 1 to {adata.n_vars} (the genes there are), got {n_top_genes}.")
     CountData.from_anndata(adata, layer=layer, batch_key=batch_key)  # refuse what is not counts before ranking genes
     try:
-        ranked = sc.pp.highly_variable_genes(
-            adata, flavor="seurat_v3", n_top_genes=n_top_genes, layer=layer, batch_key=batch_key, inplace=False
-        )
+        with same_threads():
+            ranked = sc.pp.highly_variable_genes(
+                adata, flavor="seurat_v3", n_top_genes=n_top_genes, layer=layer, batch_key=batch_key, inplace=False
+            )
     except ImportError as error:
         raise ImportError("Choosing genes needs scikit-misc: pip install 'vae-course[genes]'.") from error
     return adata[:, ranked["highly_variable"].to_numpy()].copy()

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vae_course import metrics
-from vae_course._seeds import seeded
+from vae_course._seeds import same_threads, seeded
 from vae_course.data import CountData, as_indices, split_minibatches
 from vae_course.distributions import effective_sample_size, log_marginal_likelihood, sample_nb, sample_zinb
 from vae_course.models import VAE, LossTerms
@@ -183,7 +183,9 @@ class Posterior:
         """Return UMAP coordinates of the latent means, (n, 2); options go to `umap.UMAP`."""
         from umap import UMAP
 
-        return UMAP(random_state=seed, n_jobs=1, **options).fit_transform(self.get_latent()[0])
+        latent = self.get_latent()[0]
+        with same_threads():
+            return UMAP(random_state=seed, n_jobs=1, **options).fit_transform(latent)
 
     def entropy_batch_mixing(self, n_neighbors: int = 50, relative: bool = False) -> float:
         """Return `metrics.entropy_batch_mixing` of the latent means, nats (or a share if relative)."""
@@ -247,7 +249,7 @@ class Posterior:
         """Return dropout log-odds, mean and inverse dispersion at one draw of z and l, (n, genes) each."""
         shape = (len(self), self.data.n_genes)
         names = ("px_dropout", "px_rate", "px_r")
-        return tuple(np.broadcast_to(self._inferred(name, seed), shape) for name in names)
+        return tuple(np.broadcast_to(self._inferred(name, seed), shape).copy() for name in names)
 
     def generate(self, n_samples: int = 100, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Draw new counts for every cell from the posterior predictive, zero inflation included.
@@ -282,12 +284,20 @@ class Posterior:
 
     def _inferred(self, name: str, seed: int, batch: int | None = None) -> np.ndarray:
         """One result of `VAE.inference` for all cells; what is the same for all of them comes once."""
-        results = []
+        return self._draws(name, 1, seed, batch)[0]
+
+    def _draws(self, name: str, n_samples: int, seed: int, batch: int | None = None) -> np.ndarray:
+        """Draw a result of `VAE.inference` several times for all cells, (n_samples, n, ...)."""
+        _check_draws(n_samples)
         with evaluating(self._vae, seed):
-            for x, batch_index, labels, _ in self:
-                batch_index = batch_index if batch is None else torch.full_like(batch_index, batch)
-                results.append(self._vae.inference(x, batch_index, labels)[name])
-        return (results[0] if results[0].dim() == 1 else torch.cat(results)).numpy()
+            return torch.stack([self._draw(name, batch) for _ in range(n_samples)]).numpy()
+
+    def _draw(self, name: str, batch: int | None) -> Tensor:
+        results = []
+        for x, batch_index, labels, _ in self:
+            batch_index = batch_index if batch is None else torch.full_like(batch_index, batch)
+            results.append(self._vae.inference(x, batch_index, labels)[name])
+        return results[0] if results[0].dim() == 1 else torch.cat(results)
 
     @property
     def _vae(self) -> VAE:
@@ -299,9 +309,8 @@ class Posterior:
 
     def imputation(self, n_samples: int = 1, seed: int = 0) -> np.ndarray:
         """Return the expected counts (px_rate), (n, genes), or (n_samples, n, genes) for more than one draw."""
-        _check_draws(n_samples)
-        draws = [self._inferred("px_rate", seed + draw) for draw in range(n_samples)]
-        return draws[0] if n_samples == 1 else np.stack(draws)
+        draws = self._draws("px_rate", n_samples, seed)
+        return draws[0] if n_samples == 1 else draws
 
     def imputation_list(self, n_samples: int = 1, seed: int = 0) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Return original and imputed values of the entries that corruption changed.
@@ -369,10 +378,9 @@ class Posterior:
         scales, labels
             (n * n_samples, genes) and (n * n_samples,); the draws of one cell stand together.
         """
-        _check_draws(n_samples)
-        draws = np.stack([self._inferred("px_scale", seed + draw) for draw in range(n_samples)], axis=1)
+        draws = self._draws("px_scale", n_samples, seed).swapaxes(0, 1)  # (n, n_samples, genes)
         labels = np.repeat(self.data.labels[self.indices], n_samples)
-        return draws.reshape(-1, self.data.n_genes), labels  # (n, n_samples, genes) -> (n * n_samples, genes)
+        return draws.reshape(-1, self.data.n_genes), labels  # (n * n_samples, genes)
 
     def differential_expression_score(
         self,

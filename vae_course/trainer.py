@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import math
 import os
 import platform
 import sys
@@ -166,8 +167,8 @@ class Trainer:
         OSError
             If the checkpoint cannot be written; the one before stays whole.
         """
-        if n_epochs < 1:
-            raise ValueError(f"n_epochs has to be at least 1, got {n_epochs}.")
+        if n_epochs < 1 or n_epochs != int(n_epochs):
+            raise ValueError(f"n_epochs has to be a whole number of at least 1, got {n_epochs}.")
         if resume and checkpoint is None:
             raise ValueError("resume=True needs to know where from: give checkpoint, the file to go on from.")
         last_epoch = self.epoch + n_epochs
@@ -177,6 +178,8 @@ class Trainer:
             last_epoch = self._starts[-1] + n_epochs
             if self.epoch < last_epoch:
                 self._save_checkpoint(checkpoint, identity)  # says now, not after an epoch, if it cannot be written
+        if self.early_stopping and self.early_stopping.stopped and not resume:
+            warnings.warn("Training was stopped early before; this call trains no further.", stacklevel=2)
         with torch.random.fork_rng(), progress_bar(last_epoch, self.epoch) as bar:
             torch.set_rng_state(self._random_state)
             while self.epoch < last_epoch and not (self.early_stopping and self.early_stopping.stopped):
@@ -361,7 +364,7 @@ class UnsupervisedTrainer(Trainer):
             raise ValueError(f"n_epochs_kl_warmup has to be at least 0, got {n_epochs_kl_warmup}.")
         self.n_epochs_kl_warmup = n_epochs_kl_warmup
         order = np.random.default_rng(seed).permutation(data.n_cells)
-        n_train = int(np.ceil(train_size * data.n_cells))
+        n_train = math.ceil(round(train_size * data.n_cells, 6))  # rounded, so that 0.55 of 100 are 55
         if n_train < 2:
             raise ValueError(f"Training needs at least 2 cells, got {n_train} of {data.n_cells}.")
         if early_stopping and early_stopping.on == "test_set" and n_train == data.n_cells:
