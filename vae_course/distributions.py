@@ -142,8 +142,16 @@ def _split_at_zero(at_zero: Tensor, above_zero: Callable[..., Tensor], x: Tensor
     return at_zero.flatten().scatter(0, where, values.to(at_zero.dtype)).view(x.shape)
 
 
+def _log_factorial(x: Tensor) -> Tensor:
+    """Return lgamma(x + 1), looked up in a table where x holds many small whole numbers, as counts do."""
+    largest = int(x.max()) if x.numel() else 0
+    if largest > x.numel() or not torch.equal(x, x.floor()):
+        return torch.lgamma(x + 1)
+    return torch.lgamma(torch.arange(1, largest + 2, dtype=x.dtype, device=x.device))[x.long()]
+
+
 def _poisson_above_zero(x: Tensor, mu: Tensor) -> Tensor:
-    return x * torch.log(mu) - mu - torch.lgamma(x + 1)
+    return x * torch.log(mu) - mu - _log_factorial(x)
 
 
 def _nb_at_zero(mu: Tensor, theta: Tensor) -> Tensor:
@@ -166,7 +174,7 @@ def _nb_above_zero(x: Tensor, mu: Tensor, theta: Tensor, lgamma_theta: Tensor | 
         finite_theta = torch.where(is_poisson, 1.0, theta)
         return torch.where(is_poisson, _poisson_above_zero(x, mu), _nb_above_zero(x, mu, finite_theta))
     lgamma_theta = torch.lgamma(theta) if lgamma_theta is None else lgamma_theta
-    log_choose = torch.lgamma(x + theta) - lgamma_theta - torch.lgamma(x + 1)
+    log_choose = torch.lgamma(x + theta) - lgamma_theta - _log_factorial(x)
     ratio = mu / theta
     return log_choose - (x + theta) * torch.log1p(ratio) + x * torch.log(ratio)
 
