@@ -141,7 +141,8 @@ def test_gene_selection_keeps_the_other_genes_in_the_output(cells, tmp_path):
 def test_demo_prints_what_it_writes(tmp_path, capsys):
     assert main(["demo", "--epochs", "2", "--out", str(tmp_path)]) == 0
     printed, summary = capsys.readouterr().out, json.loads((tmp_path / "summary.json").read_text())
-    assert (summary["cells"], summary["genes"], summary["epochs"]) == (700, 765, 2)
+    assert [summary[key] for key in ("cells", "genes", "batches", "labels", "epochs")] == [700, 765, 1, 10, 2]
+    assert f"{summary['share_of_zeros']:.0%} zeros" in printed
     assert f"{summary['marginal_log_likelihood']:.2f}" in printed
     assert f"{summary['effective_sample_size']['median']:.1f}" in printed
     assert f"{summary['seconds_per_epoch']:.3f}" in printed
@@ -152,3 +153,11 @@ def test_the_command_is_installed():
     command = os.path.join(os.path.dirname(sys.executable), "vae-course")
     shown = subprocess.run([command, "--version"], capture_output=True, text=True, check=True).stdout
     assert shown.strip() == f"vae-course {vc.__version__}"
+
+
+@pytest.mark.filterwarnings("ignore:n_neighbors is larger:UserWarning")
+def test_a_handful_of_cells_is_enough(tmp_path):
+    vc.simulate_counts(n_cells=24, n_genes=15, n_labels=2, seed=1).to_anndata().write_h5ad(tmp_path / "few.h5ad")
+    arguments = ["train", str(tmp_path / "few.h5ad"), "--label-key", "label", "--epochs", "1", "--warmup", "0"]
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out" / "tsne_label.png").exists()

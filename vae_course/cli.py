@@ -167,6 +167,9 @@ def measure(trainer: Any, seed: int) -> dict[str, Any]:
         "cells": data.n_cells,
         "held_out_cells": len(trainer.test_set),
         "genes": data.n_genes,
+        "batches": data.n_batches,
+        "labels": data.n_labels,
+        "share_of_zeros": 1 - data.counts.nnz / (data.n_cells * data.n_genes),
         "epochs": trainer.epoch,
         "seed": seed,
         "seconds_per_epoch": float(np.median(trainer.epoch_seconds)),
@@ -245,7 +248,7 @@ def _draw_figures(trainer: Any, folder: Path, seed: int) -> list[str]:
             title = f"{method} of the latent space, by {by}"
             name = f"{method.lower().replace('-', '')}_{by}.png"
             axes[name] = plots.latent(coordinates, codes[shown.indices], names, title=title, axis_name=method)
-    few = Posterior(trainer.model, data, shown.indices[:1000])
+    few = Posterior(trainer.model, data, shown.indices[:: 1 + len(shown) // 1000])
     generated, observed = few.generate(1, seed)
     axes["mean_variance.png"] = plots.mean_variance(observed, generated[..., 0])
     axes["zeros.png"] = plots.zero_fractions(observed, generated[..., 0])

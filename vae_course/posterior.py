@@ -177,7 +177,9 @@ class Posterior:
         """Return t-SNE coordinates of the latent means, (n, 2); options go to `sklearn.manifold.TSNE`."""
         from sklearn.manifold import TSNE
 
-        return TSNE(random_state=seed, **options).fit_transform(self.get_latent()[0])
+        perplexity = min(30.0, (len(self) - 1) / 3)  # scikit-learn's default, or less for few cells
+        options = {"perplexity": perplexity, "random_state": seed} | options
+        return TSNE(**options).fit_transform(self.get_latent()[0])
 
     def umap(self, seed: int = 0, **options: Any) -> np.ndarray:
         """Return UMAP coordinates of the latent means, (n, 2); options go to `umap.UMAP`."""
