@@ -144,10 +144,9 @@ def _split_at_zero(at_zero: Tensor, above_zero: Callable[..., Tensor], x: Tensor
 
 def _log_factorial(x: Tensor) -> Tensor:
     """Return lgamma(x + 1), looked up in a table where x holds many small whole numbers, as counts do."""
-    largest = int(x.max()) if x.numel() else 0
-    if largest > x.numel() or not torch.equal(x, x.floor()):
-        return torch.lgamma(x + 1)
-    return torch.lgamma(torch.arange(1, largest + 2, dtype=x.dtype, device=x.device))[x.long()]
+    if x.numel() and x.max() <= x.numel() and torch.equal(x, x.floor()):
+        return torch.lgamma(torch.arange(1, int(x.max()) + 2, dtype=x.dtype, device=x.device))[x.long()]
+    return torch.lgamma(x + 1)
 
 
 def _poisson_above_zero(x: Tensor, mu: Tensor) -> Tensor:
