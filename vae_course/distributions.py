@@ -144,7 +144,7 @@ def _split_at_zero(at_zero: Tensor, above_zero: Callable[..., Tensor], x: Tensor
 
 def _log_factorial(x: Tensor) -> Tensor:
     """Return lgamma(x + 1), looked up in a table where x holds many small whole numbers, as counts do."""
-    if x.numel() and x.max() <= x.numel() and torch.equal(x, x.floor()):
+    if x.numel() and 0 <= x.min() <= x.max() <= x.numel() and torch.equal(x, x.floor()):
         return torch.lgamma(torch.arange(1, int(x.max()) + 2, dtype=x.dtype, device=x.device))[x.long()]
     return torch.lgamma(x + 1)
 
