@@ -48,6 +48,44 @@ def one_hot(index: Tensor, n_categories: int) -> Tensor:
     return nn.functional.one_hot(index, n_categories).float()
 
 
+def one_hot_covariates(cat_list: Sequence[Tensor | None], n_cat_list: Sequence[int], n_cells: int) -> list[Tensor]:
+    """Turn the codes of several covariates into indicator columns.
+
+    Parameters
+    ----------
+    cat_list
+        Codes of each covariate, (cells,) or (cells, 1); more of them than `n_cat_list` has are ignored.
+    n_cat_list
+        Number of categories of each covariate; one with at most one category is left out.
+    n_cells
+        Number of cells that need a code.
+
+    Returns
+    -------
+    list of Tensor
+        Indicator columns, (cells, n_categories) each.
+
+    Raises
+    ------
+    ValueError
+        If a covariate is missing, its codes are out of range, or their number is not that of the cells.
+    """
+    columns = []
+    for position, n_categories in enumerate(n_cat_list):
+        if n_categories <= 1:
+            continue
+        codes = cat_list[position] if position < len(cat_list) else None
+        if codes is None:
+            raise ValueError(
+                f"Covariate {position} with {n_categories} categories is missing: give its codes for every cell, "
+                "for example batch_index."
+            )
+        if len(codes) != n_cells:
+            raise ValueError(f"Covariate {position} needs a code for each of {n_cells} cells, got {len(codes)}.")
+        columns.append(one_hot(codes, n_categories))
+    return columns
+
+
 class FCLayers(nn.Module):
     """Fully connected layers: Linear, batch normalisation, ReLU, dropout, once per layer.
 
@@ -81,7 +119,7 @@ class FCLayers(nn.Module):
         super().__init__()
         if n_layers < 1:
             raise ValueError(f"n_layers has to be at least 1, got {n_layers}.")
-        self.n_cat_list = [n if n > 1 else 0 for n in n_cat_list or []]
+        self.n_cat_list = [n if n > 1 else 0 for n in n_cat_list or []]  # a single category says nothing
         widths = [n_in] + [n_hidden] * (n_layers - 1) + [n_out]
         layers = OrderedDict()
         for i, (width_in, width_out) in enumerate(pairwise(widths)):
@@ -115,7 +153,7 @@ class FCLayers(nn.Module):
         ValueError
             If a covariate is missing or its codes are out of range.
         """
-        covariates = self._one_hot_covariates(x, cat_list)  # (cells, categories)
+        covariates = one_hot_covariates(cat_list, self.n_cat_list, n_cells=x.shape[-2])
         for layer in self.fc_layers:
             for step in layer:
                 if isinstance(step, nn.Linear) and covariates:
@@ -125,24 +163,6 @@ class FCLayers(nn.Module):
                 else:
                     x = step(x)
         return x
-
-    def _one_hot_covariates(self, x: Tensor, cat_list: Sequence[Tensor | None]) -> list[Tensor]:
-        covariates = []
-        for position, n_categories in enumerate(self.n_cat_list):
-            if n_categories == 0:
-                continue
-            if position >= len(cat_list) or cat_list[position] is None:
-                raise ValueError(
-                    f"Covariate {position} with {n_categories} categories is missing: give its codes for every cell, "
-                    "for example batch_index."
-                )
-            codes = cat_list[position]
-            if len(codes) != x.shape[-2]:
-                raise ValueError(
-                    f"Covariate {position} needs a code for each of {x.shape[-2]} cells, got {len(codes)}."
-                )
-            covariates.append(one_hot(codes, n_categories))
-        return covariates
 
 
 class Encoder(nn.Module):

@@ -4,7 +4,11 @@ Groups are told apart by colour and by marker; the colours are those of Okabe an
 colour-blind readers and show on white.
 """
 
+import base64
+import io
+import sys
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -12,7 +16,31 @@ import numpy as np
 from matplotlib.axes import Axes
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
+LINES = ("-", "--", "-.", ":")
 MARKERS = ("o", "^", "s", "v", "D", "P", "X", "<", ">", "*")
+
+# The course's map: middle and height of each block, its width, how much more the left side is tall than the right one,
+# its text, its lessons; then where arrows start and end.
+MAP_BLOCKS = (
+    (1.0, 3.0, 1.6, 0, "counts $x$\n(cells, genes)", (0,)),
+    (3.4, 3.0, 1.6, 0.35, "encoder", (0, 2)),
+    (5.8, 3.0, 1.6, 0, "$q(z|x)$\nmean, var", (1, 3)),
+    (8.2, 3.0, 1.6, 0, "sample $z$", (4,)),
+    (10.6, 3.0, 1.6, -0.35, "decoder", (0, 2, 5)),
+    (13.0, 3.0, 1.8, 0, "$p(x|z)$\na distribution\nof counts", (1, 5)),
+    (5.8, 0.2, 2.2, 0, "KL: how far $q(z|x)$\nis from the prior", (1, 4)),
+    (9.4, 0.2, 2.2, 0, "negative ELBO,\nthe loss to train", (3, 4)),
+    (13.0, 0.2, 2.2, 0, "reconstruction:\n$-\\log p(x|z)$", (3, 5)),
+    (1.6, 0.2, 2.8, 0, "maps, clusters, imputation,\ndifferential expression", (5,)),
+)
+MAP_ARROWS = (
+    *(((left, 3.0), (right, 3.0)) for left, right in ((1.8, 2.6), (4.2, 5.0), (6.6, 7.4), (9.0, 9.8), (11.4, 12.1))),
+    ((5.8, 2.0), (5.8, 0.7)),
+    ((13.0, 2.0), (13.0, 0.7)),
+    ((6.9, 0.2), (8.3, 0.2)),
+    ((11.9, 0.2), (10.5, 0.2)),
+    ((5.0, 2.4), (2.4, 0.75)),
+)
 
 
 def losses(history: Mapping[str, Sequence[float]], axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
@@ -187,6 +215,232 @@ def imputation(original: Any, imputed: Any, ax: Axes | None = None) -> Axes:
     ax.set(xscale="log", yscale="log", xlabel="original count", ylabel="imputed expected count")
     ax.set_title(f"median absolute error {np.median(np.abs(original - imputed)):.2f} counts", fontsize=10)
     return ax
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Building blocks of the lessons' figures
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def panels(n: int = 1, height: float = 3.2, width: float = 4.2) -> Sequence[Axes]:
+    """Return `n` empty Axes side by side, each `width` x `height` inches."""
+    return plt.subplots(1, n, figsize=(n * width, height), layout="constrained", squeeze=False)[1][0]
+
+
+def lines(x: Any, curves: Mapping[str, Any], ax: Axes | None = None, **labels: Any) -> Axes:
+    """Draw curves over a common x, each in its own colour and line style.
+
+    Parameters
+    ----------
+    x
+        Positions, (points,).
+    curves
+        Name of each curve and its values, (points,).
+    ax
+        Where to draw; made if None.
+    **labels
+        Further properties of the Axes, such as xlabel, ylabel, title, xscale, ylim.
+
+    Returns
+    -------
+    Axes
+    """
+    ax = _axes_or_new(ax, (5.2, 3.4))
+    for position, (name, values) in enumerate(curves.items()):
+        style = LINES[position % len(LINES)]
+        ax.plot(np.asarray(x), np.asarray(values), style, color=COLORS[position % len(COLORS)], label=name)
+    if any(curves):
+        ax.legend(frameon=False)
+    ax.set(**labels)
+    return ax
+
+
+def points(x: Any, y: Any, name: str = "", ax: Axes | None = None, **labels: Any) -> Axes:
+    """Draw points; called again on the same Axes, the next colour and marker.
+
+    Parameters
+    ----------
+    x, y
+        Positions, (points,) each.
+    name
+        Entry in the legend; none if empty.
+    ax
+        Where to draw; made if None.
+    **labels
+        Further properties of the Axes, such as xlabel, ylabel, title, xscale, yscale.
+
+    Returns
+    -------
+    Axes
+    """
+    ax = _axes_or_new(ax, (4.6, 3.8))
+    position = len(ax.collections)
+    color, marker = COLORS[position % len(COLORS)], MARKERS[position % len(MARKERS)]
+    ax.scatter(
+        np.asarray(x), np.asarray(y), s=14, color=color, marker=marker, alpha=0.6, linewidths=0, label=name or None
+    )
+    if name:
+        ax.legend(frameon=False)
+    ax.set(**labels)
+    return ax
+
+
+def histogram(groups: Mapping[str, Any], bins: Any = 30, ax: Axes | None = None, **labels: Any) -> Axes:
+    """Draw histograms, one outline per group, each with its own colour and line style.
+
+    Parameters
+    ----------
+    groups
+        Name of each group and its values, (n,).
+    bins
+        Number of bins, or their edges.
+    ax
+        Where to draw; made if None.
+    **labels
+        Further properties of the Axes, such as xlabel, ylabel, title, xscale.
+
+    Returns
+    -------
+    Axes
+    """
+    ax = _axes_or_new(ax, (4.6, 3.4))
+    edges = np.histogram_bin_edges(np.concatenate([np.ravel(values) for values in groups.values()]), bins)
+    for position, (name, values) in enumerate(groups.items()):
+        style = {"color": COLORS[position % len(COLORS)], "linestyle": LINES[position % len(LINES)]}
+        ax.hist(np.ravel(values), edges, histtype="step", linewidth=1.5, label=name, **style)
+    if any(groups):
+        ax.legend(frameon=False)
+    ax.set(**labels)
+    return ax
+
+
+def heatmap(matrix: Any, ax: Axes | None = None, colorbar: str = "", **labels: Any) -> Axes:
+    """Draw a matrix as colours, with a bar that says what they mean.
+
+    Parameters
+    ----------
+    matrix
+        Values, (rows, columns).
+    ax
+        Where to draw; made if None.
+    colorbar
+        What the colours mean, with its unit.
+    **labels
+        Further properties of the Axes, such as xlabel, ylabel, title.
+
+    Returns
+    -------
+    Axes
+    """
+    ax = _axes_or_new(ax, (5.2, 3.6))
+    image = ax.imshow(np.asarray(matrix), aspect="auto", cmap="viridis", interpolation="nearest")
+    ax.figure.colorbar(image, ax=ax, label=colorbar)
+    ax.set(**labels)
+    return ax
+
+
+def course_map(here: int | None = None, ax: Axes | None = None) -> Axes:
+    """Draw the finished model as blocks, each with the lessons that build it.
+
+    Parameters
+    ----------
+    here
+        Number of a lesson whose blocks are filled; none if None.
+    ax
+        Where to draw; made if None.
+
+    Returns
+    -------
+    Axes
+    """
+    ax = _axes_or_new(ax, (12.5, 4.6))
+    for middle, height, width, slant, text, lessons in MAP_BLOCKS:
+        left, right = 0.5 + max(slant, 0), 0.5 + max(-slant, 0)
+        corners = ((-1, -left), (-1, left), (1, right), (1, -right))
+        filled = here in lessons
+        ax.fill(
+            [middle + x * width / 2 for x, _ in corners],
+            [height + y for _, y in corners],
+            facecolor="#CFE3F1" if filled else "white",
+            edgecolor=COLORS[0],
+            linewidth=1.5,
+        )
+        ax.text(middle, height, text, ha="center", va="center", fontsize=10)
+        name = f"lesson{'s' * (len(lessons) > 1)} {', '.join(map(str, lessons))}"
+        ax.text(middle, height - max(left, right) - 0.1, name, ha="center", va="top", fontsize=9, color=COLORS[1])
+    for start, end in MAP_ARROWS:
+        ax.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": "0.3", "shrinkA": 0, "shrinkB": 0})
+    ax.set(xlim=(-0.1, 14.3), ylim=(-1, 4.1))
+    ax.axis("off")
+    return ax
+
+
+def landscape(
+    x: Any, y: Any, height: Any, path: Any = None, ax: Axes | None = None, colorbar: str = "", **labels: Any
+) -> Axes:
+    """Draw a function of two numbers as a map with level lines, and a walker's path on it.
+
+    Parameters
+    ----------
+    x, y
+        Positions of the grid's columns, (columns,), and rows, (rows,).
+    height
+        Values, positive, (rows, columns). Level lines lie closer together towards the lowest one.
+    path
+        The walker's positions in order, (steps, 2); none if None.
+    ax
+        Where to draw; made if None.
+    colorbar
+        What the colours mean, with its unit; no bar if empty.
+    **labels
+        Further properties of the Axes, such as xlabel, ylabel, title.
+
+    Returns
+    -------
+    Axes
+    """
+    ax = _axes_or_new(ax, (5.2, 4.2))
+    height = np.asarray(height)
+    levels = np.geomspace(height.min(), height.max(), 13)
+    filled = ax.contourf(np.asarray(x), np.asarray(y), height, levels, cmap="Blues", norm="log", extend="min")
+    ax.contour(np.asarray(x), np.asarray(y), height, levels, colors="white", linewidths=0.6)
+    if colorbar:
+        ax.figure.colorbar(filled, ax=ax, label=colorbar, format="%.2g")
+    limits = ax.axis()
+    if path is not None:
+        path = np.asarray(path)
+        ax.plot(*path.T, color=COLORS[1], linewidth=1.2, marker="o", markersize=3)
+        ax.plot(*path[0], marker="s", color=COLORS[4], markersize=7)
+    ax.axis(limits)
+    ax.set(**labels)
+    return ax
+
+
+def show(ax: Axes, alt: str) -> None:
+    """Show the figure that `ax` belongs to in a notebook, with a description for readers who cannot see it.
+
+    Parameters
+    ----------
+    ax
+        Any Axes of the figure, which is closed afterwards. Outside a notebook the description is printed instead.
+    alt
+        What the figure shows, in one or two sentences.
+    """
+    figure = ax.figure
+    if "ipykernel" in sys.modules:
+        from IPython.display import display
+        from PIL import Image
+
+        drawn, file = io.BytesIO(), io.BytesIO()
+        figure.savefig(drawn, format="png", dpi=100)
+        Image.open(drawn).convert("RGB").quantize(128).save(file, "png", optimize=True)  # a third of the size
+        png = base64.b64encode(file.getvalue()).decode()
+        html = f'<img alt="{escape(alt)}" src="data:image/png;base64,{png}">'
+        bundle = {"text/html": html, "image/png": png, "text/plain": f"Figure: {alt}"}
+        display(bundle, raw=True, metadata={"image/png": {"alt": alt}})
+    else:
+        print(f"Figure: {alt}")
+    plt.close(figure)
 
 
 def _axes_or_new(ax: Axes | None, size: tuple[float, float]) -> Axes:

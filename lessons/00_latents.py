@@ -1,0 +1,1185 @@
+# %% [markdown]
+# # Lesson 0 · scVI as a dimensionality reduction problem
+#
+# {{links}}
+#
+# **You will be able to**
+#
+# - read a count matrix and take sequencing depth out of it (exercises 0.1 and 0.2)
+# - say why the best straight-line summary of cells is an eigenvector of their covariance (quiz 2)
+# - write an encoder and a decoder, and measure what they lose (exercises 0.3, 0.4 and 0.5)
+# - read an error curve: when more latents help and when they only memorise (quiz 3)
+# - recognise a latent that tracks depth instead of biology (quiz 4)
+# - explain why a plain autoencoder cannot invent cells, and what scVI does about it (quiz 5)
+#
+# **Time:** about 115 minutes. **You need:** Python, a first course in calculus and in probability. No PyTorch, no
+# biology.
+#
+# **How exercises work.** An exercise is a function with a blank, `...  # your code`. Write your code in the blank, run
+# the cell, read the message. `hint("0.1")` gives a hint, a second call gives a better one, then `solution("0.1")` shows
+# an answer. Until yours is right the lesson goes on with a reference version, so every cell below always runs.
+# `progress()` shows where you are. Three more commands live in `vae_course.exercises`: `reset("0.1")` starts an
+# exercise again, `export_progress()` gives a code, and `import_progress(code)` takes that code on another machine.
+
+# %% setup=true
+import torch
+from torch import Tensor, nn
+
+import vae_course as vc
+from vae_course import plots
+from vae_course.exercises import exercise, hint, progress, solution
+
+# %% [markdown]
+# ## 0.1 A tensor is an array
+#
+# 5 minutes
+#
+# Everything in this course is a **tensor**: an array of numbers with a shape. Take three cells and two genes. One row
+# is a cell, one column is a gene.
+
+# %%
+torch.set_printoptions(precision=2, sci_mode=False)  # print two decimals
+toy = torch.tensor([[1.0, 3.0], [4.0, 0.0], [2.0, 2.0]])  # (cells, genes)
+print("shape:", tuple(toy.shape), "  cell 1:", toy[1].tolist(), "  gene 0:", toy[:, 0].tolist())
+
+# %% [markdown]
+# A sum removes a dimension, and `dim` says which. `dim=1` walks along a row and leaves one number a cell. `dim=0` walks
+# down a column and leaves one number a gene.
+
+# %%
+print("per cell:", toy.sum(dim=1).tolist())  # (cells,)
+print("per gene:", toy.sum(dim=0).tolist())  # (genes,)
+
+# %% [markdown]
+# Two shapes meet by **broadcasting**: PyTorch lines them up from the right, and repeats a dimension of size 1. Genes
+# stand on the right, so a vector of genes, (2,), goes under every row by itself. A vector of cells, (3,), needs a
+# column: (3, 1).
+
+# %%
+print(toy - toy.mean(dim=0))  # (3, 2) - (2,)
+print(toy / toy.sum(dim=1).unsqueeze(-1))  # (3, 2) / (3, 1): shares of each cell
+
+# %% [markdown]
+# **What breaks it.** Leave `unsqueeze(-1)` out, and PyTorch lines up 2 genes with 3 cells.
+
+# %%
+try:
+    toy / toy.sum(dim=1)  # (3, 2) / (3,)
+except RuntimeError as error:
+    print("RuntimeError:", str(error)[:68])
+
+# %% [markdown]
+# You were lucky: with as many genes as cells there is no error, and every number is wrong.
+#
+# <details><summary><b>Check yourself.</b> <code>square</code> is (2, 2). What does <code>square /
+# square.sum(dim=1)</code> divide by?</summary>
+#
+# The two cell totals stand under the two *genes*. Each column is divided by the total of the cell with the same number.
+# No error, no warning. This is why we write a shape at the end of a line.
+#
+# </details>
+
+# %% [markdown]
+# ## 0.2 What a count matrix is
+#
+# 15 minutes
+#
+# **Question.** A machine caught 700 blood cells, one by one, and counted messenger RNA molecules in each. What came
+# out?
+#
+# A gene is read by copying it to RNA. Each caught RNA molecule got a barcode before it was copied, so molecules are
+# counted, not copies. That count is a **UMI count** (unique molecular identifier). The cells are **PBMCs**: blood cells
+# with a round nucleus, such as T cells, B cells and monocytes. [Where the data come from](../data/README.md).
+
+# %%
+data = vc.load_pbmc()
+counts = torch.from_numpy(data.counts.toarray())  # (cells, genes)
+print(data)
+
+# %% [markdown]
+# Look before you compute. Five cells of five types, seven genes that immunologists know:
+
+# %%
+genes = ["CD3D", "IL32", "CD79A", "MS4A1", "LYZ", "CST3", "NKG7"]
+columns = [list(data.gene_names).index(gene) for gene in genes]
+print(" " * 16, *[f"{gene:>6}" for gene in genes])
+for name in ("CD14+ Monocyte", "Dendritic", "CD19+ B", "CD8+ Cytotoxic T", "CD56+ NK"):
+    of_type = torch.from_numpy(data.label_names[data.labels] == name)
+    print(f"{name:16}", *[f"{int(c):6d}" for c in counts[of_type][1, columns]])
+
+# %% [markdown]
+# Whole numbers, many zeros, and a pattern: LYZ and CST3 speak in monocytes and dendritic cells (together: **myeloid**
+# cells), CD79A in B cells, CD3D in T cells.
+#
+# The names on the left are labels, not truth: each cell got the name of the purified population it resembles most. The
+# protein CD16 is made from the gene FCGR3A and marks a *second* kind of monocyte, with little CD14. Ask the cells
+# labelled CD14+:
+
+# %%
+fcgr3a, monocyte = (
+    list(data.gene_names).index("FCGR3A"),
+    torch.from_numpy(data.label_names[data.labels] == "CD14+ Monocyte"),
+)
+print(f"FCGR3A detected in {(counts[monocyte, fcgr3a] > 0).float().mean():.0%} of the cells labelled CD14+ Monocyte")
+print(f"FCGR3A detected in {(counts[~monocyte, fcgr3a] > 0).float().mean():.0%} of all others")
+
+# %% [markdown]
+# So the name is probably off, the group is real. Remember it when a score compares clusters with labels. Now all 700
+# cells, sorted by type, and the 80 genes that vary most.
+
+# %%
+variable = counts.var(dim=0).argsort(descending=True)[:80]
+order = torch.from_numpy(data.labels).argsort(stable=True)
+picture = torch.log1p(counts[order][:, variable])  # (cells, 80)
+ax = plots.heatmap(picture, plots.panels(1, 4.2, 7.5)[0], "log(1 + count)", xlabel="gene, most variable first")
+ax.set(ylabel="cell, sorted by cell type", title="A count matrix: stripes are cell types")
+plots.show(ax, alt="Heat map of 700 cells by 80 genes. Horizontal bands share a pattern: these are the cell types.")
+
+# %% [markdown]
+# **How empty is it?** Count the zeros, the ones, and the rest.
+
+# %%
+zeros, ones = (counts == 0).float().mean(), (counts == 1).float().mean()
+print(f"zeros {zeros:.0%}   ones {ones:.0%}   more {1 - zeros - ones:.0%}   largest count {int(counts.max())}")
+
+# %% [markdown]
+# Two thirds are zeros, in genes somebody already chose because they vary. All genes together would give over 90 %. A
+# zero has two readings: the gene was silent, or it spoke and we caught none of its few molecules. The matrix does not
+# say which.
+
+# %% [markdown]
+# Add up a cell's counts and you have its **library size**: how many of its molecules were caught. In the toy above, the
+# cell $(1, 3)$ has library size $1 + 3 = 4$. With a sum sign,
+#
+# $$N_i = \sum_{g=1}^{G} \text{counts}_{ig},$$
+#
+# where $i$ is the cell, $g$ the gene and $G$ the number of genes (`n_genes`, 765 here). The code calls $N_i$ `library`.
+#
+# **Now you.** `counts` comes in as (cells, genes); one number a cell goes out, shape (cells,). Mind the dimension you
+# sum away: three cells and two genes must give three numbers.
+
+# %% exercise="0.1" source="vae_course.exercises.lesson0.library_size" minutes=3 difficulty=1
+
+# %%
+library = library_size(counts)  # (cells,)
+print(f"smallest {library.min():.0f}   median {library.median():.0f}   largest {library.max():.0f}")
+ax = plots.histogram({"": library}, 40, xlabel="library size (molecules a cell)", ylabel="number of cells")
+plots.show(
+    ax, alt="Histogram of library sizes: most cells between 400 and 1,000, a long tail to the right up to 1,654."
+)
+
+# %% [markdown]
+# Smallest to largest is a factor of five. Part of it is biology: a dendritic cell holds more RNA than a resting T cell.
+# Part of it is luck of the machine: how much of a cell's RNA was caught. The second part is called **sequencing
+# depth**, and we do not want to discover it.
+
+# %%
+log_library = library.log()
+for name in ("CD14+ Monocyte", "Dendritic", "CD19+ B", "CD56+ NK", "CD8+ Cytotoxic T"):
+    of_type = torch.from_numpy(data.label_names[data.labels] == name)
+    print(f"{name:18} median library {library[of_type].median():5.0f}")
+
+# %% [markdown]
+# **How noisy is a count?** Suppose all cells were alike, but for their library. Gene $g$ takes the share $s_g$ of all
+# molecules, and molecules are caught independently. Then a count is **Poisson** with mean $N_i s_g$, and its variance
+# equals its mean. Draw such a world and compare.
+
+# %%
+share = counts.sum(dim=0) / counts.sum()  # (genes,)
+alike = torch.poisson(library.unsqueeze(-1) * share, generator=torch.Generator().manual_seed(0))  # (cells, genes)
+ax = plots.mean_variance(counts, alike)
+ax.set_title("observed cells against cells all alike", fontsize=10)
+plots.show(
+    ax, alt="Variance against mean of each gene. Simulated alike cells lie near the line; observed genes above it."
+)
+
+# %% [markdown]
+# The drawn world hugs the line, and leaves it only for the loudest genes, because libraries differ (by a factor of
+# five). The real one lies above it, by far more. In numbers:
+
+# %%
+excess = counts.var(dim=0) / counts.mean(dim=0)  # (genes,)
+print(f"variance / mean, observed: median {excess.median():.1f}, largest {excess.max():.0f}")
+print(f"variance / mean, alike:    median {(alike.var(dim=0) / alike.mean(dim=0)).nanmedian():.1f}")
+
+# %% [markdown]
+# The excess, **overdispersion**, is what we are after: cell types differ. But even inside one type the variance exceeds
+# the mean, because cells fluctuate. Lesson 5 gives the model a distribution for that, the negative binomial.
+#
+# <details><summary><b>Check yourself.</b> IGLL5 has variance / mean of about 125. What kind of gene is that?</summary>
+#
+# One that a few cells shout and the others do not speak. IGLL5 is made by antibody-producing cells: it is silent in
+# nine cells of ten, and five cells hold more than half of its counts. A Poisson with that mean would never give such
+# values.
+#
+# </details>
+
+# %% [markdown]
+# ## 0.3 Why 765 numbers are too many
+#
+# 12 minutes
+#
+# **Question.** A cell is a list of 765 numbers. Why not just compare lists?
+#
+# First reason: **emptiness**. Cut every gene into two halves, low and high. One gene makes 2 boxes, two genes 4, and
+# $G$ genes $2^G$.
+
+# %%
+digits = 765 * torch.log10(torch.tensor(2.0))
+print(
+    f"2 genes: {2**2} boxes   10 genes: {2**10} boxes   765 genes: a number with {int(digits) + 1} digits   cells: 700"
+)
+
+# %% [markdown]
+# Second reason: **distances lose their meaning**. Scatter 200 points at random in a cube and stand on one. How many
+# times further is the furthest than the nearest?
+
+# %%
+generator = torch.Generator().manual_seed(0)
+for n_dims in (2, 10, 100, 765):
+    cloud = torch.rand(200, n_dims, generator=generator)
+    distance = torch.cdist(cloud[:1], cloud[1:])  # (1, 199)
+    print(f"{n_dims:3} dimensions: furthest / nearest = {distance.max() / distance.min():.1f}")
+
+# %% [markdown]
+# With 765 unrelated numbers everybody is equally far from everybody. "Nearest neighbour" is then noise.
+#
+# Third reason, and our hope: **the numbers are related**. Genes come in programmes. To see it, we first have to take
+# depth out.
+
+# %% [markdown]
+# Two cells of one type, one caught twice as well, have counts $(1, 3)$ and $(2, 6)$. They should look the same. Divide
+# by the library size and give everybody the same total, 10,000: both become $(2500, 7500)$.
+#
+# Then compress. Genes run from 0 to hundreds; a step from 0 to 10 matters more than one from 300 to 310. The logarithm
+# turns factors into steps, and adding 1 keeps zero at zero:
+#
+# $$x_{ig} = \log\left(1 + \frac{\text{counts}_{ig}}{N_i} \cdot 10{,}000\right).$$
+#
+# `torch.log1p(a)` is $\log(1 + a)$, the natural logarithm. The toy cell becomes
+# $(\log 2501, \log 7501) = (7.82, 8.92)$.
+#
+# **Now you.** Counts (cells, genes) in, values (cells, genes) out. Call your own `library_size`. Mind the shapes:
+# totals are (cells,), and you saw in 0.1 what they need before they can divide rows. Mind `target_sum` too: it is an
+# argument, not always 10,000.
+
+# %% exercise="0.2" source="vae_course.exercises.lesson0.log_normalize" minutes=5 difficulty=1
+
+# %%
+print("one cell, caught once and twice as well:")
+print(log_normalize(torch.tensor([[1.0, 3.0], [2.0, 6.0]])))
+x = log_normalize(counts)  # (cells, genes)
+print(f"real cells: {tuple(x.shape)}, from {x.min():.0f} to {x.max():.1f}")
+
+# %% [markdown]
+# In this lesson $x$ is a log-normalised cell. From lesson 3 on we hand the network less cooked food, and in lesson 5
+# raw counts.
+#
+# Now the third reason. Do genes move together?
+
+# %%
+index = {gene: list(data.gene_names).index(gene) for gene in ("HLA-DRA", "CD74", "CST3", "LYZ", "CD3D", "NKG7")}
+correlation = torch.corrcoef(x[:, list(index.values())].T)  # (6, 6)
+ax = plots.heatmap(correlation, colorbar="correlation over cells", xticks=range(6), yticks=range(6))
+ax.set(xticklabels=list(index), yticklabels=list(index), title="Genes move together")
+ax.tick_params(axis="x", rotation=45)
+plots.show(ax, alt="Correlations of six genes: HLA-DRA with CD74 and CST3 with LYZ are high, those with CD3D negative.")
+
+# %%
+pairs = {
+    ("HLA-DRA", "CD74"): "both show antigens",
+    ("CST3", "LYZ"): "both myeloid",
+    ("LYZ", "CD3D"): "myeloid, T cell",
+}
+for (one, other), why in pairs.items():
+    r = torch.corrcoef(x[:, [index[one], index[other]]].T)[0, 1]
+    print(f"{one:8} and {other:5} r = {r:+.2f}   ({why})")
+
+# %% [markdown]
+# Tell me LYZ and I can guess CST3. Two numbers, hardly more than one piece of news. If hundreds of genes are driven by
+# a few hidden causes, then a few numbers a cell could say nearly everything. Those numbers are called **latents**, the
+# vector of them $z$, and their number is $k$ (`n_latent`).
+#
+# - An **encoder** turns a cell into its latents: 765 numbers to, say, 10.
+# - A **decoder** turns latents back into a cell: 10 numbers to 765.
+# - Encoder, latent space, decoder: that is the whole course. What changes from lesson to lesson is what they are made
+#   of.
+#
+# **What breaks it.** A cell without a single count has no shares: zero divided by zero.
+
+# %%
+empty = torch.tensor([[1.0, 3.0], [0.0, 0.0]])
+print("log_normalize:", log_normalize(empty)[1].tolist())
+try:
+    vc.CountData(empty)
+except ValueError as error:
+    print("CountData:", str(error)[:100])
+
+# %% [markdown]
+# One `nan` spreads through means, gradients and losses. So the package refuses an empty cell at the door.
+
+# %% [markdown]
+# ## 0.4 PCA: the first encoder and decoder
+#
+# 22 minutes
+#
+# **Question.** You may keep one number a cell. Which one?
+#
+# Five cells, two genes. Their means are zero, to keep sums short. We keep one number: how far a cell lies along some
+# direction. A **direction** $v$ (`direction`) is a vector of length 1.
+
+# %%
+toy = torch.tensor([[-2.0, -1.0], [-1.0, -1.0], [0.0, 0.0], [1.0, 1.0], [2.0, 1.0]])  # (cells, genes)
+direction = torch.tensor([1.0, 0.0])
+print("along gene 0:    ", toy @ direction)  # (cells,)
+print("along a diagonal:", toy @ torch.tensor([0.8, 0.6]))
+
+# %% [markdown]
+# A good summary keeps cells apart, so it has a large **variance**. Turn the direction through half a circle and watch.
+
+# %%
+angle = torch.linspace(0, 180, 361)  # degrees
+fan = torch.stack([torch.cos(angle.deg2rad()), torch.sin(angle.deg2rad())])  # (2, angles)
+variance = (toy @ fan).var(dim=0)  # (angles,)
+best = variance.argmax()
+left, right = plots.panels(2)
+plots.points(*toy.T, ax=left, xlabel="gene 0, centred", ylabel="gene 1, centred", title="five cells")
+left.set(xlim=(-2.6, 2.6), ylim=(-1.8, 1.8), aspect="equal")
+left.axline((0, 0), tuple(fan[:, best].tolist()), color=plots.COLORS[1], linestyle="--")
+plots.lines(angle, {"": variance}, right, xlabel="angle of the direction (degrees)", ylabel="variance along it")
+right.axvline(angle[best].item(), color=plots.COLORS[1], linestyle="--")
+plots.show(right, alt="Left: five cells and the best direction through them. Right: variance peaks near 32 degrees.")
+
+# %%
+print(f"best angle {angle[best]:.1f} degrees, variance {variance[best]:.2f}")
+
+# %% [markdown]
+# With 765 genes you cannot try all angles. So let us find the peak with a pencil. Call the mean cell $\bar x$ (`mean`),
+# the number of cells $n$, and the number kept for cell $i$
+#
+# $$z_i = (x_i - \bar x)^\top v .$$
+#
+# **Line 1. The mean of $z$ is zero**, because $\sum_i (x_i - \bar x) = 0$. So the variance is the mean square, with the
+# usual $n - 1$:
+#
+# $$\operatorname{var}(z) = \frac{1}{n-1} \sum_i z_i^2 .$$
+#
+# **Line 2. Put $z_i$ in**, once as $v^\top (x_i - \bar x)$ and once as $(x_i - \bar x)^\top v$. It is the same number.
+# The two $v$ do not depend on $i$ and move out of the sum:
+#
+# $$\operatorname{var}(z) = v^\top \Big[ \frac{1}{n-1} \sum_i (x_i - \bar x)(x_i - \bar x)^\top \Big] v = v^\top C v .$$
+#
+# The bracket is the **covariance matrix** $C$ (`cov`, genes x genes): variances on its diagonal, covariances beside it.
+# Check both lines:
+
+# %%
+cov = toy.T @ toy / (len(toy) - 1)  # (genes, genes); the mean of toy is zero
+direction = torch.tensor([0.8, 0.6])
+z = toy @ direction  # (cells,)
+print(f"cov {cov.tolist()}")
+print(f"mean of z {z.mean().abs():.2f}   variance of z {z.var():.2f}   v C v {direction @ cov @ direction:.2f}")
+
+# %% [markdown]
+# **Line 3. Keep the length at 1.** Doubling $v$ would make the variance four times as large, without telling more. So
+# we look for the largest $v^\top C v$ with $v^\top v = 1$. Lagrange: give the condition a price $\lambda$ and look for
+# the flat points of
+#
+# $$J(v, \lambda) = v^\top C v - \lambda (v^\top v - 1).$$
+#
+# **Line 4. Differentiate.** As $(av^2)' = 2av$ for numbers, so for vectors and a symmetric $C$: the gradient of
+# $v^\top C v$ is $2Cv$, that of $v^\top v$ is $2v$. Set the sum to zero:
+#
+# $$2 C v - 2 \lambda v = 0 \quad\Longrightarrow\quad C v = \lambda v .$$
+
+# %%
+step = torch.tensor([0.01, 0.0])  # a small step in the first entry of v
+slope = ((direction + step) @ cov @ (direction + step) - (direction - step) @ cov @ (direction - step)) / 0.02
+double = 2 * direction
+print(f"line 3: doubled v, {double @ cov @ double / (direction @ cov @ direction):.1f} times the variance")
+print(f"line 4: slope measured {slope:.2f}, first entry of 2 C v {(2 * cov @ direction)[0]:.2f}")
+
+# %% [markdown]
+# A vector that $C$ only stretches is an **eigenvector** of $C$, and the factor $\lambda$ is its **eigenvalue**. PyTorch
+# finds them, smallest first:
+
+# %%
+eigenvalues, eigenvectors = torch.linalg.eigh(cov)  # (2,), (2, 2): one eigenvector a column
+first = eigenvectors[:, -1] * eigenvectors[0, -1].sign()  # v and -v are the same direction
+print(f"v = ({first[0]:.3f}, {first[1]:.3f}), at {torch.atan2(first[1], first[0]).rad2deg():.1f} degrees")
+print("C v      =", cov @ first)
+print("lambda v =", eigenvalues[-1] * first)
+
+# %% [markdown]
+# The pencil gives 31.7 degrees; the sweep, in steps of half a degree, found the grid point next to it.
+#
+# **Line 5. What is $\lambda$?** Multiply $Cv = \lambda v$ by $v^\top$ from the left and use $v^\top v = 1$:
+#
+# $$\operatorname{var}(z) = v^\top C v = \lambda .$$
+#
+# The eigenvalue *is* the variance. So among the flat points the one with the largest eigenvalue wins.
+#
+# **Line 6. Is it really the highest?** $C$ is symmetric, so it has $G$ eigenvectors $v_1, v_2, \dots$ at right angles.
+# Write any direction as $v = \sum_j a_j v_j$. Its length gives $\sum_j a_j^2 = 1$. All mixed terms vanish and
+#
+# $$v^\top C v = \sum_j a_j^2 \lambda_j \le \lambda_1 :$$
+#
+# a weighted mean of the eigenvalues, which cannot exceed the largest. And if $v$ must stand at a right angle to $v_1$,
+# then $a_1 = 0$ and the best is $\lambda_2$, at $v_2$. So the best $k$ directions are the first $k$ eigenvectors. That
+# is **principal component analysis**, PCA.
+
+# %%
+weights = (eigenvectors.T @ direction) ** 2  # (2,): a_j squared
+print(f"line 5: variance along v {(toy @ first).var():.3f} = lambda {eigenvalues[-1]:.3f}")
+print(f"line 6: weights add up to {weights.sum():.2f}; weighted mean {weights @ eigenvalues:.2f} = v C v from line 2")
+
+# %% [markdown]
+# **Line 7. The same direction loses least.** Go back from $z_i$ to a cell: $\hat x_i = \bar x + z_i v$. What is lost
+# stands at a right angle to $v$, so Pythagoras holds:
+#
+# $$\lVert x_i - \bar x \rVert^2 = z_i^2 + \lVert x_i - \hat x_i \rVert^2 .$$
+#
+# The left side does not depend on $v$. The more variance you keep, the less you lose: largest variance and smallest
+# error are one goal.
+
+# %%
+z = toy @ first  # (cells,)
+lost = ((toy - z.unsqueeze(-1) * first) ** 2).sum(dim=1)  # (cells,)
+whole = (toy**2).sum(dim=1)  # (cells,)
+for i in range(len(toy)):
+    print(f"cell {i}: whole {whole[i]:.2f} = kept {z[i] ** 2:.2f} + lost {lost[i]:.2f}")
+
+# %% [markdown]
+# **Now 765 genes.** Hide 140 cells first, to judge by cells that no formula has seen. Those are **held-out** cells; the
+# other 560 are for training.
+#
+# $C$ would be 765 x 765. There is a shortcut. The **singular value decomposition** writes the centred cells as
+# $X = U S V^\top$, with right angles inside $U$ and $V$ and a diagonal $S$. Then
+#
+# $$C = \frac{X^\top X}{n-1} = \frac{V S U^\top U S V^\top}{n-1} = V \, \frac{S^2}{n-1} \, V^\top :$$
+#
+# the rows of $V^\top$ are the eigenvectors, and $S^2/(n-1)$ the eigenvalues, largest first.
+
+# %%
+shuffled = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
+train, test = shuffled[:560], shuffled[560:]
+mean = x[train].mean(dim=0)  # (genes,)
+_, singular, all_components = torch.linalg.svd(x[train] - mean, full_matrices=False)  # (560,), (560, genes)
+print("components:", tuple(all_components.shape))
+
+# %%
+cov = torch.cov(x[train].T)  # (genes, genes)
+by_eigh = torch.linalg.eigvalsh(cov).flip(0)[:3]
+print("eigenvalues by eigh:", [f"{value:.1f}" for value in by_eigh.tolist()])
+print("S^2 / (n - 1):      ", [f"{value:.1f}" for value in (singular**2 / (len(train) - 1))[:3].tolist()])
+
+# %% [markdown]
+# The encoder measures a cell along each of $k$ directions. Stack them as the rows of `components`, $V_k$, of shape
+# (latent, genes):
+#
+# $$z = (x - \bar x)\, V_k^\top .$$
+#
+# By hand: mean $(1, 1)$, one component $(0.6, 0.8)$, cell $(3, 2)$. Subtract: $(2, 1)$. Multiply and add:
+# $2 \cdot 0.6 + 1 \cdot 0.8 = 2.0$.
+#
+# **Now you.** Cells (cells, genes) in, latents (cells, latent) out. Mind `mean`: use the one given. A held-out cell has
+# to be measured from the *training* mean, or its latents mean something else.
+
+# %% exercise="0.3" source="vae_course.exercises.lesson0.pca_encode" minutes=5 difficulty=2
+
+# %%
+components = all_components[:10]  # (latent, genes)
+z = pca_encode(x, mean, components)  # (cells, latent)
+print(f"{tuple(x.shape)} -> {tuple(z.shape)}: {x.shape[1] / z.shape[1]:.1f} times fewer numbers")
+ax = plots.latent(z, data.labels, data.label_names, axis_name="PC", title="700 cells, 2 of their 765 numbers' worth")
+plots.show(ax, alt="First two principal components: monocytes and dendritic cells, B cells and T cells lie apart.")
+
+# %% [markdown]
+# Stop and look. Nobody told PCA about cell types; colours were added after. Dendritic cells and monocytes, B cells, T
+# and NK cells sit in regions of their own. What does PC1 listen to? Its largest weights say so:
+
+# %%
+loudest = components[0].abs().argsort(descending=True)[:8]
+print("PC1 listens to:", ", ".join(data.gene_names[loudest]))
+
+# %% [markdown]
+# Myeloid and antigen-presenting genes, as the picture said.
+#
+# **What breaks it, first.** Forget to subtract the mean. Then the longest direction in the data is the one from zero to
+# the middle of the cloud.
+
+# %%
+_, _, uncentred = torch.linalg.svd(x[train], full_matrices=False)
+cosine = (uncentred[0] @ mean / mean.norm()).abs()
+print(f"cosine between the first uncentred component and the mean cell: {cosine:.3f}")
+
+# %% [markdown]
+# Your best latent is spent on "this is a cell". **Second**, take each group's own mean instead of the given one. Encode
+# only the B cells:
+
+# %%
+b_cells = x[torch.from_numpy(data.label_names[data.labels] == "CD19+ B")]  # (B cells, genes)
+right_way = pca_encode(b_cells, mean, components).mean(dim=0)
+own_mean = pca_encode(b_cells, b_cells.mean(dim=0), components).mean(dim=0)
+print(
+    f"distance of the average B cell from the origin: {right_way.norm():.1f}, with their own mean {own_mean.norm():.1f}"
+)
+
+# %% [markdown]
+# With its own mean every cell type lands on the origin, and the types become one.
+
+# %% [markdown]
+# **The way back.** The decoder starts at the mean and walks along each component as far as $z$ says:
+#
+# $$\hat x = \bar x + z\, V_k .$$
+#
+# By hand: $z = 2$, component $(0.6, 0.8)$, mean $(1, 1)$ give $\hat x = (1, 1) + 2 \cdot (0.6, 0.8) = (2.2, 2.6)$. The
+# cell was $(3, 2)$. Close, not equal: one number cannot hold two.
+#
+# **Now you.** Latents (cells, latent) in, cells (cells, genes) out. Mind which side gets transposed, and what has to be
+# added at the end.
+
+# %% exercise="0.4" source="vae_course.exercises.lesson0.pca_decode" minutes=4 difficulty=2
+
+# %%
+x_hat = pca_decode(pca_encode(x[test], mean, components), mean, components)  # (140, genes)
+for gene in ("LYZ", "CD3D"):
+    r = torch.corrcoef(torch.stack([x[test, index[gene]], x_hat[:, index[gene]]]))[0, 1]
+    print(f"{gene:5} in held-out cells: rebuilt from 10 numbers, r = {r:.2f}")
+
+# %% [markdown]
+# <details><summary><b>Check yourself.</b> Does decoding and encoding again, z → x_hat → z, give back the same
+# z?</summary>
+#
+# Yes: $(\bar x + zV_k - \bar x)V_k^\top = z V_k V_k^\top = z$, because the rows of $V_k$ have length 1 and stand at
+# right angles. The other way round, x → z → x_hat, loses what the components cannot reach.
+#
+# </details>
+
+# %% [markdown]
+# ## 0.5 What it keeps and what it throws away
+#
+# 12 minutes
+#
+# **Question.** Ten latents or fifty? We need one number for "how wrong".
+#
+# Take the squared error, add it over the genes of a cell, then average over cells. In formula, with
+# $\lVert \cdot \rVert^2$ the sum of squares over genes,
+#
+# $$\text{error} = \frac{1}{n} \sum_{i=1}^{n} \lVert x_i - \hat x_i \rVert^2 .$$
+#
+# By hand: two cells, $(3, 2)$ rebuilt as $(2, 2)$, and $(0, 0)$ rebuilt as $(1, 2)$. Sums over genes: $1$ and
+# $1 + 4 = 5$. Mean over cells: $3$.
+#
+# **Now you.** Two tensors (cells, genes) in, a scalar out. Mind the order of sum and mean: averaging over genes as well
+# would divide by 765. It looks harmless here; in lesson 3 the very same slip ruins a model.
+
+# %% exercise="0.5" source="vae_course.exercises.lesson0.reconstruction_error" minutes=4 difficulty=1
+
+# %%
+nothing = reconstruction_error(x[test], mean.expand(len(test), -1))
+print(f"guess the mean for everybody: {nothing:.0f}   ten latents: {reconstruction_error(x[test], x_hat):.0f}")
+
+# %% [markdown]
+# The share of variance that $k$ components keep follows from line 5 and line 7:
+# $(\lambda_1 + \dots + \lambda_k) / (\lambda_1 + \dots + \lambda_G)$. Check that the eigenvalues and your error tell
+# the same story on the training cells:
+
+# %%
+kept = (singular**2).cumsum(0) / (singular**2).sum()
+x_hat_train = pca_decode(pca_encode(x[train], mean, components), mean, components)
+total = reconstruction_error(x[train], mean.expand(len(train), -1))
+lost = reconstruction_error(x[train], x_hat_train)
+print(f"kept by eigenvalues {kept[9]:.3f}   1 - error / total {1 - lost / total:.3f}")
+
+# %% [markdown]
+# A quarter. Ten latents see the cell types and still miss three quarters of the variance? Sweep the number of latents,
+# on cells the components were made from and on cells they never saw.
+
+# %%
+sizes = [0, 1, 2, 5, 10, 20, 50, 100, 200, 300, 400, 500, 559]
+errors = {"training cells": [], "held-out cells": []}
+for k in sizes:
+    for cells, name in ((x[train], "training cells"), (x[test], "held-out cells")):
+        rebuilt = pca_decode(pca_encode(cells, mean, all_components[:k]), mean, all_components[:k])
+        errors[name].append(reconstruction_error(cells, rebuilt).item())
+ax = plots.lines(sizes, errors, xlabel="number of latents", ylabel="squared error a cell (log counts²)")
+ax.axvline(10, color="0.6", linewidth=1)
+ax.set(ylim=(0, 1450), title="More latents: knowing or memorising?")
+plots.show(
+    ax,
+    alt="Error against number of latents. Training error falls to zero at 559; held-out error falls far more slowly.",
+)
+
+# %%
+for k in (2, 10, 50, 200, 559):
+    on_train, on_test = (errors[name][sizes.index(k)] for name in errors)
+    print(f"{k:3} latents: training {on_train:5.0f}   held-out {on_test:5.0f}   gap {on_test - on_train:4.0f}")
+
+# %% [markdown]
+# Up to about ten latents both curves fall together: these directions are shared by all cells. Beyond, the gap opens:
+# later components describe the accidents of 560 particular cells. At 559 the training error is zero, and nothing was
+# understood: 560 points always fit in 559 dimensions.
+#
+# So the three quarters that ten latents throw away should be mostly noise: the luck of catching 0 or 1 molecule. Do we
+# know? Shuffle each gene over the cells. That keeps every gene's noise and variance, and destroys every programme.
+
+# %%
+generator = torch.Generator().manual_seed(0)
+scrambled = torch.stack([column[torch.randperm(len(train), generator=generator)] for column in x[train].T], dim=1)
+singular_noise = torch.linalg.svdvals(scrambled - mean)  # (560,)
+ax = plots.lines(
+    range(1, 31),
+    {"real cells": singular[:30] ** 2 / 559, "genes shuffled apart": singular_noise[:30] ** 2 / 559},
+    xlabel="component",
+    ylabel="variance along it (log counts²)",
+    title="How many directions rise above noise?",
+)
+plots.show(ax, alt="Variance of the first 30 components. The first seven lie above those of shuffled genes.")
+
+# %%
+print("components above the largest of noise:", int((singular > singular_noise[0]).sum()))
+
+# %% [markdown]
+# Seven directions stand above the best that noise can do; hundreds do not. More cells would lift a few more out of the
+# noise. scVI's default is 10 latents.
+#
+# <details><summary><b>Check yourself.</b> Held-out error keeps falling slowly to 559. So is 559 the best choice after
+# all?</summary>
+#
+# Held-out error of PCA can only fall with more components, because each one lets the encoder copy one more aspect of
+# the very cell it is asked to rebuild, noise included. Copying is not understanding. A *likelihood* of held-out cells
+# does not have that flaw; you will compute it in lesson 4.
+#
+# </details>
+
+# %% [markdown]
+# ## 0.6 When the first component is only depth
+#
+# 10 minutes
+#
+# **Question.** What if we skip the normalising? PCA asks for the direction of largest variance. It does not ask whether
+# the variance is biology.
+#
+# One helper, the first `k` components of any table, and one number: the correlation with the logarithm of the library
+# size.
+
+
+# %%
+def first_scores(table: Tensor, k: int = 2) -> Tensor:
+    """Return the cells' coordinates on the first k components, (cells, k)."""
+    mean = table.mean(dim=0)
+    return pca_encode(table, mean, torch.linalg.svd(table - mean, full_matrices=False)[2][:k])
+
+
+raw, tamed = first_scores(counts), first_scores(x)  # (cells, 2) each
+for name, pc1 in (("raw counts", raw[:, 0]), ("log-normalised", tamed[:, 0])):
+    print(f"{name:15} |r| of PC1 with log library: {torch.corrcoef(torch.stack([pc1, log_library]))[0, 1].abs():.2f}")
+
+# %% [markdown]
+# 0.80 on raw counts. But is that bad? Dendritic cells really hold more RNA, so some of it is biology. We need a second
+# number: how much of the variance of PC1 lies **between cell types**. 1 means that the type decides everything, 0 that
+# it decides nothing.
+
+
+# %%
+def share_between(score: Tensor, labels: Tensor) -> Tensor:
+    """Return the share of a score's variance that lies between labels, 0 to 1."""
+    of_type = torch.stack([score[labels == label].mean() for label in labels.unique()])
+    typical = of_type[torch.unique(labels, return_inverse=True)[1]]  # (cells,): the mean of each cell's type
+    return typical.var() / score.var()
+
+
+labels = torch.from_numpy(data.labels)
+for name, score in (("raw PC1", raw[:, 0]), ("log-normalised PC1", tamed[:, 0]), ("log library", log_library)):
+    print(f"between types: {name:18} {share_between(score, labels):.2f}")
+
+# %%
+left, right = plots.panels(2, 4.2, 5.2)
+for ax, pc1, name in ((left, raw[:, 0], "raw counts"), (right, tamed[:, 0], "log-normalised")):
+    plots.latent(torch.stack([pc1, log_library], dim=1), data.labels, data.label_names, ax)
+    ax.set(xlabel=f"PC1, {name}", ylabel="log library size (natural log)", yticks=[6, 6.5, 7])
+left.get_legend().remove()
+plots.show(
+    left,
+    alt="Log library against PC1. Raw: dendritic cells smeared along a slope. Log-normalised: upright columns.",
+)
+
+# %% [markdown]
+# Left, the dendritic cells smear out along a slope: the deeper the cell, the further it lies, because depth
+# *multiplies* the loud genes. T cells, which do not speak those genes, huddle at one end. So raw PC1 is a **mixture**
+# of depth and type. Right, the types stand up as columns, and the 0.58 that is left comes from types that differ in
+# library. The cleanest test holds the type fixed: subtract each type's mean from both, then correlate.
+
+
+# %%
+def within(score: Tensor, labels: Tensor) -> Tensor:
+    """Return a score minus the mean of each cell's label, (cells,)."""
+    return score - torch.stack([score[labels == label].mean() for label in labels])
+
+
+depth = within(log_library, labels)
+for name, scores in (("raw", raw), ("log-normalised", tamed)):
+    r = [torch.corrcoef(torch.stack([within(scores[:, j], labels), depth]))[0, 1].abs() for j in (0, 1)]
+    print(f"{name:15} inside cell types: |r| of PC1 with log library {r[0]:.2f}, of PC2 {r[1]:.2f}")
+
+# %% [markdown]
+# Inside a type, PC1 is free of depth after normalising. Look at PC2, though: depth moved there. A shallow cell has more
+# zeros, and $\log(1 + \cdot)$ of a zero stays zero however you scale it. Log-normalising *tames* depth; it does not
+# remove it. scVI takes another way: it gives the library a variable of its own and lets the model explain counts with
+# it (lesson 5).
+
+# %% [markdown]
+# **What breaks it.** On real cells we cannot tell catching from biology for sure. On simulated cells we can:
+# `simulate_counts` draws the library **independently of the type**, and remembers what it drew. Any link between depth
+# and a latent is then an artefact.
+
+# %%
+simulated = vc.simulate_counts(
+    600, 1000, n_latent=1, mean_library=10_000, sd_log_library=0.8, share_de=0.05, mean_dropout=0.0, seed=0
+)
+counts_sim, labels_sim = torch.from_numpy(simulated.counts.toarray()), torch.from_numpy(simulated.labels)
+depth_sim = library_size(counts_sim)
+print(simulated)
+print(f"log library between the four types: {share_between(depth_sim.log(), labels_sim):.2f}")
+
+# %%
+for name, table in (("raw", counts_sim), ("log-normalised", log_normalize(counts_sim))):
+    scores = first_scores(table, 3)  # (cells, 3)
+    r = torch.corrcoef(torch.stack([scores[:, 0], depth_sim]))[0, 1].abs()
+    shares = ", ".join(f"{share_between(score, labels_sim):.2f}" for score in scores.T)
+    print(f"{name:15} |r| of PC1 with library {r:.2f}   between types, PC1 to PC3: {shares}")
+
+# %%
+left, right = plots.panels(2, 3.8, 4.6)
+for ax, table, pair in ((left, counts_sim, (0, 1)), (right, log_normalize(counts_sim), (1, 2))):
+    plots.latent(first_scores(table, 3)[:, pair], labels_sim, ax=ax)
+    ax.set(xlabel=f"PC{pair[0] + 1}", ylabel=f"PC{pair[1] + 1}")
+left.set_title("raw: PC1 is depth alone")
+right.set_title("log-normalised: four types")
+left.get_legend().remove()
+plots.show(left, alt="Left: raw PC1 and PC2, four types on top of each other in a fan. Right: four separate groups.")
+
+# %% [markdown]
+# Raw PC1 *is* the library, and holds 1 % of type. The same cells, normalised, fall into four groups. PC1 is then the
+# other thing that we simulated, a continuous latent that all types share:
+
+# %%
+pc1 = first_scores(log_normalize(counts_sim))[:, 0]
+latent_true = torch.from_numpy(simulated.truth.latent)[:, 0].float()
+r = torch.corrcoef(torch.stack([pc1, latent_true]))[0, 1].abs()
+print(f"|r| of normalised PC1 with the simulated latent: {r:.2f}")
+
+# %% [markdown]
+# ## 0.7 An autoencoder is PCA with bends
+#
+# 10 minutes
+#
+# **Question.** PCA only knows flat sheets. What if cells lie on a curved one?
+#
+# Three points on a half circle need two straight latents, but one *bent* latent (the angle) is enough. So keep the
+# plan, encoder, latents, decoder, and the error of exercise 0.5, and replace the straight maps $V_k$ by functions that
+# bend:
+#
+# $$z = \operatorname{encoder}(x), \qquad \hat x = \operatorname{decoder}(z), \qquad \text{make } \frac1n \sum_i \lVert
+# x_i - \hat x_i \rVert^2 \text{ small}.$$
+#
+# That is an **autoencoder**. The next cell is *given*: `nn.Linear` is a straight map like PCA's, with weights to be
+# learned; `nn.ReLU` bends, it replaces negatives by 0; the training loop turns the weights downhill. You will build
+# each of these in lesson 2; for now, run them.
+
+
+# %%
+def fit_autoencoder(n_latent: int, n_epochs: int = 60) -> tuple[nn.Module, nn.Module]:
+    """Return an encoder and a decoder, trained together to rebuild the training cells."""
+    torch.manual_seed(0)
+    encoder = nn.Sequential(nn.Linear(765, 128), nn.ReLU(), nn.Linear(128, n_latent))  # (cells, 765) -> (cells, latent)
+    decoder = nn.Sequential(nn.Linear(n_latent, 128), nn.ReLU(), nn.Linear(128, 765))  # (cells, latent) -> (cells, 765)
+    optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=1e-3)
+    for _ in range(n_epochs):
+        for minibatch in train[torch.randperm(len(train))].split(56):
+            loss = reconstruction_error(x[minibatch], decoder(encoder(x[minibatch])))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return encoder, decoder
+
+
+# %%
+encoder, decoder = fit_autoencoder(2)
+
+# %% tags=["volatile"]
+with torch.no_grad():
+    z_train, z_test = encoder(x[train]), encoder(x[test])  # (560, 2), (140, 2)
+    bent = [reconstruction_error(x[cells], decoder(encoder(x[cells]))).item() for cells in (train, test)]
+straight = [errors[name][sizes.index(2)] for name in errors]
+print(f"2 latents, training cells: PCA {straight[0]:.0f}   autoencoder {bent[0]:.0f}")
+print(f"2 latents, held-out cells: PCA {straight[1]:.0f}   autoencoder {bent[1]:.0f}")
+assert bent[0] < straight[0]
+assert bent[1] < 1250
+
+# %% [markdown]
+# Your `reconstruction_error` trained it. With as many latents, bends lower the error on the training cells by a few per
+# cent, and a little on the held-out ones.
+#
+# **Is PCA really inside?** Take the bends out. Then encoder and decoder are straight maps, line 7 applies, and no
+# training can beat PCA on the training cells. Watch a straight autoencoder come down to PCA's error and stop.
+
+# %%
+torch.manual_seed(0)
+centred = x[train] - mean  # (560, genes), as for PCA
+straight_net = nn.Sequential(nn.Linear(765, 2), nn.Linear(2, 765))
+optimizer = torch.optim.Adam(straight_net.parameters(), lr=1e-2)
+curve = []
+for _ in range(250):
+    loss = reconstruction_error(centred, straight_net(centred))
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    curve.append(loss.item())
+
+# %%
+ax = plots.lines(range(1, 251), {"autoencoder without bends": curve}, xlabel="training step")
+ax.axhline(straight[0], color=plots.COLORS[1], linestyle="--", label="PCA, 2 components")
+ax.set(ylabel="squared error a cell (log counts²)", ylim=(1140, 1450))
+ax.legend(frameon=False)
+plots.show(
+    ax, alt="Training error of a network without bends falls towards the error of PCA with two components, not below."
+)
+
+# %% tags=["volatile"]
+print(f"after 250 steps {curve[-1]:.0f}, PCA {straight[0]:.0f}")
+assert -0.5 < curve[-1] - straight[0] < 10
+
+# %% [markdown]
+# <details><summary><b>Check yourself.</b> Why must a straight autoencoder not have the same latents as PCA, though it
+# has the same error?</summary>
+#
+# The error only sees $\hat x$. Turn or stretch the latent plane and let the decoder undo it: the same $\hat x$, other
+# latents. PCA picks one of these by asking for unit length, right angles and order. An autoencoder picks whichever it
+# met first. Remember this freedom; it is about to hurt.
+#
+# </details>
+
+# %% [markdown]
+# ## 0.8 Why you cannot sample it
+#
+# 10 minutes
+#
+# **Question.** The decoder turns 2 numbers into a cell. Can we invent cells: pick 2 numbers, decode?
+#
+# Which 2 numbers? The obvious tries: a Gaussian with the latents' own mean and standard deviation; a uniform draw in
+# the box that holds all latents; and, since somebody has to, $\mathcal N(0, 1)$, the normal distribution of mean 0 and
+# variance 1.
+
+# %%
+generator = torch.Generator().manual_seed(0)
+low, high = z_train.min(dim=0).values, z_train.max(dim=0).values  # (2,) each
+noise = torch.randn(500, 2, generator=generator)
+drawn = {
+    "Gaussian, matched": z_train.mean(dim=0) + z_train.std(dim=0) * noise,  # (500, 2)
+    "uniform in the box": low + (high - low) * torch.rand(500, 2, generator=generator),
+    "N(0, 1)": noise,
+}
+with torch.no_grad():
+    invented = {name: decoder(z) for name, z in drawn.items()}  # (500, genes) each
+
+# %% [markdown]
+# **First look: are they possible?** A log-normalised value is $\log(1 + \text{something} \ge 0)$: never below zero. And
+# a gene cannot hold more than the cell's 10,000 molecules, so never above $\log(10{,}001) = 9.2$.
+
+# %% tags=["volatile"]
+print(f"real cells         from {x.min():5.1f} to {x.max():4.1f}")
+for name, cells in invented.items():
+    print(f"{name:18} from {cells.min():5.1f} to {cells.max():4.1f}")
+assert invented["Gaussian, matched"].min() < -1.5
+
+# %% [markdown]
+# Negative molecules, and with the matched Gaussian even genes louder than a whole cell. **Second look: are they near
+# any real cell?** Distances in 765 noisy dimensions mislead: a real cell is full of luck, a decoded one is smooth. So
+# measure in the ten principal components, with *your* encoder, and take the distance to the nearest of the 560 training
+# cells. The yardstick: how far are held-out cells, real ones, from their nearest training cell?
+
+
+# %%
+def distance_to_real(cells: Tensor) -> Tensor:
+    """Return each cell's distance to the nearest training cell, in ten principal components, (cells,)."""
+    ours, real = pca_encode(cells, mean, components), pca_encode(x[train], mean, components)
+    return torch.cdist(ours, real).min(dim=1).values
+
+
+yardstick = distance_to_real(x[test])  # (140,)
+print(f"held-out cells, real: median {yardstick.median():.1f}")
+
+# %% tags=["volatile"]
+with torch.no_grad():
+    rebuilt = distance_to_real(decoder(z_test))
+print(f"held-out cells, encoded and decoded: median {rebuilt.median():.1f}")
+for name, cells in invented.items():
+    far = distance_to_real(cells)
+    beyond = (far > yardstick.quantile(0.95)).float().mean()
+    print(f"{name:18} median {far.median():4.1f}   further than 95 % of real cells: {beyond:.0%}")
+    assert far.median() > 1.4 * yardstick.median()
+
+# %% [markdown]
+# The decoder is fine: latents that *came from a cell* go back to where cells are. Latents that we *made up* do not. And
+# the picture:
+
+# %%
+gaussian = "Gaussian, matched"
+left, middle, right = plots.panels(3, 3.8, 4.4)
+for ax, real, ours in (
+    (left, z_train, drawn[gaussian]),
+    (middle, pca_encode(x[train], mean, components), pca_encode(invented[gaussian], mean, components)),
+):
+    plots.points(*real[:, :2].T, "real cells", ax)
+    plots.points(*ours[:, :2].T, "made up", ax)
+left.set(xlabel="latent 1", ylabel="latent 2", title="where we drew", ylim=(None, 21))
+middle.set(xlabel="PC1", ylabel="PC2", title="what came out", ylim=(None, 38))
+plots.histogram({"held-out cells": yardstick, "made up": distance_to_real(invented[gaussian])}, 40, right)
+right.set(xlabel="distance to the nearest real cell (log counts)", ylabel="cells", title="how far from life")
+plots.show(
+    left, alt="Real cells fill thin arms of the latent plane; drawn latents fall between and decode far from cells."
+)
+
+# %% [markdown]
+# Stop here. The autoencoder was paid for one thing: rebuild. So it put cells wherever that was easy: in thin arms, at
+# any scale, with empty land between. In the empty land the decoder was never corrected, and says anything.
+#
+# **What breaks it more.** Give it ten latents. There is even more empty land.
+
+# %% tags=["volatile"]
+wide_encoder, wide_decoder = fit_autoencoder(10)
+with torch.no_grad():
+    z = wide_encoder(x[train])  # (560, 10)
+    z_drawn = z.mean(dim=0) + z.std(dim=0) * torch.randn(500, 10, generator=torch.Generator().manual_seed(0))
+    cells = wide_decoder(z_drawn)  # (500, genes)
+far = (distance_to_real(cells) > yardstick.quantile(0.95)).float().mean()
+print(f"ten latents: {far:.0%} of made-up cells lie further out than 95 % of real ones; lowest value {cells.min():.1f}")
+assert far > 0.4
+
+# %% [markdown]
+# **The idea that the rest of the course unfolds.** Let the encoder answer with a *distribution* over latents instead of
+# a point: not "this cell is at $z$" but "this cell is around here, give or take". Write it $q(z \mid x)$, read "q of z
+# given x". Two things follow.
+#
+# 1. The decoder has to rebuild the cell from *any* draw of $q(z \mid x)$. A whole neighbourhood gets corrected, not a
+#    point.
+# 2. We can pull all these clouds towards one fixed distribution that we know how to sample: the **prior**
+#    $p(z) = \mathcal N(0, I)$, independent standard normals. The pull is the KL divergence of lesson 1.
+#
+# And let the decoder answer with a distribution too: not a smooth $\hat x$ that may be negative, but $p(x \mid z)$, a
+# distribution over *counts*. An autoencoder with these two changes is a **variational autoencoder**. With a count
+# distribution made for cells, it is scVI.
+
+# %% [markdown]
+# ## 0.9 The map, and the promise
+#
+# 8 minutes
+#
+# Here is the whole course. The blocks in colour are those that you have met.
+
+# %%
+ax = plots.course_map(0)
+plots.show(
+    ax, alt="Counts, encoder, q(z|x), sample z, decoder, p(x|z), then KL, reconstruction and loss, with their lessons."
+)
+
+# %% [markdown]
+# Read it from the left. Counts go in. The **encoder** says where the cell may be, $q(z \mid x)$. We **sample** one $z$.
+# The **decoder** turns it into a distribution of counts. The loss has two parts: how badly the counts are explained,
+# and how far $q$ strays from the prior.
+#
+# Lesson 1 gives the distributions and the KL. Lesson 2 builds the networks. Lesson 3 trains a first one, on 0s and 1s.
+# Lesson 4 proves that the loss is right, and passes gradients through a sample. Lesson 5 puts real counts in, and there
+# it stands: scVI.
+#
+# **The promise.** Three lines train the finished model, written in the package that you are about to write yourself. It
+# sees **raw counts**: no log-normalising to get right.
+
+# %%
+model = vc.VAE(data.n_genes, n_latent=10)
+trainer = vc.UnsupervisedTrainer(model, data, train_size=0.8, n_epochs_kl_warmup=20, seed=0)
+trainer.train(n_epochs=50)
+
+# %%
+posterior = vc.Posterior(model, data)
+z, _, _ = posterior.get_latent()  # (cells, 10)
+ax = plots.latent(
+    posterior.t_sne(), data.labels, data.label_names, axis_name="t-SNE", title="scVI's latents of 700 cells"
+)
+plots.show(
+    ax, alt="t-SNE of scVI latents: monocytes, dendritic cells, B cells, and T with NK cells lie in separate groups."
+)
+
+# %% [markdown]
+# t-SNE draws ten latents on a sheet of paper: near stays near, long distances mean nothing. The model saw no label. Do
+# its clusters agree with the types? NMI is 0 for unrelated, 1 for identical groupings.
+
+# %% tags=["volatile"]
+scores = posterior.clustering_scores()
+by_pca = vc.metrics.knn_purity(pca_encode(x, mean, components).numpy(), data.labels, 30)
+print(f"k-means on scVI's latents against cell types: NMI {scores['nmi']:.2f}")
+print(f"share of like cells among 30 neighbours: scVI {posterior.knn_purity():.2f}, your PCA {by_pca:.2f}")
+assert scores["nmi"] > 0.5
+assert posterior.knn_purity() > 0.4
+
+# %% [markdown]
+# Be honest: as a *map* of these few, easy cells, your PCA is as good. The promise is elsewhere. This model has a
+# distribution of counts, so it has a likelihood; it knows about depth and batches; it can say how sure it is; it can
+# impute and test genes. And it can be sampled. Draw $z$ from the prior and decode:
+
+# %% tags=["volatile"]
+model.eval()
+with torch.no_grad():
+    z_prior = torch.randn(500, 10, generator=torch.Generator().manual_seed(0))
+    px_scale = model.decoder("gene", z_prior, torch.zeros(500, 1))[0]  # (500, genes): shares of the molecules
+print(f"each invented cell's shares add up to {px_scale.sum(dim=1).mean():.3f}; smallest share {px_scale.min():.0e}")
+print(f"log-normalised: from {torch.log1p(1e4 * px_scale).min():.1f} to {torch.log1p(1e4 * px_scale).max():.1f}")
+assert px_scale.min() >= 0
+assert torch.log1p(1e4 * px_scale).max() < 9.22
+
+# %% [markdown]
+# Nothing negative, no gene louder than its cell: shares that add up to 1, by construction. That does not make every
+# draw a likely cell. Blood has separate types, $\mathcal N(0, I)$ has none, and after 50 epochs gaps remain between
+# them. In lesson 3 you will walk through such a gap, and in lesson 4 put a number on how good the model is.
+
+# %% [markdown]
+# ## 0.10 Quiz
+#
+# 8 minutes. Decide first, then open the answer.
+
+# %% [markdown]
+# **Question 1.** A cell's count of gene CD3D is 0. What do you know?
+#
+# - A. The gene is switched off.
+# - B. The cell is not a T cell.
+# - C. No molecule of it was caught; it may or may not have been there.
+# - D. The measurement failed for this gene.
+#
+# <details><summary>Answer</summary>
+#
+# - **A** is one of two readings. A gene with few molecules gives a zero by luck.
+# - **B** is wrong: a shallow T cell can show none, and in 3 % of these T cells it happens.
+# - **C** is right. The count is what was caught, a small share of what was there.
+# - **D** is wrong: a zero is a perfectly ordinary outcome of a Poisson with a small mean.
+#
+# </details>
+
+# %% [markdown]
+# **Question 2.** Along direction $v$ with $v^\top v = 1$ the variance is $v^\top C v$. Why is the best $v$ an
+# eigenvector?
+#
+# - A. At the maximum the gradient $2Cv$ must be parallel to the gradient of the length condition, $2v$.
+# - B. Eigenvectors are longer than other vectors.
+# - C. Because $C$ is always diagonal.
+# - D. Because the variance along every eigenvector is the same.
+#
+# <details><summary>Answer</summary>
+#
+# - **A** is right: $2Cv = 2\lambda v$ is line 4. If they were not parallel, sliding along the circle would still raise
+#   the variance.
+# - **B** is wrong: all directions have length 1, that was the condition.
+# - **C** is wrong: a diagonal $C$ would mean uncorrelated genes, and then the best directions would be single genes.
+# - **D** is wrong: the variance along an eigenvector is its eigenvalue, and they differ. The largest wins.
+#
+# </details>
+
+# %% [markdown]
+# **Question 3.** From 50 to 200 components the training error falls by two thirds, the held-out error much less. What
+# do components 51 to 200 mostly describe?
+#
+# - A. Rare cell types.
+# - B. Chance features of the training cells.
+# - C. Library size.
+# - D. Errors of the decomposition.
+#
+# <details><summary>Answer</summary>
+#
+# - **A**: a rare type shared by both halves would lower both errors. A few such directions may hide there, not 150.
+# - **B** is right: what helps for the cells it was fitted to, and less for others, is chance.
+# - **C** is wrong: depth is one direction, and a strong one; it comes early.
+# - **D** is wrong: the decomposition is exact up to rounding.
+#
+# </details>
+
+# %% [markdown]
+# **Question 4.** PC1 of your raw counts has a correlation of 0.97 with library size, and cell types explain 1 % of it.
+# What next?
+#
+# - A. Publish: PC1 is a new axis of biology.
+# - B. Delete PC1 and keep the others.
+# - C. Take depth out of the counts (or model it), then decompose again.
+# - D. Use more components.
+#
+# <details><summary>Answer</summary>
+#
+# - **A** is wrong: it is how well each cell was caught. Check this first, always.
+# - **B** is tempting. But depth multiplies all genes, so a straight component cannot hold all of it: the rest stays in
+#   PC2 and beyond.
+# - **C** is right: log-normalise, or, as scVI does, let the model have a variable for the library.
+# - **D** is wrong: depth stays in, and you add noise.
+#
+# </details>
+
+# %% [markdown]
+# **Question 5.** A plain autoencoder rebuilds held-out cells well, yet cells decoded from random latents are nonsense.
+# Why?
+#
+# - A. The decoder is too small.
+# - B. It was trained too long.
+# - C. Training never said where latents should lie, so most places were never seen by the decoder.
+# - D. Two latents are too few.
+#
+# <details><summary>Answer</summary>
+#
+# - **A** is wrong: the same decoder rebuilds held-out cells.
+# - **B** is wrong: less training leaves the latents just as free.
+# - **C** is right: the loss only asks for rebuilding. Nothing fills the space between cells, nothing fixes its scale.
+# - **D** is wrong: with ten latents it is no better.
+#
+# </details>
+
+# %% [markdown]
+# **Question 6.** What does a variational autoencoder change?
+#
+# - A. It uses PCA for the encoder.
+# - B. The encoder gives a distribution $q(z \mid x)$, pulled towards a known prior, and the decoder gives a
+#   distribution of the data.
+# - C. It adds noise to the counts.
+# - D. It needs the cell types.
+#
+# <details><summary>Answer</summary>
+#
+# - **A** is wrong: the encoder is a network, as in 0.7, with a second output for the spread.
+# - **B** is right: clouds instead of points, and a prior that says where to draw.
+# - **C** is wrong: the noise goes into the latents, not into the data.
+# - **D** is wrong: like everything in this lesson it learns without labels.
+#
+# </details>
+
+# %% [markdown]
+# ## 0.11 What we built
+#
+# 2 minutes
+#
+# | in this lesson | in the package | in scVI 0.3.0 | in scvi-tools 1.4 |
+# |---|---|---|---|
+# | `counts`, `data` | `vae_course.CountData` | `GeneExpressionDataset` | `AnnData` with `SCVI.setup_anndata` |
+# | `library_size` | `CountData.library_mean` | `local_means` | `library_log_means` |
+# | `log_normalize` | - | - | - |
+# | `pca_encode` | `vae_course.nn.Encoder` | `Encoder` | `Encoder` |
+# | `pca_decode` | `vae_course.nn.DecoderSCVI` | `DecoderSCVI` | `DecoderSCVI` |
+# | `reconstruction_error` | `Posterior.reconstruction_error` | `Posterior.ll` | `get_reconstruction_error` |
+# | latents `z` | `Posterior.get_latent` | `Posterior.get_latent` | `get_latent_representation` |
+#
+# Three of these grew up on the way. The package keeps the mean (and variance) of the *logarithm* of the library, per
+# batch. The error became a negative log-likelihood (scVI 0.3.0 adds the KL of the library to it). And nothing is
+# log-normalised: the models take counts, and only the encoder looks at $\log(1 + \text{counts})$.
+#
+# Symbols are in the [notation](../docs/notation.md), words in the [glossary](../docs/glossary.md).
+#
+# **Next**, lesson 1: what is a distribution over latents, how do you compare two of them, and why can nobody compute
+# the one that we really want?
+
+# %% tags=["volatile"]
+progress()

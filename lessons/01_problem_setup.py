@@ -1,0 +1,1546 @@
+# %% [markdown]
+# # Lesson 1 · Problem setup and mathematical background
+#
+# {{links}}
+#
+# **You will be able to**
+#
+# - tell the joint, the marginal, the likelihood and the posterior apart, and compute a posterior on a grid (exercise
+#   1.6, quiz 1)
+# - write log-probabilities of a Bernoulli and of a Gaussian that survive extreme numbers (exercises 1.1 and 1.2)
+# - derive the KL divergence between two Gaussians, in one dimension and in many (exercises 1.3 and 1.4, quiz 4)
+# - estimate a KL divergence from samples, with an error bar (exercise 1.5)
+# - say what variational inference searches, and which way round its KL stands (quiz 2, quiz 3, quiz 5)
+#
+# **Time:** about 160 minutes. **You need:** lesson 0, the sum and product rules of probability, the derivative of a
+# logarithm.
+#
+# Exercises check themselves when you run their cell. Stuck? `hint("1.1")`, twice, then `solution("1.1")`.
+
+# %% setup=true
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import vae_course as vc
+from vae_course import plots
+from vae_course.exercises import exercise, hint, progress, solution
+
+# %% [markdown]
+# ## 1.1 A story about a cell
+#
+# 10 minutes
+#
+# **Question.** Lesson 0 ended with a wish: a *distribution* over latents, not a point. What would such a thing look
+# like for one real cell?
+#
+# We start as small as possible. From each of the 700 blood cells we keep one bit a gene: detected (1) or not (0).
+
+# %%
+data = vc.load_pbmc()
+x = torch.from_numpy(data.binarize().counts.toarray())  # (cells, genes), 0.0 or 1.0
+labels = torch.from_numpy(data.labels)  # (cells,)
+gene = data.gene_names.tolist().index("CD3D")
+print(tuple(x.shape), "   first ten cells, CD3D:", x[:10, gene].int().tolist())
+
+# %% [markdown]
+# Before we look at a cell, its CD3D bit is unknown: it is a **random variable**, a quantity with a list of possible
+# values and a probability for each. A bit has two values, so one number $p$ says everything: $p(x = 1) = p$ and
+# $p(x = 0) = 1 - p$. That is the **Bernoulli** distribution. For CD3D, over all cells:
+
+# %%
+print(f"CD3D detected in {int(x[:, gene].sum())} of {len(x)} cells: p = {x[:, gene].mean():.2f}")
+
+# %% [markdown]
+# That single $p$ hides a story. CD3D is a part of the T-cell receptor complex. Split the cells into T cells (five of
+# the ten labels) and myeloid cells (monocytes and dendritic cells):
+
+# %%
+is_t = labels <= 4  # (cells,), the first five labels are T cells
+is_myeloid = (labels == 5) | (labels == 9)
+for name, cells in (("T", is_t), ("myeloid", is_myeloid), ("other", ~is_t & ~is_myeloid)):
+    print(f"{name:8} {int(cells.sum()):4d} cells   CD3D in {x[cells, gene].mean():.2f} of them")
+
+# %% [markdown]
+# Something we did not measure decides what we do measure. Call it $z$, the **latent** variable. Say $z$ is one
+# number: about $-1$ in a T cell, about $+1$ in a myeloid cell, anything between and beyond. The **generative story**
+# of a cell has two steps:
+#
+# 1. Draw $z$ from a **prior** $p(z)$, here a bell curve around 0 with variance 1.
+# 2. Given $z$, throw one coin per gene. The coin of gene $g$ shows 1 with a probability that depends on $z$.
+#
+# A probability has to stay between 0 and 1. The **sigmoid** $\sigma(a) = 1 / (1 + e^{-a})$ squeezes any number $a$ in
+# there, so let
+#
+# $$p(x_g = 1 \mid z) = \sigma(w_g z + b_g).$$
+#
+# $a = w_g z + b_g$ is called a **logit**. The slope $w_g$ says how strongly gene $g$ follows $z$, the offset $b_g$
+# how often it is seen at $z = 0$.
+
+# %%
+a = torch.tensor([-4.0, -1.0, 0.0, 1.0, 4.0])
+p = torch.sigmoid(a)
+print("logit      ", a.tolist())
+print("probability", [round(value, 3) for value in p.tolist()])
+print("back       ", [round(value, 3) for value in torch.log(p / (1 - p)).tolist()])
+
+# %% [markdown]
+# The last line runs the sigmoid backwards: $a = \log\frac{p}{1 - p}$, the logarithm of the odds. So two measured
+# shares give us $w_g$ and $b_g$. At $z = -1$ the logit is $b_g - w_g$, at $z = +1$ it is $b_g + w_g$. Half their
+# difference is $w_g$, half their sum is $b_g$.
+#
+# We do it for six marker genes: two of T cells, four of myeloid cells. We add one detected and one undetected cell to
+# each group, so that no share is exactly 0 or 1 (its logit would be infinite).
+
+# %%
+genes = ["CD3D", "IL32", "S100A9", "FCN1", "LYZ", "CST3"]
+markers = x[:, [data.gene_names.tolist().index(name) for name in genes]]  # (cells, 6)
+share_t = (markers[is_t].sum(dim=0) + 1) / (is_t.sum() + 2)  # (6,)
+share_m = (markers[is_myeloid].sum(dim=0) + 1) / (is_myeloid.sum() + 2)  # (6,)
+w = (torch.logit(share_m) - torch.logit(share_t)) / 2  # (6,)
+b = (torch.logit(share_m) + torch.logit(share_t)) / 2  # (6,)
+for name, slope, offset in zip(genes, w.tolist(), b.tolist(), strict=True):
+    print(f"{name:7} w = {slope:+.2f}   b = {offset:+.2f}")
+
+# %% [markdown]
+# The six coins, drawn over $z$. This is a complete **decoder**: put $z$ in, read six probabilities off.
+
+# %%
+z = torch.linspace(-8, 8, 801)  # (points,)
+curves = torch.sigmoid(z.unsqueeze(-1) * w + b)  # (points, 6)
+ax = plots.lines(z, dict(zip(genes, curves.T, strict=True)), xlabel="latent z", ylabel="probability of detection")
+ax.set_xlim(-4, 4)
+ax.axvline(-1, color="0.7", linewidth=1, zorder=0)
+ax.axvline(1, color="0.7", linewidth=1, zorder=0)
+ax.text(-1.08, 0.5, "T", ha="right", fontsize=12)
+ax.text(1.08, 0.3, "myeloid", fontsize=12)
+ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+plots.show(
+    ax,
+    alt="Probability of detection against z for six genes: CD3D and IL32 fall, four myeloid genes rise.",
+)
+
+# %% [markdown]
+# A story can be *told*. We let the computer tell it four times: draw $z$, then throw six coins.
+
+# %%
+generator = torch.Generator().manual_seed(0)
+z_new = torch.randn(4, 1, generator=generator)  # (cells, 1), the prior
+x_new = torch.bernoulli(torch.sigmoid(z_new * w + b), generator=generator)  # (cells, 6)
+print("   z  ", "  ".join(genes))
+for value, row in zip(z_new[:, 0].tolist(), x_new.int().tolist(), strict=True):
+    print(f"{value:+.2f} ", "".join(f"{bit:^{len(name) + 2}}" for bit, name in zip(row, genes, strict=True)))
+
+# %% [markdown]
+# **What the story assumes.** Once $z$ is known, the coins ignore each other. They are **conditionally independent**:
+# all that ties two genes together must go through $z$. Real cells can tell us how far that holds. Correlate S100A9
+# with FCN1 over all cells, then within groups:
+
+# %%
+pair = markers[:, 2:4].T  # (2, cells)
+for name, cells in (("all cells", labels >= 0), ("myeloid only", is_myeloid), ("T only", is_t)):
+    print(f"{name:13} correlation of S100A9 and FCN1 {torch.corrcoef(pair[:, cells])[0, 1]:.2f}")
+
+# %% [markdown]
+# The correlation halves once the cell kind is known, but it does not vanish. One latent explains much and not all.
+# That is why real models take ten.
+
+# %% [markdown]
+# ## 1.2 Joint, marginal, posterior
+#
+# 10 minutes
+#
+# **Question.** The story runs from $z$ to $x$. We hold $x$ and want $z$. How do we run it backwards?
+#
+# First with two values of $z$ only, "T" and "myeloid", and one gene, CD3D. Then everything is counting.
+
+# %%
+kinds = torch.stack([is_t, is_myeloid])  # (2, cells)
+detected = x[:, gene] == 1  # (cells,)
+table = torch.stack([(kinds & detected).sum(dim=1), (kinds & ~detected).sum(dim=1)], dim=1)  # (kind, detected or not)
+print("          detected  not detected")
+print("T        ", *[f"{n:>8}" for n in table[0].tolist()])
+print("myeloid  ", *[f"{n:>8}" for n in table[1].tolist()])
+
+# %% [markdown]
+# Divide by the number of cells. Each entry becomes a **joint** probability $p(x, z)$: the probability that *both*
+# happen. Sum a joint over the thing you do not care about and you get a **marginal**. Divide a joint by a marginal
+# and you get a **conditional**.
+
+# %%
+joint = table / table.sum()  # p(z, x), (kind, detected or not)
+prior = joint.sum(dim=1)  # p(z): sum over x
+likelihood = joint[:, 0] / prior  # p(x = 1 | z)
+evidence = joint[:, 0].sum()  # p(x = 1): sum over z
+print(f"prior p(z)            T {prior[0]:.3f}   myeloid {prior[1]:.3f}")
+print(f"likelihood p(x=1|z)   T {likelihood[0]:.3f}   myeloid {likelihood[1]:.3f}")
+print(f"marginal p(x=1)       {evidence:.3f}")
+
+# %% [markdown]
+# The joint can be split in two ways, $p(x, z) = p(z)\,p(x \mid z)$ and $p(x, z) = p(x)\,p(z \mid x)$. Both are the
+# same number. Set them equal and divide by $p(x)$:
+#
+# $$\underbrace{p(z \mid x)}_{\text{posterior}} =
+# \frac{\overbrace{p(z)}^{\text{prior}}\;\overbrace{p(x \mid z)}^{\text{likelihood}}}
+# {\underbrace{p(x)}_{\text{marginal}}},
+# \qquad p(x) = \sum_z p(z)\,p(x \mid z).$$
+#
+# This is **Bayes' rule**. It turns the story round. Here we can check it: the share of T cells among the cells with
+# CD3D is something one can count.
+
+# %%
+print(f"Bayes:    p(T | CD3D detected) = {prior[0] * likelihood[0] / evidence:.4f}")
+print(f"counting: {table[0, 0]} of {table[:, 0].sum()} cells     = {table[0, 0] / table[:, 0].sum():.4f}")
+
+# %% [markdown]
+# Before the gene, 34 % of these cells were T cells. After it, 74 %. That move, from prior to posterior, is all that
+# inference does.
+#
+# Now let $z$ be a number. Five values first. One cell, two genes: CD3D detected, LYZ not. Multiply, sum, divide:
+
+# %%
+points = torch.tensor([-2.0, -1.0, 0.0, 1.0, 2.0])
+prior = torch.exp(-(points**2) / 2)
+prior = prior / prior.sum()  # a bell curve, made to sum to 1
+likelihood = torch.sigmoid(points * w[0] + b[0]) * (1 - torch.sigmoid(points * w[4] + b[4]))  # CD3D yes, LYZ no
+joint = prior * likelihood
+posterior = joint / joint.sum()
+for name, row in (("z", points), ("prior", prior), ("likelihood", likelihood), ("posterior", posterior)):
+    print(f"{name:11}", *[f"{value:7.3f}" for value in row.tolist()])
+print(f"marginal    {joint.sum():.3f}   (sum of prior x likelihood)")
+
+# %% [markdown]
+# Read the columns. The likelihood alone likes $z = -2$ best. The prior calls $-2$ rare. The posterior settles at
+# $-1$, and keeps some belief on either side.
+#
+# Note what the likelihood row is *not*: it does not sum to 1 over $z$. It is a distribution over $x$, looked at as a
+# function of $z$.
+#
+# <details><summary><b>Check yourself.</b> Does <i>p(x)</i> matter for where the posterior peaks?</summary>
+#
+# No. $p(x)$ does not contain $z$. It only scales the posterior so that it sums to 1. Keep that in mind: all the
+# trouble of this lesson comes from $p(x)$, and variational inference works because one can search without it.
+#
+# </details>
+
+# %% [markdown]
+# ## 1.3 Why logarithms
+#
+# 6 minutes
+#
+# **Question.** Two genes went well. What about 765?
+#
+# We score a real cell. For each gene take its share over all cells (again with one detected and one undetected cell
+# added), and multiply the probabilities of what we saw.
+
+# %%
+share = (x.sum(dim=0) + 1) / (len(x) + 2)  # (genes,)
+cell = x[0]  # (genes,)
+of_what_we_saw = torch.where(cell == 1, share, 1 - share)  # (genes,)
+print("product of 765 probabilities:", of_what_we_saw.prod().item())
+
+# %% [markdown]
+# Zero. Not "small": zero. Float32 holds nothing below about $10^{-45}$, and this product falls through that floor
+# long before the last gene:
+
+# %%
+running = of_what_we_saw.cumprod(dim=0)  # (genes,)
+for n in (50, 100, 200, 300):
+    print(f"after {n} genes: {running[n - 1].item():.0e}")
+
+# %% [markdown]
+# Every cell then has probability 0, and Bayes' rule divides 0 by 0. The cure is as old as the slide rule. A logarithm
+# turns the product into a sum:
+#
+# $$\log \prod_g p_g = \sum_g \log p_g.$$
+#
+# We always take natural logarithms. Their unit is the **nat**.
+
+# %%
+print(f"sum of 765 logarithms: {of_what_we_saw.log().sum():.1f} nats")
+print(f"logarithm of the product: {of_what_we_saw.prod().log().item()}")
+
+# %% [markdown]
+# A difference of one nat is a factor $e \approx 2.7$ in probability. This cell has probability $e^{-346}$, and that
+# is normal: there are $2^{765}$ possible cells.
+#
+# **What breaks it.** Bayes' rule still needs a *sum* of probabilities, and a sum of logarithms is not the logarithm
+# of a sum. Going back through `exp` meets the same floor. The way out is to pull the largest term $m = \max_i \ell_i$
+# in front before exponentiating:
+#
+# $$\log \sum_i e^{\ell_i} = m + \log \sum_i e^{\ell_i - m}.$$
+#
+# Now the largest exponential is $e^0 = 1$. Nothing falls through the floor that would have mattered.
+
+# %%
+log_terms = torch.tensor([-1000.0, -1001.0])
+m = log_terms.max()
+print("naive:        ", log_terms.exp().sum().log().item())
+print(f"shifted:       {m + (log_terms - m).exp().sum().log():.4f}")
+print(f"torch.logsumexp {torch.logsumexp(log_terms, dim=0):.4f}")
+
+# %% [markdown]
+# ## 1.4 One coin, seen twice
+#
+# 14 minutes
+#
+# **Question.** A statistician writes the log-probability of a coin. A machine-learner writes a loss called binary
+# cross-entropy. What is the difference?
+#
+# Put the two cases of the coin on one line. With $x \in \{0, 1\}$,
+#
+# $$\log p(x) = x \log p + (1 - x)\log(1 - p).$$
+#
+# For $x = 1$ the second term vanishes, for $x = 0$ the first. Binary cross-entropy is this number with a minus sign
+# in front. There is no other difference:
+
+# %%
+p = torch.tensor([0.9, 0.9])
+outcome = torch.tensor([1.0, 0.0])
+log_prob = outcome * p.log() + (1 - outcome) * (1 - p).log()
+print("log-probability     ", [round(value, 4) for value in log_prob.tolist()])
+print("binary cross-entropy", [round(v, 4) for v in F.binary_cross_entropy(p, outcome, reduction="none").tolist()])
+
+# %% [markdown]
+# So the loss of lesson 3 is a likelihood, and comes in nats. Being sure (0.9) and right costs 0.11 nats, being sure
+# and wrong 2.30.
+#
+# Which $p$ costs least on average? For CD3D, try all logits and average over the 700 cells.
+
+# %%
+logit_grid = torch.linspace(-3, 3, 121)  # (logits,)
+p, observed = torch.sigmoid(logit_grid), x[:, gene].mean()
+cost = -(observed * p.log() + (1 - observed) * (1 - p).log())  # (logits,)
+best = logit_grid[cost.argmin()]
+ax = plots.lines(
+    logit_grid, {"": cost}, xlabel="logit a, the same for every cell", ylabel="mean cost of CD3D (nats per cell)"
+)
+ax.axvline(best, color="0.6", linewidth=1)
+ax.text(best - 0.1, 1.5, f"a = {best:.2f}\nsigmoid(a) = {torch.sigmoid(best):.2f}", ha="right")
+plots.show(ax, alt="Mean binary cross-entropy of CD3D against the logit: a bowl with its lowest point at -0.35.")
+
+# %% [markdown]
+# The cheapest probability is the observed share, 0.41. By algebra: the slope of the mean cost is $\sigma(a) - \bar x$
+# (we derive it below), which is 0 when $\sigma(a) = \bar x$. Minimising cross-entropy *is* matching frequencies.
+#
+# **From probability to logit.** A network puts out logits, any number from $-\infty$ to $\infty$. Write the
+# log-probability in terms of $a$ directly. Let $\text{softplus}(a) = \log(1 + e^{a})$. Then
+#
+# $$\log(1 - p) = \log\frac{1}{1 + e^{a}} = -\text{softplus}(a),$$
+#
+# $$\log p = \log\frac{e^{a}}{1 + e^{a}} = a - \text{softplus}(a).$$
+#
+# Both cases hold $-\text{softplus}(a)$. Only $x = 1$ adds $a$:
+#
+# $$\log p(x) = x\,a - \text{softplus}(a).$$
+#
+# Check both derived lines with a number, $a = 0.7$:
+
+# %%
+a = torch.tensor(0.7)
+p = torch.sigmoid(a)
+print(f"log(1 - p) {torch.log(1 - p):.6f}   -softplus(a)    {-F.softplus(a):.6f}")
+print(f"log p      {torch.log(p):.6f}   a - softplus(a) {a - F.softplus(a):.6f}")
+
+# %% [markdown]
+# The slope of the cost $\text{softplus}(a) - x a$ is $\frac{e^a}{1 + e^a} - x = \sigma(a) - x$: prediction minus
+# truth. Autograd agrees:
+
+# %%
+a = torch.tensor(0.7, requires_grad=True)
+(F.softplus(a) - 1.0 * a).backward()
+print(f"slope at x = 1: {a.grad:.4f}   sigmoid(a) - 1 = {torch.sigmoid(a.detach()) - 1:.4f}")
+
+# %% [markdown]
+# **What breaks it.** Go through the probability, and be sure and wrong. A logit of 1000 gives $p = 1$ exactly in
+# float32; then $1 - p = 0$ and the logarithm is $-\infty$.
+
+# %%
+a = torch.tensor([1000.0, -1000.0])
+p = torch.sigmoid(a)
+print("x = 0, through the probability:", torch.log(1 - p).tolist())
+print("x = 1, through the probability:", torch.log(p).tolist())
+print("log(1 + exp(a)), typed as it stands:", torch.log(1 + torch.exp(a)).tolist())
+
+# %% [markdown]
+# Infinite costs give infinite gradients, and one such cell ruins a training run. The truth is tame: being wrong at
+# logit 1000 costs 1000 nats. For $a > 0$ pull the large part out, as with log-sum-exp:
+#
+# $$\text{softplus}(a) = \log(1 + e^{a}) = \log\!\big(e^{a}(e^{-a} + 1)\big) = a + \log(1 + e^{-a}).$$
+#
+# Both signs on one line, and now $e$ only ever sees a number below 0:
+#
+# $$\text{softplus}(a) = \max(a, 0) + \log\!\big(1 + e^{-|a|}\big).$$
+
+# %%
+stable = a.clamp(min=0) + torch.log1p(torch.exp(-a.abs()))
+print("max(a, 0) + log1p(exp(-|a|)):", stable.tolist())
+print("F.softplus:                  ", F.softplus(a).tolist())
+
+# %% [markdown]
+# Given outcomes `x` and `logits`, return the log-probability of each outcome. By hand: at logit 0 both outcomes have
+# probability $\tfrac12$, so each gives $-0.6931$. At logit 2, $x = 1$ gives $-0.1269$ and $x = 0$ gives $-2.1269$:
+# they differ by exactly the logit.
+#
+# In: two tensors whose shapes broadcast. Out: the broadcast shape, nothing summed. Mind the logits of $\pm 1000$: the
+# answer there is 0 or $-1000$, never $-\infty$ and never NaN.
+
+# %% exercise="1.1" source="vae_course.distributions.bernoulli_log_prob" minutes=6 difficulty=1
+
+# %% [markdown]
+# Your function on all 700 cells at once. Every cell gets the same logits, those of the overall shares. Shape (cells,
+# genes) goes in, we sum over genes:
+
+# %%
+log_prob = bernoulli_log_prob(x, torch.logit(share))  # (cells, genes)
+per_cell = log_prob.sum(dim=1)  # (cells,)
+print(
+    tuple(log_prob.shape), f"  the cell of section 1.3: {per_cell[0]:.1f} nats   mean cell: {per_cell.mean():.1f} nats"
+)
+
+# %% [markdown]
+# Now tell the function which kind of cell it looks at: the shares of T cells for T cells, of myeloid cells for
+# myeloid cells. Knowing one bit about the cell, how many nats do we gain?
+
+# %%
+for name, cells in (("T", is_t), ("myeloid", is_myeloid)):
+    own_share = (x[cells].sum(dim=0) + 1) / (cells.sum() + 2)  # (genes,)
+    told = bernoulli_log_prob(x[cells], torch.logit(own_share)).sum(dim=1)  # (cells,)
+    print(f"{name:8} told nothing {per_cell[cells].mean():.0f}   told its kind {told.mean():.0f} nats per cell")
+
+# %% [markdown]
+# Tens of nats for one bit of information. That is what a latent variable is for: to know *where* a cell lies makes
+# its 765 genes less surprising.
+#
+# <details><summary><b>Check yourself.</b> Somebody averages the cross-entropy over 765 genes, where you summed. Which
+# of the two is a log-probability of the cell?</summary>
+#
+# The sum. Independent genes multiply, so their logarithms add. The average is the log-probability divided by 765, the
+# log-probability of nothing in particular. It is harmless as long as nothing is added to it. Lesson 3 adds a KL
+# divergence to it, and then it is a bug.
+#
+# </details>
+
+# %% [markdown]
+# ## 1.5 The Gaussian, and its two spreads
+#
+# 10 minutes
+#
+# **Question.** Our latents are real numbers. How probable is $z = 0.3$ exactly?
+#
+# Not at all: a real number has infinitely many neighbours. What it has is a **density**, a probability *per unit of
+# z*. Areas under it are probabilities. The density we use everywhere is the **Gaussian** $\mathcal N(m, v)$ with mean
+# $m$ and **variance** $v$ (in code `mean`, `var`):
+#
+# $$p(z) = \frac{1}{\sqrt{2\pi v}}\,\exp\!\Big(-\frac{(z - m)^2}{2v}\Big).$$
+#
+# Take the logarithm, factor by factor. The root gives $-\tfrac12\log(2\pi v)$. The exponential gives its exponent.
+#
+# $$\log p(z) = -\tfrac12\Big[\log(2\pi) + \log v + \frac{(z - m)^2}{v}\Big].$$
+#
+# A parabola in $z$, highest at the mean.
+
+# %% [markdown]
+# Elementwise again: `x`, `mean`, `var` broadcast, nothing is summed. By hand, for $m = 1$ and $v = 4$: at $z = 1$
+# only $-\tfrac12[\log 2\pi + \log 4] = -1.6121$ is left; at $z = 3$, one standard deviation away, half a nat less,
+# $-2.1121$; at $z = 5$, two away, two nats less, $-3.6121$. Mind that `var` is the variance, and that a log-density
+# may be positive.
+
+# %% exercise="1.2" source="vae_course.distributions.normal_log_prob" minutes=6 difficulty=1
+
+# %% [markdown]
+# Two questions to a density. Is its area 1? And can it exceed 1?
+
+# %%
+fine = torch.linspace(-10, 10, 20_001)  # (points,), spacing 0.001
+for var in (4.0, 1.0, 0.04):
+    density = normal_log_prob(fine, torch.tensor(0.0), torch.tensor(var)).exp()  # (points,)
+    print(f"var {var:4}:  highest density {density.max():.3f}   area {density.sum() * 0.001:.3f}")
+
+# %% [markdown]
+# The narrow one reaches 2. Its *logarithm* there is positive. So log-densities may be positive; log-probabilities
+# never are.
+#
+# A real use. The total count of a cell spreads over cells much like a Gaussian once you take its logarithm. scVI will
+# build that in (lesson 5).
+
+# %%
+log_library = torch.from_numpy(data.counts.sum(axis=1)).flatten().log()  # (cells,), log of the total count
+mean, var = log_library.mean(), log_library.var()
+values = torch.linspace(5.5, 7.8, 200)
+ax = plots.panels()[0]
+ax.hist(log_library.numpy(), 25, density=True, color="0.85", label="700 cells")
+plots.lines(
+    values,
+    {
+        "variance as var": normal_log_prob(values, mean, var).exp(),
+        "standard deviation as var": normal_log_prob(values, mean, var.sqrt()).exp(),
+    },
+    ax=ax,
+    xlabel="log of total count (log counts)",
+    ylabel="density",
+    ylim=(0, 2.2),
+)
+plots.show(
+    ax, alt="Histogram of log totals with two Gaussians: that with the variance fits, the other is far too wide."
+)
+
+# %% [markdown]
+# **What breaks it.** The flat dashed curve is the commonest slip with Gaussians: the *standard deviation* $\sqrt v$
+# was given where the variance belongs. No error, a nice bell, and a bill:
+
+# %%
+right = normal_log_prob(log_library, mean, var).mean()
+wrong = normal_log_prob(log_library, mean, var.sqrt()).mean()
+print(f"variance {var:.3f}, standard deviation {var.sqrt():.3f}")
+print(f"mean log-density: {right:.3f} with the variance, {wrong:.3f} with the standard deviation passed as one")
+
+# %% [markdown]
+# When $v = 1$ both are the same, and a test with a standard normal notices nothing. Libraries disagree too:
+# `torch.distributions.Normal(mean, scale)` wants the standard deviation. In this course a variable called `var` is a
+# variance, always.
+
+# %% [markdown]
+# ## 1.6 A distance that is not a distance
+#
+# 14 minutes
+#
+# **Question.** We will approximate one distribution by another. How wrong is the approximation, in one number?
+#
+# Suppose cells come from $q$ and you believe $p$. Draw $z$ from $q$. You gave it log-probability $\log p(z)$; the
+# best-informed person gives it $\log q(z)$. The mean difference is your **regret** in nats. It is the
+# **Kullback-Leibler divergence**:
+#
+# $$\mathrm{KL}(q \,\|\, p) = \mathbb E_{z \sim q}\big[\log q(z) - \log p(z)\big]
+# = \sum_z q(z)\,\log\frac{q(z)}{p(z)}.$$
+#
+# $\mathbb E_{z \sim q}$ is the mean over draws from $q$. For densities the sum is an integral. With two coins, 0.9
+# and 0.5, by hand:
+
+# %%
+q = torch.tensor([0.9, 0.1])
+p = torch.tensor([0.5, 0.5])
+print(f"KL(q || p) = 0.9 log(0.9/0.5) + 0.1 log(0.1/0.5) = {(q * (q / p).log()).sum():.3f} nats")
+print(f"KL(p || q) = 0.5 log(0.5/0.9) + 0.5 log(0.5/0.1) = {(p * (p / q).log()).sum():.3f} nats")
+print(f"KL(p || p) = {(p * (p / p).log()).sum():.3f} nats")
+
+# %% [markdown]
+# Three properties, of which we have just seen two:
+#
+# - It is never negative, and 0 only if $q = p$. (Section 1.13 proves it with one picture.)
+# - It is **not symmetric**. Which distribution do you draw from? That one decides which errors count.
+# - It is infinite if $q$ puts weight where $p$ has none: there $\log p = -\infty$.
+
+# %%
+q = torch.tensor([0.9, 0.1])
+p = torch.tensor([1.0, 0.0])
+print("KL(q || p), p excludes what q does:", (q * (q / p).log()).sum().item())
+print(f"KL(p || q), the other way round:    {torch.special.xlogy(p, p / q).sum():.3f}")
+
+# %% [markdown]
+# The asymmetry is best *seen*. Let $p$ have two peaks, a cell that is probably T-like, perhaps myeloid:
+# $p = 0.6\,\mathcal N(-1.5, 0.25) + 0.4\,\mathcal N(1.5, 0.36)$. The density of a mixture is a weighted sum, so its
+# logarithm needs log-sum-exp:
+
+
+# %%
+def log_mixture(z: Tensor) -> Tensor:
+    """Log-density of the two-peaked p."""
+    weight, mean, var = torch.tensor([[0.6, 0.4], [-1.5, 1.5], [0.25, 0.36]])
+    return torch.logsumexp(weight.log() + normal_log_prob(z.unsqueeze(-1), mean, var), dim=-1)
+
+
+grid = torch.linspace(-8, 8, 801)  # (points,)
+dz = grid[1] - grid[0]
+log_p = log_mixture(grid)  # (points,)
+print(f"area under p: {log_p.exp().sum() * dz:.4f}")
+
+# %% [markdown]
+# Now take *every* Gaussian $q$ with a mean between $-3$ and $3$ and a standard deviation between 0.2 and 2.5, and
+# compute both divergences on the grid. No cleverness, 61 x 93 candidates:
+
+# %%
+means = torch.linspace(-3, 3, 61).view(-1, 1, 1)  # (means, 1, 1)
+sds = torch.linspace(0.2, 2.5, 93).view(1, -1, 1)  # (1, sds, 1)
+log_q = normal_log_prob(grid, means, sds**2)  # (means, sds, points)
+kl_qp = (log_q.exp() * (log_q - log_p)).sum(dim=-1) * dz  # (means, sds)
+kl_pq = (log_p.exp() * (log_p - log_q)).sum(dim=-1) * dz  # (means, sds)
+print(tuple(log_q.shape), "->", tuple(kl_qp.shape))
+
+# %%
+best = {}
+for name, divergence in (("KL(q || p)", kl_qp), ("KL(p || q)", kl_pq)):
+    row, column = divmod(int(divergence.argmin()), divergence.shape[1])
+    best[name] = means[row, 0, 0], sds[0, column, 0]
+    print(
+        f"smallest {name}: {divergence.min():.2f} nats at mean {means[row].item():+.1f}, sd {sds[0, column].item():.2f}"
+    )
+
+# %% [markdown]
+# The picture worth stopping for. The same two-peaked $p$ twice, with the Gaussian that each direction calls the best:
+
+# %%
+axes = plots.panels(2, height=3.4, width=4.6)
+stories = {"KL(q || p)": "draw from q: seek a peak", "KL(p || q)": "draw from p: cover the mass"}
+for ax, (name, (mean, sd)) in zip(axes, best.items(), strict=True):
+    ax.fill_between(grid, log_p.exp(), color="0.85", linewidth=0)
+    curves = {"p, two peaks": log_p.exp(), "best Gaussian q": normal_log_prob(grid, mean, sd**2).exp()}
+    plots.lines(grid, curves, ax=ax, xlabel="z", ylabel="density", title=f"smallest {name}\n{stories[name]}")
+    ax.set(xlim=(-5, 5), ylim=(0, 0.95))
+plots.show(
+    axes[0],
+    alt="Left: the Gaussian with the smallest KL(q || p) sits on the larger peak and ignores the other. "
+    "Right: that with the smallest KL(p || q) is wide and spans both peaks and the valley.",
+)
+
+# %% [markdown]
+# **Left: mode-seeking.** Draws come from $q$. Any draw in the valley, where $p$ is tiny, costs many nats. A peak that
+# $q$ never visits costs nothing. So $q$ hides on one peak.
+#
+# **Right: mass-covering.** Draws come from $p$, from both peaks. A peak where $q$ is tiny costs many nats. So $q$
+# spreads over everything, the empty valley included. Its mean and variance are those of $p$:
+
+# %%
+mean_of_p = (log_p.exp() * grid).sum() * dz
+sd_of_p = ((log_p.exp() * (grid - mean_of_p) ** 2).sum() * dz).sqrt()
+print(f"p has mean {mean_of_p:.2f} and standard deviation {sd_of_p:.2f}")
+
+# %% [markdown]
+# A VAE minimises the left one, $\mathrm{KL}(q \,\|\, p)$, with $p$ the posterior. Not because it is nicer: because we
+# can draw from $q$, and cannot draw from the posterior. The price is on the left of the picture. Where the truth has
+# two answers, a VAE's Gaussian tends to give one, and to be too sure.
+#
+# <details><summary><b>Check yourself.</b> A friend's q is much narrower than the posterior it approximates. Which KL
+# did the friend probably minimise?</summary>
+#
+# $\mathrm{KL}(q \,\|\, p)$, the mode-seeking one. It punishes $q$ for weight where $p$ has little, so too narrow is
+# cheap and too wide is dear.
+#
+# </details>
+
+# %% [markdown]
+# ## 1.7 Two Gaussians: the KL in closed form
+#
+# 14 minutes
+#
+# **Question.** The grid took 801 points for one KL. A VAE needs one for every latent of every cell in every step. Is
+# there a formula?
+#
+# Yes, when both are Gaussian. Let $q = \mathcal N(m_q, v_q)$ and $p = \mathcal N(m_p, v_p)$. Write both logarithms
+# (section 1.5) and subtract. The two $\log 2\pi$ cancel:
+#
+# $$\mathrm{KL}(q \,\|\, p) = \mathbb E_q\Big[\tfrac12 \log v_p - \tfrac12\log v_q
+# + \frac{(z - m_p)^2}{2 v_p} - \frac{(z - m_q)^2}{2 v_q}\Big].$$
+#
+# Only the two squares depend on $z$. We need their means under $q$. We follow one example all the way,
+# $q = \mathcal N(1, 2)$ and $p = \mathcal N(3, 5)$, on a fine grid:
+
+# %%
+mean_q, var_q, mean_p, var_p = torch.tensor([1.0, 2.0, 3.0, 5.0])
+grid_q = torch.linspace(-15, 17, 3201)  # (points,), wide enough for q
+weight = normal_log_prob(grid_q, mean_q, var_q).exp() * 0.01  # (points,), q(z) dz
+log_ratio = normal_log_prob(grid_q, mean_q, var_q) - normal_log_prob(grid_q, mean_p, var_p)
+print(f"weights sum to {weight.sum():.4f}   KL on the grid {(weight * log_ratio).sum():.4f}")
+
+# %% [markdown]
+# **First square.** $\mathbb E_q (z - m_q)^2$ is the variance of $q$, by definition:
+#
+# $$\mathbb E_q (z - m_q)^2 = v_q.$$
+#
+# **Second square.** $m_p$ is not the mean of $q$, so step there through $m_q$:
+#
+# $$(z - m_p)^2 = (z - m_q)^2 + 2(z - m_q)(m_q - m_p) + (m_q - m_p)^2.$$
+#
+# Take the mean of each term. The middle one vanishes because $\mathbb E_q[z - m_q] = 0$:
+#
+# $$\mathbb E_q (z - m_p)^2 = v_q + (m_q - m_p)^2.$$
+
+# %%
+second = (weight * (grid_q - mean_p) ** 2).sum()
+print(f"first square:  {(weight * (grid_q - mean_q) ** 2).sum():.3f}   v_q = {var_q:.3f}")
+print(f"middle term:   {(weight * 2 * (grid_q - mean_q) * (mean_q - mean_p)).sum().abs():.3f}   0")
+print(f"second square: {second:.3f}   v_q + shift^2 = {var_q + (mean_q - mean_p) ** 2:.3f}")
+
+# %% [markdown]
+# **Put them in.** The last term is $-\frac{v_q}{2 v_q} = -\tfrac12$. Pull $\tfrac12$ out:
+#
+# $$\mathrm{KL}(q \,\|\, p) = \tfrac12\Big[\underbrace{\log\frac{v_p}{v_q}}_{\text{widths}}
+# + \underbrace{\frac{v_q + (m_q - m_p)^2}{v_p}}_{\text{misses, in units of } p} - 1\Big].$$
+
+# %%
+widths, misses = math.log(5 / 2), (2 + (1 - 3) ** 2) / 5
+print(f"1/2 [{widths:.4f} + {misses:.4f} - 1] = {0.5 * (widths + misses - 1):.4f}")
+
+# %% [markdown]
+# The grid's number, without a grid. Every term has a job. A $q$ far from $p$ pays with the squared shift. A $q$ too
+# wide pays through $v_q / v_p$. A $q$ too narrow pays through the logarithm.
+
+# %% [markdown]
+# Elementwise: four tensors that broadcast, all spreads are variances. By hand: $\mathcal N(1, 0.5)$ against
+# $\mathcal N(0, 1)$ gives $\tfrac12[\log 2 + 1.5 - 1] = 0.5966$. Mind which variance stands on top of the logarithm,
+# and which one divides.
+
+# %% exercise="1.3" source="vae_course.distributions.kl_normal" minutes=6 difficulty=1
+
+# %% [markdown]
+# Your function against exact values, and both ways round:
+
+# %%
+q_and_p = torch.tensor([[1.0, 0.5, 0.0, 1.0], [1.0, 2.0, 3.0, 5.0], [3.0, 4.0, 1.0, 2.0], [7.1, 0.04, 7.0, 0.25]])
+exact = [0.596574, 0.558145, 1.153426, 0.516291]
+for row, value in zip(q_and_p, exact, strict=True):
+    print(f"KL {kl_normal(*row):.4f}   exact {value:.4f}   other way {kl_normal(row[2], row[3], row[0], row[1]):.4f}")
+
+# %% [markdown]
+# And drawn: what does it cost to move away from the prior $\mathcal N(0, 1)$? This landscape is the pull that every
+# latent of a VAE feels.
+
+# %%
+zero, one = torch.tensor(0.0), torch.tensor(1.0)
+shift, sd = torch.linspace(-3, 3, 121), torch.linspace(0.05, 3, 120)
+axes = plots.panels(2)
+plots.lines(shift, {"": kl_normal(shift, one, zero, one)}, ax=axes[0], xlabel="mean of q (variance 1)")
+plots.lines(sd, {"": kl_normal(zero, sd**2, zero, one)}, ax=axes[1], xlabel="standard deviation of q (mean 0)")
+for ax in axes:
+    ax.set(ylabel="KL to N(0, 1) (nats)", ylim=(0, 5))
+plots.show(
+    axes[0],
+    alt="Left: the KL is a parabola in the mean. Right: it is zero at standard deviation 1, "
+    "rises slowly on the wide side and steeply towards zero width.",
+)
+
+# %% [markdown]
+# **What breaks it.** Look at the narrow side: as the standard deviation goes to 0, the KL goes to infinity. A VAE
+# that wants to be an ordinary autoencoder (a point for every cell) has to pay for it:
+
+# %%
+for sd_q in (1.0, 0.1, 0.01, 0.0001):
+    print(f"sd {sd_q:<6} KL {kl_normal(zero, torch.tensor(sd_q) ** 2, zero, one):.2f} nats")
+
+# %% [markdown]
+# About 2.3 nats for every further decimal of $z$. Information has a price, and this is the price list.
+
+# %% [markdown]
+# ## 1.8 In k dimensions
+#
+# 18 minutes
+#
+# **Question.** Ten latents, not one. What changes?
+#
+# **Independent dimensions: nothing but a sum.** If $q(z) = \prod_j q_j(z_j)$ and $p(z) = \prod_j p_j(z_j)$,
+# logarithms turn products into sums, and the mean of a sum is the sum of the means:
+#
+# $$\mathrm{KL}(q \,\|\, p) = \mathbb E_q\Big[\sum_{j=1}^{k} \log q_j(z_j) - \log p_j(z_j)\Big]
+# = \sum_{j=1}^{k} \mathrm{KL}(q_j \,\|\, p_j).$$
+
+# %%
+mean_3, var_3 = torch.tensor([0.5, -1.0, 2.0]), torch.tensor([0.25, 1.0, 3.0])
+per_latent = kl_normal(mean_3, var_3, torch.zeros(3), torch.ones(3))  # (3,)
+print("per latent", [round(value, 4) for value in per_latent.tolist()], f"  sum {per_latent.sum():.4f}   exact 3.3938")
+
+# %% [markdown]
+# **Correlated dimensions.** Now $z$ is a vector and the spread a **covariance** matrix. We write $Q$ for that of $q$
+# and $P$ for that of $p$ (`cov_q`, `cov_p`), of shape (k, k). The log-density is
+#
+# $$\log q(z) = -\tfrac12\big[k\log 2\pi + \log|Q| + (z - m_q)^\top Q^{-1} (z - m_q)\big].$$
+#
+# Compare with one dimension, term by term: $\log v$ became the log of the determinant $|Q|$, division by $v$ became
+# $Q^{-1}$. Our example:
+
+# %%
+mean_q, cov_q = torch.tensor([1.0, -1.0]), torch.tensor([[2.0, 0.5], [0.5, 1.0]])
+mean_p, cov_p = torch.zeros(2), torch.tensor([[1.0, 0.3], [0.3, 2.0]])
+shift = mean_q - mean_p  # (2,)
+generator = torch.Generator().manual_seed(0)
+draws = mean_q + torch.randn(200_000, 2, generator=generator) @ torch.linalg.cholesky(cov_q).T  # (S, 2), from q
+print("covariance of the draws", [[round(v, 1) for v in row] for row in torch.cov(draws.T).tolist()])
+
+# %% [markdown]
+# The same steps as before. Subtract the logarithms:
+#
+# $$\mathrm{KL}(q \,\|\, p) = \tfrac12\,\mathbb E_q\Big[\log\frac{|P|}{|Q|} - (z - m_q)^\top Q^{-1}(z - m_q)
+# + (z - m_p)^\top P^{-1}(z - m_p)\Big].$$
+#
+# **A trick for quadratic forms.** A number is its own trace (the sum of the diagonal), and a trace allows its factors
+# to be rotated, $\mathrm{tr}(ABC) = \mathrm{tr}(CAB)$:
+#
+# $$u^\top A\,u = \mathrm{tr}(u^\top A\,u) = \mathrm{tr}(A\,u u^\top).$$
+
+# %%
+u, A = torch.tensor([1.0, 2.0]), torch.tensor([[3.0, 1.0], [1.0, 4.0]])
+print("u' A u =", (u @ A @ u).item(), "   tr(A u u') =", torch.trace(A @ torch.outer(u, u)).item())
+
+# %% [markdown]
+# **First form.** $\mathbb E_q[(z - m_q)(z - m_q)^\top] = Q$ by definition of the covariance, so
+#
+# $$\mathbb E_q\,(z - m_q)^\top Q^{-1}(z - m_q)
+# = \mathrm{tr}\big(Q^{-1}\,\mathbb E_q[(z - m_q)(z - m_q)^\top]\big) = \mathrm{tr}(Q^{-1} Q) = k.$$
+#
+# **Second form.** Step through $m_q$ again, with $\Delta = m_q - m_p$. The mixed terms vanish as before:
+#
+# $$\mathbb E_q\,(z - m_p)^\top P^{-1}(z - m_p) = \mathrm{tr}(P^{-1} Q) + \Delta^\top P^{-1} \Delta.$$
+#
+# Both by numbers, from 200,000 draws:
+
+# %%
+Q_inv, P_inv = torch.linalg.inv(cov_q), torch.linalg.inv(cov_p)
+first = torch.einsum("si,ij,sj->s", draws - mean_q, Q_inv, draws - mean_q).mean()
+second = torch.einsum("si,ij,sj->s", draws - mean_p, P_inv, draws - mean_p).mean()
+print(f"first form:  {first:.1f} from draws   k = 2")
+print(f"second form: {second:.1f} from draws   {torch.trace(P_inv @ cov_q) + shift @ P_inv @ shift:.1f} by the formula")
+
+# %% [markdown]
+# **Put them in:**
+#
+# $$\mathrm{KL}(q \,\|\, p) = \tfrac12\Big[\mathrm{tr}(P^{-1} Q) + \Delta^\top P^{-1}\Delta
+# - k + \log\frac{|P|}{|Q|}\Big].$$
+#
+# Set $k = 1$, and the formula of section 1.7 is back.
+
+# %%
+log_ratio = math.log(1.91 / 1.75)  # determinants |P| = 2 - 0.09 and |Q| = 2 - 0.25
+print(f"1/2 [{second:.1f} - {first:.1f} + {log_ratio:.2f}] = {0.5 * (second - first + log_ratio):.1f}")
+
+# %% [markdown]
+# **Find the slip, first.** The lecture notes call the distributions 0 and 1, $q = \mathcal N(\mu_0, \Sigma_0)$ and
+# $p = \mathcal N(\mu_1, \Sigma_1)$, and one line there has the quadratic term as
+#
+# $$(\mu_1 - \mu_0)^\top\,\Sigma_1^{-1}\,(\mu_0 - \mu_1).$$
+#
+# Everything else is right. Mend the line. The next cell keeps both covariances equal and only shifts the mean; what
+# can a KL never be?
+
+# %%
+P = torch.eye(2)
+mu_0, mu_1 = torch.tensor([0.0, 0.0]), torch.tensor([3.0, 4.0])
+as_in_the_notes = (mu_1 - mu_0) @ torch.linalg.inv(P) @ (mu_0 - mu_1)
+print(
+    f"trace - k + log ratio = {torch.trace(P @ P) - 2:.1f}, so the KL of the notes is {0.5 * as_in_the_notes:.1f} nats"
+)
+
+# %% [markdown]
+# <details><summary><b>The mended line, and why</b></summary>
+#
+# $$(\mu_1 - \mu_0)^\top\,\Sigma_1^{-1}\,(\mu_1 - \mu_0).$$
+#
+# A quadratic form has the *same* vector on both sides. With opposite vectors it is minus a squared length, the KL
+# falls as the means part, and here it is $-12.5$ nats: impossible, a KL is never negative. Its use in training would
+# push every latent as far from the prior as it can go. The order of the difference does not matter: both signs flip
+# together.
+#
+# </details>
+
+# %% [markdown]
+# Means of shape (k,), covariances of shape (k, k), out comes one scalar. By hand, with $Q = \mathrm{diag}(4, 1)$,
+# $P = I$ and a shift of $(1, 0)$: $\tfrac12[(4 + 1) + 1 - 2 + \log\tfrac{1}{4}] = 1.3069$. Mind that the trace wants
+# the matrix product, and that `*` between matrices is not one.
+
+# %% exercise="1.4" source="vae_course.distributions.kl_multivariate_normal" minutes=10 difficulty=2
+
+# %% [markdown]
+# Exact values for our example, against $p$ and against the standard normal:
+
+# %%
+print(f"KL to p        {kl_multivariate_normal(mean_q, cov_q, mean_p, cov_p):.4f}   exact 1.2165")
+print(f"KL to N(0, I)  {kl_multivariate_normal(mean_q, cov_q, torch.zeros(2), torch.eye(2)):.4f}   exact 1.2202")
+alone = kl_normal(mean_q, cov_q.diagonal(), torch.zeros(2), torch.ones(2)).sum()
+print(f"the same, covariances forgotten: {alone:.4f}")
+
+# %% [markdown]
+# **What breaks it.** Forget the correlation and you underpay. Here it is 0.07 nats; the more correlated the two
+# latents, the more. With a correlation $r$ and unit variances the KL to $\mathcal N(0, I)$ is
+# $-\tfrac12\log(1 - r^2)$, and the sum over dimensions sees none of it:
+
+# %%
+for r in (0.0, 0.5, 0.9, 0.99):
+    cov = torch.tensor([[1.0, r], [r, 1.0]])
+    full = kl_multivariate_normal(torch.zeros(2), cov, torch.zeros(2), torch.eye(2))
+    formula = 0.5 * abs(math.log(1 - r**2))
+    print(f"correlation {r:<4}   full {full.abs():.3f}   formula {formula:.3f}   per dimension 0.000")
+
+# %% [markdown]
+# Real latents are correlated all the time. PCA of log-normalised counts makes its scores uncorrelated *over all
+# cells*. Ten scores, within the T cells alone?
+
+# %%
+log_counts = torch.log1p(
+    torch.from_numpy(data.counts.toarray()) / log_library.exp().unsqueeze(-1) * 1e4
+)  # (cells, genes)
+U, S, _ = torch.linalg.svd(log_counts - log_counts.mean(dim=0), full_matrices=False)
+scores = U[:, :10] * math.sqrt(len(x))  # (cells, 10), variance 1
+for name, cells in (("all cells", labels >= 0), ("T", is_t), ("myeloid", is_myeloid)):
+    mean, cov = scores[cells].mean(dim=0), torch.cov(scores[cells].T)
+    full = kl_multivariate_normal(mean, cov, torch.zeros(10), torch.eye(10))
+    apart = kl_normal(mean, cov.diagonal(), torch.zeros(10), torch.ones(10)).sum()
+    print(f"{name:9} KL to N(0, I): {full:.1f} nats full   {apart:.1f} nats per dimension")
+
+# %% [markdown]
+# Within a kind of cell, nearly two nats sit in the correlations. A VAE's $q(z \mid x)$ is independent across
+# dimensions by choice, so its KL is the plain sum. The full formula tells you what that choice leaves out.
+
+# %% [markdown]
+# **Find the slip, second.** From the same notes: *"The KL term has a closed form because the data are binary."*
+#
+# Is that the reason? The next cell puts one and the same $q$ beside three kinds of data, then replaces the Gaussian
+# prior.
+
+# %%
+q_mean, q_var = torch.tensor(1.0), torch.tensor(0.5)
+for kind in ("binary pixels", "counts", "heights in cm"):
+    print(f"data: {kind:14} KL(q || N(0, 1)) = {kl_normal(q_mean, q_var, zero, one):.4f}")
+weight = normal_log_prob(grid, q_mean, q_var).exp() * dz  # (points,)
+on_grid = (weight * (normal_log_prob(grid, q_mean, q_var) - log_mixture(grid))).sum()
+closed = kl_normal(q_mean, q_var, mean_of_p, sd_of_p**2)
+print(f"data: binary again, prior two-peaked:  on the grid {on_grid:.3f}, Gaussian formula {closed:.3f}: wrong")
+
+# %% [markdown]
+# <details><summary><b>The mended line, and why</b></summary>
+#
+# "The KL term has a closed form because **both distributions, $q(z \mid x)$ and the prior $p(z)$, are Gaussian**."
+# The data do not appear in the KL at all: no $x$ in its formula. Binary data decide the *other* term, the Bernoulli
+# likelihood. Counts with Gaussian $q$ and prior keep the closed form (that is scVI). Binary data with a two-peaked
+# prior lose it.
+#
+# </details>
+
+# %% [markdown]
+# ## 1.9 No formula? Draw
+#
+# 10 minutes
+#
+# **Question.** For the two-peaked $p$ there is no formula, and in ten dimensions no grid. What is left?
+#
+# The definition. A KL is a *mean* over draws from $q$, and means can be estimated from draws. That is **Monte
+# Carlo**:
+#
+# $$\mathrm{KL}(q \,\|\, p) \approx \frac1S\sum_{s=1}^{S} t_s, \qquad
+# t_s = \log q(z_s) - \log p(z_s), \qquad z_s \sim q.$$
+#
+# An estimate without an error bar is a rumour. The terms scatter with a standard deviation $\mathrm{sd}(t)$; the mean
+# of $S$ of them scatters $\sqrt S$ times less. That is the **standard error** $\mathrm{sd}(t) / \sqrt S$.
+
+# %% [markdown]
+# You get draws of shape (S, k) and two functions that map them to log-densities of shape (S,). Return the estimate and
+# its standard error.
+#
+# By hand, four terms $0.2, 0.6, -0.2, 1.0$: mean $0.4$, sample standard deviation $0.516$ (divide by $4 - 1$),
+# standard error $0.258$.
+#
+# Mind that the sample standard deviation divides by $S - 1$, and that the signs of the two
+# log-densities differ.
+
+# %% exercise="1.5" source="vae_course.exercises.lesson1.kl_monte_carlo" minutes=8 difficulty=2
+
+# %% [markdown]
+# First where we know the answer: the three independent latents of section 1.8, exactly 3.3938 nats. Growing $S$:
+
+
+# %%
+def log_q3(z: Tensor) -> Tensor:
+    """Log-density of the three independent latents, (S, 3) -> (S,)."""
+    return normal_log_prob(z, mean_3, var_3).sum(dim=-1)
+
+
+def log_standard(z: Tensor) -> Tensor:
+    """Log-density of N(0, I), (S, k) -> (S,)."""
+    return normal_log_prob(z, zero, one).sum(dim=-1)
+
+
+# %%
+generator = torch.Generator().manual_seed(0)
+for n in (10, 100, 1000, 100_000):
+    sample = mean_3 + var_3.sqrt() * torch.randn(n, 3, generator=generator)  # (S, 3)
+    estimate, error = kl_monte_carlo(sample, log_q3, log_standard)
+    print(f"S = {n:>6}: {estimate:.2f} +- {error:.2f}   exact 3.39")
+
+# %% [markdown]
+# A hundred times the draws, ten times the precision. That $\sqrt S$ is the law of all Monte Carlo, and it does not
+# care about the number of dimensions. A grid does.
+#
+# Then where we do not know it: from $\mathcal N(1, 0.5)$ to the two-peaked $p$. The grid of the slip box has a number
+# to compare with.
+
+# %%
+sample = 1.0 + math.sqrt(0.5) * torch.randn(5000, 1, generator=generator)  # (S, 1)
+estimate, error = kl_monte_carlo(
+    sample, lambda z: normal_log_prob(z, q_mean, q_var).sum(dim=-1), lambda z: log_mixture(z).sum(dim=-1)
+)
+print(f"Monte Carlo {estimate:.2f} +- {error:.2f}   grid {on_grid:.2f}")
+
+# %% [markdown]
+# **What breaks it.** Draw from the wrong one. The mean is over $q$, so the draws have to come from $q$. With draws
+# from $p$ the same line gives a number, negative on average, and calls it a KL:
+
+# %%
+from_p = torch.randn(50_000, 3, generator=generator)  # (S, 3), drawn from the prior by mistake
+estimate, error = kl_monte_carlo(from_p, log_q3, log_standard)
+print(f"draws from p: {estimate:.2f} +- {error:.2f}   KL(q || p) is 3.39")
+print(f"it is minus KL(p || q): {-kl_normal(zero, one, mean_3, var_3).sum():.2f}")
+
+# %% [markdown]
+# The error bar is small. It measures scatter, not mistakes.
+
+# %% [markdown]
+# ## 1.10 The posterior, seen
+#
+# 14 minutes
+#
+# **Question.** One real cell, six genes, one latent. What do we know about its $z$?
+#
+# All pieces are there. Prior: $\mathcal N(0, 1)$. Likelihood: six coins with logits $w_g z + b_g$. Bayes' rule on a
+# grid, in logarithms:
+#
+# $$\log p(z_i \mid x) = \log p(z_i) + \log p(x \mid z_i) - \log\sum_{i'} p(z_{i'})\,p(x \mid z_{i'}).$$
+
+# %% [markdown]
+# Given `log_prior` and `log_likelihood`, apply Bayes' rule. Both have the grid on their **last** axis and broadcast
+# (one prior for many cells).
+# Return log-probabilities of the same shape whose exponentials sum to 1 over the last axis.
+#
+# By hand, on two points with prior $\tfrac12, \tfrac12$ and likelihoods $0.3$ and $0.1$: the joint is $0.15$ and
+# $0.05$, their sum $0.2$, the posterior $\tfrac34$ and $\tfrac14$. Shift both log-likelihoods by $-10\,000$, and the
+# answer must stay.
+#
+# Mind section 1.3: log-likelihoods near $-10^4$ must work.
+
+# %% exercise="1.6" source="vae_course.exercises.lesson1.grid_posterior" minutes=8 difficulty=2
+
+# %% [markdown]
+# The example of the statement, then all 700 cells at once:
+
+# %%
+half = torch.tensor([0.5, 0.5]).log()
+for drop in (0.0, 10_000.0):
+    log_lik = torch.tensor([0.3, 0.1]).log() - drop
+    print(
+        f"log-likelihoods near {log_lik[0]:9.1f}: posterior",
+        [round(v, 2) for v in grid_posterior(half, log_lik).exp().tolist()],
+    )
+
+# %%
+log_prior = normal_log_prob(z, zero, one)
+log_prior = log_prior - torch.logsumexp(log_prior, dim=0)  # (points,), a probability for every grid point
+logits = z.unsqueeze(-1) * w + b  # (points, 6)
+log_lik = bernoulli_log_prob(markers.unsqueeze(1), logits).sum(
+    dim=-1
+)  # (cells, 1, 6) with (points, 6) -> (cells, points)
+log_posterior = grid_posterior(log_prior, log_lik)  # (cells, points)
+print(tuple(log_lik.shape), "->", tuple(log_posterior.shape))
+
+# %% [markdown]
+# Three cells: a T cell, a dendritic cell, and a cytotoxic T cell in which *all six* genes were detected. Stop here
+# and look.
+
+# %%
+step = z[1] - z[0]
+axes = plots.panels(3, height=3.6, width=4)
+for ax, i in zip(axes, (3, 36, 1), strict=True):
+    seen = (
+        ", ".join(name for name, bit in zip(genes, markers[i], strict=True) if bit)
+        if markers[i].sum() < 6
+        else "all six"
+    )
+    curves = {
+        "posterior": log_posterior[i].exp() / step,
+        "prior": log_prior.exp() / step,
+        "likelihood (rescaled)": (log_lik[i] - log_lik[i].max()).exp(),
+    }
+    ax.fill_between(z, curves["posterior"], color=plots.COLORS[0], alpha=0.15, linewidth=0)
+    plots.lines(z, curves, ax=ax, xlabel="latent z", title=f"{data.label_names[labels[i]]}\ndetected: {seen}")
+    ax.set(xlim=(-4, 4), ylim=(0, 1.6), ylabel="density" if i == 3 else "")
+    ax.get_legend().remove()
+axes[0].legend(frameon=False, loc="upper right", fontsize=9)
+plots.show(
+    axes[0],
+    alt="Prior, likelihood and posterior over z for three cells. The T cell's posterior lies left of zero, the "
+    "dendritic cell's right, that of the cell with all six genes between, and narrower.",
+)
+
+# %% [markdown]
+# Four things to see.
+#
+# - The likelihood of the outer two is a plateau: beyond some $z$ all six coins agree with the cell, and more extreme
+#   costs nothing. **Only the prior holds the posterior back.**
+# - The posterior is always narrower than the prior: six genes told us something.
+# - The middle cell has genes of both sides. Its posterior sits between, and is the narrowest of the three:
+#   contradicting genes leave only a small range where nobody is very surprised.
+# - No posterior is a point. This is the *distribution over latents* that lesson 0 asked for.
+#
+# The mean and the standard deviation of every cell's posterior, and who these cells are:
+
+# %%
+post = log_posterior.exp()  # (cells, points)
+post_mean = post @ z  # (cells,)
+post_sd = (post @ z**2 - post_mean**2).sqrt()  # (cells,)
+is_b, is_nk = labels == 6, labels == 8
+groups = {"T": is_t, "B": is_b, "NK": is_nk, "myeloid": is_myeloid}
+for name, cells in groups.items():
+    print(f"{name:8} mean of z {post_mean[cells].mean():+.2f}   its standard deviation {post_sd[cells].mean():.2f}")
+
+# %%
+axes = plots.panels(2, height=3.4, width=4.8)
+curves = {name: post[cells].mean(dim=0) / step for name, cells in groups.items()}
+plots.lines(z, curves, ax=axes[0], xlabel="latent z", ylabel="mean posterior density", xlim=(-4, 4))
+for name, cells in groups.items():
+    plots.points(post_mean[cells], post_sd[cells], name=name, ax=axes[1])
+axes[1].set(xlabel="posterior mean of z", ylabel="posterior standard deviation of z")
+plots.show(
+    axes[0],
+    alt="Left: the mean posterior of T cells lies left of zero, that of myeloid cells right, B and NK cells between. "
+    "Right: the posterior standard deviation is smallest near zero and grows to either side.",
+)
+
+# %% [markdown]
+# Left, the posteriors of each kind, averaged over its cells. Nobody told the grid which cell is which. T and myeloid
+# cells part all the same. Right, one mark per cell; many coincide, since six bits make at most 64 different cells.
+#
+# **What breaks it.** Look at the B cells, near $-0.4$. Most show none of the six genes. The model knows only one
+# axis, so "none" can only mean "in between", and it says so with a *small* standard deviation. A posterior is exact
+# **given the model**. If the model has no place for a B cell, the posterior is sure and wrong.
+
+# %%
+none_seen = markers.sum(dim=1) == 0  # (cells,)
+print(f"{int(none_seen.sum())} cells show none of the six genes; {int((none_seen & is_b).sum())} of them are B cells")
+for name, cell_index in (("none of the genes", int(none_seen.nonzero()[0])), ("a typical T cell", 3)):
+    print(f"{name:17}  z = {post_mean[cell_index]:.2f} +- {post_sd[cell_index]:.2f}")
+
+# %% [markdown]
+# <details><summary><b>Check yourself.</b> You double the number of grid points. What happens to the posterior
+# probabilities of the points, and to the curve in the figure?</summary>
+#
+# Each point's probability halves, because twice as many share the 1. The curve does not move: it shows probability
+# *per unit of z*, the point's probability divided by the spacing.
+#
+# </details>
+
+# %% [markdown]
+# ## 1.11 Why this is hopeless in ten dimensions
+#
+# 10 minutes
+#
+# **Question.** Why not do this with ten latents and all 765 genes?
+#
+# The denominator of Bayes' rule is an integral over all of $z$, $p(x) = \int p(z)\,p(x \mid z)\,dz$. Our grid had 801
+# points. In two dimensions that is $801^2$. And in ten? We grant ourselves a thousand million points a second:
+
+# %%
+for k in (1, 2, 3, 10):
+    n_points = 801**k
+    years = n_points / 1e9 / 3.15e7  # at a thousand million points a second
+    print(f"{k:2} latents: {n_points:.1e} points, {years:.1e} years")
+
+# %% [markdown]
+# The universe is $1.4 \times 10^{10}$ years old. A miserly grid of 10 points a dimension still has $10^{10}$ points,
+# for every single cell.
+#
+# **Then draw!** Monte Carlo does not care about dimensions, we said. And $p(x)$ is a mean over the prior:
+#
+# $$p(x) = \mathbb E_{z \sim p(z)}\,[\,p(x \mid z)\,] \approx \frac1S\sum_s p(x \mid z_s), \qquad z_s \sim p(z).$$
+#
+# Let us try on real cells. First a ten-dimensional decoder, made with the trick of section 1.1, once a dimension:
+# take ten PCA scores as latents; compare, for each, the third of the cells with the highest scores to the third with
+# the lowest.
+
+
+# %%
+def smoothed_logit(x: Tensor) -> Tensor:
+    """Logit of the share of ones, pulled a little towards a half, (cells, genes) -> (genes,)."""
+    return torch.logit((x.sum(dim=0) + 5) / (len(x) + 10))
+
+
+U, S, V = torch.linalg.svd(x - x.mean(dim=0), full_matrices=False)
+sign = torch.sign(V[:10].sum(dim=1))  # a component's sign is free; we choose one
+scores = U[:, :10] * sign * math.sqrt(len(x))  # (cells, 10), mean 0 and variance 1 as in N(0, I)
+slopes = []
+for score in scores.T:  # one latent after the other
+    low, high = score < score.quantile(1 / 3), score > score.quantile(2 / 3)
+    rise = smoothed_logit(x[high]) - smoothed_logit(x[low])  # (genes,)
+    slopes.append(rise / (score[high].mean() - score[low].mean()))
+W, b_10 = torch.stack(slopes), smoothed_logit(x)  # (10, genes), (genes,)
+
+# %% [markdown]
+# Does it know anything? Mean log-probability of a cell, without latents and at its own ten scores:
+
+# %%
+print(f"no latents:        {bernoulli_log_prob(x, b_10).sum(dim=1).mean():.0f} nats per cell")
+print(f"at its own scores: {bernoulli_log_prob(x, scores @ W + b_10).sum(dim=1).mean():.0f} nats per cell")
+
+# %% [markdown]
+# A decent decoder. Now $\log p(x)$ of one B cell by draws from the prior, five times over, with more and more draws:
+
+# %%
+rare = 189  # a B cell
+generator = torch.Generator().manual_seed(0)
+runs = []
+for _ in range(5):
+    z_prior = torch.randn(20_000, 10, generator=generator)  # (S, 10)
+    runs.append(bernoulli_log_prob(x[rare], z_prior @ W + b_10).sum(dim=-1))  # (S,)
+log_lik_10 = torch.stack(runs)  # (5 runs, S)
+print(tuple(log_lik_10.shape))
+
+# %% tags=["volatile"]
+for n in (100, 1000, 20_000):
+    estimates = torch.logsumexp(log_lik_10[:, :n], dim=1) - math.log(n)  # (5,)
+    print(f"S = {n:>6}: log p(x) =", "  ".join(f"{value:.0f}" for value in estimates.tolist()))
+share_of_best = torch.softmax(log_lik_10, dim=1).max(dim=1).values  # (5,)
+print("share of the single best draw:", "  ".join(f"{value:.0%}" for value in share_of_best.tolist()))
+assert share_of_best.max() > 0.5
+
+# %% [markdown]
+# Five runs, five answers, several nats apart, each nat a factor of $e$ in probability. And they creep up as $S$
+# grows. The last line says why: out of 20,000 draws *one* may carry nearly the whole sum. The rest landed where this
+# cell is all but impossible. The picture shows it:
+
+# %% tags=["volatile"]
+own = bernoulli_log_prob(x[rare], scores[rare] @ W + b_10).sum()
+ax = plots.histogram({"draws from the prior": log_lik_10.flatten()}, bins=60, yscale="log")
+ax.set(xlabel="log p(x | z) of the B cell (nats)", ylabel="draws", ylim=(0.5, 1e5), xticks=[-1000, -800, -600, -400])
+ax.axvline(own, color=plots.COLORS[1], linestyle="--", label="at the cell's own scores")
+ax.legend(frameon=False, loc="upper left")
+plots.show(
+    ax,
+    alt="Histogram of the log-likelihoods of 100,000 draws from the prior; that at the cell's own scores lies to the "
+    "right of all of them.",
+)
+
+# %% [markdown]
+# Draws from the prior search the whole of blood for one B cell. We chose an unusual one on purpose; the usual cells,
+# near the middle of the cloud, fare better. But nobody wants a method that fails on the rare cells, and 20,000
+# decodings a cell are far too dear for a training step anyway.
+#
+# The posterior lives in a tiny corner of ten-dimensional space. **We would have to draw where the posterior is. But
+# the posterior is what we are looking for.**
+
+# %% [markdown]
+# ## 1.12 Variational inference: a search in a family
+#
+# 14 minutes
+#
+# **Question.** If we cannot compute the posterior, can we *fit* it?
+#
+# Choose a family of simple distributions, say all Gaussians $q(z) = \mathcal N(m, v)$. Look for the member with the
+# smallest $\mathrm{KL}(q \,\|\, p(z \mid x))$. Inference becomes a search: **variational inference**.
+#
+# There is a catch: the KL contains the posterior, which contains $p(x)$, which we cannot compute. Follow it:
+#
+# $$\mathrm{KL}(q \,\|\, p(z \mid x)) = \mathbb E_q[\log q(z) - \log p(z \mid x)]$$
+#
+# $$\phantom{\mathrm{KL}} = \mathbb E_q[\log q(z) - \log p(x, z) + \log p(x)] \qquad\text{(Bayes)}$$
+#
+# $$\phantom{\mathrm{KL}} = \log p(x) - \underbrace{\mathbb E_q[\log p(x, z) - \log q(z)]}_{\text{ELBO}}.
+# \qquad(p(x)\text{ holds no } z)$$
+#
+# $\log p(x)$ is the same for every $q$. So the $q$ with the smallest KL is the $q$ with the largest **ELBO**, and the
+# ELBO holds only the joint: prior times likelihood, both easy. The KL is never negative, so
+# $\text{ELBO} \le \log p(x)$: it is an **e**vidence **l**ower **bo**und. (Lesson 4 derives it twice and slowly.)
+#
+# In one dimension we can watch. Take the dendritic cell of the last figure and try every Gaussian with a mean in
+# $-1 \ldots 3$ and a standard deviation in $0.1 \ldots 1.5$:
+
+# %%
+i = 1  # the dendritic cell
+log_joint = normal_log_prob(z, zero, one) + log_lik[i]  # (points,), a density in z
+log_px = torch.logsumexp(log_joint, dim=0) + step.log()  # the marginal, on the grid
+means, sds = torch.linspace(-1, 3, 81), torch.linspace(0.1, 1.5, 57)
+log_q = normal_log_prob(z, means.view(-1, 1, 1), sds.view(1, -1, 1) ** 2)  # (means, sds, points)
+elbo = (log_q.exp() * (log_joint - log_q)).sum(dim=-1) * step  # (means, sds)
+log_post = log_posterior[i] - step.log()  # (points,), as a density
+kl = (log_q.exp() * (log_q - log_post)).sum(dim=-1) * step  # (means, sds)
+
+# %%
+row, column = divmod(int(elbo.argmax()), len(sds))
+best_mean, best_sd = means[row], sds[column]
+print(f"log p(x)                  {log_px:.3f}")
+print(f"largest ELBO              {elbo.max():.3f}   at mean {best_mean:.2f}, sd {best_sd:.2f}")
+print(f"KL to the posterior there {kl[row, column]:.3f}")
+print(f"ELBO + KL                 {elbo[row, column] + kl[row, column]:.3f}")
+
+# %% [markdown]
+# ELBO + KL is $\log p(x)$, and not only at the best point. Over all candidates, up to the grid's last digit:
+
+# %%
+total = elbo + kl  # (means, sds)
+print(f"{total.numel()} candidates, ELBO + KL between {total.min():.3f} and {total.max():.3f}")
+
+# %% [markdown]
+# So maximising one is minimising the other. The map below is drawn with the KL: the landscape of the ELBO, upside
+# down.
+
+# %%
+axes = plots.panels(2, height=3.6, width=5)
+plots.landscape(means, sds, kl.T.clamp(max=20), ax=axes[0], colorbar="KL to the posterior (nats)")
+axes[0].set(xlabel="mean of q", ylabel="standard deviation of q", title="the search")
+axes[0].plot(best_mean, best_sd, "*", color="white", markersize=16, markeredgecolor="black")
+curves = {"exact posterior": log_post.exp(), "best Gaussian": normal_log_prob(z, best_mean, best_sd**2).exp()}
+plots.lines(z, curves, ax=axes[1], xlabel="latent z", ylabel="density", title="what it found", xlim=(-1.5, 4))
+plots.show(
+    axes[0],
+    alt="Left: the KL over mean and standard deviation of q is a single valley with a star at its bottom. "
+    "Right: the best Gaussian nearly covers the exact posterior.",
+)
+
+# %% [markdown]
+# The best Gaussian costs almost nothing here, because this posterior nearly *is* Gaussian. What remains is the slight
+# skew that no Gaussian has.
+#
+# **What breaks it.** Let the decoder bend. Suppose one gene is detected at *both* ends of the axis, with logit
+# $3z^2 + z - 5$, and we see it. Same prior, your functions, the same search:
+
+# %%
+bent = bernoulli_log_prob(one, 3 * z**2 + z - 5)  # (points,), a gene detected at both ends
+log_joint = normal_log_prob(z, zero, one) + bent
+log_px_bent = torch.logsumexp(log_joint, dim=0) + step.log()
+means_bent = torch.linspace(-3, 3, 121)
+log_q = normal_log_prob(z, means_bent.view(-1, 1, 1), sds.view(1, -1, 1) ** 2)  # (means, sds, points)
+elbo_bent = (log_q.exp() * (log_joint - log_q)).sum(dim=-1) * step  # (means, sds)
+row, column = divmod(int(elbo_bent.argmax()), len(sds))
+print(f"log p(x) {log_px_bent:.2f}   best ELBO {elbo_bent.max():.2f}   gap {log_px_bent - elbo_bent.max():.2f} nats")
+
+# %%
+axes = plots.panels(2, height=3.6, width=5)
+gap = (log_px_bent - elbo_bent).T.clamp(max=20)  # (sds, means), the KL
+plots.landscape(means_bent, sds, gap, ax=axes[0], colorbar="KL to the posterior (nats)")
+axes[0].set(xlabel="mean of q", ylabel="standard deviation of q", title="two valleys")
+axes[0].plot(means_bent[row], sds[column], "*", color="white", markersize=16, markeredgecolor="black")
+curves = {
+    "exact posterior": grid_posterior(log_prior, bent).exp() / step,
+    "best Gaussian": normal_log_prob(z, means_bent[row], sds[column] ** 2).exp(),
+}
+plots.lines(z, curves, ax=axes[1], xlabel="latent z", ylabel="density", title="one peak found, one lost", xlim=(-4, 4))
+plots.show(
+    axes[0],
+    alt="Left: the KL surface has two valleys, one on each side of zero. Right: of the posterior's two peaks "
+    "the best Gaussian covers only the right one.",
+)
+
+# %% [markdown]
+# The mode-seeking KL of section 1.6, in the wild. A search that starts on the left would even end in the shallower
+# valley. The family was too small, and no search can mend that: the gap of the best member stays.
+#
+# **Back to ten dimensions.** The B cell that defeated 100,000 draws from the prior: take for $q$ a Gaussian around
+# the cell's own ten scores, one standard deviation for all, and search that one number. Split the joint,
+# $\log p(x, z) = \log p(x \mid z) + \log p(z)$, and the ELBO becomes a fit minus a price,
+#
+# $$\text{ELBO} = \mathbb E_q[\log p(x \mid z)] - \mathrm{KL}(q \,\|\, p(z)).$$
+#
+# Both are Gaussian, so the price has your closed form. The fit is a mean over draws from $q$, and a hundred will do:
+
+# %% tags=["volatile"]
+generator = torch.Generator().manual_seed(0)
+eps = torch.randn(100, 10, generator=generator)  # (S, 10)
+bounds = []
+for sd in (1.0, 0.5, 0.25, 0.1):
+    z_q = scores[rare] + sd * eps  # (S, 10), draws from q
+    log_lik_q = bernoulli_log_prob(x[rare], z_q @ W + b_10).sum(dim=-1)  # (S,)
+    kl_q = kl_normal(scores[rare], torch.tensor(sd) ** 2, zero, one).sum()
+    bounds.append((log_lik_q.mean() - kl_q).item())
+    error = log_lik_q.std() / 10
+    print(f"sd {sd:<5} fit {log_lik_q.mean():.0f} - price {kl_q:.0f} = ELBO {bounds[-1]:.0f} +- {error:.1f} nats")
+
+# %% tags=["volatile"]
+prior_estimates = torch.logsumexp(log_lik_10, dim=1) - math.log(log_lik_10.shape[1])  # (5,)
+print(f"best of five runs of 20,000 draws from the prior: {prior_estimates.max():.0f} nats")
+print(f"lower bound from 100 draws of q:                  {max(bounds):.0f} nats")
+assert max(bounds) > prior_estimates.max()
+
+# %% [markdown]
+# Read the table as the bargain that a VAE strikes. A wide $q$ has a small KL, but its draws explain the cell badly. A
+# narrow $q$ explains well and pays for its precision. The best lies between.
+#
+# We still guessed the mean. A VAE learns it, and for all cells together: a network, the **encoder**, reads $x$ and
+# puts out the mean and the variance of $q(z \mid x)$. That saves a search for every cell, and is called *amortised*
+# inference. Lesson 2 builds that network.
+
+# %% [markdown]
+# ## 1.13 Jensen's inequality, a picture
+#
+# 8 minutes
+#
+# **Question.** We used twice that a KL is never negative. Why is it so?
+#
+# Because the logarithm bends down. Take two numbers, 1 and 9. The mean of the logarithms is
+# $\tfrac12(\log 1 + \log 9) = 1.10$. The logarithm of the mean is $\log 5 = 1.61$.
+
+# %%
+u = torch.linspace(0.4, 10, 200)
+ax = plots.lines(u, {"log u": u.log()}, xlabel="u", ylabel="log u", ylim=(-0.9, 2.6))
+ax.plot([1, 9], [0, math.log(9)], "o--", color=plots.COLORS[1], label="chord between u = 1 and u = 9")
+ax.plot([5, 5], [math.log(9) / 2, math.log(5)], color="0.3", linewidth=1)
+ax.annotate("log of the mean 1.61", (5, math.log(5)), (1.4, 2.1), arrowprops={"arrowstyle": "-", "color": "0.5"})
+ax.annotate("mean of the logs 1.10", (5, math.log(9) / 2), (5.6, 0.6), arrowprops={"arrowstyle": "-", "color": "0.5"})
+ax.legend(frameon=False, loc="lower right")
+plots.show(ax, alt="The curve of the logarithm lies above its chord: at u = 5 the curve is at 1.61, the chord at 1.10.")
+
+# %% [markdown]
+# A mean of points on the curve lies on a chord, or inside the area below the curve. It never gets above it. That is
+# **Jensen's inequality** for the logarithm:
+#
+# $$\mathbb E[\log u] \le \log \mathbb E[u], \qquad\text{equal only if } u \text{ does not vary}.$$
+#
+# On real cells, the totals per cell. They vary, so there is a gap:
+
+# %%
+library = log_library.exp()  # (cells,), total counts
+print(f"mean of the logs {log_library.mean():.3f}   log of the mean {library.mean().log():.3f}")
+
+# %% [markdown]
+# **The KL is never negative**, in three lines. Take $u = p(z)/q(z)$ with $z$ drawn from $q$ (both positive
+# everywhere, as Gaussians are):
+#
+# $$-\mathrm{KL}(q \,\|\, p) = \mathbb E_q\Big[\log\frac{p(z)}{q(z)}\Big]$$
+#
+# $$\phantom{-\mathrm{KL}} \le \log \mathbb E_q\Big[\frac{p(z)}{q(z)}\Big] \qquad\text{(Jensen)}$$
+#
+# $$\phantom{-\mathrm{KL}} = \log \int q(z)\,\frac{p(z)}{q(z)}\,dz = \log \int p(z)\,dz = \log 1 = 0.$$
+#
+# Each line by a number, for $q = \mathcal N(1, 0.5)$ and $p = \mathcal N(0, 1)$ on the grid:
+
+# %%
+weight = normal_log_prob(grid, q_mean, q_var).exp() * dz  # (points,), q(z) dz
+log_u = normal_log_prob(grid, zero, one) - normal_log_prob(grid, q_mean, q_var)  # (points,)
+print(f"E_q[log u] = {(weight * log_u).sum():.3f}   log E_q[u] = {(weight * log_u.exp()).sum().log().abs():.3f}")
+
+# %% [markdown]
+# The same bend explains the estimates of section 1.11 that crept up with $S$. The mean inside was right on average,
+# but we took its logarithm, and a logarithm punishes scatter: the average of $\log$(estimate) is *below* $\log p(x)$.
+# Jensen is behind every lower bound in this course.
+
+# %% [markdown]
+# ## 1.14 Quiz
+#
+# 10 minutes
+
+# %% [markdown]
+# **Question 1.** For a cell $x$ you plot $p(x \mid z)$ over $z$. The area under the curve is 3.2. What is wrong?
+#
+# - A. The decoder is broken: a probability distribution has area 1.
+# - B. Nothing. It is a likelihood, a function of $z$ that need not integrate to 1.
+# - C. You forgot to take logarithms.
+# - D. You plotted the joint.
+#
+# <details><summary>Answer</summary>
+#
+# - A is wrong: $p(x \mid z)$ sums to 1 over $x$, for each $z$. Over $z$ nobody promises anything.
+# - **B is right.** Times the prior, and divided by its own integral, it becomes a posterior, which has area 1.
+# - C is wrong: logarithms change how we compute, not what the area is.
+# - D is wrong: the joint $p(z)\,p(x \mid z)$ has area $p(x)$, at most 1 for binary data.
+#
+# </details>
+
+# %% [markdown]
+# **Question 2.** Why does plain Monte Carlo from the prior fail for $p(x)$ in section 1.11?
+#
+# - A. The estimate of $p(x)$ is biased.
+# - B. The error of Monte Carlo grows as a power of the dimension, as a grid's does.
+# - C. Hardly any draw lands where $p(x \mid z)$ is not negligible, so one lucky draw decides.
+# - D. Float32 underflows.
+#
+# <details><summary>Answer</summary>
+#
+# - A is wrong: the mean of $p(x \mid z_s)$ is unbiased. (Its logarithm is biased downwards, by Jensen, but that is
+#   the symptom.)
+# - B is wrong: the error falls as $1/\sqrt S$ in any dimension. The trouble is the size of the scatter it starts
+#   from.
+# - **C is right.** The large share of the single best draw shows it.
+# - D is wrong: we used log-sum-exp, nothing underflowed.
+#
+# </details>
+
+# %% [markdown]
+# **Question 3.** The true posterior has two peaks of nearly the same size. What will a Gaussian $q$ that minimises
+# $\mathrm{KL}(q \,\|\, p)$ do?
+#
+# - A. Sit on one peak and be too sure.
+# - B. Cover both peaks, with its mean in the valley.
+# - C. Become two-peaked.
+# - D. Fall back on the prior.
+#
+# <details><summary>Answer</summary>
+#
+# - **A is right.** Draws come from $q$; weight in the valley is dear, a missed peak is free.
+# - B is what $\mathrm{KL}(p \,\|\, q)$ does. (It happens with $\mathrm{KL}(q \,\|\, p)$ too, but only if the peaks
+#   are so close that there is no real valley.)
+# - C is impossible: a Gaussian has one peak. The family sets the limit.
+# - D is wrong: the prior need not resemble the posterior, and would usually cost more.
+#
+# </details>
+
+# %% [markdown]
+# **Question 4.** In a VAE the KL between $q(z \mid x)$ and $p(z)$ has a closed form. Because
+#
+# - A. the data are binary.
+# - B. the latents are independent given $x$.
+# - C. both are Gaussian.
+# - D. the prior has mean 0 and variance 1.
+#
+# <details><summary>Answer</summary>
+#
+# - A is the slip of the notes. The data do not appear in this KL.
+# - B makes the formula a simple sum, but the closed form exists with full covariances too (exercise 1.4).
+# - **C is right.** The log-ratio is quadratic in $z$, and the mean of a quadratic needs only mean and covariance.
+# - D shortens the formula. Any Gaussian prior will do (exercise 1.3).
+#
+# </details>
+
+# %% [markdown]
+# **Question 5.** While searching $q$, the ELBO rises from $-6.0$ to $-5.2$ nats. The decoder is fixed. What happened
+# to $\mathrm{KL}(q \,\|\, p(z \mid x))$?
+#
+# - A. It fell by 0.8 nats.
+# - B. It rose by 0.8 nats.
+# - C. One cannot say without $p(x)$.
+# - D. It is now 5.2 nats.
+#
+# <details><summary>Answer</summary>
+#
+# - **A is right.** ELBO + KL = $\log p(x)$, and that does not change with $q$. What one gains, the other loses.
+# - B is wrong: it has the sign of the change reversed.
+# - C is wrong for the *change*. It is true of the KL itself: how much gap is left, we do not know.
+# - D mistakes the ELBO for the gap.
+#
+# </details>
+
+# %% [markdown]
+# **Question 6.** A colleague computes $\log p(x)$ of a cell as `torch.log(torch.sigmoid(logits))` where $x = 1$, else
+# `torch.log(1 - torch.sigmoid(logits))`. Training runs for an hour, then the loss is infinite. Why?
+#
+# - A. The learning rate is too low.
+# - B. A logit beyond about 17 rounds its sigmoid to exactly 1 in float32, and where that gene is *not* detected the
+#   logarithm of 0 appears.
+# - C. Binary cross-entropy is not a log-likelihood.
+# - D. The sum over 765 genes underflows.
+#
+# <details><summary>Answer</summary>
+#
+# - A is wrong: a low learning rate makes training slow, not infinite.
+# - **B is right.** Confident and wrong, through the probability. With softplus the same cell costs 17 nats and
+#   training goes on.
+# - C is wrong: for $x$ in $\{0, 1\}$ it is minus the log-likelihood.
+# - D is wrong: a *product* of 765 probabilities underflows. A sum of logarithms does not.
+#
+# </details>
+
+# %% [markdown]
+# ## 1.15 What we built
+#
+# | in this lesson | in the package | in scVI 0.3.0 | in scvi-tools 1.4 |
+# |---|---|---|---|
+# | `bernoulli_log_prob` | `vae_course.distributions` | - | - |
+# | `normal_log_prob` | `vae_course.distributions` | `Normal(...).log_prob` (torch) | the same |
+# | `kl_normal` | `vae_course.distributions` | torch's `kl_divergence`, in `VAE.forward` | the same, in `VAE.loss` |
+# | `kl_multivariate_normal` | `vae_course.distributions` | - | - |
+# | `kl_monte_carlo` | `vae_course.exercises.lesson1` | - | - |
+# | `grid_posterior` | `vae_course.exercises.lesson1` | - | - |
+#
+# Every symbol stands in the table of [notation](../docs/notation.md), every term in the
+# [glossary](../docs/glossary.md), and where the cells come from in [data](../data/README.md).
+#
+# **Next.** We chose $w$ and $b$ by hand and searched every $q$ by trying them all. Lesson 2 lets a machine search:
+# tensors, gradients, and the networks that will be our encoder and our decoder. Lesson 3 puts them together and
+# trains a VAE on these very bits.
+
+# %% tags=["volatile"]
+progress()

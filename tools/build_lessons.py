@@ -1,0 +1,197 @@
+"""Build the two editions of every lesson from its one source: python tools/build_lessons.py [--student-only].
+
+A source `lessons/NN_slug.py` is a jupytext percent file. Besides ordinary cells it has, by their metadata:
+
+setup=true                             the cell gets the lines that install the course on Colab before its own
+source="vae_course.nn.Encoder"         the cell is filled with that source of the package
+exercise="2.1" source="..."            the learner's cell: a decorated blank in the student edition, the package's own
+  minutes=10 difficulty=2              source in the solved one; the Markdown cell before it gets the heading line
+
+The student edition `lessons/NN_slug.ipynb` has no outputs. The solved edition `solutions/NN_slug.ipynb` is executed.
+"""
+
+import argparse
+import hashlib
+import os
+import re
+import tempfile
+import tomllib
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+import vae_course
+from vae_course.exercises.sources import blanked, find, source_of
+
+ROOT = Path(__file__).resolve().parents[1]
+ADDRESS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Homepage"]
+VIDEOS = tomllib.loads((ROOT / "lessons" / "videos.toml").read_text(encoding="utf-8"))["video"]
+VERSION = vae_course.__version__
+
+SETUP = f"""\
+# Nothing happens where the course is installed. Elsewhere (Colab) it is installed; torch and numpy stay as they are.
+import importlib.util, subprocess, sys
+from importlib.metadata import version
+
+if importlib.util.find_spec("vae_course") is None:
+    wanted = ["vae-course @ git+{ADDRESS}@v{VERSION}", *(f"{{name}}=={{version(name)}}" for name in ("torch", "numpy"))]
+    if subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *wanted]).returncode:
+        raise SystemExit("The course could not be installed: check the network connection and run this cell again.")
+"""
+
+
+def sources() -> list[Path]:
+    """Return the hand-written lesson sources, in order."""
+    return sorted((ROOT / "lessons").glob("[0-9][0-9]_*.py"))
+
+
+def student_edition(source: Path) -> NotebookNode:
+    """Build the edition with blank exercises and without outputs."""
+    return _edition(source, blanked)
+
+
+def solved_edition(source: Path) -> NotebookNode:
+    """Build the edition with solved exercises, not yet executed."""
+    return _edition(source, lambda text: text)
+
+
+def execute(notebook: NotebookNode) -> NotebookNode:
+    """Run a notebook from top to bottom, as on a fresh machine of no user, and keep its outputs."""
+    notebook = deepcopy(notebook)
+    with tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | {"VAE_COURSE_HOME": folder, "TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
+        client = NotebookClient(
+            notebook, timeout=300, kernel_name="python3", record_timing=False, coalesce_streams=True,
+            resources={"metadata": {"path": folder}},
+        )  # fmt: skip
+        client.execute(env=environment)
+    notebook.metadata = _metadata(notebook.metadata["vae_course"]["lesson"])
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if output.output_type == "stream":
+                output.text = re.sub(r" at 0x[0-9a-f]+", "", output.text)
+    return notebook
+
+
+def write(notebook: NotebookNode, path: Path) -> None:
+    """Write a notebook, with a newline at the end."""
+    nbformat.validate(notebook)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# From the source's cells to an edition's
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def _edition(source: Path, solve: Callable[[str], str]) -> NotebookNode:
+    stem = source.stem
+    cells: list[NotebookNode] = []
+    for cell in jupytext.read(source, fmt="py:percent").cells:
+        if "exercise" in cell.metadata:
+            _add_exercise(cells, cell.metadata, solve)
+        elif cell.cell_type == "markdown":
+            cells.append(_markdown(_with_links(cell.source, stem)))
+        else:
+            cells.append(_code(_code_source(cell), cell.metadata.get("tags", [])))
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=_metadata(stem))
+    _number_cells(notebook, stem[:2])
+    return notebook
+
+
+def _add_exercise(cells: list[NotebookNode], metadata: dict, solve: Callable[[str], str]) -> None:
+    """Add the cell that binds the name to the reference, and the learner's cell; put a heading on the statement."""
+    number, symbol = metadata["exercise"], metadata["source"]
+    module, name = symbol.rsplit(".", 1)
+    stars = "★" * int(metadata["difficulty"]) + "☆" * (3 - int(metadata["difficulty"]))
+    statement = cells[-1]
+    assert statement.cell_type == "markdown", f"exercise {number} has no statement before it"
+    heading = f"### Exercise {number} · `{name}` · {metadata['minutes']} minutes · {stars}"
+    statement.source = f"{heading}\n\n{statement.source}"
+    cells.append(_code(f"from {module} import {name}  # stands in until yours is right"))
+    answer = f'@exercise("{number}")\n{solve(source_of(find(symbol)))}'
+    cells.append(_code(answer, ["exercise", "raises-exception"]))
+
+
+def _code_source(cell: NotebookNode) -> str:
+    if "source" in cell.metadata:
+        return source_of(find(cell.metadata["source"]))
+    return SETUP + "\n" + cell.source if cell.metadata.get("setup") else cell.source
+
+
+def _with_links(text: str, stem: str) -> str:
+    """Fill in the header's links and put the video's chapter under a section's heading."""
+    video = next(video for video in VIDEOS if video["number"] == int(stem[:2]))
+    name = f'video {video["number"]}, "{video["title"]}"'
+    linked = f"[{name}]({video['url']})" if video["url"] else name
+    slug = ADDRESS.split("github.com/")[-1]
+    colab = f"https://colab.research.google.com/github/{slug}/blob/v{VERSION}/lessons/{stem}.ipynb"
+    binder = f"https://mybinder.org/v2/gh/{slug}/v{VERSION}?urlpath=lab/tree/lessons/{stem}.ipynb"
+    text = text.replace("{{links}}", f"▶ {linked} · [open in Colab]({colab}) · [open in Binder]({binder})")
+    for chapter in video.get("chapter", []):
+        where = f"{chapter['start']}" + (f" ([watch]({video['url']}&t={chapter['seconds']}))" if video["url"] else "")
+        heading = re.search(rf"^## {re.escape(chapter['section'])} .*$", text, flags=re.MULTILINE)
+        if heading:
+            text = text.replace(heading.group(), f"{heading.group()}\n\n▶ Video {video['number']}, {where}", 1)
+    return text
+
+
+def _markdown(source: str) -> NotebookNode:
+    return nbformat.v4.new_markdown_cell(source)
+
+
+def _code(source: str, tags: list[str] = ()) -> NotebookNode:
+    return nbformat.v4.new_code_cell(source, metadata={"tags": list(tags)} if tags else {})
+
+
+def _number_cells(notebook: NotebookNode, stem: str) -> None:
+    """Give every cell an id made from its text, the same in every build (and in both editions, but for exercises)."""
+    seen: dict[str, int] = {}
+    for cell in notebook.cells:
+        digest = hashlib.sha1(cell.source.encode()).hexdigest()[:8]
+        seen[digest] = seen.get(digest, 0) + 1
+        cell.id = f"{stem}-{digest}" + (f"-{seen[digest]}" if seen[digest] > 1 else "")
+
+
+def _metadata(stem: str) -> NotebookNode:
+    return NotebookNode(
+        kernelspec={"display_name": "Python 3", "language": "python", "name": "python3"},
+        language_info={"name": "python"},
+        vae_course={"lesson": stem, "version": VERSION},
+    )
+
+
+def tag_compared_cells(notebook: NotebookNode) -> None:
+    """Tag every cell whose text nbval has to compare: those that print, but for the volatile ones."""
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        prints = any(output.output_type in ("stream", "execute_result") for output in cell.get("outputs", []))
+        if prints and "volatile" not in tags:
+            cell.metadata["tags"] = [*tags, "nbval-check-output"]
+
+
+def main() -> None:
+    """Build all lessons, or those named."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--student-only", action="store_true", help="do not execute the solved edition")
+    parser.add_argument("lesson", nargs="*", help="beginning of a lesson's file name, such as 01 (default: all)")
+    options = parser.parse_args()
+    for source in sources():
+        if options.lesson and not source.name.startswith(tuple(options.lesson)):
+            continue
+        write(student_edition(source), source.with_suffix(".ipynb"))
+        if not options.student_only:
+            solved = execute(solved_edition(source))
+            tag_compared_cells(solved)
+            write(solved, ROOT / "solutions" / f"{source.stem}.ipynb")
+        print(f"built {source.stem}")
+
+
+if __name__ == "__main__":
+    main()

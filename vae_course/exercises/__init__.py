@@ -1,0 +1,199 @@
+"""The exercises: write a function where the blank is, run the cell, read the message.
+
+from vae_course.exercises import exercise, check, hint, solution, progress
+
+@exercise("4.2")
+def kl_standard_normal(mean, logvar):
+    ...  # your code
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from vae_course.exercises import lesson0, lesson1, lesson2, record
+from vae_course.exercises.engine import Exercise, Result, judge
+from vae_course.exercises.sources import blanked, source_of, without_docstrings
+
+EXERCISES: dict[str, Exercise] = {one.id: one for lesson in (lesson0, lesson1, lesson2) for one in lesson.EXERCISES}
+
+__all__ = [
+    "EXERCISES",
+    "Exercise",
+    "Progress",
+    "Result",
+    "check",
+    "exercise",
+    "export_progress",
+    "hint",
+    "import_progress",
+    "progress",
+    "reset",
+    "solution",
+]
+
+
+def exercise(exercise_id: str) -> Callable[[Any], Callable]:
+    """Check a function or class as soon as it is defined, and go on with it, or with the reference.
+
+    Parameters
+    ----------
+    exercise_id
+        Such as "4.2".
+
+    Returns
+    -------
+    decorator
+        Prints what is to be said in at most six lines. Returns the learner's own callable when it passes, and the
+        reference otherwise, so that all cells below work either way.
+
+    Raises
+    ------
+    ValueError
+        If there is no such exercise.
+    """
+    one = _find(exercise_id)
+
+    def decorate(attempt: Any) -> Callable:
+        result = check(exercise_id, attempt)
+        record.note_attempt(exercise_id, result.status)
+        passed = result.status == "passed"
+        for line in _lines(one, result, getattr(attempt, "__name__", one.name)):
+            print(line)
+        return attempt if passed else one.reference
+
+    return decorate
+
+
+def check(exercise_id: str, attempt: Any) -> Result:
+    """Judge an attempt at an exercise, whatever it is.
+
+    Parameters
+    ----------
+    exercise_id
+        Such as "4.2".
+    attempt
+        The function or class.
+
+    Returns
+    -------
+    Result
+        `.status` is "passed", "not_attempted", "wrong" or "error", `.message` says why in one or two sentences, and
+        `.diagnosis` is the id of a known misconception, or None. After 8 seconds an attempt counts as an error.
+
+    Raises
+    ------
+    ValueError
+        If there is no such exercise.
+    """
+    return judge(_find(exercise_id), attempt)
+
+
+def hint(exercise_id: str) -> None:
+    """Print a hint: the first call gives the first, the next ones give both.
+
+    Raises
+    ------
+    ValueError
+        If there is no such exercise.
+    """
+    one = _find(exercise_id)
+    given = min(record.entry(record.load(), exercise_id)["hints"] + 1, len(one.hints))
+    record.note(exercise_id, hints=given)
+    for number, text in enumerate(one.hints[:given], start=1):
+        print(f"Hint {number} of {len(one.hints)}. {text}")
+    if given == len(one.hints):
+        print(f'Still stuck? solution("{exercise_id}") shows one right answer.')
+
+
+def solution(exercise_id: str) -> None:
+    """Print one right answer, without its docstring.
+
+    Raises
+    ------
+    ValueError
+        If there is no such exercise.
+    """
+    one = _find(exercise_id)
+    record.note(exercise_id, solution=True)
+    print(without_docstrings(source_of(one.reference)))
+
+
+def reset(exercise_id: str) -> None:
+    """Forget what was done in an exercise and print its blank, to work on it again.
+
+    Raises
+    ------
+    ValueError
+        If there is no such exercise.
+    """
+    one = _find(exercise_id)
+    record.forget(exercise_id)
+    print(f'Exercise {exercise_id} is open again. Its blank:\n\n@exercise("{exercise_id}")')
+    print(without_docstrings(blanked(source_of(one.reference))))
+
+
+class Progress(dict):
+    """What is done of every exercise: id -> its status, attempts, hints and whether the solution was seen."""
+
+    def __repr__(self) -> str:
+        lines = []
+        for exercise_id, known in self.items():
+            name = EXERCISES[exercise_id].name if exercise_id in EXERCISES else ""
+            mark = {"passed": "✓", "not_attempted": "·"}.get(known["status"], "✗")
+            extras = [f"{known['attempts']} attempt{'s' * (known['attempts'] != 1)}"] if known["attempts"] else []
+            extras += [f"{known['hints']} hint{'s' * (known['hints'] != 1)}"] if known["hints"] else []
+            extras += ["solution seen"] if known["solution"] else []
+            lines.append(f"{mark} {exercise_id} {name:24} {', '.join(extras)}".rstrip())
+        done = sum(known["status"] == "passed" for known in self.values())
+        return "\n".join([*lines, f"{done} of {len(self)} exercises passed."])
+
+
+def progress() -> Progress:
+    """Return what is done of every exercise; shown as a table in a notebook.
+
+    Read from a small file in the folder named by VAE_COURSE_HOME, else in the user's data folder. Nothing is sent.
+    """
+    known = record.load()
+    return Progress({exercise_id: record.entry(known, exercise_id) for exercise_id in [*EXERCISES]})
+
+
+def export_progress() -> str:
+    """Return a code that `import_progress` takes on another machine (Colab and Binder forget)."""
+    return record.to_code(record.load())
+
+
+def import_progress(code: str) -> Progress:
+    """Add the progress that `export_progress` packed on another machine to this one's; the better of each counts.
+
+    Raises
+    ------
+    ValueError
+        If the code is damaged; what is known here stays as it was.
+    """
+    record.save(record.merge(record.load(), record.from_code(code)))
+    return progress()
+
+
+def _find(exercise_id: str) -> Exercise:
+    if exercise_id not in EXERCISES:
+        raise ValueError(f"There is no exercise {exercise_id!r}; there are {', '.join(EXERCISES)}.")
+    return EXERCISES[exercise_id]
+
+
+def _lines(one: Exercise, result: Result, name: str) -> list[str]:
+    """Say what became of an attempt, in at most six lines."""
+    title = f"{one.id} {one.name}"
+    if result.status == "passed":
+        lines = [f"✓ {title}: correct. The lesson goes on with yours."]
+    elif result.status == "not_attempted":
+        lines = [f'· {title}: not done yet. The lesson goes on with the reference. Stuck? hint("{one.id}")']
+    else:
+        lines = [f"✗ {title}: {result.message}"]
+        lines += [
+            f'  The lesson goes on with the reference. Change your code and run the cell again, or hint("{one.id}").'
+        ]
+    if result.printed.strip():
+        lines.append(f"  Your code printed: {' '.join(result.printed.split())[:80]}")
+    if name != one.name and result.status != "not_attempted":
+        lines.append(f"  You call it {name}; the lesson looks for {one.name}.")
+    return lines

@@ -1,0 +1,434 @@
+"""What an exercise is, and how an attempt at it is judged."""
+
+import ast
+import dis
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from textwrap import dedent
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vae_course.exercises import attempt as attempts
+from vae_course.exercises.attempt import Case, Outcome, Report, Use, Value, run, run_case
+from vae_course.exercises.sources import find
+
+Property = Callable[[Case, Mapping[str, Value], Mapping[str, Value]], str | None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of an attempt.
+
+    Attributes
+    ----------
+    status
+        "passed", "not_attempted", "wrong" or "error" (the attempt raised, or did not end).
+    message
+        One or two sentences for the learner.
+    diagnosis
+        Id of the known misconception that the attempt shows, or None.
+    printed
+        The beginning of what the attempt printed.
+    """
+
+    status: str
+    message: str
+    diagnosis: str | None = None
+    printed: str = ""
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """An exercise: what it is called with, what is right, and what people get wrong.
+
+    Attributes
+    ----------
+    id
+        Such as "0.1".
+    symbol
+        Dotted name of the reference answer.
+    cases
+        Makes the calls that an attempt has to answer, the plainest first.
+    hints
+        Two: what to think of, then nearly how.
+    mistakes
+        Misconceptions: id -> (a wrong answer that shows it, a message that names it in a beginner's words).
+    returns
+        Names of the results, in words.
+    gradients
+        Names of the arguments that gradients have to reach.
+    use
+        Turns an attempt and a case's arguments into named results; calls the attempt if None.
+    properties
+        Explain what is wrong with an answer that shows no known misconception: each takes the case, the results
+        and the right ones, and returns a sentence or None.
+    shape
+        The shape of the result in words, such as "(cells,), one number for every cell".
+    tolerance
+        Absolute, or relative where the right value is above 1.
+    """
+
+    id: str
+    symbol: str
+    cases: Callable[[], list[Case]]
+    hints: tuple[str, str]
+    mistakes: Mapping[str, tuple[Callable, str]]
+    returns: tuple[str, ...] = ("the result",)
+    gradients: tuple[str, ...] = ()
+    use: Use | None = None
+    properties: Sequence[Property] = field(default=())
+    shape: str = ""
+    tolerance: float = 1e-4
+
+    @property
+    def name(self) -> str:
+        """Name of the function or class to write."""
+        return self.symbol.rsplit(".", 1)[1]
+
+    @cached_property
+    def reference(self) -> Callable:
+        """The right answer."""
+        return find(self.symbol)
+
+    @cached_property
+    def arguments(self) -> list[str]:
+        """Names of the arguments of the calls."""
+        if self.use is not None:
+            return list(inspect.signature(self.use).parameters)[1:]
+        return list(inspect.signature(self.reference).parameters)
+
+    @cached_property
+    def wanted(self) -> list[Outcome]:
+        """What the reference does in every case."""
+        return self._outcomes(self.reference)
+
+    @cached_property
+    def mistaken(self) -> dict[str, list[Outcome]]:
+        """What every misconception does in every case."""
+        return {name: self._outcomes(answer) for name, (answer, _) in self.mistakes.items()}
+
+    def run(self, attempt: Any) -> Report:
+        """Let an attempt answer all cases, where it can do no harm."""
+        return run(attempt, self._use, self.cases(), self.gradients, self.arguments)
+
+    def _outcomes(self, answer: Callable) -> list[Outcome]:
+        return [run_case(answer, self._use, case, self.gradients, self.arguments) for case in self.cases()]
+
+    def _use(self, attempt: Callable, *arguments: Any) -> dict[str, Any]:
+        if self.use is not None:
+            return self.use(attempt, *arguments)
+        result = attempt(*arguments)
+        if len(self.returns) > 1 and isinstance(result, tuple | list) and len(result) == len(self.returns):
+            return dict(zip(self.returns, result, strict=True))
+        return {self.returns[0]: result}
+
+
+def judge(exercise: Exercise, attempt: Any) -> Result:
+    """Judge an attempt, whatever it is.
+
+    Returns
+    -------
+    Result
+        "passed" only if it does what the reference does in every case.
+    """
+    if is_blank(attempt):
+        return Result("not_attempted", "Not done yet: write your code where the blank is, then run the cell again.")
+    if not callable(attempt):
+        what = f"{attempt!r:.40}" if isinstance(attempt, str | int | float | bool) else f"a {type(attempt).__name__}"
+        kind = "class" if isinstance(exercise.reference, type) else "function"
+        return Result("wrong", f"Expected the {kind} {exercise.name}, got {what}.")
+    report = exercise.run(attempt)
+    if report.trouble == "endless":
+        reason = f"It did not finish within {attempts.SECONDS:.0f} seconds. Is there a loop that never ends?"
+        return Result("error", reason, printed=report.printed)
+    if report.trouble == "crash":
+        return Result("error", "It made Python itself stop. Does it end the program, or use up all memory?")
+    return _judge_outcomes(exercise, report)
+
+
+def _judge_outcomes(exercise: Exercise, report: Report) -> Result:
+    pairs = list(zip(report.outcomes, exercise.wanted, strict=True))
+    bad = [position for position, (got, want) in enumerate(pairs) if not _same(got, want, exercise.tolerance)]
+    if not bad:
+        return Result("passed", "Correct.", printed=report.printed)
+    mistake = _recognised(exercise, report.outcomes)
+    if mistake is not None:
+        raised = all(report.outcomes[position].error for position in bad)
+        status = "error" if raised else "wrong"
+        return Result(status, exercise.mistakes[mistake][1], mistake, report.printed)
+    cases, first = exercise.cases(), bad[0]
+    got, want = pairs[first]
+    right_before = f"Right for {cases[0].label}, but not for {cases[first].label}: " if first > 0 else ""
+    if got.error:
+        message = right_before + _explain_error(got)
+        return Result("error", _as_sentence(message), printed=report.printed)
+    message = right_before + _explain_difference(exercise, cases[first], got, want)
+    return Result("wrong", _as_sentence(message), printed=report.printed)
+
+
+def _as_sentence(message: str) -> str:
+    return message[0].upper() + message[1:]
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Comparing
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def _recognised(exercise: Exercise, outcomes: list[Outcome]) -> str | None:
+    """Find the misconception that does the same as an attempt in every case, and not what is right in every case.
+
+    Compared are first values, gradients and side effects; then values alone; then values where the attempt ran.
+    """
+    tolerance = exercise.tolerance
+
+    def in_everything(got: Outcome, other: Outcome) -> bool:
+        return _same(got, other, tolerance)
+
+    def in_values(got: Outcome, other: Outcome) -> bool:
+        return _same_error(got, other) and _same_values(got.values, other.values, tolerance, any_dtype=True)
+
+    def where_it_ran(got: Outcome, other: Outcome) -> bool:
+        return bool(got.error) or in_values(got, other)
+
+    for agree in (in_everything, in_values, where_it_ran):
+        if all(agree(got, want) for got, want in zip(outcomes, exercise.wanted, strict=True)):
+            continue
+        for name, others in exercise.mistaken.items():
+            if all(agree(got, other) for got, other in zip(outcomes, others, strict=True)):
+                return name
+    return None
+
+
+def _same(got: Outcome, want: Outcome, tolerance: float) -> bool:
+    """Whether two outcomes agree in values, gradients and side effects, or in their errors."""
+    if not _same_error(got, want):
+        return False
+    if sorted(got.changed) != sorted(want.changed):
+        return False
+    if not _same_values(got.values, want.values, tolerance):
+        return False
+    return _same_values(got.gradients, want.gradients, tolerance)
+
+
+def _same_error(got: Outcome, want: Outcome) -> bool:
+    return (got.error, got.reason) == (want.error, want.reason)
+
+
+def _same_values(
+    got: Mapping[str, Value], want: Mapping[str, Value], tolerance: float, any_dtype: bool = False
+) -> bool:
+    return got.keys() == want.keys() and all(_same_value(got[name], want[name], tolerance, any_dtype) for name in want)
+
+
+def _same_value(got: Value, want: Value, tolerance: float, any_dtype: bool = False) -> bool:
+    if want.tensor is None or got.tensor is None:
+        return (got.kind, got.shape, got.text) == (want.kind, want.shape, want.text)
+    if got.shape != want.shape or (_sort(got) != _sort(want) and not any_dtype):
+        return False
+    if got.tensor.is_complex() or want.tensor.is_complex():
+        return got.dtype == want.dtype and torch.equal(got.tensor, want.tensor)
+    return bool(_close(got.tensor, want.tensor, tolerance).all())
+
+
+def _sort(value: Value) -> str:
+    """Sort of numbers: a Python number is as good as a tensor, and one precision as good as another."""
+    return "float" if value.kind == "number" or "float" in value.dtype else value.dtype.rstrip("0123456789")
+
+
+def _close(got: Tensor, want: Tensor, tolerance: float) -> Tensor:
+    scale = torch.where(want.isfinite(), want.abs(), 1.0).clamp(min=1.0)
+    near = (got - want).abs() <= tolerance * scale
+    return near | (got == want) | (got.isnan() & want.isnan())
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Saying what is wrong
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def _explain_error(outcome: Outcome) -> str:
+    where = f' in the line "{outcome.line}"' if outcome.line else ""
+    error, reason = outcome.error, outcome.reason.rstrip(".")
+    advice = {
+        "NameError": "is the name spelled right, and defined before this cell?",
+        "UnboundLocalError": "the variable is used before it gets a value",
+        "RecursionError": "the function calls itself without end",
+        "MemoryError": "it asks for far more memory than these small inputs need",
+        "SystemExit": "it tries to end Python instead of returning a result",
+        "KeyboardInterrupt": "it tries to end Python instead of returning a result",
+        "NotImplementedError": "a part of it is still to be written",
+        "EOFError": "",
+    }.get(error)
+    if "numpy() on Tensor that requires grad" in reason:
+        advice = "gradients cannot pass through NumPy, so stay with torch functions"
+    elif "leaf Variable that requires grad" in reason and "in-place" in reason:
+        advice = "it changes its input in place: make a new tensor instead"
+    elif error == "TypeError" and "positional argument" in reason:
+        advice = "do the arguments of your def line agree with the exercise's?"
+    elif error in ("RuntimeError", "ValueError") and ("must match" in reason or "cannot be multiplied" in reason):
+        advice = "two tensors do not fit together: print their shapes"
+    elif error == "IndexError" and "Dimension out of range" in reason:
+        advice = "the tensor has fewer axes than you ask for"
+    return f"your code stopped with {error}{where}: {reason}" + (f" ({advice})." if advice else ".")
+
+
+def _explain_difference(exercise: Exercise, case: Case, got: Outcome, want: Outcome) -> str:
+    """Say which property of an answer fails: its kind, its shape, a property of this exercise, its values, ..."""
+    if len(want.values) > 1 and len(got.values) == 1 and exercise.use is None:
+        kind = next(iter(got.values.values())).kind
+        kind = f"a {kind}" if kind in ("number", "tensor") else kind
+        return f"it should return {len(want.values)} things, {' and '.join(want.values)}; yours returns {kind}."
+    for name, value in want.values.items():
+        if name in got.values and (problem := _explain_kind(exercise, name, got.values[name], value)):
+            return problem
+    for explain in exercise.properties:
+        if problem := explain(case, got.values, want.values):
+            return problem
+    for name, value in want.values.items():
+        if name not in got.values:
+            return f"{name} is missing."
+        if not _same_value(got.values[name], value, exercise.tolerance):
+            return _explain_values(name, got.values[name], value, exercise.tolerance)
+    if got.changed != want.changed:
+        names = " and ".join(f"`{name}`" for name in got.changed)
+        return f"the result is right, but your code also changes its input {names}: make a new tensor instead."
+    for name, value in want.gradients.items():
+        if not _same_value(got.gradients[name], value, exercise.tolerance):
+            return _explain_gradient(name, got.gradients[name])
+    raise AssertionError("an attempt that agrees in everything is right")
+
+
+def _explain_kind(exercise: Exercise, name: str, got: Value, want: Value) -> str | None:
+    if want.tensor is None:
+        return None
+    if got.kind == "nothing":
+        return f"{name} is None. Did you forget to return it?" if exercise.use is None else f"{name} is None."
+    if got.kind not in ("tensor", "number"):
+        return f"{name} should be a torch tensor; yours is {got.kind}."
+    if got.shape != want.shape:
+        in_words = f", that is {exercise.shape}" if exercise.shape else ""
+        yours = "a single number" if got.shape == () else f"of shape {got.shape}"
+        due = "a single number" if want.shape == () else f"of shape {want.shape}"
+        return f"{name} should be {due}{in_words}; yours is {yours}.{_explain_shape(got.shape, want.shape)}"
+    if _sort(got) != _sort(want):
+        return f"{name} should hold floating-point numbers; yours has type {got.dtype}."
+    return None
+
+
+def _explain_shape(got: tuple[int, ...], want: tuple[int, ...]) -> str:
+    if got == want[::-1] and len(want) == 2:
+        return " It is transposed: rows and columns have changed places."
+    if tuple(n for n in got if n != 1) == tuple(n for n in want if n != 1):
+        return " An axis of length 1 is left over or missing."
+    if len(got) > len(want):
+        return " Too few axes are summed or indexed away, or two shapes broadcast to a larger one."
+    return ""
+
+
+def _explain_values(name: str, got: Value, want: Value, tolerance: float) -> str:
+    if got.tensor is None or want.tensor is None:
+        return f"{name} should be {want.text or want.kind}; yours is {got.text or got.kind}."
+    if got.tensor.is_complex():
+        return f"{name} holds complex numbers."
+    right = _close(got.tensor, want.tensor, tolerance)
+    yours, due = got.tensor[~right], want.tensor[~right]
+    for what, odd in (("nan (not a number)", yours.isnan()), ("infinite", yours.isinf())):
+        if odd.any() and due[odd].isfinite().all():
+            return f"{name} is {what} in {_share(odd.sum(), got)}, where it should be finite."
+    if pattern := _pattern(got.tensor, want.tensor):
+        return f"{name} is {pattern}"
+    if right.any():
+        where = tuple(torch.nonzero(~right)[0].tolist())
+        return (
+            f"{name} is right in {_share(right.sum(), got)} and wrong elsewhere, first at position "
+            f"{list(where)}, where yours is {got.tensor[where].item():.4g}."
+        )
+    return f"{name} has the right shape but wrong values; it begins with {got.tensor.flatten()[0].item():.4g}."
+
+
+def _share(count: Tensor, value: Value) -> str:
+    n = value.tensor.numel()
+    return "its only entry" if n == 1 else f"{int(count)} of {n} entries"
+
+
+def _pattern(got: Tensor, want: Tensor) -> str | None:
+    """Describe what turns the right values into these."""
+    if not (got.isfinite().all() and want.isfinite().all()):
+        return None
+    got, want = got.flatten(), want.flatten()
+    many = len(want) > 1
+    if _close(got, -want, 1e-4).all():
+        return "right but for its sign."
+    ratio = got / want
+    if many and ratio.isfinite().all() and _close(ratio, ratio[:1], 1e-3).all():
+        return f"{ratio[0].item():.3g} times as large as it should be, everywhere."
+    difference = got - want
+    if many and _close(difference, difference[:1], 1e-4 * float(want.abs().max().clamp(min=1))).all():
+        return f"off by a constant {abs(difference[0].item()):.3f} everywhere."
+    if many and _close(got.sort().values, want.sort().values, 1e-4).all():
+        return "made of the right numbers in the wrong places."
+    if not many and ratio.isfinite().all():
+        return f"{got.item():.4g}, which is {'too large' if got > want else 'too small'}."
+    return None
+
+
+def _explain_gradient(name: str, got: Value) -> str:
+    if got.tensor is None:
+        return (
+            f"the values are right, but no gradient reaches `{name}`: something on the way (detach, item, numpy, "
+            "torch.tensor, no_grad) cuts the chain."
+        )
+    if not got.tensor.isfinite().all():
+        return f"the values are right, but the gradient with respect to `{name}` is not finite."
+    return f"the values are right, but the gradient with respect to `{name}` is not."
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Nothing written yet?
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def is_blank(attempt: Any) -> bool:
+    """Whether an attempt is None, or has only docstrings and `...`, `pass` or `raise NotImplementedError` in it."""
+    if attempt is None:
+        return True
+    if isinstance(attempt, type):
+        functions = [part for part in vars(attempt).values() if inspect.isfunction(part)]
+        return bool(functions) and all(_is_blank_function(part) for part in functions)
+    return inspect.isfunction(attempt) and _is_blank_function(attempt)
+
+
+def _is_blank_function(function: Callable) -> bool:
+    try:
+        node = ast.parse(dedent(inspect.getsource(function))).body[0]
+    except (OSError, TypeError, SyntaxError, IndexError):  # made by exec, or a lambda in the middle of a line
+        return _is_blank_code(function)
+    if not isinstance(node, ast.FunctionDef):
+        return False
+    return all(_says_nothing(statement) for statement in node.body)
+
+
+def _says_nothing(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.Raise) and statement.exc is not None:
+        raised = statement.exc.func if isinstance(statement.exc, ast.Call) else statement.exc
+        return isinstance(raised, ast.Name) and raised.id == "NotImplementedError"
+    is_constant = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    return is_constant or isinstance(statement, ast.Pass)
+
+
+def _is_blank_code(function: Callable) -> bool:
+    """Decide by the byte code: nothing but `return None`, or nothing but raising NotImplementedError."""
+    if function.__name__ == "<lambda>":
+        return False
+    ignored = {"RESUME", "NOP", "PRECALL", "CALL", "PUSH_NULL", "CACHE"}
+    steps = [step for step in dis.get_instructions(function) if step.opname not in ignored]
+    last, names = steps[-1].opname, [step.argval for step in steps if step.opname == "LOAD_GLOBAL"]
+    if last == "RAISE_VARARGS":
+        return names == ["NotImplementedError"] and all(s.opname in ("LOAD_GLOBAL", "LOAD_CONST") for s in steps[:-1])
+    constants = [step.argval for step in steps if step.opname in ("LOAD_CONST", "RETURN_CONST")]
+    return constants == [None] and len(steps) <= 2

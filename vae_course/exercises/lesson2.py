@@ -1,0 +1,952 @@
+"""Lesson 2, PyTorch: reference answers that only the lesson needs, and what goes wrong."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vae_course.exercises.attempt import Case, Value
+from vae_course.exercises.engine import Exercise
+from vae_course.nn import FCLayers, one_hot_covariates
+
+
+class Linear(nn.Module):
+    """An affine map from scratch, x -> x W^T + b.
+
+    Parameters
+    ----------
+    n_in, n_out
+        Columns of the input and of the output.
+    """
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        """Make the parameters `weight`, (n_out, n_in), drawn at random, and `bias`, (n_out,)."""
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(n_out, n_in) / n_in**0.5)
+        self.bias = nn.Parameter(torch.zeros(n_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x of any leading shape, (..., n_in), to (..., n_out)."""
+        return x @ self.weight.T + self.bias  # (..., n_in) @ (n_in, n_out)
+
+
+def gradient_step(params: Iterable[Tensor], loss: Tensor, lr: float) -> None:
+    """Go one step downhill, p <- p - lr * dloss/dp, in place.
+
+    Parameters
+    ----------
+    params
+        Leaf tensors that require gradients, a list or a generator; their `.grad` is empty.
+    loss
+        What to make smaller, a scalar computed from the parameters.
+    lr
+        Learning rate.
+    """
+    loss.backward()
+    with torch.no_grad():
+        for p in params:
+            p -= lr * p.grad
+            p.grad = None
+
+
+class GaussianHead(nn.Module):
+    """The end of an encoder: from hidden features to the mean and the log-variance of a Gaussian.
+
+    Parameters
+    ----------
+    n_in, n_latent
+        Columns of the input and number of latents.
+    """
+
+    def __init__(self, n_in: int, n_latent: int) -> None:
+        """Make two affine layers, each with parameters of its own."""
+        super().__init__()
+        self.mean = nn.Linear(n_in, n_latent)
+        self.logvar = nn.Linear(n_in, n_latent)
+
+    def forward(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Map h, (cells, n_in), to (mean, logvar), (cells, n_latent) each."""
+        return self.mean(h), self.logvar(h)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Modules: what an attempt is asked, and what can be told from the answers
+# --------------------------------------------------------------------------------------------------------------------
+
+NO_MODULE = "not an nn.Module"
+
+
+def _parameters(module: nn.Module) -> str:
+    """List parameters and buffers with their shapes, by name."""
+    shapes = {name: tuple(value.shape) for name, value in sorted(module.state_dict().items())}
+    return ", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "none"
+
+
+def _astray(module: nn.Module) -> str:
+    """Name what is stored on a module where it does not look for parameters."""
+    if any(isinstance(value, Tensor) for value in vars(module).values()):
+        return "plain tensors"
+    kept = [value for value in vars(module).values() if isinstance(value, list | tuple)]
+    return "modules in a list" if any(isinstance(part, nn.Module) for parts in kept for part in parts) else "nothing"
+
+
+def _gradients_of(output: Any, module: nn.Module) -> dict[str, Any]:
+    """Gradient of every parameter, of a sum in which each output has a weight of its own."""
+    named = dict(module.named_parameters())
+    if not (isinstance(output, Tensor) and output.requires_grad):
+        return {f"the gradient of {name}": None for name in named}
+    weights = torch.linspace(0.5, 1.5, output.numel())
+    found = torch.autograd.grad((output.flatten() * weights).sum(), list(named.values()), allow_unused=True)
+    return {f"the gradient of {name}": gradient for name, gradient in zip(named, found, strict=True)}
+
+
+def _explain_module(case: Case, got: Mapping[str, Value], want: Mapping[str, Value]) -> str | None:
+    """Compare the parameters, then whether gradients reach them."""
+    key = "its parameters"
+    if got[key].text == NO_MODULE:
+        return "what your class makes is not an nn.Module: it has to begin with class ...(nn.Module)."
+    if got[key].text != want[key].text:
+        return f"its parameters should be {want[key].text}; yours has {got[key].text}."
+    for name, value in want.items():
+        if name.startswith("the gradient") and name in got and value.tensor is not None and got[name].tensor is None:
+            return f"{name} does not exist: the forward pass does not use this parameter, or cuts the chain to it."
+    return None
+
+
+def _use_linear(attempt: Callable, n_in: int, n_out: int, x: Tensor, weight: Tensor, bias: Tensor) -> dict[str, Any]:
+    layer = attempt(n_in, n_out)
+    if not isinstance(layer, nn.Module):
+        return {"its parameters": NO_MODULE}
+    found: dict[str, Any] = {"its parameters": _parameters(layer), "astray": _astray(layer)}
+    shapes = {name: tuple(parameter.shape) for name, parameter in layer.named_parameters()}
+    if shapes != {"weight": (n_out, n_in), "bias": (n_out,)}:
+        return found
+    found["the initial weight"] = "varied" if layer.weight.unique().numel() > 1 else "the same number everywhere"
+    with torch.no_grad():
+        layer.weight.copy_(weight)
+        layer.bias.copy_(bias)
+    output = layer(x)
+    return found | {"the output": output} | dict(sorted(_gradients_of(output, layer).items()))
+
+
+def _cases_of_linear() -> list[Case]:
+    generator = torch.Generator().manual_seed(0)
+    cases = []
+    for label, n_in, n_out, shape in (
+        ("a table of five cells", 2, 3, (5, 2)),
+        ("as many outputs as inputs", 3, 3, (4, 3)),
+        ("one cell alone, of shape (n_in,)", 4, 2, (4,)),
+        ("a stack of two tables", 2, 3, (2, 5, 2)),
+    ):
+        x, weight = torch.randn(shape, generator=generator), torch.randn(n_out, n_in, generator=generator)
+        cases.append(Case(label, (n_in, n_out, x, weight, torch.randn(n_out, generator=generator) + 1)))
+    return cases
+
+
+def _cases_of_one_hot() -> list[Case]:
+    return [
+        Case("four cells of three categories", (torch.tensor([2, 0, 1, 0]), 3)),
+        Case("codes in a column, (cells, 1)", (torch.tensor([[2], [0], [1], [0], [1]]), 3)),
+        Case("a last category that no cell has", (torch.tensor([0, 1, 0]), 4)),
+        Case("as many cells as categories", (torch.tensor([1, 1, 2]), 3)),
+        Case("a single cell", (torch.tensor([1]), 2)),
+    ]
+
+
+def _explain_one_hot(case: Case, got: Mapping[str, Value], want: Mapping[str, Value]) -> str | None:
+    values = next(iter(got.values())).tensor
+    if not ((values == 0) | (values == 1)).all():
+        return "it should hold nothing but 0 and 1."
+    sums = values.sum(dim=1)
+    if not (sums == 1).all():
+        return f"each row should sum to 1, yours sums to {sums[sums != 1][0].item():g}."
+    return None
+
+
+def _use_gradient_step(attempt: Callable, values: Tensor, lr: float, form: str, n_steps: int) -> dict[str, Any]:
+    """Fit w x + b to three points, from w and b in `values`, by steps of the attempt."""
+    w, b = (value.clone().requires_grad_() for value in values)
+    x, y = torch.tensor([-1.0, 0.5, 2.0]), torch.tensor([1.0, 0.0, 3.0])
+    for _ in range(n_steps):
+        loss = ((w * x + b - y) ** 2).mean()
+        attempt((p for p in (w, b)) if form == "generator" else [w, b], loss, lr)
+    gradients = [p.grad for p in (w, b)]
+    empty = all(gradient is None or not gradient.any() for gradient in gradients)
+    return {
+        "the first parameter": w,
+        "the second parameter": b,
+        "the gradients left behind": "none" if empty else "still there",
+        "the parameters": "leaves" if w.requires_grad and w.is_leaf and b.requires_grad else "no longer leaves",
+    }
+
+
+def _cases_of_gradient_step() -> list[Case]:
+    start = torch.tensor([0.5, -1.0])
+    return [
+        Case("one step", (start, 0.1, "list", 1)),
+        Case("another learning rate", (start, 0.01, "list", 1)),
+        Case("parameters from a generator", (start, 0.1, "generator", 1)),
+        Case("three steps", (start, 0.1, "list", 3)),
+    ]
+
+
+def _explain_gradient_step(case: Case, got: Mapping[str, Value], want: Mapping[str, Value]) -> str | None:
+    start = case.arguments[0].double()
+    names = ("the first parameter", "the second parameter")
+    moved = torch.stack([got[name].tensor for name in names]) - start
+    due = torch.stack([want[name].tensor for name in names]) - start
+    if not moved.any():
+        return "the parameters do not change. Are they changed in place, and is their gradient there when you use it?"
+    if (moved * due < 0).all():
+        return "the parameters go uphill: the loss should become smaller."
+    if got["the parameters"].text != "leaves":
+        return (
+            "after the step the parameters are no leaf tensors any more, so that the next backward() cannot reach them."
+        )
+    return None
+
+
+def _use_fc_layers(attempt: Callable, options: dict[str, Any], x: Tensor, *codes: Tensor) -> dict[str, Any]:
+    """Give the attempt a reference's weights and compare what the two make of x, in both modes."""
+    teacher = FCLayers(**options)
+    for name, value in teacher.state_dict().items():
+        if value.is_floating_point():
+            torch.nn.init.uniform_(value, *((0.5, 1.5) if "running_var" in name else (-1.0, 1.0)))
+    layers = attempt(**options)
+    if not isinstance(layers, nn.Module):
+        return {"its parameters": NO_MODULE}
+    found: dict[str, Any] = {"its parameters": _parameters(layers), "astray": _astray(layers)}
+    if found["its parameters"] != _parameters(teacher):
+        return found
+    layers.load_state_dict(teacher.state_dict())
+    output = layers.eval()(x, *codes)
+    found |= {"the output in eval mode": output} | _gradients_of(output, layers)
+    same = torch.equal(layers(x, *codes), output) if isinstance(output, Tensor) else True
+    found["two passes in eval mode"] = "agree" if same else "differ"
+    with torch.no_grad():
+        trained = layers.train()(x, *codes)
+    if options.get("dropout_rate", 0.1) == 0:
+        found["the output in train mode"] = trained
+        found["the running means"] = torch.cat([b for n, b in layers.named_buffers() if n.endswith("mean")] or [x[0]])
+    elif isinstance(output, Tensor) and isinstance(trained, Tensor):
+        found["dropout in train mode"] = _dropout_of(layers, x, codes)
+    return found
+
+
+def _dropout_of(layers: nn.Module, x: Tensor, codes: Sequence[Tensor]) -> str:
+    """Estimate the share of outputs that dropout sets to zero, from many passes in train mode."""
+    with torch.no_grad():
+        passes = torch.stack([layers(x, *codes) for _ in range(200)])  # (passes, cells, n_out)
+    alive = passes.amax(dim=0) > 0
+    return f"about {10 * round(10 * (passes[:, alive] == 0).float().mean().item()):.0f} %" if alive.any() else "all"
+
+
+def _cases_of_fc_layers() -> list[Case]:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(6, 4, generator=generator)
+    batch, donor = torch.tensor([0, 2, 1, 0, 1, 2]), torch.tensor([[0], [1], [1], [0], [0], [1]])
+    plain, small = {"dropout_rate": 0.0, "use_batch_norm": False}, {"n_in": 4, "n_out": 3, "n_hidden": 5}
+    return [
+        Case("a single plain layer", ({**small, **plain}, x)),
+        Case("batch normalisation", ({**small, "dropout_rate": 0.0}, x)),
+        Case("two layers", ({**small, **plain, "n_layers": 2}, x)),
+        Case("three layers with batch normalisation", ({**small, "dropout_rate": 0.0, "n_layers": 3}, x)),
+        Case("a covariate", ({**small, **plain, "n_cat_list": [3]}, x, batch)),
+        Case("a covariate and two layers", ({**small, **plain, "n_cat_list": [3], "n_layers": 2}, x, batch)),
+        Case("a covariate with a single category", ({**small, **plain, "n_cat_list": [1]}, x, 0 * batch)),
+        Case("two covariates", ({**small, **plain, "n_cat_list": [3, 2]}, x, batch, donor)),
+        Case("dropout", ({**small, "n_out": 8, "use_batch_norm": False, "dropout_rate": 0.5}, x)),
+        Case("the default options", ({"n_in": 4, "n_out": 3}, x)),
+    ]
+
+
+def _explain_fc_layers(case: Case, got: Mapping[str, Value], want: Mapping[str, Value]) -> str | None:
+    for name in ("two passes in eval mode", "dropout in train mode"):
+        if name in got and name in want and got[name].text != want[name].text:
+            if name.startswith("two"):
+                return "two passes in eval mode differ: dropout has to be off there."
+            asked = f"{100 * case.arguments[0].get('dropout_rate', 0.1):.0f} %"
+            return (
+                f"in train mode dropout should set about {asked} of the outputs to zero; yours sets {got[name].text}."
+            )
+    return None
+
+
+def _use_gaussian_head(attempt: Callable, n_in: int, n_latent: int, h: Tensor) -> dict[str, Any]:
+    head = attempt(n_in, n_latent)
+    if not isinstance(head, nn.Module):
+        return {"its parameters": NO_MODULE}
+    n_parameters = sum(p.numel() for p in head.parameters())
+    found: dict[str, Any] = {"how many parameters": n_parameters, "astray": _astray(head)}
+    pair = head(h)
+    if not (isinstance(pair, tuple | list) and len(pair) == 2 and all(isinstance(part, Tensor) for part in pair)):
+        return found | {"what it returns": pair if isinstance(pair, Tensor) else f"a {type(pair).__name__}"}
+    found["what it returns"] = "two tensors"
+    for name, part in zip(("mean", "logvar"), pair, strict=True):
+        found[f"the shape of {name}"] = str(tuple(part.shape))
+    if any(part.shape != (len(h), n_latent) for part in pair):
+        return found
+    zero = head(torch.zeros_like(h))
+    twice = head(2 * h)
+    for name, at_h, at_zero, at_twice in zip(("mean", "logvar"), pair, zero, twice, strict=True):
+        found[f"{name} as a function of h"] = _course_of(at_zero, at_h, at_twice)
+        found[f"{name} for h = 0"] = "the bias" if at_zero.any() else "zero"
+    return found | _who_owns_what(head, pair)
+
+
+def _course_of(at_zero: Tensor, at_h: Tensor, at_twice: Tensor) -> str:
+    """Tell an affine map by its values at 0, h and 2 h; after an exp, their logarithms are those of one."""
+    for course, values in (
+        ("straight", (at_zero, at_h, at_twice)),
+        ("exponential", (at_zero.log(), at_h.log(), at_twice.log())),
+    ):
+        if (values[2] - 2 * values[1] + values[0]).abs().max() < 1e-3:
+            return course
+    return "bent"
+
+
+def _who_owns_what(head: nn.Module, pair: Sequence[Tensor]) -> dict[str, str]:
+    """Which entries of the parameters move the mean, and which the log-variance: gradients tell."""
+    parameters = list(head.parameters())
+    touched = []
+    for part in pair:
+        if not part.requires_grad:
+            return {"the parameters of the two": "unreached by gradients"}
+        found = torch.autograd.grad(part.square().sum(), parameters, retain_graph=True, allow_unused=True)
+        moved = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
+        touched.append(torch.cat([gradient.flatten() != 0 for gradient in moved]))
+    if (touched[0] & touched[1]).any():
+        return {"the parameters of the two": "shared"}
+    return {"the parameters of the two": "their own" if (touched[0] | touched[1]).all() else "partly unused"}
+
+
+def _cases_of_gaussian_head() -> list[Case]:
+    generator = torch.Generator().manual_seed(0)
+    return [
+        Case("five cells, four features and two latents", (4, 2, torch.randn(5, 4, generator=generator) + 1)),
+        Case("a single cell", (3, 2, torch.randn(1, 3, generator=generator) + 1)),
+        Case("as many latents as features", (3, 3, torch.randn(4, 3, generator=generator) + 1)),
+    ]
+
+
+def _explain_gaussian_head(case: Case, got: Mapping[str, Value], want: Mapping[str, Value]) -> str | None:
+    if got.get("its parameters", Value("")).text == NO_MODULE:
+        return "what your class makes is not an nn.Module: it has to begin with class ...(nn.Module)."
+    if got["what it returns"].text != "two tensors":
+        yours = got["what it returns"]
+        kind = yours.text or f"a single {yours.kind}"
+        return f"forward should return two tensors, mean and logvar; yours returns {kind}."
+    for name in ("mean", "logvar"):
+        shape = f"the shape of {name}"
+        if got[shape].text != want[shape].text:
+            return f"{name} should have shape {want[shape].text}, (cells, n_latent); yours has {got[shape].text}."
+        if (course := got[f"{name} as a function of h"].text) != "straight":
+            return f"{name} should be an affine function of h; yours is {course}. Is there an activation or an exp?"
+    if got["the parameters of the two"].text != "their own":
+        return f"mean and logvar need parameters of their own; here they are {got['the parameters of the two'].text}."
+    count = "how many parameters"
+    if got[count].tensor != want[count].tensor:
+        n_got, n_want = (int(values[count].tensor.item()) for values in (got, want))
+        return f"two affine maps with these sizes have {n_want} parameters in all; yours has {n_got}."
+    return None
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Wrong answers
+# --------------------------------------------------------------------------------------------------------------------
+
+
+class _UnregisteredLinear(nn.Module):
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__()
+        self.weight = torch.randn(n_out, n_in)
+        self.bias = torch.zeros(n_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.weight.T + self.bias
+
+
+class _LinearWithoutSuper(nn.Module):
+    def __init__(self, n_in: int, n_out: int) -> None:
+        self.weight = nn.Parameter(torch.randn(n_out, n_in))
+        self.bias = nn.Parameter(torch.zeros(n_out))
+
+
+class _LinearOfShapes(nn.Module):
+    """Parameters of chosen shapes."""
+
+    def __init__(self, weight: tuple[int, ...], bias: tuple[int, ...] | None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(weight))
+        if bias is not None:
+            self.bias = nn.Parameter(torch.zeros(bias))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+class _ConstantLinear(Linear):
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__(n_in, n_out)
+        nn.init.constant_(self.weight, 0.0)
+
+
+class _LinearWithoutBias(Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.weight.T
+
+
+class _UntransposedLinear(Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.weight + self.bias
+
+
+class _TablesOnlyLinear(Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.mm(x, self.weight.t()) + self.bias
+
+
+class _DetachedLinear(Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.weight.data.T + self.bias.data
+
+
+class _ActivatedLinear(Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(super().forward(x))
+
+
+class _NegativeBiasLinear(Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.weight.T - self.bias
+
+
+def _uphill(params: Iterable[Tensor], loss: Tensor, lr: float) -> None:
+    gradient_step(params, loss, -lr)
+
+
+def _without_rate(params: Iterable[Tensor], loss: Tensor, lr: float) -> None:
+    gradient_step(params, loss, 1.0)
+
+
+def _rebinding(params: Iterable[Tensor], loss: Tensor, lr: float) -> None:
+    loss.backward()
+    for p in params:
+        moved = p - lr * p.grad
+        p.grad = None
+        del moved
+
+
+def _keeping_gradients(params: Iterable[Tensor], loss: Tensor, lr: float) -> None:
+    loss.backward()
+    with torch.no_grad():
+        for p in params:
+            p -= lr * p.grad
+
+
+def _recording(params: Iterable[Tensor], loss: Tensor, lr: float) -> None:
+    loss.backward()
+    for p in params:
+        p -= lr * p.grad
+
+
+def _without_backward(params: Iterable[Tensor], loss: Tensor, lr: float) -> None:
+    with torch.no_grad():
+        for p in params:
+            p -= lr * p.grad
+
+
+def _first_only(params: Iterable[Tensor], loss: Tensor, lr: float) -> None:
+    everything = list(params)
+    gradient_step(everything[:1], loss, lr)
+    everything[1].grad = None
+
+
+def _walked_twice(params: Iterable[Tensor], loss: Tensor, lr: float) -> None:
+    loss.backward()
+    with torch.no_grad():
+        for p in params:
+            p -= lr * p.grad
+        for p in params:
+            p.grad = None
+
+
+def _cleared_first(params: Iterable[Tensor], loss: Tensor, lr: float) -> None:
+    for p in params:
+        p.grad = None
+    gradient_step(params, loss, lr)
+
+
+def _loss_for_gradient(params: Iterable[Tensor], loss: Tensor, lr: float) -> None:
+    with torch.no_grad():
+        for p in params:
+            p -= lr * loss
+
+
+def _fc_layers(
+    *,
+    order: str = "LBRD",
+    activation: Callable[[], nn.Module] = nn.ReLU,
+    momentum: float = 0.01,
+    eps: float = 0.001,
+    one_category: bool = False,
+    inject: str = "every",
+    last: str = "n_out",
+    batch_norm: bool | None = None,
+    dropout: float | None = None,
+    container: str = "named",
+) -> type[nn.Module]:
+    """Fully connected layers with something wrong in them; the defaults are right."""
+
+    class Layers(nn.Module):
+        def __init__(
+            self, n_in, n_out, n_cat_list=None, n_layers=1, n_hidden=128, dropout_rate=0.1, use_batch_norm=True
+        ) -> None:
+            super().__init__()
+            self.n_cat_list = [n if n > 1 or one_category else 0 for n in n_cat_list or []]
+            extra = 0 if inject == "never" else sum(self.n_cat_list)
+            widths = [n_in] + [n_hidden] * (n_layers - 1) + [n_out if last == "n_out" else n_hidden]
+            rate, layers = dropout_rate if dropout is None else dropout, {}
+            for i in range(n_layers):
+                width = widths[i] + (extra if inject == "every" or i == 0 else 0)
+                steps = {"L": nn.Linear(width, widths[i + 1]), "R": activation()}
+                if use_batch_norm if batch_norm is None else batch_norm:
+                    steps["B"] = nn.BatchNorm1d(widths[i + 1], momentum=momentum, eps=eps)
+                if rate > 0:
+                    steps["D"] = nn.Dropout(rate)
+                layers[f"Layer {i}"] = nn.Sequential(*[steps[name] for name in order if name in steps])
+            if container == "list":
+                self.fc_layers = list(layers.values())
+            elif container == "numbered":
+                self.fc_layers = nn.Sequential(*layers.values())
+            else:
+                self.fc_layers = nn.Sequential()
+                for name, layer in layers.items():
+                    self.fc_layers.add_module(name, layer)
+
+        def forward(self, x: Tensor, *cat_list: Tensor) -> Tensor:
+            columns = []
+            if inject != "never":
+                columns = one_hot_covariates(cat_list, self.n_cat_list, len(x))
+                columns += [torch.ones(len(x), 1) for n in self.n_cat_list if n == 1]
+            for i, layer in enumerate(self.fc_layers):
+                x = layer(torch.cat([x, *columns], dim=-1) if columns and (inject == "every" or i == 0) else x)
+            return x
+
+    return Layers
+
+
+class _AlwaysDroppingLayers(FCLayers):
+    def forward(self, x: Tensor, *cat_list: Tensor) -> Tensor:
+        for layer in self.fc_layers:
+            for step in layer:
+                step.train(step.training or isinstance(step, nn.Dropout))
+        return super().forward(x, *cat_list)
+
+
+class _SharedHead(nn.Module):
+    def __init__(self, n_in: int, n_latent: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(n_in, n_latent)
+
+    def forward(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        return self.linear(h), self.linear(h)
+
+
+class _ExponentiatedHead(GaussianHead):
+    def forward(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        return self.mean(h), torch.exp(self.logvar(h))
+
+
+class _ActivatedHead(GaussianHead):
+    def forward(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.relu(self.mean(h)), torch.relu(self.logvar(h))
+
+
+class _SoftplusHead(GaussianHead):
+    def forward(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        return self.mean(h), nn.functional.softplus(self.logvar(h))
+
+
+class _MeanOnlyHead(GaussianHead):
+    def forward(self, h: Tensor) -> Tensor:
+        return self.mean(h)
+
+
+class _ConcatenatedHead(GaussianHead):
+    def forward(self, h: Tensor) -> Tensor:
+        return torch.cat([self.mean(h), self.logvar(h)], dim=-1)
+
+
+class _UnbiasedHead(nn.Module):
+    def __init__(self, n_in: int, n_latent: int) -> None:
+        super().__init__()
+        self.mean = nn.Linear(n_in, n_latent, bias=False)
+        self.logvar = nn.Linear(n_in, n_latent, bias=False)
+
+    def forward(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        return self.mean(h), self.logvar(h)
+
+
+class _ChainedHead(nn.Module):
+    def __init__(self, n_in: int, n_latent: int) -> None:
+        super().__init__()
+        self.mean = nn.Linear(n_in, n_latent)
+        self.logvar = nn.Linear(n_latent, n_latent)
+
+    def forward(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        mean = self.mean(h)
+        return mean, self.logvar(mean)
+
+
+class _OneVarianceHead(nn.Module):
+    def __init__(self, n_in: int, n_latent: int) -> None:
+        super().__init__()
+        self.mean = nn.Linear(n_in, n_latent)
+        self.logvar = nn.Linear(n_in, 1)
+
+    def forward(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        return self.mean(h), self.logvar(h)
+
+
+class _UnregisteredHead(nn.Module):
+    def __init__(self, n_in: int, n_latent: int) -> None:
+        super().__init__()
+        self.heads = [nn.Linear(n_in, n_latent), nn.Linear(n_in, n_latent)]
+
+    def forward(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        return self.heads[0](h), self.heads[1](h)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# The exercises
+# --------------------------------------------------------------------------------------------------------------------
+
+EXERCISES = [
+    Exercise(
+        "2.1",
+        "vae_course.exercises.lesson2.Linear",
+        cases=_cases_of_linear,
+        use=_use_linear,
+        properties=(_explain_module,),
+        hints=(
+            "Call super().__init__() first. A tensor becomes a parameter, which an optimiser can find, when it is "
+            "wrapped in nn.Parameter and stored on self.",
+            "weight has shape (n_out, n_in), so that x @ weight.T works for every leading shape of x: the last axis of "
+            "x meets the first of weight.T. The bias is added by broadcasting.",
+        ),
+        mistakes={
+            "unregistered": (
+                _UnregisteredLinear,
+                "weight and bias are plain tensors, so that no optimiser will ever find them. Wrap them in "
+                "nn.Parameter.",
+            ),
+            "no-super": (
+                _LinearWithoutSuper,
+                "nn.Module has to set itself up before it can hold parameters: call super().__init__() first.",
+            ),
+            "weight-transposed": (
+                lambda n_in, n_out: _LinearOfShapes((n_in, n_out), (n_out,)),
+                "weight has shape (n_in, n_out). PyTorch's convention, and this exercise's, is (n_out, n_in): a row "
+                "for every output.",
+            ),
+            "no-bias-parameter": (
+                lambda n_in, n_out: _LinearOfShapes((n_out, n_in), None),
+                "There is no parameter called bias: one number for every output, which may start at zero.",
+            ),
+            "bias-for-every-input": (
+                lambda n_in, n_out: _LinearOfShapes((n_out, n_in), (n_in,)),
+                "The bias has a number for every input. It is added to the outputs, so it needs one for every output.",
+            ),
+            "bias-in-two-dimensions": (
+                lambda n_in, n_out: _LinearOfShapes((n_out, n_in), (1, n_out)),
+                "bias has two axes, (1, n_out). Give it one, (n_out,): broadcasting does the rest.",
+            ),
+            "constant-weight": (
+                _ConstantLinear,
+                "All weights start at the same number, so that all outputs start the same and always get the same "
+                "gradient: they never become different. Draw them at random.",
+            ),
+            "bias-not-added": (
+                _LinearWithoutBias,
+                "The bias is there, but forward does not add it.",
+            ),
+            "bias-subtracted": (
+                _NegativeBiasLinear,
+                "forward subtracts the bias. Add it.",
+            ),
+            "not-transposed": (
+                _UntransposedLinear,
+                "forward multiplies by weight as it is. It has shape (n_out, n_in) and has to be transposed, or the "
+                "inputs meet the outputs' axis.",
+            ),
+            "tables-only": (
+                _TablesOnlyLinear,
+                "Right for a table of cells, but torch.mm takes nothing else. The operator @ takes any leading shape, "
+                "also a single cell, (n_in,).",
+            ),
+            "detached": (
+                _DetachedLinear,
+                "The output is right, but .data or .detach() cuts the chain: no gradient reaches weight and bias, and "
+                "nothing can be learned.",
+            ),
+            "activation": (
+                _ActivatedLinear,
+                "There is an activation (ReLU) in it. Linear is only the affine map; the bend comes in another layer.",
+            ),
+        },
+    ),
+    Exercise(
+        "2.2",
+        "vae_course.nn.one_hot",
+        cases=_cases_of_one_hot,
+        shape="(cells, n_categories)",
+        properties=(_explain_one_hot,),
+        hints=(
+            "Make the index one-dimensional first, whatever shape it comes in. Then PyTorch has a function of the same "
+            "name in torch.nn.functional; mind how it learns the number of columns, and what type it returns.",
+            "index.flatten() gives (cells,). Or compare it, as a column, with torch.arange(n_categories): a table of "
+            "True and False, which still has to become numbers.",
+        ),
+        mistakes={
+            "integers": (
+                lambda index, n: nn.functional.one_hot(index.flatten(), n),
+                "The table is right but holds integers. It will stand beside float columns in a network: convert it.",
+            ),
+            "booleans": (
+                lambda index, n: index.reshape(-1, 1) == torch.arange(n),
+                "The table is right but holds True and False. It will stand beside float columns: convert it.",
+            ),
+            "extra-axis": (
+                lambda index, n: nn.functional.one_hot(index, n).float(),
+                "Right for index of shape (cells,), but (cells, 1) gives a table with three axes. Flatten the index "
+                "first.",
+            ),
+            "squeezed-away": (
+                lambda index, n: nn.functional.one_hot(index.squeeze(), n).float(),
+                "squeeze() removes every axis of length 1, also that of a single cell. Remove only the last one, or "
+                "flatten.",
+            ),
+            "width-from-the-data": (
+                lambda index, n: nn.functional.one_hot(index.flatten()).float(),
+                "The number of columns comes from the largest code at hand, so that a minibatch without the last "
+                "category gets a narrower table. Use n_categories.",
+            ),
+            "transposed": (
+                lambda index, n: nn.functional.one_hot(index.flatten(), n).float().T,
+                "The table is transposed: a row for every cell, a column for every category.",
+            ),
+            "column-against-column": (
+                lambda index, n: (index == torch.arange(n)).float(),
+                "index of shape (cells,) is compared with the categories entry by entry. Make it a column, (cells, 1), "
+                "so that every cell meets every category.",
+            ),
+            "counted-from-one": (
+                lambda index, n: torch.eye(n)[index.flatten() - 1],
+                "The codes count from 0, as Python does; yours lands one column to the left.",
+            ),
+            "all-up-to-the-code": (
+                lambda index, n: (torch.arange(n) <= index.reshape(-1, 1)).float(),
+                "Every column up to the code is 1. Only the column of the code itself should be.",
+            ),
+            "table-of-counts": (
+                lambda index, n: nn.functional.one_hot(index.flatten(), n).float().sum(dim=0),
+                "You counted how often each category occurs. A row for every cell is due.",
+            ),
+            "codes-as-numbers": (
+                lambda index, n: index.reshape(-1, 1).float().expand(-1, n),
+                "You repeated the code itself. As a number it would say that category 2 is twice category 1: each row "
+                "should have a single 1, in the column of its category.",
+            ),
+        },
+    ),
+    Exercise(
+        "2.3",
+        "vae_course.exercises.lesson2.gradient_step",
+        cases=_cases_of_gradient_step,
+        use=_use_gradient_step,
+        properties=(_explain_gradient_step,),
+        hints=(
+            "Three things: let PyTorch fill p.grad for all parameters with one call on the loss; change every "
+            "parameter in place without PyTorch recording it; leave no gradient behind.",
+            "loss.backward(), then with torch.no_grad(): a single loop over params that does p -= ... and then "
+            "p.grad = None.",
+        ),
+        mistakes={
+            "uphill": (_uphill, "The step goes uphill: the gradient points to where the loss grows, so subtract it."),
+            "no-learning-rate": (
+                _without_rate,
+                "lr is not used: the step should be lr times the gradient.",
+            ),
+            "nothing-moves": (
+                _rebinding,
+                "The parameters do not change. Either p = p - ... only moves the name p to a new tensor (write -=), or "
+                "the gradient is emptied before it is used.",
+            ),
+            "keeps-gradients": (
+                _keeping_gradients,
+                "The gradients are left behind, and PyTorch would add the next ones to them. Empty .grad after the "
+                "step.",
+            ),
+            "recorded": (
+                _recording,
+                "PyTorch refuses to change a parameter in place while it records operations. Do it inside "
+                "with torch.no_grad():.",
+            ),
+            "no-backward": (
+                _without_backward,
+                "p.grad is None: nobody has computed the gradients yet. Call backward() on the loss first.",
+            ),
+            "first-parameter-only": (_first_only, "Only the first parameter moves. Every one has to."),
+            "walked-twice": (
+                _walked_twice,
+                "Right for a list, but a generator such as model.parameters() can be walked only once: your second "
+                "loop finds nothing. Do all in one loop, or make a list first.",
+            ),
+            "cleared-first": (
+                _cleared_first,
+                "Right for a list, but a generator such as model.parameters() can be walked only once: after your "
+                "first loop nothing is left to change. Do all in one loop, or make a list first.",
+            ),
+            "loss-for-gradient": (
+                _loss_for_gradient,
+                "You subtract the loss. What is due is its gradient with respect to each parameter, p.grad after "
+                "backward().",
+            ),
+        },
+    ),
+    Exercise(
+        "2.4",
+        "vae_course.nn.FCLayers",
+        cases=_cases_of_fc_layers,
+        use=_use_fc_layers,
+        properties=(_explain_module, _explain_fc_layers),
+        hints=(
+            "Build a list of steps for each layer, Linear, BatchNorm1d, ReLU, Dropout, and leave out what the options "
+            "exclude. nn.Sequential takes an OrderedDict of names and modules. In forward go through every step "
+            "yourself, because a Linear needs the covariates beside its input.",
+            "one_hot_covariates(cat_list, self.n_cat_list, n_cells) makes columns, torch.cat([x, *columns], dim=-1) "
+            "puts them beside x, isinstance(step, nn.Linear) says when. Each Linear is wider by the sum of the "
+            "categories, where a covariate with one category counts 0.",
+        ),
+        mistakes={
+            "activation-before-normalisation": (
+                _fc_layers(order="LRBD"),
+                "ReLU comes before the batch normalisation. The order is Linear, BatchNorm1d, ReLU, Dropout.",
+            ),
+            "dropout-before-activation": (
+                _fc_layers(order="DLBR"),
+                "Dropout comes first. The order is Linear, BatchNorm1d, ReLU, Dropout.",
+            ),
+            "no-activation": (
+                _fc_layers(activation=nn.Identity),
+                "The ReLU is missing: without a bend, several layers are no more than one Linear.",
+            ),
+            "other-activation": (
+                _fc_layers(activation=nn.Sigmoid),
+                "The activation is a sigmoid. FCLayers uses ReLU.",
+            ),
+            "first-layer-only": (
+                _fc_layers(inject="first"),
+                "The covariates enter the first Linear only. They have to stand beside the input of every Linear.",
+            ),
+            "covariates-ignored": (
+                _fc_layers(inject="never"),
+                "The covariates do not enter: every Linear takes their one-hot columns beside its input.",
+            ),
+            "single-category-encoded": (
+                _fc_layers(one_category=True),
+                "A covariate with a single category gets a column. It is the same for all cells and says nothing: "
+                "leave it out.",
+            ),
+            "hidden-width-at-the-end": (
+                _fc_layers(last="n_hidden"),
+                "The last layer has n_hidden outputs. Only the widths in between are n_hidden; the last is n_out.",
+            ),
+            "default-batch-norm": (
+                _fc_layers(momentum=0.1, eps=1e-5),
+                "BatchNorm1d has PyTorch's default options. Give it momentum=0.01 and eps=0.001.",
+            ),
+            "always-batch-norm": (
+                _fc_layers(batch_norm=True),
+                "There is batch normalisation although use_batch_norm=False was asked for.",
+            ),
+            "never-batch-norm": (
+                _fc_layers(batch_norm=False),
+                "There is no batch normalisation although use_batch_norm=True was asked for.",
+            ),
+            "no-dropout": (_fc_layers(dropout=0.0), "Dropout is missing where dropout_rate is above 0."),
+            "dropout-for-ever": (
+                _AlwaysDroppingLayers,
+                "Dropout is on in eval mode too. nn.Dropout switches itself off there; a call of F.dropout needs "
+                "training=self.training.",
+            ),
+            "fixed-dropout": (
+                _fc_layers(dropout=0.1),
+                "Dropout does not follow dropout_rate.",
+            ),
+            "python-list": (
+                _fc_layers(container="list"),
+                "The layers are in a Python list, where nn.Module does not look for parameters: no optimiser will find "
+                "them. Use nn.Sequential.",
+            ),
+            "numbered-layers": (
+                _fc_layers(container="numbered"),
+                'The layers are called "0", "1", ... They should be called "Layer 0", "Layer 1", ...: give '
+                "nn.Sequential an OrderedDict.",
+            ),
+        },
+    ),
+    Exercise(
+        "2.5",
+        "vae_course.exercises.lesson2.GaussianHead",
+        cases=_cases_of_gaussian_head,
+        use=_use_gaussian_head,
+        properties=(_explain_gaussian_head,),
+        hints=(
+            "Two numbers for every latent, so two layers. Any real number is a valid mean, and any real number is a "
+            "valid log-variance: do they need an activation?",
+            "Make two nn.Linear(n_in, n_latent) in __init__, and return what each makes of h, as a pair.",
+        ),
+        mistakes={
+            "shared-layer": (
+                _SharedHead,
+                "One layer makes both, so that the log-variance always equals the mean. Each needs a layer of its own.",
+            ),
+            "variance": (
+                _ExponentiatedHead,
+                "You return the variance, exp of the second head. The log-variance is due, as the layer gives it.",
+            ),
+            "activation": (
+                _ActivatedHead,
+                "There is a ReLU in it: means could never be negative, nor variances below 1. Return what the layers "
+                "give.",
+            ),
+            "softplus": (
+                _SoftplusHead,
+                "A softplus makes a positive number, as a variance needs. A log-variance may be negative: return what "
+                "the layer gives.",
+            ),
+            "mean-only": (_MeanOnlyHead, "You return the mean alone. A pair is due, (mean, logvar)."),
+            "concatenated": (
+                _ConcatenatedHead,
+                "You return one tensor with both side by side. A pair of tensors is due, (mean, logvar).",
+            ),
+            "no-bias": (_UnbiasedHead, "The two layers have no bias. An affine map has one."),
+            "chained": (
+                _ChainedHead,
+                "The log-variance is computed from the mean. Both are computed from h.",
+            ),
+            "one-variance-for-all": (
+                _OneVarianceHead,
+                "There is a single log-variance for all latents. Each latent needs its own: n_latent outputs.",
+            ),
+            "python-list": (
+                _UnregisteredHead,
+                "The layers are in a Python list, where nn.Module does not look for parameters: no optimiser will find "
+                "them. Store them on self.",
+            ),
+        },
+    ),
+]

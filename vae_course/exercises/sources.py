@@ -1,0 +1,65 @@
+"""Source code as lessons show it: whole, or with the body blanked for the learner to write."""
+
+import ast
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+from textwrap import dedent
+
+BLANK = "...  # your code"
+
+
+def find(symbol: str) -> Callable:
+    """Return what a dotted name such as "vae_course.distributions.kl_normal" stands for."""
+    module, name = symbol.rsplit(".", 1)
+    return getattr(import_module(module), name)
+
+
+def source_of(thing: Callable) -> str:
+    """Return the source of a function or a class as it stands in its file, without a newline at the end."""
+    return dedent(inspect.getsource(thing)).rstrip()
+
+
+def blanked(source: str) -> str:
+    """Return a function or a class with every body blank; signatures and docstrings stay.
+
+    Private methods of a class are part of its solution and go.
+    """
+    node = ast.parse(source).body[0]
+    lines = source.splitlines()
+    if not isinstance(node, ast.ClassDef):
+        return _blanked_function(node, lines)
+    first_method = next(part for part in node.body if isinstance(part, ast.FunctionDef))
+    kept = ["\n".join(lines[: first_method.lineno - 1]).rstrip()]
+    kept += [_blanked_function(method, lines) for method in node.body if _is_public_method(method)]
+    return "\n\n".join(kept)
+
+
+def without_docstrings(source: str) -> str:
+    """Return a function or a class without its docstrings: what a reader compares with an attempt."""
+    tree = ast.parse(source)
+    lines: list[str | None] = list(source.splitlines())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
+            docstring = node.body[0]
+            lines[docstring.lineno - 1 : docstring.end_lineno] = [None] * (docstring.end_lineno - docstring.lineno + 1)
+    return "\n".join(line for line in lines if line is not None)
+
+
+def solution_lines(source: str) -> set[str]:
+    """Return the stripped lines that are in a solution and not in its blank."""
+    kept = {line.strip() for line in blanked(source).splitlines()}
+    return {line.strip() for line in source.splitlines()} - kept
+
+
+def _is_public_method(node: ast.stmt) -> bool:
+    return isinstance(node, ast.FunctionDef) and (node.name == "__init__" or not node.name.startswith("_"))
+
+
+def _blanked_function(node: ast.FunctionDef, lines: list[str]) -> str:
+    first = node.body[0]
+    has_docstring = ast.get_docstring(node) is not None
+    end = first.end_lineno if has_docstring else first.lineno - 1
+    start = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+    indent = " " * (node.col_offset + 4)
+    return "\n".join([*lines[start - 1 : end], indent + BLANK])
