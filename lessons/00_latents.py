@@ -780,7 +780,7 @@ print(f"|r| of normalised PC1 with the simulated latent: {r:.2f}")
 # plan, encoder, latents, decoder, and the error of exercise 0.5, and replace the straight maps $V_k$ by functions that
 # bend:
 #
-# $$z = \operatorname{encoder}(x), \qquad \hat x = \operatorname{decoder}(z), \qquad \text{make } \frac1n \sum_i \lVert
+# $$z = \text{encoder}(x), \qquad \hat x = \text{decoder}(z), \qquad \text{make } \frac1n \sum_i \lVert
 # x_i - \hat x_i \rVert^2 \text{ small}.$$
 #
 # That is an **autoencoder**. The next cell is *given*: `nn.Linear` is a straight map like PCA's, with weights to be

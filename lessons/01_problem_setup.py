@@ -1423,10 +1423,10 @@ print(f"E_q[log u] = {(weight * log_u).sum():.3f}   log E_q[u] = {(weight * log_
 #
 # <details><summary>Answer</summary>
 #
-# - A is wrong: $p(x \mid z)$ sums to 1 over $x$, for each $z$. Over $z$ nobody promises anything.
+# - **A** is wrong: $p(x \mid z)$ sums to 1 over $x$, for each $z$. Over $z$ nobody promises anything.
 # - **B is right.** Times the prior, and divided by its own integral, it becomes a posterior, which has area 1.
-# - C is wrong: logarithms change how we compute, not what the area is.
-# - D is wrong: the joint $p(z)\,p(x \mid z)$ has area $p(x)$, at most 1 for binary data.
+# - **C** is wrong: logarithms change how we compute, not what the area is.
+# - **D** is wrong: the joint $p(z)\,p(x \mid z)$ has area $p(x)$, at most 1 for binary data.
 #
 # </details>
 
@@ -1440,12 +1440,12 @@ print(f"E_q[log u] = {(weight * log_u).sum():.3f}   log E_q[u] = {(weight * log_
 #
 # <details><summary>Answer</summary>
 #
-# - A is wrong: the mean of $p(x \mid z_s)$ is unbiased. (Its logarithm is biased downwards, by Jensen, but that is
+# - **A** is wrong: the mean of $p(x \mid z_s)$ is unbiased. (Its logarithm is biased downwards, by Jensen, but that is
 #   the symptom.)
-# - B is wrong: the error falls as $1/\sqrt S$ in any dimension. The trouble is the size of the scatter it starts
+# - **B** is wrong: the error falls as $1/\sqrt S$ in any dimension. The trouble is the size of the scatter it starts
 #   from.
 # - **C is right.** The large share of the single best draw shows it.
-# - D is wrong: we used log-sum-exp, nothing underflowed.
+# - **D** is wrong: we used log-sum-exp, nothing underflowed.
 #
 # </details>
 
@@ -1461,10 +1461,10 @@ print(f"E_q[log u] = {(weight * log_u).sum():.3f}   log E_q[u] = {(weight * log_
 # <details><summary>Answer</summary>
 #
 # - **A is right.** Draws come from $q$; weight in the valley is dear, a missed peak is free.
-# - B is what $\mathrm{KL}(p \,\|\, q)$ does. (It happens with $\mathrm{KL}(q \,\|\, p)$ too, but only if the peaks
+# - **B** is what $\mathrm{KL}(p \,\|\, q)$ does. (It happens with $\mathrm{KL}(q \,\|\, p)$ too, but only if the peaks
 #   are so close that there is no real valley.)
-# - C is impossible: a Gaussian has one peak. The family sets the limit.
-# - D is wrong: the prior need not resemble the posterior, and would usually cost more.
+# - **C** is impossible: a Gaussian has one peak. The family sets the limit.
+# - **D** is wrong: the prior need not resemble the posterior, and would usually cost more.
 #
 # </details>
 
@@ -1478,10 +1478,10 @@ print(f"E_q[log u] = {(weight * log_u).sum():.3f}   log E_q[u] = {(weight * log_
 #
 # <details><summary>Answer</summary>
 #
-# - A is the slip of the notes. The data do not appear in this KL.
-# - B makes the formula a simple sum, but the closed form exists with full covariances too (exercise 1.4).
+# - **A** is the slip of the notes. The data do not appear in this KL.
+# - **B** makes the formula a simple sum, but the closed form exists with full covariances too (exercise 1.4).
 # - **C is right.** The log-ratio is quadratic in $z$, and the mean of a quadratic needs only mean and covariance.
-# - D shortens the formula. Any Gaussian prior will do (exercise 1.3).
+# - **D** shortens the formula. Any Gaussian prior will do (exercise 1.3).
 #
 # </details>
 
@@ -1497,9 +1497,9 @@ print(f"E_q[log u] = {(weight * log_u).sum():.3f}   log E_q[u] = {(weight * log_
 # <details><summary>Answer</summary>
 #
 # - **A is right.** ELBO + KL = $\log p(x)$, and that does not change with $q$. What one gains, the other loses.
-# - B is wrong: it has the sign of the change reversed.
-# - C is wrong for the *change*. It is true of the KL itself: how much gap is left, we do not know.
-# - D mistakes the ELBO for the gap.
+# - **B** is wrong: it has the sign of the change reversed.
+# - **C** is wrong for the *change*. It is true of the KL itself: how much gap is left, we do not know.
+# - **D** mistakes the ELBO for the gap.
 #
 # </details>
 
@@ -1515,11 +1515,11 @@ print(f"E_q[log u] = {(weight * log_u).sum():.3f}   log E_q[u] = {(weight * log_
 #
 # <details><summary>Answer</summary>
 #
-# - A is wrong: a low learning rate makes training slow, not infinite.
+# - **A** is wrong: a low learning rate makes training slow, not infinite.
 # - **B is right.** Confident and wrong, through the probability. With softplus the same cell costs 17 nats and
 #   training goes on.
-# - C is wrong: for $x$ in $\{0, 1\}$ it is minus the log-likelihood.
-# - D is wrong: a *product* of 765 probabilities underflows. A sum of logarithms does not.
+# - **C** is wrong: for $x$ in $\{0, 1\}$ it is minus the log-likelihood.
+# - **D** is wrong: a *product* of 765 probabilities underflows. A sum of logarithms does not.
 #
 # </details>
 

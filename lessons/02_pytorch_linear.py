@@ -1560,11 +1560,10 @@ assert classifier.eval().training is False
 #
 # <details><summary>Answer</summary>
 #
-# **C.** The 1 is stretched to 128, the missing axis too: (128, 128).
-#
-# - A is wrong: broadcasting finds a common shape, so nothing raises.
-# - B is what was meant; it needs `prediction.squeeze(1)`.
-# - D is wrong: `mean()` without an axis returns one number.
+# - **A** is wrong: broadcasting finds a common shape, so nothing raises.
+# - **B** is what was meant; it needs `prediction.squeeze(1)`.
+# - **C** is right. The 1 is stretched to 128, the missing axis too: (128, 128).
+# - **D** is wrong: `mean()` without an axis returns one number.
 #
 # </details>
 
@@ -1578,11 +1577,10 @@ assert classifier.eval().training is False
 #
 # <details><summary>Answer</summary>
 #
-# **A.** Summed gradients act as a speed: a ball in a bowl without friction (section 2.3).
-#
-# - B is wrong: too small a rate gives a slow, smooth fall.
-# - C is wrong: unregistered parameters do not move, so the loss is stuck, wholly or in part.
-# - D is wrong: large minibatches give *less* noise, and noise is irregular.
+# - **A** is right. Summed gradients act as a speed: a ball in a bowl without friction (section 2.3).
+# - **B** is wrong: too small a rate gives a slow, smooth fall.
+# - **C** is wrong: unregistered parameters do not move, so the loss is stuck, wholly or in part.
+# - **D** is wrong: large minibatches give *less* noise, and noise is irregular.
 #
 # </details>
 
@@ -1596,12 +1594,11 @@ assert classifier.eval().training is False
 #
 # <details><summary>Answer</summary>
 #
-# **B.** A list is neither a parameter nor a module, so nothing is registered, and the optimizer never gets the
-# layers. (They are not saved either.)
-#
-# - A is wrong: Python lets you assign anything. The optimizer raises only if *no* parameter is left at all.
-# - C is half right: not saved, yes. But they do not train either.
-# - D is wrong: `nn.ModuleList` or `nn.Sequential` is needed.
+# - **A** is wrong: Python lets you assign anything. The optimizer raises only if *no* parameter is left at all.
+# - **B** is right. A list is neither a parameter nor a module, so nothing is registered, and the optimizer never gets the
+#   layers. (They are not saved either.)
+# - **C** is half right: not saved, yes. But they do not train either.
+# - **D** is wrong: `nn.ModuleList` or `nn.Sequential` is needed.
 #
 # </details>
 
@@ -1616,11 +1613,10 @@ assert classifier.eval().training is False
 #
 # <details><summary>Answer</summary>
 #
-# **C.** In eval mode each cell is treated alone: order and companions do not matter.
-#
-# - A is possible: new zeros at every call.
-# - B is possible: the minibatch's mean and variance depend on the companions.
-# - D is possible: the first pass used the minibatch's numbers, the second the running averages, which had moved
+# - **A** is possible: new zeros at every call.
+# - **B** is possible: the minibatch's mean and variance depend on the companions.
+# - **C** is right. In eval mode each cell is treated alone: order and companions do not matter.
+# - **D** is possible: the first pass used the minibatch's numbers, the second the running averages, which had moved
 #   besides.
 #
 # </details>
@@ -1635,12 +1631,11 @@ assert classifier.eval().training is False
 #
 # <details><summary>Answer</summary>
 #
-# **B.** A Linear may say any number; $\exp$ makes every number a valid variance.
-#
-# - A is wrong: the exponential that follows is anything but linear.
-# - C is true ($\log v < v$ for every $v > 0$) and beside the point: stability comes from not having to keep a number
+# - **A** is wrong: the exponential that follows is anything but linear.
+# - **B** is right. A Linear may say any number; $\exp$ makes every number a valid variance.
+# - **C** is true ($\log v < v$ for every $v > 0$) and beside the point: stability comes from not having to keep a number
 #   positive.
-# - D is wrong: it can. The trouble is its sign, not its slope.
+# - **D** is wrong: it can. The trouble is its sign, not its slope.
 #
 # </details>
 
@@ -1655,11 +1650,10 @@ assert classifier.eval().training is False
 #
 # <details><summary>Answer</summary>
 #
-# **C.** $1 - 0.99^{50} = 0.395$.
-#
-# - A is wrong: it still normalises, by the running averages.
-# - B is wrong: `eval()` turns dropout off, and dropout does not shift an average.
-# - D is wrong: in train mode two cells are enough, in eval mode one is.
+# - **A** is wrong: it still normalises, by the running averages.
+# - **B** is wrong: `eval()` turns dropout off, and dropout does not shift an average.
+# - **C** is right. $1 - 0.99^{50} = 0.395$.
+# - **D** is wrong: in train mode two cells are enough, in eval mode one is.
 #
 # </details>
 

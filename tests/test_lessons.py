@@ -1,0 +1,459 @@
+"""The lessons: built from their sources, always running to the last cell, and made as the course's rules say."""
+
+import ast
+import os
+import re
+import sys
+from html import escape
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+import nbformat
+import pytest
+
+import vae_course
+from vae_course.exercises import EXERCISES
+from vae_course.exercises.sources import find, solution_lines, source_of
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+import build_lessons as build  # noqa: E402
+
+SOURCES = build.sources()
+NAMES = [source.stem for source in SOURCES]
+BY_NAME = pytest.mark.parametrize("source", SOURCES, ids=NAMES)
+
+
+def student(source):
+    return nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+
+
+def solved(source):
+    return nbformat.read(ROOT / "solutions" / f"{source.stem}.ipynb", as_version=4)
+
+
+def tags(cell):
+    return cell.metadata.get("tags", [])
+
+
+def exercise_cells(notebook):
+    """Exercise number -> cell."""
+    cells = [cell for cell in notebook.cells if "exercise" in tags(cell)]
+    return {re.match(r'@exercise\("(.+?)"\)', cell.source).group(1): cell for cell in cells}
+
+
+def markdown(notebook):
+    return [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+
+
+def code(notebook):
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def printed(cell):
+    """Text of a cell's outputs, without figures."""
+    texts = []
+    for output in cell.get("outputs", []):
+        if output.output_type == "stream":
+            texts.append(output.text)
+        elif output.output_type == "execute_result":
+            texts.append(output.data["text/plain"])
+    return "".join(texts)
+
+
+def errors(notebook):
+    return [output for cell in notebook.cells for output in cell.get("outputs", []) if output.output_type == "error"]
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# One source
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def test_all_lessons_are_there():
+    assert NAMES == ["00_latents", "01_problem_setup", "02_pytorch_linear"]
+    assert sorted(path.stem for path in (ROOT / "lessons").glob("*.ipynb")) == NAMES
+    assert sorted(path.stem for path in (ROOT / "solutions").glob("*.ipynb")) == NAMES
+
+
+@BY_NAME
+def test_the_student_edition_is_what_its_source_builds(source):
+    built = nbformat.writes(build.student_edition(source)) + "\n"
+    assert built == source.with_suffix(".ipynb").read_text(encoding="utf-8"), "run `make lessons`"
+
+
+@BY_NAME
+def test_the_solved_edition_is_what_its_source_builds(source):
+    built, committed = build.solved_edition(source), solved(source)
+    assert [(c.id, c.cell_type, c.source) for c in built.cells] == [
+        (c.id, c.cell_type, c.source) for c in committed.cells
+    ], "run `make lessons`"
+    assert built.metadata == committed.metadata
+
+
+@BY_NAME
+def test_the_editions_differ_in_exercises_only(source):
+    ours, theirs = student(source), solved(source)
+    different = [a.source for a, b in zip(ours.cells, theirs.cells, strict=True) if a.source != b.source]
+    assert different == [cell.source for cell in exercise_cells(ours).values()]
+    assert not [cell for cell in ours.cells if cell.get("outputs")]
+
+
+@BY_NAME
+def test_the_student_edition_holds_no_line_of_a_solution(source):
+    notebook = student(source)
+    for number, cell in exercise_cells(notebook).items():
+        reference = source_of(EXERCISES[number].reference)
+        assert not solution_lines(reference) & {line.strip() for line in cell.source.splitlines()}
+    everything = {line.strip() for cell in notebook.cells for line in cell.source.splitlines()}
+    general = {")", "raise ValueError(", "super().__init__()", "loss.backward()", "with torch.no_grad():"}
+    for number in exercise_cells(notebook):
+        assert not (solution_lines(source_of(EXERCISES[number].reference)) - general) & everything
+
+
+@BY_NAME
+def test_package_code_is_pasted_not_retyped(source):
+    """A definition in a lesson that has a namesake in the package is that namesake's source."""
+    for cell in solved(source).cells:
+        if cell.cell_type != "code":
+            continue
+        text = re.sub(r'^@exercise\(".+?"\)\n', "", cell.source)
+        for node in ast.parse(text).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                for module in ("distributions", "nn", "models", "data", "metrics"):
+                    thing = getattr(getattr(vae_course, module), node.name, None)
+                    assert thing is None or text == source_of(thing), f"{node.name} is {module}.{node.name}, retyped"
+
+
+def test_every_exercise_is_in_its_lesson():
+    for source in SOURCES:
+        number = str(int(source.stem[:2]))
+        assert list(exercise_cells(student(source))) == [one for one in EXERCISES if one.startswith(f"{number}.")]
+
+
+@BY_NAME
+def test_before_an_exercise_its_name_is_bound_to_the_reference(source):
+    cells = student(source).cells
+    for number, cell in exercise_cells(student(source)).items():
+        position = next(i for i, other in enumerate(cells) if other.id == cell.id)
+        one = EXERCISES[number]
+        scope = {}
+        exec(cells[position - 1].source, scope)
+        assert scope[one.name] is one.reference
+        assert f"### Exercise {number} · `{one.name}` · " in cells[position - 2].source
+        assert "raises-exception" in tags(cell)
+
+
+@BY_NAME
+def test_what_the_learner_writes_is_what_the_lesson_uses(source):
+    """After its cell an exercise's name is called, and never bound again."""
+    cells = [cell for cell in student(source).cells if cell.cell_type == "code"]
+    for number, cell in exercise_cells(student(source)).items():
+        position = next(i for i, other in enumerate(cells) if other.id == cell.id)
+        name, later = EXERCISES[number].name, [ast.parse(other.source) for other in cells[position + 1 :]]
+        names = [node for tree in later for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == name]
+        assert any(isinstance(node.ctx, ast.Load) for node in names), f"{name} is never used after its exercise"
+        assert not any(isinstance(node.ctx, ast.Store) for node in names)
+        definitions = [node for tree in later for node in ast.walk(tree) if getattr(node, "name", None) == name]
+        assert not definitions, f"{name} is defined or imported again after its exercise"
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Always to the last cell
+# --------------------------------------------------------------------------------------------------------------------
+
+
+@BY_NAME
+def test_untouched_it_runs_to_the_last_cell(source):
+    executed = build.execute(student(source))
+    assert errors(executed) == []
+    for cell in exercise_cells(executed).values():
+        assert "not done yet" in printed(cell)
+
+
+@BY_NAME
+def test_solved_it_runs_and_prints_what_is_committed(source):
+    executed = build.execute(build.solved_edition(source))
+    assert errors(executed) == []
+    for cell in exercise_cells(executed).values():
+        assert "correct. The lesson goes on with yours." in printed(cell)
+    for ours, theirs in zip(executed.cells, solved(source).cells, strict=True):
+        if "volatile" not in tags(ours):
+            assert printed(ours) == printed(theirs), f"cell {ours.id}: run `make lessons`\n{ours.source}"
+
+
+WRONG = [
+    "return None",
+    "this is not Python",
+    "raise SystemExit(1)",
+    "return 'text'",
+    "return undefined_name",
+    "yield 1",
+]
+
+
+@BY_NAME
+def test_with_all_answers_wrong_it_runs_to_the_last_cell(source):
+    notebook = student(source)
+    syntax_errors = 0
+    for position, (number, cell) in enumerate(exercise_cells(notebook).items()):
+        body = WRONG[position % len(WRONG)]
+        syntax_errors += body == "this is not Python"
+        cell.source = cell.source.replace("...  # your code", body)
+        assert body in cell.source, number
+    assert syntax_errors > 0
+    executed = build.execute(notebook)
+    raised = [output.ename for output in errors(executed)]
+    assert set(raised) == {"SyntaxError"}
+    assert len(raised) == syntax_errors
+    for cell in exercise_cells(executed).values():
+        assert "correct" not in printed(cell)
+    assert executed.cells[-1].outputs, "the last cell has not run"
+
+
+@BY_NAME
+def test_enough_cells_are_compared(source):
+    notebook = solved(source)
+    printing = [cell for cell in notebook.cells if printed(cell)]
+    compared = [cell for cell in printing if "nbval-check-output" in tags(cell)]
+    assert len(compared) >= len(printing) / 2
+    for cell in printing:
+        assert ("nbval-check-output" in tags(cell)) != ("volatile" in tags(cell))
+    assert errors(notebook) == []
+
+
+def test_no_test_reads_the_learners_own_copies():
+    config = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert 'testpaths = ["tests", "lessons", "solutions"]' in config
+    assert Path(os.environ["VAE_COURSE_HOME"]).name.startswith("vae-course-tests-"), "tests keep their own progress"
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Form
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def headings(notebook):
+    """Level and text of every heading, outside code."""
+    found = []
+    for text in markdown(notebook):
+        text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+        found += [(len(mark), title) for mark, title in re.findall(r"^(#+) (.+)$", text, flags=re.MULTILINE)]
+    return found
+
+
+@BY_NAME
+def test_headings(source):
+    found, number = headings(student(source)), int(source.stem[:2])
+    levels = [level for level, _ in found]
+    assert levels.count(1) == 1
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    assert found[0][1].startswith(f"Lesson {number} · ")
+    sections = [title.split()[0] for level, title in found if level == 2]
+    assert sections == [f"{number}.{i + 1}" for i in range(len(sections))]
+
+
+@BY_NAME
+def test_header(source):
+    notebook = student(source)
+    header = notebook.cells[0].source
+    for part in ("**You will be able to**", "**Time:**", "**You need:**", "open in Colab", "open in Binder", "▶"):
+        assert part in header
+    assert "{{" not in "".join(markdown(notebook))
+    assert "importlib.util.find_spec" in notebook.cells[1].source
+
+
+@BY_NAME
+def test_every_objective_is_tied_to_an_exercise_or_a_question(source):
+    notebook = student(source)
+    objectives = re.findall(r"^- (.+?)(?=\n- |\n\n)", notebook.cells[0].source, flags=re.MULTILINE | re.DOTALL)
+    assert 3 <= len(objectives) <= 6
+    questions = {int(n) for text in markdown(notebook) for n in re.findall(r"\*\*Question (\d+)\.\*\*", text)}
+    for objective in objectives:
+        tie = re.search(r"\(([^()]*(?:exercise|quiz)[^()]*)\)$", objective.strip())
+        assert tie, objective
+        exercises, quiz = re.findall(r"\d\.\d+", tie.group(1)), re.findall(r"(?<![\d.])\d+(?![\d.])", tie.group(1))
+        assert exercises or quiz, objective
+        assert set(exercises) <= set(exercise_cells(notebook)), objective
+        assert {int(n) for n in quiz} <= questions, objective
+
+
+@BY_NAME
+def test_quiz(source):
+    questions = [text for text in markdown(student(source)) if text.startswith("**Question ")]
+    assert len(questions) >= 5
+    for position, text in enumerate(questions, start=1):
+        assert text.startswith(f"**Question {position}.** ")
+        asked, answer = re.split(r"<details><summary>.*?</summary>", text)
+        options = re.findall(r"^- ([A-F])\. ", asked, flags=re.MULTILINE)
+        explained = re.findall(r"^- \*\*([A-F])", answer, flags=re.MULTILINE)
+        assert len(options) >= 3
+        assert explained == options, f"question {position} explains {explained} of {options}"
+
+
+@BY_NAME
+def test_what_we_built_names_what_there_is(source):
+    table = next(text for text in markdown(student(source)) if "What we built" in text)
+    assert "| in this lesson | in the package | in scVI 0.3.0 | in scvi-tools 1.4 |" in table
+    symbols = re.findall(r"`((?:vae_course\.|vc\.)[\w.]+)", table)
+    for symbol in symbols:
+        thing = vae_course
+        for part in symbol.split(".")[1:]:
+            thing = getattr(thing, part)
+    assert "progress()" in student(source).cells[-1].source
+
+
+def length(text):
+    """Lines of a cell, without docstrings."""
+    removed = 0
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module) and ast.get_docstring(node):
+            removed += node.body[0].end_lineno - node.body[0].lineno + 1
+    return len(text.splitlines()) - removed
+
+
+@pytest.mark.parametrize("edition", [student, solved])
+@BY_NAME
+def test_code_cells_are_short(source, edition):
+    lengths = [length(text) for text in code(edition(source))]
+    assert max(lengths) <= 40
+    assert median(lengths) <= 6
+
+
+@BY_NAME
+def test_every_figure_has_a_description(source):
+    bundles = [o for cell in solved(source).cells for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
+    assert bundles
+    for output in bundles:
+        alt = output.metadata["image/png"]["alt"]
+        assert len(alt) > 20
+        assert f'alt="{escape(alt)}"' in output.data["text/html"]
+    for text in code(student(source)):
+        assert "matplotlib" not in text
+        assert text.count("plots.show(") <= 1
+    for text in markdown(student(source)):
+        assert not re.search(r"!\[\s*\]\(|<img(?![^>]*alt=)", text)
+
+
+@BY_NAME
+def test_no_image_comes_from_elsewhere(source):
+    for notebook in (student(source), solved(source)):
+        text = nbformat.writes(notebook)
+        assert not re.search(r"!\[[^\]]*\]\(https?:|<img[^>]*src=\\?[\"']https?:", text)
+
+
+@BY_NAME
+def test_display_mathematics_stands_alone(source):
+    for text in markdown(student(source)):
+        lines = text.splitlines()
+        assert text.count("$$") % 2 == 0
+        inside = False
+        for position, line in enumerate(lines):
+            if "$$" not in line:
+                continue
+            opens, closes = not inside, inside or line.count("$$") == 2
+            assert line.strip().startswith("$$") or line.strip().endswith("$$"), line
+            if opens and position > 0:
+                assert lines[position - 1].strip() == "", f"no blank line before {line}"
+            if closes and position + 1 < len(lines):
+                assert lines[position + 1].strip() == "", f"no blank line after {line}"
+            inside ^= line.count("$$") == 1
+
+
+@BY_NAME
+def test_details_are_closed_and_set_apart(source):
+    for text in markdown(student(source)):
+        assert text.count("<details>") == text.count("</details>")
+        for line_before, line in pairwise(text.splitlines()):
+            if line.strip() == "</details>" or line.startswith("<details>"):
+                assert line_before.strip() == "", f"no blank line before {line!r}"
+
+
+@BY_NAME
+def test_links_are_alive(source):
+    for text in markdown(student(source)):
+        for link in re.findall(r"\]\(([^)\s]+)\)", text):
+            if not link.startswith("http"):
+                target, _, anchor = link.partition("#")
+                path = (source.parent / target).resolve() if target else source
+                assert path.exists(), link
+                if anchor and path.suffix == ".md":
+                    titles = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+                    slugs = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+                    assert anchor in slugs, link
+
+
+def test_pasted_sources_are_found():
+    for source in SOURCES:
+        for symbol in re.findall(r'source="([\w.]+)"', source.read_text(encoding="utf-8")):
+            assert callable(find(symbol))
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Notation
+# --------------------------------------------------------------------------------------------------------------------
+
+GREEK = (
+    "alpha|beta|[gG]amma|[dD]elta|(var)?epsilon|zeta|eta|[tT]heta|kappa|[lL]ambda|mu|nu|[xX]i|[pP]i|rho|[sS]igma|tau|"
+    "(var)?[pP]hi|chi|[pP]si|[oO]mega|ell"
+)
+
+
+def symbols(text):
+    """Symbols in the mathematics of a text: letters, with their bars and hats, and upright names such as KL."""
+    text = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
+    found = set()
+    for display, inline in re.findall(r"\$\$(.+?)\$\$|\$(.+?)\$", text, flags=re.DOTALL):
+        formula = re.sub(r"\\text\{[^{}]*\}", " ", display or inline)
+        for pattern in (r"\\(?:mathrm|operatorname)\{([^{}]*)\}", r"\\(math(?:cal|bb)\s*\{?\s*[A-Z])\}?"):
+            found |= {re.sub(r"[\s{]", "", name) for name in re.findall(pattern, formula)}
+            formula = re.sub(pattern, " ", formula)
+        decorated = r"\\(bar|hat|tilde)\s*\{?\s*(\\?[a-zA-Z])\}?"
+        found |= {" ".join(pair) for pair in re.findall(decorated, formula)}
+        formula = re.sub(decorated, " ", formula)
+        found |= {name for name in re.findall(r"\\([a-zA-Z]+)", formula) if re.fullmatch(GREEK, name)}
+        found |= set(re.findall(r"[A-Za-z]", re.sub(r"\\[a-zA-Z]+", " ", formula)))
+    return found
+
+
+def notation():
+    """Symbol -> number of its first lesson, from the table."""
+    table = {}
+    for line in (ROOT / "docs" / "notation.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|(?!\\)", line)[1:-1]]
+        if len(cells) == 4 and cells[3].isdigit():
+            for symbol in symbols(cells[0]):
+                table.setdefault(symbol, int(cells[3]))
+    return table
+
+
+def test_every_symbol_is_in_the_notation_table():
+    table, first = notation(), {}
+    for source in SOURCES:
+        for symbol in set().union(*map(symbols, markdown(student(source)))):
+            first.setdefault(symbol, int(source.stem[:2]))
+    assert sorted(first.keys() - table.keys()) == [], "add them to docs/notation.md"
+    assert sorted(table.keys() - first.keys()) == [], "no lesson uses them"
+    assert {s: n for s, n in table.items() if n != first[s]} == {}, "their first lesson is another one"
+
+
+def test_the_symbol_test_sees_symbols():
+    assert symbols(r"a $\bar x + \mathcal N(0, \Sigma_k)$ `$y$` $$\operatorname{var} \frac{a}{\text{no}}$$") == {
+        *("bar x", "mathcalN", "Sigma", "k", "var", "a")
+    }
+
+
+def test_the_glossary_is_sorted_and_its_words_are_used():
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    lessons = [" ".join(markdown(student(source)) + code(student(source))).lower() for source in SOURCES]
+    for part in text.split("\n## ")[1:]:
+        rows = re.findall(r"^\| (.+?) \| .+ \| (\d) \|$", part, flags=re.MULTILINE)
+        terms = [term.lower() for term, _ in rows]
+        assert len(terms) > 15
+        assert terms == sorted(terms)
+        assert len(terms) == len(set(terms))
+        for term, number in rows:
+            word = re.split(r",| \(", term.lower())[0].rstrip("s").removesuffix("ing").removesuffix("ation")
+            assert word in lessons[int(number)], f"lesson {number} does not use {term!r}"
