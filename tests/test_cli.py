@@ -161,3 +161,50 @@ def test_a_handful_of_cells_is_enough(tmp_path):
     arguments = ["train", str(tmp_path / "few.h5ad"), "--label-key", "label", "--epochs", "1", "--warmup", "0"]
     assert main([*arguments, "--out", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out" / "tsne_label.png").exists()
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """A folder with one lesson of version 1, and a JupyterLab that only notes where it was opened."""
+
+    def write(version):
+        text = json.dumps({"cells": [], "metadata": {"vae_course": {"version": version}}, "text": f"of {version}"})
+        (tmp_path / "lessons" / "00_latents.ipynb").write_text(text)
+
+    (tmp_path / "lessons").mkdir()
+    write("1.0")
+    monkeypatch.chdir(tmp_path)
+    opened = []
+    monkeypatch.setattr(subprocess, "run", lambda command, cwd, check: opened.append((command[1:], str(cwd))))
+    return tmp_path, write, opened
+
+
+def test_lab_opens_the_learners_own_copies(course):
+    folder, _, opened = course
+    assert main(["lab", "--no-browser"]) == 0
+    assert opened == [(["-m", "jupyterlab", "--no-browser"], "work")]
+    assert os.listdir(folder / "work") == ["00_latents.ipynb"]
+
+
+def test_lab_never_overwrites_and_puts_a_newer_version_beside(course):
+    folder, write, _ = course
+    assert main(["lab"]) == 0
+    mine = folder / "work" / "00_latents.ipynb"
+    mine.write_text(mine.read_text().replace("of 1.0", "my answers"))
+    assert main(["lab"]) == 0
+    assert os.listdir(folder / "work") == ["00_latents.ipynb"]
+    write("1.1")
+    for _ in range(2):
+        assert main(["lab"]) == 0
+        assert sorted(os.listdir(folder / "work")) == ["00_latents.ipynb", "00_latents_v1.1.ipynb"]
+    assert "my answers" in mine.read_text()
+    assert "of 1.1" in (folder / "work" / "00_latents_v1.1.ipynb").read_text()
+
+
+def test_lab_leaves_a_broken_copy_alone(course):
+    folder, _, _ = course
+    (folder / "work").mkdir()
+    (folder / "work" / "00_latents.ipynb").write_text("{half a notebook")
+    assert main(["lab"]) == 0
+    assert (folder / "work" / "00_latents.ipynb").read_text() == "{half a notebook"
+    assert (folder / "work" / "00_latents_v1.0.ipynb").exists()

@@ -126,15 +126,33 @@ def run_train(options: argparse.Namespace) -> None:
 
 
 def run_lab(options: argparse.Namespace) -> None:
-    """Copy the lessons that are not there yet to work/ and open JupyterLab in it."""
+    """Copy the lessons to work/, beside the learner's own copies, and open JupyterLab in it."""
     if shutil.which("jupyter-lab") is None and not (Path(sys.executable).parent / "jupyter-lab").exists():
         raise ImportError("JupyterLab is not installed: pip install 'vae-course[lab]'.")
     work = Path("work")
     _make_folder(work)
     for lesson in sorted(Path("lessons").glob("*.ipynb")):
-        if not (work / lesson.name).exists():
-            shutil.copy(lesson, work)
+        copy_lesson(lesson, work)
     subprocess.run([sys.executable, "-m", "jupyterlab", *options.for_jupyter], cwd=work, check=False)
+
+
+def copy_lesson(lesson: Path, folder: Path) -> None:
+    """Copy a lesson, never over the learner's copy: a newer version goes beside it, with its number in the name."""
+    version = _version_of(lesson)
+    for target in (folder / lesson.name, folder / f"{lesson.stem}_v{version}.ipynb"):
+        if not target.exists():
+            shutil.copy(lesson, target)
+            return
+        if _version_of(target) == version:
+            return
+
+
+def _version_of(notebook: Path) -> str:
+    """Version of the course that a notebook comes from; "" for one that is not of the course, or cannot be read."""
+    try:
+        return json.loads(notebook.read_text(encoding="utf-8"))["metadata"]["vae_course"]["version"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -175,6 +175,8 @@ def import_progress(code: str) -> Progress:
 
 
 def _find(exercise_id: str) -> Exercise:
+    if not isinstance(exercise_id, str):
+        raise ValueError(f'The number of an exercise stands in quotes: "0.1", not {exercise_id!r}.')
     if exercise_id not in EXERCISES:
         raise ValueError(f"There is no exercise {exercise_id!r}; there are {', '.join(EXERCISES)}.")
     return EXERCISES[exercise_id]
@@ -183,17 +185,18 @@ def _find(exercise_id: str) -> Exercise:
 def _lines(one: Exercise, result: Result, name: str) -> list[str]:
     """Say what became of an attempt, in at most six lines."""
     title = f"{one.id} {one.name}"
-    if result.status == "passed":
-        lines = [f"✓ {title}: correct. The lesson goes on with yours."]
-    elif result.status == "not_attempted":
+    if result.status == "not_attempted":
         lines = [f'· {title}: not done yet. The lesson goes on with the reference. Stuck? hint("{one.id}")']
-    else:
+    elif result.status != "passed":
         lines = [f"✗ {title}: {result.message}"]
         lines += [
             f'  The lesson goes on with the reference. Change your code and run the cell again, or hint("{one.id}").'
         ]
+    elif name == one.name:
+        lines = [f"✓ {title}: correct. The lesson goes on with yours."]
+    else:
+        lines = [f"✓ {title}: correct, but you call it {name}, and the lesson looks for {one.name}."]
+        lines += ["  Rename it: until then the lesson goes on with the reference."]
     if result.printed.strip():
         lines.append(f"  Your code printed: {' '.join(result.printed.split())[:80]}")
-    if name != one.name and result.status != "not_attempted":
-        lines.append(f"  You call it {name}; the lesson looks for {one.name}.")
     return lines

@@ -17,10 +17,11 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import asdict, dataclass, field
 from numbers import Number
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -84,13 +85,17 @@ class Report:
 Use = Callable[..., dict[str, Any]]
 
 
-def run(attempt: Any, use: Use, cases: Sequence[Case], gradients: Sequence[str], names: Sequence[str]) -> Report:
+def run(
+    attempt: Any, name: str, use: Use, cases: Sequence[Case], gradients: Sequence[str], names: Sequence[str]
+) -> Report:
     """Let an attempt deal with all cases, in a child process where there can be one.
 
     Parameters
     ----------
     attempt
         The learner's function or class, or whatever stands in its place.
+    name
+        What the lesson calls it: an attempt of this name that calls it calls itself, and not the reference.
     use
         Calls it: `use(attempt, *case.arguments)` returns named results.
     cases
@@ -102,7 +107,8 @@ def run(attempt: Any, use: Use, cases: Sequence[Case], gradients: Sequence[str],
     """
 
     def work() -> list[dict[str, Any]]:
-        return [asdict(run_case(attempt, use, case, gradients, names)) for case in cases]
+        with _called(attempt, name):
+            return [asdict(run_case(attempt, use, case, gradients, names)) for case in cases]
 
     report = _in_child(work) if hasattr(os, "fork") else None
     return report or _in_thread(work)
@@ -118,7 +124,8 @@ def run_case(attempt: Any, use: Use, case: Case, gradients: Sequence[str], names
         if name in gradients and isinstance(argument, Tensor)
     }
     try:
-        with torch.random.fork_rng(devices=[]):  # a child must not wake an accelerator
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():  # a child must not wake an accelerator
+            warnings.simplefilter("ignore")
             torch.manual_seed(0)
             results = use(attempt, *given)
             outcome.values = {name: plain(result) for name, result in results.items()}
@@ -185,8 +192,27 @@ def _line_of_the_learner(error: BaseException, attempt: Any) -> str:
 
 
 def _codes(attempt: Any) -> set[str]:
-    functions = [attempt, *vars(attempt).values()] if isinstance(attempt, type) else [attempt]
-    return {function.__code__.co_filename for function in functions if hasattr(function, "__code__")}
+    return {function.__code__.co_filename for function in _functions(attempt)}
+
+
+def _functions(attempt: Any) -> list[FunctionType]:
+    parts = [attempt, *vars(attempt).values()] if isinstance(attempt, type) else [attempt]
+    return [part for part in parts if isinstance(part, FunctionType)]
+
+
+@contextmanager
+def _called(attempt: Any, name: str) -> Iterator[None]:
+    """Bind an attempt's name to it among the globals that it sees, as it will be after its cell."""
+    named = _functions(attempt) if getattr(attempt, "__name__", None) == name else []
+    scopes = [function.__globals__ for function in named if name in function.__globals__]
+    before = [scope[name] for scope in scopes]
+    try:
+        for scope in scopes:
+            scope[name] = attempt
+        yield
+    finally:
+        for scope, thing in zip(reversed(scopes), reversed(before), strict=True):
+            scope[name] = thing
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -314,8 +340,7 @@ def _overheard() -> Any:
     listener, ask = _Listener(), builtins.input
     builtins.input = refuse
     try:
-        with redirect_stdout(listener), redirect_stderr(listener), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with redirect_stdout(listener), redirect_stderr(listener):
             yield listener
     finally:
         builtins.input = ask

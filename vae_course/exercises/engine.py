@@ -113,7 +113,7 @@ class Exercise:
 
     def run(self, attempt: Any) -> Report:
         """Let an attempt answer all cases, where it can do no harm."""
-        return run(attempt, self._use, self.cases(), self.gradients, self.arguments)
+        return run(attempt, self.name, self._use, self.cases(), self.gradients, self.arguments)
 
     def _outcomes(self, answer: Callable) -> list[Outcome]:
         return [run_case(answer, self._use, case, self.gradients, self.arguments) for case in self.cases()]
@@ -201,6 +201,19 @@ def _recognised(exercise: Exercise, outcomes: list[Outcome]) -> str | None:
         for name, others in exercise.mistaken.items():
             if all(agree(got, other) for got, other in zip(outcomes, others, strict=True)):
                 return name
+    return _recognised_in_one_case(exercise, outcomes, in_values)
+
+
+def _recognised_in_one_case(
+    exercise: Exercise, outcomes: list[Outcome], agree: Callable[[Outcome, Outcome], bool]
+) -> str | None:
+    """Find the misconception that gives the same numbers, several of them, in the first case that went wrong."""
+    for case, (got, want) in enumerate(zip(outcomes, exercise.wanted, strict=True)):
+        if got.error or agree(got, want):
+            continue
+        several = any(value.tensor is not None and value.tensor.numel() > 1 for value in got.values.values())
+        names = [name for name, others in exercise.mistaken.items() if several and agree(got, others[case])]
+        return names[0] if names else None
     return None
 
 
@@ -251,29 +264,43 @@ def _close(got: Tensor, want: Tensor, tolerance: float) -> Tensor:
 # --------------------------------------------------------------------------------------------------------------------
 
 
+ADVICE = (  # beginning of an exception's name, words in its text, what to say about it
+    ("NameError", "", "is the name spelled right, defined before this cell, and with self. if it is kept on self?"),
+    ("", "before Module.__init__() call", "nn.Module has to set itself up first: begin with super().__init__()"),
+    ("", "backward through the graph a second time", "call backward() once, before the loop"),
+    ("UnboundLocalError", "", "the variable is used before it gets a value"),
+    ("RecursionError", "", "the function calls itself without end"),
+    ("MemoryError", "", "it asks for far more memory than these small inputs need"),
+    ("SystemExit", "", "it tries to end Python instead of returning a result"),
+    ("KeyboardInterrupt", "", "it tries to end Python instead of returning a result"),
+    ("", "bitwise_xor", "in Python a power is written **"),
+    ("NotImplementedError", "", "a part of it is still to be written"),
+    ("", "numpy() on Tensor that requires grad", "gradients cannot pass through NumPy, so stay with torch functions"),
+    ("", "leaf Variable that requires grad", "it changes a tensor in place whose operations PyTorch records"),
+    ("", "argument 'input' (position 1) must be Tensor", "torch functions take tensors; for plain numbers use math"),
+    ("", "converted to Python scalar", "math functions take one number; use the torch function of the same name"),
+    ("", "converted to Scalar", "math functions take one number; use the torch function of the same name"),
+    ("", "Boolean value of Tensor", "an if cannot decide for many entries at once: use arithmetic or torch.where"),
+    ("", "'function'", "one of these is a function: call it first"),
+    ("", "return_types", "max and min with dim return values and positions: take .values"),
+    ("", "'NoneType'", "something is None: a function without return, or a gradient that nobody computed"),
+    ("", "must be the same as", "this function does not broadcast: expand its arguments first"),
+    ("TypeError", "positional argument", "do the arguments of your def line agree with the exercise's?"),
+    ("TypeError", "keyword argument", "do the arguments of your def line agree with the exercise's?"),
+    ("", "'axis'", "in torch an axis is called dim"),
+    ("", "'Tensor' object is not callable", "round brackets after a tensor call it like a function"),
+    ("", "'Tensor' object has no attribute", "torch tensors have no such method"),
+    ("", "1D tensors expected", "dot takes two vectors: @ is the matrix product"),
+    ("", "must match", "do two shapes not fit, or does a tensor come from an earlier cell instead of the arguments?"),
+    ("", "cannot be multiplied", "the shapes do not fit: the inner axes of a matrix product have to be equal"),
+    ("IndexError", "Dimension out of range", "the tensor has fewer axes than you ask for"),
+)
+
+
 def _explain_error(outcome: Outcome) -> str:
     where = f' in the line "{outcome.line}"' if outcome.line else ""
     error, reason = outcome.error, outcome.reason.rstrip(".")
-    advice = {
-        "NameError": "is the name spelled right, and defined before this cell?",
-        "UnboundLocalError": "the variable is used before it gets a value",
-        "RecursionError": "the function calls itself without end",
-        "MemoryError": "it asks for far more memory than these small inputs need",
-        "SystemExit": "it tries to end Python instead of returning a result",
-        "KeyboardInterrupt": "it tries to end Python instead of returning a result",
-        "NotImplementedError": "a part of it is still to be written",
-        "EOFError": "",
-    }.get(error)
-    if "numpy() on Tensor that requires grad" in reason:
-        advice = "gradients cannot pass through NumPy, so stay with torch functions"
-    elif "leaf Variable that requires grad" in reason and "in-place" in reason:
-        advice = "it changes its input in place: make a new tensor instead"
-    elif error == "TypeError" and "positional argument" in reason:
-        advice = "do the arguments of your def line agree with the exercise's?"
-    elif error in ("RuntimeError", "ValueError") and ("must match" in reason or "cannot be multiplied" in reason):
-        advice = "two tensors do not fit together: print their shapes"
-    elif error == "IndexError" and "Dimension out of range" in reason:
-        advice = "the tensor has fewer axes than you ask for"
+    advice = next((say for name, words, say in ADVICE if error.startswith(name) and words in reason), "")
     return f"your code stopped with {error}{where}: {reason}" + (f" ({advice})." if advice else ".")
 
 
@@ -293,7 +320,7 @@ def _explain_difference(exercise: Exercise, case: Case, got: Outcome, want: Outc
         if name not in got.values:
             return f"{name} is missing."
         if not _same_value(got.values[name], value, exercise.tolerance):
-            return _explain_values(name, got.values[name], value, exercise.tolerance)
+            return _explain_values(name, got.values[name], value, exercise, case)
     if got.changed != want.changed:
         names = " and ".join(f"`{name}`" for name in got.changed)
         return f"the result is right, but your code also changes its input {names}: make a new tensor instead."
@@ -307,7 +334,7 @@ def _explain_kind(exercise: Exercise, name: str, got: Value, want: Value) -> str
     if want.tensor is None:
         return None
     if got.kind == "nothing":
-        return f"{name} is None. Did you forget to return it?" if exercise.use is None else f"{name} is None."
+        return f"{name} is None. Did you forget to return it?"
     if got.kind not in ("tensor", "number"):
         return f"{name} should be a torch tensor; yours is {got.kind}."
     if got.shape != want.shape:
@@ -330,25 +357,40 @@ def _explain_shape(got: tuple[int, ...], want: tuple[int, ...]) -> str:
     return ""
 
 
-def _explain_values(name: str, got: Value, want: Value, tolerance: float) -> str:
+def _explain_values(name: str, got: Value, want: Value, exercise: Exercise, case: Case) -> str:
     if got.tensor is None or want.tensor is None:
         return f"{name} should be {want.text or want.kind}; yours is {got.text or got.kind}."
     if got.tensor.is_complex():
         return f"{name} holds complex numbers."
-    right = _close(got.tensor, want.tensor, tolerance)
+    right = _close(got.tensor, want.tensor, exercise.tolerance)
+    where = tuple(torch.nonzero(~right)[0].tolist())
+    at_first = f"{got.tensor[where].item():.4g}{_arguments_at(where, got.shape, exercise, case)}"
     yours, due = got.tensor[~right], want.tensor[~right]
     for what, odd in (("nan (not a number)", yours.isnan()), ("infinite", yours.isinf())):
         if odd.any() and due[odd].isfinite().all():
-            return f"{name} is {what} in {_share(odd.sum(), got)}, where it should be finite."
+            share = _share(odd.sum(), got)
+            return f"{name} is {what} in {share}, where it should be finite. The first wrong one is {at_first}."
     if pattern := _pattern(got.tensor, want.tensor):
         return f"{name} is {pattern}"
     if right.any():
-        where = tuple(torch.nonzero(~right)[0].tolist())
-        return (
-            f"{name} is right in {_share(right.sum(), got)} and wrong elsewhere, first at position "
-            f"{list(where)}, where yours is {got.tensor[where].item():.4g}."
-        )
-    return f"{name} has the right shape but wrong values; it begins with {got.tensor.flatten()[0].item():.4g}."
+        return f"{name} is right in {_share(right.sum(), got)} and wrong elsewhere. The first wrong one is {at_first}."
+    return f"{name} has the right shape but wrong values. The first is {at_first}."
+
+
+def _arguments_at(where: tuple[int, ...], shape: tuple[int, ...], exercise: Exercise, case: Case) -> str:
+    """Name the arguments that belong to an entry of the result, where the function works elementwise."""
+    tensors = [argument for argument in case.arguments if isinstance(argument, Tensor)]
+    if shape == () or exercise.use is not None or len(tensors) < len(case.arguments):
+        return f", at position {list(where)}" if shape else ""
+    try:
+        if torch.broadcast_shapes(*(tensor.shape for tensor in tensors)) != shape:
+            return f", at position {list(where)}"
+    except RuntimeError:
+        return f", at position {list(where)}"
+    values = [
+        f"{name} = {t.expand(shape)[where].item():g}" for name, t in zip(exercise.arguments, tensors, strict=False)
+    ]
+    return f", with {', '.join(values)}"
 
 
 def _share(count: Tensor, value: Value) -> str:

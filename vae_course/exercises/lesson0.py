@@ -172,9 +172,8 @@ def _explain_total(case: Case, got: Mapping[str, Value], want: Mapping[str, Valu
     totals = torch.expm1(values).sum(dim=1)
     if torch.allclose(totals, torch.full_like(totals, target), rtol=1e-3):
         return None
-    return (
-        f"if one undoes the logarithm, every cell should sum to {target:g}; the first of yours sums to {totals[0]:.4g}."
-    )
+    yours = f"the first of yours sums to {totals[0]:,.0f}"
+    return f"if one undoes the logarithm, every cell should sum to {target:,.0f}; {yours}."
 
 
 def _explain_origin(case: Case, got: Mapping[str, Value], want: Mapping[str, Value]) -> str | None:
@@ -295,6 +294,26 @@ EXERCISES = [
                 lambda counts, target_sum=1e4: torch.log1p(_fractions(counts) * 1e4),
                 "You wrote 10,000 into the code. Use the argument target_sum, whose default it is.",
             ),
+            "scaled-after-the-log": (
+                lambda counts, target_sum=1e4: torch.log1p(_fractions(counts)) * target_sum,
+                "You multiplied by target_sum after the logarithm. Scale first; the logarithm comes last.",
+            ),
+            "one-added-before-scaling": (
+                lambda counts, target_sum=1e4: torch.log(_fractions(counts + 1) * target_sum),
+                "You added the 1 to the counts. Add it after the scaling, just before the logarithm.",
+            ),
+            "target-added": (
+                lambda counts, target_sum=1e4: torch.log1p(_fractions(counts) + target_sum),
+                "You added target_sum. Multiply by it.",
+            ),
+            "divided-by-target": (
+                lambda counts, target_sum=1e4: torch.log1p(_fractions(counts) / target_sum),
+                "You divided by target_sum. Multiply by it.",
+            ),
+            "mean-for-total": (
+                lambda counts, target_sum=1e4: torch.log1p(counts / counts.mean(dim=1, keepdim=True) * target_sum),
+                "You divided every cell by its mean. Divide by its total, the library size.",
+            ),
             "one-added-twice": (
                 lambda counts, target_sum=1e4: torch.log1p(1 + _fractions(counts) * target_sum),
                 "The 1 is added twice: log1p(y) is log(1 + y) already.",
@@ -363,6 +382,14 @@ EXERCISES = [
                 "The matrix product is the wrong way round: components has a direction in each row, (latent, genes), "
                 "and has to be transposed.",
             ),
+            "entry-by-entry": (
+                lambda x, mean, components: (x - mean) * components,
+                "* multiplies entry by entry. The matrix product, which adds up over the genes, is written @.",
+            ),
+            "standardized": (
+                lambda x, mean, components: (x - mean) / x.std(dim=0) @ components.T,
+                "You divided by the standard deviation. Only the mean is taken away.",
+            ),
             "transposed-result": (
                 lambda x, mean, components: components @ (x - mean).T,
                 "The coordinates are right, but transposed: cells belong in the rows.",
@@ -405,6 +432,14 @@ EXERCISES = [
             "transposed": (
                 lambda z, mean, components: mean + z @ components.T,
                 "components should not be transposed here: (cells, latent) @ (latent, genes) fits as it is.",
+            ),
+            "entry-by-entry": (
+                lambda z, mean, components: mean + z * components,
+                "* multiplies entry by entry. The matrix product, which adds up over the components, is written @.",
+            ),
+            "clamped": (
+                lambda z, mean, components: (mean + z @ components).clamp(min=0),
+                "You cut off negative values. PCA knows nothing of counts and may produce them: leave them.",
             ),
             "mean-added-to-z": (
                 lambda z, mean, components: (z + mean) @ components,
@@ -470,6 +505,18 @@ EXERCISES = [
             "one-per-cell": (
                 lambda x, x_hat: ((x - x_hat) ** 2).sum(dim=1),
                 "You return an error for every cell. One number is due: average them.",
+            ),
+            "cells-minus-one": (
+                lambda x, x_hat: ((x - x_hat) ** 2).sum() / (len(x) - 1),
+                "You divided by the number of cells minus 1. A mean divides by their number.",
+            ),
+            "median": (
+                lambda x, x_hat: ((x - x_hat) ** 2).sum(dim=1).median(),
+                "You took the median over cells. The mean is due.",
+            ),
+            "difference-of-squares": (
+                lambda x, x_hat: (x**2 - x_hat**2).sum(dim=1).mean(),
+                "You subtracted squares. Square the difference.",
             ),
             "half": (
                 lambda x, x_hat: 0.5 * ((x - x_hat) ** 2).sum(dim=1).mean(),

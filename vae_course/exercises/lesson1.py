@@ -147,6 +147,16 @@ def _cases_of_grid() -> list[Case]:
     ]
 
 
+def _explain_large_logits(case: Case, got: Mapping[str, Value], want: Mapping[str, Value]) -> str | None:
+    """Tell answers that fail where the sigmoid rounds to 0 or 1."""
+    if float(case.arguments[1].abs().max()) < 20:
+        return None
+    return (
+        "there the probability rounds to 0 or 1, and neither a clamp nor a small number inside the logarithm gives the "
+        "right value. Do not go through the probability: use softplus."
+    )
+
+
 def _explain_distribution(case: Case, got: Mapping[str, Value], want: Mapping[str, Value]) -> str | None:
     """Compare the sum of the probabilities with 1."""
     values = next(iter(got.values())).tensor
@@ -197,6 +207,7 @@ EXERCISES = [
         gradients=("logits",),
         tolerance=1e-5,
         shape="the broadcast shape of x and logits",
+        properties=(_explain_large_logits,),
         hints=(
             "Write log p(1) and log p(0) in terms of the logit a first: with p = 1 / (1 + exp(-a)) both are minus a "
             "softplus. Then let x, which is 0 or 1, choose between them.",
@@ -250,6 +261,18 @@ EXERCISES = [
             "outcomes-swapped": (
                 lambda x, a: -x * a - F.softplus(-a),
                 "Outcomes 0 and 1 have changed places: a large logit should make x = 1 likely.",
+            ),
+            "outcome-ignored": (
+                lambda x, a: a - F.softplus(a) + 0 * x,
+                "x is not used: this is the log-probability of a 1, whatever came.",
+            ),
+            "outcome-inside-the-sigmoid": (
+                lambda x, a: F.logsigmoid(x * a),
+                "x is multiplied into the logit. It has to choose between log p and log(1 - p) instead.",
+            ),
+            "arguments-swapped": (
+                lambda x, a: x * a - F.softplus(x),
+                "x and logits have changed places in the softplus.",
             ),
             "ones-only": (
                 lambda x, a: x * F.logsigmoid(a),
@@ -317,6 +340,22 @@ EXERCISES = [
             "sign-of-the-log-variance": (
                 lambda x, m, v: _normal_of(x, m, -torch.log(v), (x - m) ** 2 / v),
                 "log(var) has the wrong sign: a narrow density has to be higher.",
+            ),
+            "distance-over-squared-variance": (
+                lambda x, m, v: _normal_of(x, m, torch.log(v), (x - m) ** 2 / v**2),
+                "The squared distance is divided by the square of `var`. `var` is the variance, a square already.",
+            ),
+            "distance-over-standard-deviation": (
+                lambda x, m, v: _normal_of(x, m, torch.log(v), (x - m) ** 2 / v.sqrt()),
+                "The squared distance is divided by the standard deviation. It is divided by the variance.",
+            ),
+            "half-on-the-constant-only": (
+                lambda x, m, v: -0.5 * math.log(2 * math.pi) + torch.log(v) + (x - m) ** 2 / v,
+                "Only the constant has the factor -1/2. It belongs to all three terms: set brackets around them.",
+            ),
+            "constant-without-log": (
+                lambda x, m, v: _normal_of(x, m, torch.log(v), (x - m) ** 2 / v, constant=math.exp(2 * math.pi)),
+                "The constant is 2 pi instead of its logarithm, so that everything is off by 2.223.",
             ),
             "not-squared": (
                 lambda x, m, v: _normal_of(x, m, torch.log(v), (x - m) / v),
@@ -391,6 +430,23 @@ EXERCISES = [
                 lambda mq, vq, mp, vp: _kl_of(torch.log(vp / vq), (vp + (mq - mp) ** 2) / vq),
                 "The quotient is upside down: the spread of q is measured in units of the variance of p.",
             ),
+            "divided-by-var-q": (
+                lambda mq, vq, mp, vp: _kl_of(torch.log(vp / vq), (vq + (mq - mp) ** 2) / vq),
+                "The spread and the shift are divided by the variance of q. They are measured in units of the variance "
+                "of p, whose logarithm they come from.",
+            ),
+            "half-on-the-log-only": (
+                lambda mq, vq, mp, vp: 0.5 * torch.log(vp / vq) + (vq + (mq - mp) ** 2) / vp - 1,
+                "Only the logarithm has the factor 1/2. It belongs to all the terms: set brackets around them.",
+            ),
+            "variances-squared": (
+                lambda mq, vq, mp, vp: _kl_of(torch.log(vp / vq), (vq**2 + (mq - mp) ** 2) / vp**2),
+                "The variances are squared. `var_q` and `var_p` are variances already.",
+            ),
+            "variance-not-divided": (
+                lambda mq, vq, mp, vp: _kl_of(torch.log(vp / vq), vq + (mq - mp) ** 2 / vp),
+                "var_q is not divided by var_p: the whole expectation of (z - mean_p)^2 is.",
+            ),
             "mean-not-divided": (
                 lambda mq, vq, mp, vp: _kl_of(torch.log(vp / vq), vq / vp + (mq - mp) ** 2),
                 "The squared distance of the means is not divided by the variance of p.",
@@ -464,6 +520,23 @@ EXERCISES = [
                 ),
                 "P^-1 * Q multiplies entry by entry. The trace needs the matrix product, written @.",
             ),
+            "reciprocal-for-inverse": (
+                lambda mq, q, mp, p: (
+                    0.5 * (torch.trace((1 / p) @ q) + (mp - mq) @ (1 / p) @ (mp - mq) - len(mq))
+                    + 0.5 * (torch.logdet(p) - torch.logdet(q))
+                ),
+                "1 / P inverts entry by entry, which is not the inverse of a matrix. Use torch.linalg.inv or solve.",
+            ),
+            "two-for-k": (
+                lambda mq, q, mp, p: _multivariate_kl_of(mq, q, mp, p, minus=2 / len(mq)),
+                "Right in two dimensions only: you subtract 2. In k dimensions it is k.",
+            ),
+            "ratio-of-logs": (
+                lambda mq, q, mp, p: (
+                    _multivariate_kl_of(mq, q, mp, p, log_sign=0) + 0.5 * torch.logdet(p) / torch.logdet(q)
+                ),
+                "You divided two logarithms. The logarithm of a quotient is a difference of logarithms.",
+            ),
             "inverse-of-q": (
                 lambda mq, q, mp, p: (
                     0.5 * (torch.trace(torch.linalg.solve(q, p)) + (mp - mq) @ torch.linalg.solve(q, mp - mq))
@@ -514,6 +587,27 @@ EXERCISES = [
             "population-standard-deviation": (
                 lambda z, q, p: ((q(z) - p(z)).mean(), (q(z) - p(z)).std(unbiased=False) / len(z) ** 0.5),
                 "The standard deviation divides by S. From a sample it divides by S - 1, as torch.std does by itself.",
+            ),
+            "variance-of-the-terms": (
+                lambda z, q, p: ((q(z) - p(z)).mean(), (q(z) - p(z)).var()),
+                "The second number is the variance of a single term. Take its root, and divide by the root of S.",
+            ),
+            "root-of-S-minus-one": (
+                lambda z, q, p: ((q(z) - p(z)).mean(), (q(z) - p(z)).std() / (len(z) - 1) ** 0.5),
+                "You divided by the root of S - 1. The standard deviation has its n - 1 inside already; divide by the "
+                "root of S.",
+            ),
+            "divided-by-all-entries": (
+                lambda z, q, p: ((q(z) - p(z)).mean(), (q(z) - p(z)).std() / z.numel() ** 0.5),
+                "You counted all entries of sample_q. The number of draws S is the number of its rows.",
+            ),
+            "absolute": (
+                lambda z, q, p: _estimate_of((q(z) - p(z)).abs()),
+                "You took absolute values. Single terms may well be negative; only their average is not.",
+            ),
+            "ratio-of-logs": (
+                lambda z, q, p: _estimate_of(q(z) / p(z)),
+                "You divided log q by log p. The logarithm of a quotient is a difference of logarithms.",
             ),
             "estimate-only": (
                 lambda z, q, p: (q(z) - p(z)).mean(),
@@ -598,6 +692,25 @@ EXERCISES = [
             "product-of-logs": (
                 lambda prior, likelihood: torch.log_softmax(prior * likelihood, dim=-1),
                 "You multiplied logarithms. The logarithm of a product is a sum.",
+            ),
+            "product-of-logs-alone": (
+                lambda prior, likelihood: prior * likelihood,
+                "You multiplied logarithms, and did not normalise. The logarithm of a product is a sum.",
+            ),
+            "divided-by-the-log": (
+                lambda prior, likelihood: (
+                    (prior + likelihood) / torch.logsumexp(prior + likelihood, dim=-1, keepdim=True)
+                ),
+                "You divided by log p(x). With logarithms, dividing by p(x) becomes subtracting.",
+            ),
+            "log-of-softmax": (
+                lambda prior, likelihood: torch.log(torch.softmax(prior + likelihood, dim=-1)),
+                "Right for small numbers, but at -10,000 most probabilities round to 0, whose logarithm is minus "
+                "infinity. Never leave the logarithms.",
+            ),
+            "global-maximum": (
+                lambda prior, likelihood: prior + likelihood - (prior + likelihood).max() + 0 * prior,
+                "You subtracted one maximum for all cells. Every cell has its own sum over the grid to divide by.",
             ),
             "prior-ignored": (
                 lambda prior, likelihood: torch.log_softmax(0 * prior + likelihood, dim=-1),

@@ -107,7 +107,15 @@ def _explain_module(case: Case, got: Mapping[str, Value], want: Mapping[str, Val
     if got[key].text == NO_MODULE:
         return "what your class makes is not an nn.Module: it has to begin with class ...(nn.Module)."
     if got[key].text != want[key].text:
-        return f"its parameters should be {want[key].text}; yours has {got[key].text}."
+        if got["astray"].text == "plain tensors":
+            return (
+                "there are plain tensors on self, which no optimiser will find. Wrap the finished tensor in "
+                "nn.Parameter: arithmetic with a parameter gives a plain tensor again."
+            )
+        if got["astray"].text == "modules in a list":
+            return "there are layers in a Python list, where nn.Module does not look for parameters."
+        sizes = "" if isinstance(case.arguments[0], dict) else " for n_in = {} and n_out = {}".format(*case.arguments)
+        return f"its parameters should be {want[key].text}{sizes}; yours has {got[key].text}."
     for name, value in want.items():
         if name.startswith("the gradient") and name in got and value.tensor is not None and got[name].tensor is None:
             return f"{name} does not exist: the forward pass does not use this parameter, or cuts the chain to it."
@@ -196,8 +204,12 @@ def _explain_gradient_step(case: Case, got: Mapping[str, Value], want: Mapping[s
     names = ("the first parameter", "the second parameter")
     moved = torch.stack([got[name].tensor for name in names]) - start
     due = torch.stack([want[name].tensor for name in names]) - start
+    if not moved.any() and case.arguments[2] == "generator":
+        return "the parameters do not change: a generator can be walked only once, so make a list of it first."
     if not moved.any():
         return "the parameters do not change. Are they changed in place, and is their gradient there when you use it?"
+    if got["the gradients left behind"].text != "none" and torch.allclose(moved, due, atol=1e-4):
+        return "the step is right, but .grad is still there after it: PyTorch would add the next gradient to it."
     if (moved * due < 0).all():
         return "the parameters go uphill: the loss should become smaller."
     if got["the parameters"].text != "leaves":
@@ -255,6 +267,10 @@ def _cases_of_fc_layers() -> list[Case]:
         Case("a covariate", ({**small, **plain, "n_cat_list": [3]}, x, batch)),
         Case("a covariate and two layers", ({**small, **plain, "n_cat_list": [3], "n_layers": 2}, x, batch)),
         Case("a covariate with a single category", ({**small, **plain, "n_cat_list": [1]}, x, 0 * batch)),
+        Case(
+            "a single category before another covariate",
+            ({**small, **plain, "n_cat_list": [1, 2]}, x, 0 * batch, donor),
+        ),
         Case("two covariates", ({**small, **plain, "n_cat_list": [3, 2]}, x, batch, donor)),
         Case("dropout", ({**small, "n_out": 8, "use_batch_norm": False, "dropout_rate": 0.5}, x)),
         Case("the default options", ({"n_in": 4, "n_out": 3}, x)),
@@ -278,6 +294,9 @@ def _use_gaussian_head(attempt: Callable, n_in: int, n_latent: int, h: Tensor) -
     if not isinstance(head, nn.Module):
         return {"its parameters": NO_MODULE}
     n_parameters = sum(p.numel() for p in head.parameters())
+    with torch.no_grad():
+        for parameter in head.parameters():
+            parameter.normal_()  # a bias may start at zero
     found: dict[str, Any] = {"how many parameters": n_parameters, "astray": _astray(head)}
     pair = head(h)
     if not (isinstance(pair, tuple | list) and len(pair) == 2 and all(isinstance(part, Tensor) for part in pair)):
@@ -289,8 +308,10 @@ def _use_gaussian_head(attempt: Callable, n_in: int, n_latent: int, h: Tensor) -
         return found
     zero = head(torch.zeros_like(h))
     twice = head(2 * h)
+    far_out = dict(zip(("mean", "logvar"), head(10 * torch.randn(100, n_in)), strict=True))
     for name, at_h, at_zero, at_twice in zip(("mean", "logvar"), pair, zero, twice, strict=True):
         found[f"{name} as a function of h"] = _course_of(at_zero, at_h, at_twice)
+        found[f"{name} of many cells"] = "never negative" if (far_out[name] >= 0).all() else "of both signs"
         found[f"{name} for h = 0"] = "the bias" if at_zero.any() else "zero"
     return found | _who_owns_what(head, pair)
 
@@ -374,7 +395,7 @@ class _LinearWithoutSuper(nn.Module):
 
 
 class _LinearOfShapes(nn.Module):
-    """Parameters of chosen shapes."""
+    """Parameters of chosen shapes, the weight not transposed."""
 
     def __init__(self, weight: tuple[int, ...], bias: tuple[int, ...] | None) -> None:
         super().__init__()
@@ -383,7 +404,7 @@ class _LinearOfShapes(nn.Module):
             self.bias = nn.Parameter(torch.zeros(bias))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x
+        return x @ self.weight + self.bias
 
 
 class _ConstantLinear(Linear):
@@ -428,6 +449,12 @@ def _uphill(params: Iterable[Tensor], loss: Tensor, lr: float) -> None:
 
 def _without_rate(params: Iterable[Tensor], loss: Tensor, lr: float) -> None:
     gradient_step(params, loss, 1.0)
+
+
+def _rebinding_only(params: Iterable[Tensor], loss: Tensor, lr: float) -> None:
+    loss.backward()
+    for p in params:
+        del p  # as good as p = p - lr * p.grad
 
 
 def _rebinding(params: Iterable[Tensor], loss: Tensor, lr: float) -> None:
@@ -496,6 +523,10 @@ def _fc_layers(
     batch_norm: bool | None = None,
     dropout: float | None = None,
     container: str = "named",
+    keep_positions: bool = True,
+    columns_first: bool = False,
+    bend_at_the_end: bool = True,
+    more_layers: int = 0,
 ) -> type[nn.Module]:
     """Fully connected layers with something wrong in them; the defaults are right."""
 
@@ -505,12 +536,18 @@ def _fc_layers(
         ) -> None:
             super().__init__()
             self.n_cat_list = [n if n > 1 or one_category else 0 for n in n_cat_list or []]
+            if not keep_positions:
+                self.n_cat_list = [n for n in self.n_cat_list if n]
+            n_layers += more_layers
             extra = 0 if inject == "never" else sum(self.n_cat_list)
             widths = [n_in] + [n_hidden] * (n_layers - 1) + [n_out if last == "n_out" else n_hidden]
             rate, layers = dropout_rate if dropout is None else dropout, {}
             for i in range(n_layers):
                 width = widths[i] + (extra if inject == "every" or i == 0 else 0)
-                steps = {"L": nn.Linear(width, widths[i + 1]), "R": activation()}
+                is_last = i == n_layers - 1
+                steps = {"L": nn.Linear(width, widths[i + 1])}
+                if bend_at_the_end or not is_last:
+                    steps["R"] = activation()
                 if use_batch_norm if batch_norm is None else batch_norm:
                     steps["B"] = nn.BatchNorm1d(widths[i + 1], momentum=momentum, eps=eps)
                 if rate > 0:
@@ -531,7 +568,9 @@ def _fc_layers(
                 columns = one_hot_covariates(cat_list, self.n_cat_list, len(x))
                 columns += [torch.ones(len(x), 1) for n in self.n_cat_list if n == 1]
             for i, layer in enumerate(self.fc_layers):
-                x = layer(torch.cat([x, *columns], dim=-1) if columns and (inject == "every" or i == 0) else x)
+                if columns and (inject == "every" or i == 0):
+                    x = torch.cat([*columns, x] if columns_first else [x, *columns], dim=-1)
+                x = layer(x)
             return x
 
     return Layers
@@ -725,8 +764,8 @@ EXERCISES = [
             ),
             "squeezed-away": (
                 lambda index, n: nn.functional.one_hot(index.squeeze(), n).float(),
-                "squeeze() removes every axis of length 1, also that of a single cell. Remove only the last one, or "
-                "flatten.",
+                "A single cell loses its row: index has length 1 there, and squeezing or plain indexing drops that "
+                "axis. index.flatten() always has shape (cells,).",
             ),
             "width-from-the-data": (
                 lambda index, n: nn.functional.one_hot(index.flatten()).float(),
@@ -779,6 +818,11 @@ EXERCISES = [
                 _without_rate,
                 "lr is not used: the step should be lr times the gradient.",
             ),
+            "new-name": (
+                _rebinding_only,
+                "The parameters do not change: p = p - ... makes a new tensor and only moves the name p to it. Change "
+                "p itself, with -=.",
+            ),
             "nothing-moves": (
                 _rebinding,
                 "The parameters do not change. Either p = p - ... only moves the name p to a new tensor (write -=), or "
@@ -796,7 +840,8 @@ EXERCISES = [
             ),
             "no-backward": (
                 _without_backward,
-                "p.grad is None: nobody has computed the gradients yet. Call backward() on the loss first.",
+                "The gradient that you use is None. Call backward() on the loss first, then take each p.grad, and "
+                "empty it only after the step.",
             ),
             "first-parameter-only": (_first_only, "Only the first parameter moves. Every one has to."),
             "walked-twice": (
@@ -859,6 +904,24 @@ EXERCISES = [
                 _fc_layers(one_category=True),
                 "A covariate with a single category gets a column. It is the same for all cells and says nothing: "
                 "leave it out.",
+            ),
+            "positions-lost": (
+                _fc_layers(keep_positions=False),
+                "You dropped the covariate with a single category from the list, so that the next one gets its codes. "
+                "Keep its place, for example as a 0.",
+            ),
+            "columns-before-x": (
+                _fc_layers(columns_first=True),
+                "The one-hot columns stand in front of x. They belong behind it, as in the weights that come from "
+                "scvi-tools.",
+            ),
+            "no-activation-at-the-end": (
+                _fc_layers(bend_at_the_end=False),
+                "The last layer has no ReLU. In FCLayers every layer ends alike; the heads come after it.",
+            ),
+            "one-layer-too-many": (
+                _fc_layers(more_layers=1),
+                "There is a layer too many: n_layers counts all of them, the last one too.",
             ),
             "hidden-width-at-the-end": (
                 _fc_layers(last="n_hidden"),

@@ -60,11 +60,10 @@ def note(exercise_id: str, **changes: Any) -> dict[str, Any]:
 
 
 def note_attempt(exercise_id: str, status: str) -> None:
-    """Count an attempt; an exercise that was once passed stays passed, an untouched one is no attempt."""
-    if status != "not_attempted":
-        before = entry(load(), exercise_id)
-        best = max(before["status"], status, key=RANK.index) if before["status"] == "passed" else status
-        note(exercise_id, status=best, attempts=before["attempts"] + 1)
+    """Count an attempt, until the first that passes: what was passed stays passed. An untouched blank is none."""
+    before = entry(load(), exercise_id)
+    if status != "not_attempted" and before["status"] != "passed":
+        note(exercise_id, status=status, attempts=before["attempts"] + 1)
 
 
 def forget(exercise_id: str) -> None:

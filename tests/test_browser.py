@@ -1,0 +1,132 @@
+"""Both editions of a lesson in JupyterLab, in a real browser."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e '.[dev]'")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+
+ROOT = Path(__file__).parents[1]
+LESSON = "01_problem_setup"
+OPTIONS = """--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update
+--disable-sync""".split()  # noqa: SIM905
+SETTINGS = {
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    "notebook-extension/tracker": {"windowingMode": "none"},  # all cells are in the page, not only those in sight
+}
+DONE = """() => {
+    const idle = /\\| Idle/.test(document.querySelector('#jp-main-statusbar')?.innerText ?? '');
+    const waiting = [...document.querySelectorAll('.jp-InputPrompt')].some(prompt => prompt.innerText.includes('*'));
+    return idle && !waiting;
+}"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """Run JupyterLab on copies of both editions, with nothing of this user's; give its folder and its address."""
+    folder = tmp_path_factory.mktemp("lab")
+    shutil.copy(ROOT / "lessons" / f"{LESSON}.ipynb", folder / "student.ipynb")
+    shutil.copy(ROOT / "solutions" / f"{LESSON}.ipynb", folder / "solved.ipynb")
+    for name, content in SETTINGS.items():
+        path = folder / "config" / "lab" / "user-settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    home = {"HOME": str(folder), "JUPYTER_CONFIG_DIR": str(folder / "config"), "VAE_COURSE_HOME": str(folder)}
+    options = ["--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"]
+    command = [sys.executable, "-m", "jupyterlab", *options, "--IdentityProvider.token=", "--ServerApp.password="]
+    with open(folder / "server.log", "w") as log:
+        server = subprocess.Popen(command, cwd=folder, env=os.environ | home, stdout=log, stderr=log)
+    try:
+        address = f"http://127.0.0.1:{port}"
+        _wait_for(address, server, folder / "server.log")
+        yield folder, address
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def _wait_for(address, server, log):
+    for _ in range(120):
+        assert server.poll() is None, log.read_text()
+        try:
+            urllib.request.urlopen(f"{address}/api", timeout=5)
+        except OSError:
+            time.sleep(0.5)
+        else:
+            return
+    raise AssertionError(log.read_text())
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.mark.parametrize("edition", ["student", "solved"])
+def test_a_lesson_runs_in_jupyterlab(lab, browser, edition):
+    folder, address = lab
+    path = folder / f"{edition}.ipynb"
+    asked = []
+    page = browser.new_page(viewport={"width": 1300, "height": 1000})
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{address}/lab/tree/{path.name}?reset")
+    page.wait_for_function(DONE, timeout=120_000)
+    page.click("text=Run >> nth=0")
+    page.click("text=Run All Cells >> nth=0")
+    page.wait_for_selector(".jp-InputPrompt:has-text('*')", timeout=30_000)
+    _wait_until_done(page)
+    page.keyboard.press("Control+s")
+    notebook = _saved(path)
+
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert not [cell["source"] for cell in code if cell["execution_count"] is None]
+    outputs = [output for cell in code for output in cell["outputs"]]
+    assert not [output for output in outputs if output["output_type"] == "error"]
+    said = "".join("".join(output["text"]) for output in outputs if output["output_type"] == "stream")
+    assert said.count("not done yet") == (6 if edition == "student" else 0)
+    assert said.count("correct. The lesson goes on with yours.") == (6 if edition == "solved" else 0)
+
+    figures = sum("image/png" in output.get("data", {}) for output in outputs)
+    assert figures > 5
+    assert page.locator(".jp-OutputArea-output img[alt]").count() == figures
+    assert page.locator("mjx-container").count() > 50
+    assert page.locator("mjx-merror, [data-mjx-error]").count() == 0
+    assert page.locator(".jp-MarkdownOutput", has_text="$").count() == 0, "mathematics that was not rendered"
+    assert not [url for url in asked if not url.startswith((address, "data:", "blob:"))]
+    page.close()
+
+
+def _wait_until_done(page):
+    """Idle, and still so 1.5 seconds later."""
+    for _ in range(60):
+        page.wait_for_function(DONE, timeout=240_000)
+        page.wait_for_timeout(1500)
+        if page.evaluate(DONE):
+            return
+    raise AssertionError("the notebook does not come to rest")
+
+
+def _saved(path):
+    """Read the notebook once JupyterLab has written it after the run."""
+    for _ in range(60):
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        if notebook["cells"][-1].get("execution_count"):
+            return notebook
+        time.sleep(0.5)
+    raise AssertionError("the notebook was not saved")
