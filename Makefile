@@ -1,7 +1,7 @@
 # For maintainers; learners use course.py. `make environment` first.
 PYTHON = .venv/bin/python
 
-.PHONY: environment lint test data benchmarks
+.PHONY: environment lint test lessons budgets data benchmarks
 
 environment:
 	python3 course.py test --collect-only -q
@@ -13,6 +13,12 @@ lint:
 
 test:
 	python3 course.py test
+
+lessons:
+	$(PYTHON) tools/build_lessons.py
+
+budgets:
+	$(PYTHON) tools/record_budgets.py
 
 data:
 	$(PYTHON) data/make_pbmc.py

@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parent
 ENVIRONMENT = ROOT / ".venv"
 BIN = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
+# No pop-up that asks whether JupyterLab may fetch news.
+JUPYTERLAB = '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}'
 COMMANDS = {
     "lab": ["-m", "vae_course.cli", "lab"],
     "demo": ["-m", "vae_course.cli", "demo"],
@@ -36,6 +38,9 @@ def install() -> None:
     torch = ["--retries", "0", "--extra-index-url", "https://download.pytorch.org/whl/cpu", "torch"]
     subprocess.run([*pip, *torch], cwd=ROOT, check=True)
     subprocess.run([*pip, "-e", ".[genes,lab,test]"], cwd=ROOT, check=True)
+    settings = ENVIRONMENT / "share" / "jupyter" / "lab" / "settings"
+    settings.mkdir(parents=True, exist_ok=True)
+    (settings / "overrides.json").write_text(JUPYTERLAB)
     stamp.write_text(wanted)
 
 
@@ -56,9 +61,9 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
-    threads = {"OMP_NUM_THREADS": "1"} if sys.argv[1] == "test" else {}
+    quiet = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"} if sys.argv[1] == "test" else {}
     command = [PYTHON, *COMMANDS[sys.argv[1]], *sys.argv[2:]]
-    return subprocess.run(command, cwd=ROOT, env=os.environ | threads, check=False).returncode
+    return subprocess.run(command, cwd=ROOT, env=os.environ | quiet, check=False).returncode
 
 
 if __name__ == "__main__":

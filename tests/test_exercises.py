@@ -597,7 +597,7 @@ def greedy(counts):
 def hoarder(counts):
     kept = []
     while True:
-        kept.append(bytearray(10**7))
+        kept.append(torch.empty(10**7))
 
 
 def dying(counts):

@@ -19,6 +19,7 @@ import tomllib
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import jupytext
 import nbformat
@@ -44,6 +45,17 @@ if importlib.util.find_spec("vae_course") is None:
         raise SystemExit("The course could not be installed: check the network connection and run this cell again.")
 """
 
+# Python imports this module when it starts: only this machine can be reached.
+OFFLINE = """
+import socket
+connect = socket.socket.connect
+def refuse(self, address):
+    if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "::1", "localhost"):
+        raise OSError(f"a lesson works without a network, and asked for {address[0]}")
+    return connect(self, address)
+socket.socket.connect = refuse
+"""
+
 
 def sources() -> list[Path]:
     """Return the hand-written lesson sources, in order."""
@@ -60,14 +72,20 @@ def solved_edition(source: Path) -> NotebookNode:
     return _edition(source, lambda text: text)
 
 
-def execute(notebook: NotebookNode) -> NotebookNode:
-    """Run a notebook from top to bottom, as on a fresh machine of no user, and keep its outputs."""
+def execute(notebook: NotebookNode, **options: Any) -> NotebookNode:
+    """Run a notebook from top to bottom, as on a fresh machine without a network, and keep its outputs.
+
+    Further options go to nbclient's NotebookClient.
+    """
     notebook = deepcopy(notebook)
     with tempfile.TemporaryDirectory() as folder:
-        environment = os.environ | {"VAE_COURSE_HOME": folder, "TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
+        Path(folder, "sitecustomize.py").write_text(OFFLINE, encoding="utf-8")
+        environment = os.environ | {
+            "PYTHONPATH": folder, "VAE_COURSE_HOME": folder, "TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"
+        }  # fmt: skip
         client = NotebookClient(
             notebook, timeout=300, kernel_name="python3", record_timing=False, coalesce_streams=True,
-            resources={"metadata": {"path": folder}},
+            resources={"metadata": {"path": folder}}, **options,
         )  # fmt: skip
         client.execute(env=environment)
     notebook.metadata = _metadata(notebook.metadata["vae_course"]["lesson"])

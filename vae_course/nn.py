@@ -82,7 +82,7 @@ def one_hot_covariates(cat_list: Sequence[Tensor | None], n_cat_list: Sequence[i
             )
         if len(codes) != n_cells:
             raise ValueError(f"Covariate {position} needs a code for each of {n_cells} cells, got {len(codes)}.")
-        columns.append(one_hot(codes, n_categories))
+        columns.append(one_hot(codes, n_categories).float())
     return columns
 
 

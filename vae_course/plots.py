@@ -20,27 +20,28 @@ LINES = ("-", "--", "-.", ":")
 MARKERS = ("o", "^", "s", "v", "D", "P", "X", "<", ">", "*")
 
 # The course's map: middle and height of each block, its width, how much more the left side is tall than the right one,
-# its text, its lessons; then where arrows start and end.
+# its text, its lessons; then where arrows start and end, and the names of the upper and of the lower row.
 MAP_BLOCKS = (
-    (1.0, 3.0, 1.6, 0, "counts $x$\n(cells, genes)", (0,)),
-    (3.4, 3.0, 1.6, 0.35, "encoder", (0, 2)),
-    (5.8, 3.0, 1.6, 0, "$q(z|x)$\nmean, var", (1, 3)),
-    (8.2, 3.0, 1.6, 0, "sample $z$", (4,)),
-    (10.6, 3.0, 1.6, -0.35, "decoder", (0, 2, 5)),
-    (13.0, 3.0, 1.8, 0, "$p(x|z)$\na distribution\nof counts", (1, 5)),
-    (5.8, 0.2, 2.2, 0, "KL: how far $q(z|x)$\nis from the prior", (1, 4)),
-    (9.4, 0.2, 2.2, 0, "negative ELBO,\nthe loss to train", (3, 4)),
-    (13.0, 0.2, 2.2, 0, "reconstruction:\n$-\\log p(x|z)$", (3, 5)),
-    (1.6, 0.2, 2.8, 0, "maps, clusters, imputation,\ndifferential expression", (5,)),
+    (1.0, 2.9, 1.6, 0, "counts $x$\n(cells, genes)", (0,)),
+    (3.4, 2.9, 1.6, 0.3, "encoder", (0, 2)),
+    (5.8, 2.9, 1.6, 0, "$q(z|x)$\nmean, var", (1, 3)),
+    (8.2, 2.9, 1.6, 0, "sample $z$", (4,)),
+    (10.6, 2.9, 1.6, -0.3, "decoder", (0, 2, 5)),
+    (13.0, 2.9, 1.8, 0, "$p(x|z)$\na distribution\nof counts", (1, 5)),
+    (5.8, 0.6, 2.2, 0, "KL: how far $q(z|x)$\nis from the prior", (1, 4)),
+    (9.4, 0.6, 2.2, 0, "the loss to train:\nnegative ELBO", (3, 4)),
+    (13.0, 0.6, 2.2, 0, "reconstruction:\n$-\\log p(x|z)$", (3, 5)),
+    (5.8, 5.2, 2.2, 0, "maps, clusters", (5,)),
+    (13.0, 5.2, 2.6, 0, "imputation,\ndifferential expression", (5,)),
 )
 MAP_ARROWS = (
-    *(((left, 3.0), (right, 3.0)) for left, right in ((1.8, 2.6), (4.2, 5.0), (6.6, 7.4), (9.0, 9.8), (11.4, 12.1))),
-    ((5.8, 2.0), (5.8, 0.7)),
-    ((13.0, 2.0), (13.0, 0.7)),
-    ((6.9, 0.2), (8.3, 0.2)),
-    ((11.9, 0.2), (10.5, 0.2)),
-    ((5.0, 2.4), (2.4, 0.75)),
+    *(((left, 2.9), (right, 2.9)) for left, right in ((1.8, 2.6), (4.2, 5.0), (6.6, 7.4), (9.0, 9.8), (11.4, 12.1))),
+    *(((x, 2.2), (x, 1.3)) for x in (5.8, 13.0)),
+    *(((x, 3.6), (x, 4.5)) for x in (5.8, 13.0)),
+    ((6.9, 0.6), (8.3, 0.6)),
+    ((11.9, 0.6), (10.5, 0.6)),
 )
+MAP_ROWS = ((5.2, "what it is used for"), (0.6, "what trains it"))
 
 
 def losses(history: Mapping[str, Sequence[float]], axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
@@ -353,9 +354,9 @@ def course_map(here: int | None = None, ax: Axes | None = None) -> Axes:
     -------
     Axes
     """
-    ax = _axes_or_new(ax, (12.5, 4.6))
+    ax = _axes_or_new(ax, (12.5, 5.2))
     for middle, height, width, slant, text, lessons in MAP_BLOCKS:
-        left, right = 0.5 + max(slant, 0), 0.5 + max(-slant, 0)
+        left, right = 0.7 + max(slant, 0), 0.7 + max(-slant, 0)
         corners = ((-1, -left), (-1, left), (1, right), (1, -right))
         filled = here in lessons
         ax.fill(
@@ -365,12 +366,14 @@ def course_map(here: int | None = None, ax: Axes | None = None) -> Axes:
             edgecolor=COLORS[0],
             linewidth=1.5,
         )
-        ax.text(middle, height, text, ha="center", va="center", fontsize=10)
+        ax.text(middle, height + 0.15, text, ha="center", va="center", fontsize=10)
         name = f"lesson{'s' * (len(lessons) > 1)} {', '.join(map(str, lessons))}"
-        ax.text(middle, height - max(left, right) - 0.1, name, ha="center", va="top", fontsize=9, color=COLORS[1])
+        ax.text(middle, height - 0.65, name, ha="center", va="bottom", fontsize=9, color=COLORS[1])
     for start, end in MAP_ARROWS:
         ax.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": "0.3", "shrinkA": 0, "shrinkB": 0})
-    ax.set(xlim=(-0.1, 14.3), ylim=(-1, 4.1))
+    for height, name in MAP_ROWS:
+        ax.text(0.2, height, name, va="center", fontsize=10, style="italic", color="0.3")
+    ax.set(xlim=(-0.1, 14.4), ylim=(-0.2, 6))
     ax.axis("off")
     return ax
 
@@ -405,7 +408,9 @@ def landscape(
     filled = ax.contourf(np.asarray(x), np.asarray(y), height, levels, cmap="Blues", norm="log", extend="min")
     ax.contour(np.asarray(x), np.asarray(y), height, levels, colors="white", linewidths=0.6)
     if colorbar:
-        ax.figure.colorbar(filled, ax=ax, label=colorbar, format="%.2g")
+        round_numbers = [digit * 10.0**power for power in range(-8, 9) for digit in (1, 2, 5)]
+        ticks = [number for number in round_numbers if levels[0] <= number <= levels[-1]]
+        ax.figure.colorbar(filled, ax=ax, label=colorbar, ticks=ticks, format="%g")
     limits = ax.axis()
     if path is not None:
         path = np.asarray(path)

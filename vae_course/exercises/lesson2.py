@@ -869,11 +869,11 @@ EXERCISES = [
         properties=(_explain_module, _explain_fc_layers),
         hints=(
             "Build a list of steps for each layer, Linear, BatchNorm1d, ReLU, Dropout, and leave out what the options "
-            "exclude. nn.Sequential takes an OrderedDict of names and modules. In forward go through every step "
-            "yourself, because a Linear needs the covariates beside its input.",
-            "one_hot_covariates(cat_list, self.n_cat_list, n_cells) makes columns, torch.cat([x, *columns], dim=-1) "
-            "puts them beside x, isinstance(step, nn.Linear) says when. Each Linear is wider by the sum of the "
-            "categories, where a covariate with one category counts 0.",
+            "exclude. nn.Sequential takes an OrderedDict of names and modules. In forward, put the one-hot columns "
+            "beside x anew before every layer.",
+            "one_hot_covariates(cat_list, self.n_cat_list, n_cells) makes the columns; keep in self.n_cat_list a 0 "
+            "for a covariate with one category. Each Linear is wider by the sum of that list, and "
+            "torch.cat([x, *columns], dim=-1) goes into each layer.",
         ),
         mistakes={
             "activation-before-normalisation": (
