@@ -74,3 +74,13 @@ def test_bundled_files_are_in_the_wheel():
     patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["vae_course"]
     assert patterns == ["_data/*"]
     assert (ROOT / "vae_course" / "_data" / "pbmc68k_reduced.npz").stat().st_size < 1_500_000
+
+
+def test_readme_tells_what_every_lesson_costs_and_it_is_within_the_budget():
+    readme = (ROOT / "README.md").read_text()
+    rows = re.findall(r"^\| (\d\d_\w+) \| (\d+) \| (\d+) \| ([\d.]+) \|$", readme, flags=re.MULTILINE)
+    assert [row[0] for row in rows] == sorted(path.stem for path in (ROOT / "lessons").glob("*.ipynb"))
+    for _, seconds, longest, gigabytes in rows:
+        assert int(seconds) < 90
+        assert int(longest) <= 30
+        assert float(gigabytes) < 1.5

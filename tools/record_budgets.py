@@ -40,8 +40,9 @@ def main() -> None:
     table = "\n".join([*rows, "", f"Solved editions, without a network ({machine})."])
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
-    marked = r"(?<=<!-- budgets -->\n).*?(?=\n<!-- end of budgets -->)"
-    readme.write_text(re.sub(marked, table, text, flags=re.DOTALL), encoding="utf-8")
+    marked = re.compile(r"(<!-- budgets -->\n).*?(<!-- end of budgets -->)", flags=re.DOTALL)
+    assert marked.search(text), "the README has lost its marks"
+    readme.write_text(marked.sub(rf"\g<1>{table}\n\g<2>", text), encoding="utf-8")
 
 
 if __name__ == "__main__":
