@@ -37,6 +37,12 @@ def _own_record(tmp_path, monkeypatch):
     monkeypatch.setenv("VAE_COURSE_HOME", str(tmp_path / "home"))
 
 
+@pytest.fixture
+def in_thread(monkeypatch):
+    """Windows' way on any machine."""
+    monkeypatch.setattr(attempt, "_in_child", lambda work: None)
+
+
 def sentences(text):
     return len(re.findall(r"[.?!](?=\s+[A-Z(`]|$)", text))
 
@@ -342,6 +348,33 @@ class DetachedHead(HeadByChunks):
         return mean, logvar.detach()
 
 
+class ConstantLayer(nn.Module):
+    def __init__(self, n_in, n_out):
+        super().__init__()
+        self.weight = torch.randn(n_out, n_in)
+        self.bias = nn.Parameter(torch.zeros(n_out))
+
+
+class RandomLayers(FCLayers):
+    def forward(self, x, *cat_list):
+        return super().forward(x, *cat_list) + torch.rand(())
+
+
+class SharedTrunkHead(nn.Module):
+    def __init__(self, n_in, n_latent):
+        super().__init__()
+        self.trunk, self.heads = nn.Linear(n_in, n_in), HeadByChunks(n_in, n_latent)
+
+    def forward(self, h):
+        return self.heads(self.trunk(h))
+
+
+class BentHead(HeadByChunks):
+    def forward(self, h):
+        mean, logvar = super().forward(h)
+        return torch.tanh(mean), logvar
+
+
 def two_thirds_posterior(log_prior, log_likelihood):
     return torch.log_softmax(log_prior + log_likelihood, dim=-1) - math.log(2)
 
@@ -376,6 +409,18 @@ UNFORESEEN = [
     ("2.3", lambda params, loss, lr: step_by_grad(params, loss, lr / 2), "first parameter"),
     ("2.4", lambda *a, **k: FCLayers(*a, **{**k, "dropout_rate": min(1, 1.8 * k.get("dropout_rate", 0.1))}), "50 %"),
     ("2.5", DetachedHead, "of their own"),
+    ("2.1", ConstantLayer, "no optimiser will find"),
+    ("2.1", lambda n_in, n_out: nn.Linear(n_in, n_out, bias=False), "bias"),
+    ("2.3", lambda params, loss, lr: step_by_grad(params, loss, -2 * lr), "go uphill"),
+    ("2.3", lambda params, loss, lr: None, "do not change"),
+    ("2.4", lambda *a, **k: nn.Identity(), "its parameters should be"),
+    ("2.4", lambda *a, **k: lambda x: x, "not an nn.Module"),
+    ("2.4", lambda *a, **k: FCLayers(*a, **k).requires_grad_(False), "the gradient"),
+    ("2.4", RandomLayers, "dropout has to be off there"),
+    ("2.5", lambda n_in, n_latent: lambda h: h, "not an nn.Module"),
+    ("2.5", nn.Linear, "two tensors"),
+    ("2.5", SharedTrunkHead, "parameters"),
+    ("2.5", BentHead, "affine"),
 ]
 
 
@@ -386,6 +431,11 @@ def test_an_unforeseen_mistake_is_told_by_the_property_that_fails(number, answer
     assert words.lower() in result.message.lower()
     assert sentences(result.message) <= 2
     assert "\n" not in result.message
+
+
+@pytest.mark.parametrize(("number", "answer", "words"), UNFORESEEN)
+def test_without_a_child_process_it_is_told_the_same(number, answer, words, in_thread):
+    assert words.lower() in check(number, answer).message.lower()
 
 
 def test_the_message_about_a_shape_says_what_came_and_what_is_due():
@@ -734,12 +784,6 @@ def test_a_slow_right_answer_passes():
         return counts.sum(1)
 
     assert check("0.1", slow).status == "passed"
-
-
-@pytest.fixture
-def in_thread(monkeypatch):
-    """Windows' way on any machine."""
-    monkeypatch.setattr(attempt, "_in_child", lambda work: None)
 
 
 @pytest.mark.usefixtures("in_thread")

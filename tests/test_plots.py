@@ -1,8 +1,13 @@
 """Figures show what they were given, and leave matplotlib's state alone."""
 
+import base64
+import io
+import sys
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from PIL import Image
 
 from vae_course import plots
 
@@ -67,3 +72,79 @@ def test_imputation_takes_lists_of_arrays():
     ax = plots.imputation([np.array([1.0, 4.0]), np.array([2.0])], [np.array([2.0, 4.0]), np.array([5.0])])
     np.testing.assert_allclose(ax.collections[0].get_offsets(), [[1, 2], [4, 4], [2, 5]])
     assert "1.00" in ax.get_title()
+
+
+def test_curves_differ_in_colour_and_style_and_pass_labels_on():
+    ax = plots.lines([0, 1, 2], {"a": [1, 2, 3], "b": [3, 2, 1]}, xlabel="z", ylim=(0, 4))
+    first, second = ax.get_lines()
+    assert (first.get_color(), first.get_linestyle()) != (second.get_color(), second.get_linestyle())
+    assert first.get_linestyle() != second.get_linestyle()
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b"]
+    assert (ax.get_xlabel(), ax.get_ylim()) == ("z", (0, 4))
+    assert plots.lines([0, 1], {"": [1, 2]}).get_legend() is None
+
+
+def test_points_take_the_next_colour_and_marker():
+    (ax,) = plots.panels()
+    plots.points([0, 1], [1, 2], "a", ax)
+    plots.points([0, 1], [2, 3], "b", ax, title="two groups")
+    colors = [tuple(group.get_facecolor()[0]) for group in ax.collections]
+    markers = [group.get_paths()[0].vertices.shape for group in ax.collections]
+    assert colors[0] != colors[1]
+    assert markers[0] != markers[1]
+    assert ax.get_title() == "two groups"
+
+
+def test_histograms_share_their_bins():
+    ax = plots.histogram({"few": [1, 2], "many": [2, 2, 3, 9]}, bins=4, xlabel="count")
+    few, many = ax.patches
+    assert few.get_xy()[0, 0] == many.get_xy()[0, 0] == 1
+    assert few.get_xy()[:, 0].max() == many.get_xy()[:, 0].max() == 9
+    assert few.get_linestyle() != many.get_linestyle()
+
+
+def test_a_heatmap_says_what_its_colours_mean():
+    ax = plots.heatmap([[0, 1], [2, 3]], colorbar="counts", title="two by two")
+    np.testing.assert_array_equal(ax.images[0].get_array(), [[0, 1], [2, 3]])
+    assert ax.images[0].colorbar.ax.get_ylabel() == "counts"
+
+
+def test_a_landscape_draws_the_walk_and_round_ticks():
+    x, y = np.linspace(-1, 1, 21), np.linspace(-2, 2, 31)
+    height = 0.1 + x**2 + y[:, None] ** 2
+    ax = plots.landscape(x, y, height, path=[[1, 2], [0.5, 1], [0, 0]], colorbar="loss", xlabel="w")
+    walk = ax.get_lines()[0]
+    np.testing.assert_array_equal(walk.get_xydata(), [[1, 2], [0.5, 1], [0, 0]])
+    (bar,) = [other for other in ax.figure.axes if other is not ax]
+    assert [text.get_text() for text in bar.get_yticklabels()] == ["0.1", "0.2", "0.5", "1", "2", "5"]
+    assert ax.get_xlim() == (-1, 1)
+    assert not plots.landscape(x, y, height).get_lines()
+
+
+def test_the_course_map_names_every_lesson():
+    ax = plots.course_map(here=2)
+    text = " ".join(text.get_text() for text in ax.texts)
+    assert all(str(lesson) in text for lesson in range(6))
+    filled = [patch for patch in ax.patches if patch.get_facecolor()[:3] != (1, 1, 1)]
+    assert 0 < len(filled) < len(ax.patches)
+    assert len([p for p in plots.course_map().patches if p.get_facecolor()[:3] != (1, 1, 1)]) == 0
+
+
+def test_show_gives_a_notebook_the_figure_and_its_description(monkeypatch):
+    shown = []
+    monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    monkeypatch.setattr("IPython.display.display", lambda bundle, **options: shown.append((bundle, options)))
+    ax = plots.lines([0, 1], {"a": [0, 1]})
+    plots.show(ax, alt='a "line" that rises')
+    ((bundle, options),) = shown
+    assert Image.open(io.BytesIO(base64.b64decode(bundle["image/png"]))).size == (520, 340)
+    assert 'alt="a &quot;line&quot; that rises"' in bundle["text/html"]
+    assert bundle["text/plain"] == 'Figure: a "line" that rises'
+    assert options == {"raw": True, "metadata": {"image/png": {"alt": 'a "line" that rises'}}}
+    assert not plt.fignum_exists(ax.figure.number)
+
+
+def test_outside_a_notebook_show_prints_the_description(monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    plots.show(plots.panels(2)[0], alt="two empty panels")
+    assert capsys.readouterr().out == "Figure: two empty panels\n"
