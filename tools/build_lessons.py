@@ -40,8 +40,9 @@ import importlib.util, subprocess, sys
 from importlib.metadata import version
 
 if importlib.util.find_spec("vae_course") is None:
-    wanted = ["vae-course @ git+{ADDRESS}@v{VERSION}", *(f"{{name}}=={{version(name)}}" for name in ("torch", "numpy"))]
-    if subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *wanted]).returncode:
+    kept = [f"{{name}}=={{version(name)}}" for name in ("torch", "numpy")]
+    course = "vae-course @ git+{ADDRESS}@v{VERSION}"
+    if subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", course, *kept]).returncode:
         raise SystemExit("The course could not be installed: check the network connection and run this cell again.")
 """
 
