@@ -748,6 +748,36 @@ def test_an_odd_result_is_wrong(answer):
     assert not torch.equal(torch.ones(1), torch.zeros(1))
 
 
+class OddModule(nn.Module):
+    """A module that answers every call with the same thing."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self.answer, self.weight = answer, nn.Parameter(torch.ones(2))
+
+    def forward(self, *arguments):
+        return self.answer
+
+
+ODD = [
+    *(None, "text", b"bytes", 0, 1.5, True, 1j, float("nan"), [], {}, (), object(), int, np.ones(3), np.float32(2)),
+    *(torch.ones(shape) for shape in ((), (1,), (3,), (3, 3), (5, 2), (4, 3, 2), (0,), (2000, 2000))),
+    *(torch.tensor(0), torch.tensor([True]), torch.tensor([1j]), torch.full((3, 2), float("nan"))),
+    *(torch.ones(3, 2).to_sparse(), torch.empty(3, device="meta"), (torch.ones(3), None), [torch.ones(5, 2)] * 2),
+    *((torch.ones(5, 2), torch.ones(5, 3)), (torch.ones(2), torch.ones(2), torch.ones(2))),
+]
+
+
+@pytest.mark.parametrize("number", IDS)
+@pytest.mark.usefixtures("in_thread")
+def test_nothing_that_an_answer_returns_breaks_the_check(number):
+    for odd in ODD:
+        for answer in (lambda *a, odd=odd, **k: odd, lambda *a, odd=odd, **k: OddModule(odd)):
+            result = check(number, answer)
+            assert result.status in ("wrong", "error"), odd
+            assert 0 < len(result.message) < 1500
+
+
 def test_the_process_is_left_as_it_was():
     torch.manual_seed(5)
     state, threads, cwd = torch.get_rng_state(), torch.get_num_threads(), os.getcwd()

@@ -327,7 +327,7 @@ def _explain_difference(exercise: Exercise, case: Case, got: Outcome, want: Outc
     for name, value in want.gradients.items():
         if not _same_value(got.gradients[name], value, exercise.tolerance):
             return _explain_gradient(name, got.gradients[name])
-    raise AssertionError("an attempt that agrees in everything is right")
+    return "it does something besides what is asked for."
 
 
 def _explain_kind(exercise: Exercise, name: str, got: Value, want: Value) -> str | None:
@@ -448,7 +448,7 @@ def is_blank(attempt: Any) -> bool:
 def _is_blank_function(function: Callable) -> bool:
     try:
         node = ast.parse(dedent(inspect.getsource(function))).body[0]
-    except (OSError, TypeError, SyntaxError, IndexError):  # made by exec, or a lambda in the middle of a line
+    except (OSError, TypeError, ValueError, SyntaxError, IndexError):  # made by exec, a lambda within a line, ...
         return _is_blank_code(function)
     if not isinstance(node, ast.FunctionDef):
         return False

@@ -362,6 +362,7 @@ def _explain_gaussian_head(case: Case, got: Mapping[str, Value], want: Mapping[s
         shape = f"the shape of {name}"
         if got[shape].text != want[shape].text:
             return f"{name} should have shape {want[shape].text}, (cells, n_latent); yours has {got[shape].text}."
+    for name in ("mean", "logvar"):
         if (course := got[f"{name} as a function of h"].text) != "straight":
             return f"{name} should be an affine function of h; yours is {course}. Is there an activation or an exp?"
     if got["the parameters of the two"].text != "their own":
