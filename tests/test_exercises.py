@@ -244,6 +244,15 @@ class HeadByChunks(nn.Module):
         return mean, logvar
 
 
+class HeadWithZeroBias(nn.Module):
+    def __init__(self, n_in, n_latent):
+        super().__init__()
+        self.mean, self.logvar = LinearByF(n_in, n_latent), LinearByF(n_in, n_latent)
+
+    def forward(self, h):
+        return self.mean(h), self.logvar(h)
+
+
 class HeadByParameters(nn.Module):
     def __init__(self, n_in, n_latent):
         super().__init__()
@@ -252,15 +261,6 @@ class HeadByParameters(nn.Module):
 
     def forward(self, h):
         return [torch.addmm(b, h, w) for w, b in zip(self.weights, self.offsets, strict=True)]
-
-
-class HeadWithZeroBias(nn.Module):
-    def __init__(self, n_in, n_latent):
-        super().__init__()
-        self.mean, self.logvar = LinearByF(n_in, n_latent), LinearByF(n_in, n_latent)
-
-    def forward(self, h):
-        return self.mean(h), self.logvar(h)
 
 
 RIGHT = {
@@ -290,6 +290,7 @@ RIGHT = {
         lambda x, a: x * F.logsigmoid(a) + (1 - x) * F.logsigmoid(-a),
         lambda x, a: torch.where(x.bool(), -F.softplus(-a), -F.softplus(a)),
         lambda x, a: -F.binary_cross_entropy_with_logits(*torch.broadcast_tensors(a, x), reduction="none"),
+        lambda x, a: x * a - (a.clamp(min=0) + torch.log1p(torch.exp(-a.abs()))),
         lambda x, a: (2 * x - 1).mul(a).neg().double().logaddexp(torch.zeros(()).double()).neg(),
     ],
     "1.2": [
@@ -355,6 +356,32 @@ class ConstantLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(n_out))
 
 
+class SameEveryTime(LinearByF):
+    def __init__(self, n_in, n_out):
+        super().__init__(n_in, n_out)
+        with torch.no_grad():
+            self.weight.copy_(torch.arange(n_in * n_out).view(n_out, n_in))
+
+
+class CutLinear(LinearByF):
+    def forward(self, x):
+        return x @ torch.tensor(self.weight.tolist()).T + self.bias
+
+
+class Swapped(HeadWithZeroBias):
+    def __init__(self, n_in, n_latent):
+        super().__init__(n_in, n_latent)
+        self.mean, self.logvar = nn.Linear(n_in, n_latent), nn.Linear(n_in, n_latent)
+
+    def forward(self, h):
+        return self.logvar(h), self.mean(h)
+
+
+class Uncalled(HeadWithZeroBias):
+    def forward(self, h):
+        return self.mean, self.logvar
+
+
 class RandomLayers(FCLayers):
     def forward(self, x, *cat_list):
         return super().forward(x, *cat_list) + torch.rand(())
@@ -402,20 +429,28 @@ UNFORESEEN = [
     ("1.6", two_thirds_posterior, "sum to 1 over the grid, yours sum to 0.5"),
     ("1.6", lambda a, b: torch.log_softmax((a + b).detach() * 2, -1), "wrong"),
     ("2.1", OneCellLinear, "not for one cell alone"),
-    ("2.1", nn.Identity, "its parameters should be"),
+    ("2.1", nn.Identity, "`bias`, of shape (3,), is missing; yours has no parameters for n_in = 2 and n_out = 3"),
     ("2.1", lambda n_in, n_out: lambda x: x, "not an nn.Module"),
     ("2.2", lambda i, n: F.one_hot(i.flatten(), n) / 2.0, "nothing but 0 and 1"),
     ("2.2", lambda i, n: 1 - F.one_hot(i.flatten(), n).float(), "each row should sum to 1, yours sums to 2"),
     ("2.3", lambda params, loss, lr: step_by_grad(params, loss, lr / 2), "first parameter"),
     ("2.4", lambda *a, **k: FCLayers(*a, **{**k, "dropout_rate": min(1, 1.8 * k.get("dropout_rate", 0.1))}), "50 %"),
     ("2.5", DetachedHead, "of their own"),
-    ("2.1", ConstantLayer, "no optimiser will find"),
+    ("2.1", ConstantLayer, "no optimizer will find"),
     ("2.1", lambda n_in, n_out: nn.Linear(n_in, n_out, bias=False), "bias"),
     ("2.3", lambda params, loss, lr: step_by_grad(params, loss, -2 * lr), "go uphill"),
     ("2.3", lambda params, loss, lr: None, "do not change"),
-    ("2.4", lambda *a, **k: nn.Identity(), "its parameters should be"),
+    ("2.4", lambda *a, **k: nn.Identity(), "yours has no parameters"),
+    ("2.4", lambda *a, **k: FCLayers(*a, **{**k, "n_hidden": 7}), "should have shape (5,); yours has (7,)"),
+    ("2.4", lambda *a, **k: nn.Sequential(FCLayers(*a, **k)), "which should not be"),
+    ("2.1", SameEveryTime, "the same in every new layer"),
+    ("2.1", lambda n_in, n_out: CutLinear(n_in, n_out), "no gradient reaches `weight`"),
+    ("2.5", lambda n_in, n_latent: Swapped(n_in, n_latent), "changed places"),
+    ("2.5", lambda n_in, n_latent: Uncalled(n_in, n_latent), "called on h"),
+    ("1.5", lambda z, q, p: ((q(z).exp() * (q(z) - p(z))).mean(), (q(z) - p(z)).std() / len(z) ** 0.5), "unweighted"),
+    ("1.1", lambda x, a: torch.where(x == 1, F.softplus(a), -F.softplus(a)), "with x = 1"),
     ("2.4", lambda *a, **k: lambda x: x, "not an nn.Module"),
-    ("2.4", lambda *a, **k: FCLayers(*a, **k).requires_grad_(False), "the gradient"),
+    ("2.4", lambda *a, **k: FCLayers(*a, **k).requires_grad_(False), "no gradient reaches"),
     ("2.4", RandomLayers, "dropout has to be off there"),
     ("2.5", lambda n_in, n_latent: lambda h: h, "not an nn.Module"),
     ("2.5", nn.Linear, "two tensors"),
@@ -450,8 +485,8 @@ def test_the_message_about_a_shape_says_what_came_and_what_is_due():
         (lambda c: c.sum(dim=2), "fewer axes"),
         (lambda c: c @ c, "shapes"),
         (lambda c: undefined_name, "spelled right"),  # noqa: F821
-        (lambda c, d: c, "arguments of your def line"),
-        (lambda: 1, "arguments of your def line"),
+        (lambda c, d: c, "your def line have the exercise's arguments"),
+        (lambda: 1, "your def line have the exercise's arguments"),
         (lambda c: c.total(), "AttributeError"),
         (lambda c: math.log(c), "torch function of the same name"),
         (lambda c: torch.log(2.0), "for plain numbers use math"),
@@ -545,6 +580,50 @@ def made_by_exec(text):
     scope = {"torch": torch}
     exec(text, scope)
     return next(value for name, value in scope.items() if name not in ("torch", "__builtins__"))
+
+
+class BracketsMissing(nn.Module):
+    def __init__(self, n_in, n_latent):
+        super().__init__  # noqa: B018
+        self.mean = nn.Linear(n_in, n_latent)
+
+
+class Misspelled(nn.Module):
+    def __init__(self, n_in, n_latent):
+        super().__init__()
+        self.mean = nn.Linear(n_in, n_latent)
+
+    def forwrd(self, h):
+        return self.mean(h), self.mean(h)
+
+
+class WithoutSelf(HeadByChunks):
+    def forward(h):  # noqa: N805
+        return h, h
+
+
+class ListInSequential(nn.Module):
+    def __init__(self, n_in, n_latent):
+        super().__init__()
+        self.both = nn.Sequential([nn.Linear(n_in, n_latent)])
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (BracketsMissing, "both pairs of brackets"),
+        (Misspelled, "spelled forward"),
+        (WithoutSelf, "self in a method"),
+        (ListInSequential, "a star unpacks"),
+        (lambda n_in, n_latent: nn.Parameter(n_in), "takes a torch tensor"),
+        (lambda n_in, n_latent: torch.cat([torch.ones(2, 2), [torch.ones(2, 2)]]), "one flat list"),
+        (lambda n_in, n_latent: torch.cat([torch.ones(2, 2), torch.ones(3, 3)]), "dim=1"),
+        (lambda n_in, n_latent: sum(None), "default is None"),
+        (lambda n_in, n_latent: torch.softplus(h), "called F"),  # noqa: F821
+    ],
+)
+def test_what_goes_wrong_with_classes_becomes_a_sentence(answer, words):
+    assert words in check("2.5", answer).message
 
 
 @pytest.mark.parametrize("blank", [None, dots, passing, raising, only_docstring])

@@ -8,6 +8,7 @@ def kl_standard_normal(mean, logvar):
 """
 
 from collections.abc import Callable
+from textwrap import shorten
 from typing import Any
 
 from vae_course.exercises import lesson0, lesson1, lesson2, record
@@ -198,5 +199,5 @@ def _lines(one: Exercise, result: Result, name: str) -> list[str]:
         lines = [f"✓ {title}: correct, but you call it {name}, and the lesson looks for {one.name}."]
         lines += ["  Rename it: until then the lesson goes on with the reference."]
     if result.printed.strip():
-        lines.append(f"  Your code printed: {' '.join(result.printed.split())[:80]}")
+        lines.append(f"  Your code printed: {shorten(result.printed, 80, placeholder=' ...')}")
     return lines

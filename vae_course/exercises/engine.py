@@ -201,19 +201,26 @@ def _recognised(exercise: Exercise, outcomes: list[Outcome]) -> str | None:
         for name, others in exercise.mistaken.items():
             if all(agree(got, other) for got, other in zip(outcomes, others, strict=True)):
                 return name
-    return _recognised_in_one_case(exercise, outcomes, in_values)
+    wrong = [i for i, got in enumerate(outcomes) if not got.error and not in_values(got, exercise.wanted[i])]
+    return _recognised_by_one_result(exercise, outcomes, wrong)
 
 
-def _recognised_in_one_case(
-    exercise: Exercise, outcomes: list[Outcome], agree: Callable[[Outcome, Outcome], bool]
-) -> str | None:
-    """Find the misconception that gives the same numbers, several of them, in the first case that went wrong."""
-    for case, (got, want) in enumerate(zip(outcomes, exercise.wanted, strict=True)):
-        if got.error or agree(got, want):
+def _recognised_by_one_result(exercise: Exercise, outcomes: list[Outcome], wrong: list[int]) -> str | None:
+    """Find the misconception that gives the same for the first wrong result, at once and in half of the wrong cases."""
+
+    def alike(value: Value | None, other: Value | None) -> bool:
+        return bool(value and other) and _same_value(value, other, exercise.tolerance, any_dtype=True)
+
+    for name, value in outcomes[wrong[0]].values.items() if wrong else ():
+        if alike(value, exercise.wanted[wrong[0]].values.get(name)):
             continue
-        several = any(value.tensor is not None and value.tensor.numel() > 1 for value in got.values.values())
-        names = [name for name, others in exercise.mistaken.items() if several and agree(got, others[case])]
-        return names[0] if names else None
+        if value.tensor is None or not value.tensor.any() or (exercise.use and value.tensor.numel() < 2):
+            return None  # too little to tell mistakes apart
+        for mistake, others in exercise.mistaken.items():
+            agreeing = [i for i in wrong if alike(outcomes[i].values.get(name), others[i].values.get(name))]
+            if wrong[0] in agreeing and 2 * len(agreeing) >= len(wrong):
+                return mistake
+        return None
     return None
 
 
@@ -266,40 +273,56 @@ def _close(got: Tensor, want: Tensor, tolerance: float) -> Tensor:
 
 ADVICE = (  # beginning of an exception's name, words in its text, what to say about it
     ("NameError", "", "is the name spelled right, defined before this cell, and with self. if it is kept on self?"),
-    ("", "before Module.__init__() call", "nn.Module has to set itself up first: begin with super().__init__()"),
-    ("", "backward through the graph a second time", "call backward() once, before the loop"),
     ("UnboundLocalError", "", "the variable is used before it gets a value"),
     ("RecursionError", "", "the function calls itself without end"),
     ("MemoryError", "", "it asks for far more memory than these small inputs need"),
     ("SystemExit", "", "it tries to end Python instead of returning a result"),
     ("KeyboardInterrupt", "", "it tries to end Python instead of returning a result"),
-    ("", "bitwise_xor", "in Python a power is written **"),
-    ("NotImplementedError", "", "a part of it is still to be written"),
+    # modules
+    ("", "before Module.__init__() call", "begin with super().__init__(), with both pairs of brackets"),
+    ("", "_hooks'", "begin with super().__init__(), with both pairs of brackets"),
+    ("", "descriptor '__init__'", "super().__init__() needs both pairs of brackets"),
+    ("", 'missing the required "forward"', "is there a method inside the class that is spelled forward?"),
+    ("", "is not a Module subclass", "nn.Sequential takes modules, made with brackets; a star unpacks a list of them"),
+    ("", "has no attribute 'detach'", "nn.Parameter takes a torch tensor"),
+    ("NotImplementedError", "Could not run", ""),
+    # gradients
+    ("", "backward through the graph a second time", "call backward() once, before the loop"),
     ("", "numpy() on Tensor that requires grad", "gradients cannot pass through NumPy, so stay with torch functions"),
     ("", "leaf Variable that requires grad", "it changes a tensor in place whose operations PyTorch records"),
+    ("", "context manager protocol", "with torch.no_grad(): needs its brackets"),
+    # numbers for tensors, and tensors for numbers
     ("", "argument 'input' (position 1) must be Tensor", "torch functions take tensors; for plain numbers use math"),
     ("", "converted to Python scalar", "math functions take one number; use the torch function of the same name"),
     ("", "converted to Scalar", "math functions take one number; use the torch function of the same name"),
     ("", "Boolean value of Tensor", "an if cannot decide for many entries at once: use arithmetic or torch.where"),
+    ("", "bitwise_xor", "in Python a power is written **"),
     ("", "'function'", "one of these is a function: call it first"),
     ("", "return_types", "max and min with dim return values and positions: take .values"),
+    ("", "'NoneType' object is not iterable", "an argument whose default is None has to be dealt with"),
     ("", "'NoneType'", "something is None: a function without return, or a gradient that nobody computed"),
-    ("", "must be the same as", "this function does not broadcast: expand its arguments first"),
-    ("TypeError", "positional argument", "do the arguments of your def line agree with the exercise's?"),
-    ("TypeError", "keyword argument", "do the arguments of your def line agree with the exercise's?"),
     ("", "'axis'", "in torch an axis is called dim"),
     ("", "'Tensor' object is not callable", "round brackets after a tensor call it like a function"),
     ("", "'Tensor' object has no attribute", "torch tensors have no such method"),
+    ("", "module 'torch' has no attribute", "some functions live in torch.nn.functional, here called F"),
+    # shapes
+    ("", "expected Tensor as element", "torch.cat takes one flat list of tensors: [x, *columns]"),
+    ("", "must match except in dimension", "torch.cat joins along rows unless it is told dim=1 or dim=-1"),
+    ("", "must be the same as", "this function does not broadcast: expand its arguments first"),
     ("", "1D tensors expected", "dot takes two vectors: @ is the matrix product"),
     ("", "must match", "do two shapes not fit, or does a tensor come from an earlier cell instead of the arguments?"),
     ("", "cannot be multiplied", "the shapes do not fit: the inner axes of a matrix product have to be equal"),
     ("IndexError", "Dimension out of range", "the tensor has fewer axes than you ask for"),
+    # calls
+    ("TypeError", "positional argument", "does your def line have the exercise's arguments, and self in a method?"),
+    ("TypeError", "keyword argument", "does your def line have the exercise's arguments, and self in a method?"),
+    ("NotImplementedError", "", "a part of it is still to be written"),
 )
 
 
 def _explain_error(outcome: Outcome) -> str:
     where = f' in the line "{outcome.line}"' if outcome.line else ""
-    error, reason = outcome.error, outcome.reason.rstrip(".")
+    error, reason = outcome.error, outcome.reason.split(", but expected one of")[0].rstrip(".")
     advice = next((say for name, words, say in ADVICE if error.startswith(name) and words in reason), "")
     return f"your code stopped with {error}{where}: {reason}" + (f" ({advice})." if advice else ".")
 
@@ -333,6 +356,12 @@ def _explain_difference(exercise: Exercise, case: Case, got: Outcome, want: Outc
 def _explain_kind(exercise: Exercise, name: str, got: Value, want: Value) -> str | None:
     if want.tensor is None:
         return None
+    if got.kind == "nothing" and name.startswith("the gradient of "):
+        parameter = name.removeprefix("the gradient of ")
+        return (
+            f"no gradient reaches `{parameter}`: the forward pass does not use it, or torch.tensor, detach, data or "
+            "no_grad cut the chain on the way."
+        )
     if got.kind == "nothing":
         return f"{name} is None. Did you forget to return it?"
     if got.kind not in ("tensor", "number"):

@@ -200,6 +200,10 @@ def _encode_in_place(x: Tensor, mean: Tensor, components: Tensor) -> Tensor:
     return x @ components.T
 
 
+def _whitened(z: Tensor) -> Tensor:
+    return z / z.std(dim=0)
+
+
 def _fractions(counts: Tensor) -> Tensor:
     return counts / counts.sum(dim=1, keepdim=True)
 
@@ -285,6 +289,11 @@ EXERCISES = [
                 lambda counts, target_sum=1e4: _fractions(torch.log1p(counts)) * target_sum,
                 "You took the logarithm first and normalised the logarithms. Normalise the counts; the logarithm comes "
                 "last.",
+            ),
+            "log-before-dividing": (
+                lambda counts, target_sum=1e4: torch.log1p(counts) / counts.sum(dim=1, keepdim=True),
+                "You took the logarithm of the counts and divided afterwards. Divide and scale first; the logarithm "
+                "comes last.",
             ),
             "no-target": (
                 lambda counts, target_sum=1e4: torch.log1p(_fractions(counts)),
@@ -398,6 +407,18 @@ EXERCISES = [
                 lambda x, mean, components: mean + (x - mean) @ components.T @ components,
                 "You went back to genes. The encoder stops at the coordinates, (cells, latent).",
             ),
+            "decoded-without-mean": (
+                lambda x, mean, components: (x - mean) @ components.T @ components,
+                "You went back to genes, without the mean. The encoder stops at the coordinates, (cells, latent).",
+            ),
+            "minus-after-product": (
+                lambda x, mean, components: x - mean @ components.T,
+                "@ binds more tightly than the minus sign. Set brackets around the difference.",
+            ),
+            "whitened": (
+                lambda x, mean, components: _whitened((x - mean) @ components.T),
+                "You divided the coordinates by their standard deviation. Leave them as they are.",
+            ),
             "elementwise": (
                 lambda x, mean, components: ((x - mean).unsqueeze(1) * components).mean(dim=2),
                 "You took the mean over genes of the products. A coordinate is their sum, the dot product.",
@@ -444,6 +465,15 @@ EXERCISES = [
             "mean-added-to-z": (
                 lambda z, mean, components: (z + mean) @ components,
                 "You added the mean to the coordinates. It is a point among genes: add it after the matrix product.",
+            ),
+            "mean-subtracted-from-z": (
+                lambda z, mean, components: (z - mean) @ components,
+                "You subtracted the mean from the coordinates. It is a point among genes, and is added after the "
+                "matrix product.",
+            ),
+            "mean-multiplied": (
+                lambda z, mean, components: (z @ components) * mean,
+                "You multiplied by the mean. Add it.",
             ),
             "mean-of-means": (
                 lambda z, mean, components: z @ components + mean.mean(),
@@ -501,6 +531,18 @@ EXERCISES = [
             "root-mean-square": (
                 lambda x, x_hat: ((x - x_hat) ** 2).mean().sqrt(),
                 "That is the root mean squared error of an entry. Sum over genes, average over cells, take no root.",
+            ),
+            "root-of-the-mean": (
+                lambda x, x_hat: ((x - x_hat) ** 2).sum(dim=1).mean().sqrt(),
+                "You took the square root at the end. Leave the squares as they are.",
+            ),
+            "fixed-number-of-genes": (
+                lambda x, x_hat: ((x - x_hat) ** 2).mean() * 765,
+                "You wrote 765 genes into the code. The function has to work for any number: sum over the genes.",
+            ),
+            "distance-to-all": (
+                lambda x, x_hat: torch.cdist(x, x_hat).mean(),
+                "cdist compares every cell with every reconstruction. Each cell is compared with its own.",
             ),
             "one-per-cell": (
                 lambda x, x_hat: ((x - x_hat) ** 2).sum(dim=1),

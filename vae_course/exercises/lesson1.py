@@ -60,7 +60,7 @@ def grid_posterior(log_prior: Tensor, log_likelihood: Tensor) -> Tensor:
 
 
 def _cases_of_bernoulli() -> list[Case]:
-    x, logits = torch.tensor([0.0, 1.0, 1.0, 0.0, 1.0]), torch.tensor([0.7, 0.7, -1.2, 2.0, 0.0])
+    x, logits = torch.tensor([0.0, 1.0, 1.0, 0.0, 1.0]), torch.tensor([0.7, 0.7, -1.2, 2.0, 0.1])
     outcomes = torch.tensor([0.0, 1.0, 0.0, 1.0])
     return [
         Case("ordinary logits", (x, logits)),
@@ -110,11 +110,6 @@ def _cases_of_multivariate_kl() -> list[Case]:
         Case("one dimension", (mean[:1], q[:1, :1], torch.zeros(1), 3 * torch.ones(1, 1))),
         Case("q equal to p", (mean, q, mean, q)),
     ]
-
-
-def _use_multivariate_kl(attempt: Callable, mean_q: Tensor, cov_q: Tensor, mean_p: Tensor, cov_p: Tensor) -> dict:
-    """Hand over the symmetric part of the covariances: their gradients are then symmetric, whatever the formula."""
-    return {"the result": attempt(mean_q, (cov_q + cov_q.T) / 2, mean_p, (cov_p + cov_p.T) / 2)}
 
 
 def _gaussian(mean: float, var: float) -> Callable[[Tensor], Tensor]:
@@ -245,6 +240,14 @@ EXERCISES = [
             "cross-entropy": (
                 lambda x, a: F.softplus(a) - x * a,
                 "The sign is wrong: this is the binary cross-entropy, which is *minus* the log-probability.",
+            ),
+            "softplus-added": (
+                lambda x, a: x * a + F.softplus(a),
+                "The softplus has the wrong sign: it is subtracted, so that log-probabilities are below 0.",
+            ),
+            "softplus-of-minus": (
+                lambda x, a: x * a - F.softplus(-a),
+                "The sign inside the softplus is wrong for x = 0: log(1 - p) is minus softplus of a itself.",
             ),
             "logits-as-probabilities": (
                 lambda x, a: x * torch.log(a) + (1 - x) * torch.log(1 - a),
@@ -465,7 +468,6 @@ EXERCISES = [
         "1.4",
         "vae_course.distributions.kl_multivariate_normal",
         cases=_cases_of_multivariate_kl,
-        use=_use_multivariate_kl,
         gradients=("mean_q", "cov_q", "mean_p", "cov_p"),
         shape="a scalar",
         hints=(
@@ -536,6 +538,24 @@ EXERCISES = [
                     _multivariate_kl_of(mq, q, mp, p, log_sign=0) + 0.5 * torch.logdet(p) / torch.logdet(q)
                 ),
                 "You divided two logarithms. The logarithm of a quotient is a difference of logarithms.",
+            ),
+            "no-inverse": (
+                lambda mq, q, mp, p: (
+                    0.5 * (torch.trace(p @ q) + (mp - mq) @ p @ (mp - mq) - len(mq))
+                    + 0.5 * (torch.logdet(p) - torch.logdet(q))
+                ),
+                "You multiply by P. Both the trace and the quadratic form hold its inverse.",
+            ),
+            "distance-by-q": (
+                lambda mq, q, mp, p: (
+                    _multivariate_kl_of(mq, q, mp, p, sign=0) + 0.5 * (mp - mq) @ torch.linalg.solve(q, mp - mq)
+                ),
+                "The quadratic form has the inverse of Q. The shift of the means is measured with P.",
+            ),
+            "determinant-of-a-quotient": (
+                lambda mq, q, mp, p: _multivariate_kl_of(mq, q, mp, p, log_sign=0) + 0.5 * torch.logdet(p / q),
+                "P / Q divides entry by entry. Take the two determinants first, then the difference of their "
+                "logarithms.",
             ),
             "inverse-of-q": (
                 lambda mq, q, mp, p: (
@@ -621,6 +641,10 @@ EXERCISES = [
                 lambda z, q, p: _estimate_of(q(z).exp() * (q(z) - p(z))),
                 "You multiplied by the density of q. The draws are from q already, so likely values come up more often "
                 "by themselves: an unweighted mean is due.",
+            ),
+            "multiplied-by-log-q": (
+                lambda z, q, p: _estimate_of(q(z) * (q(z) - p(z))),
+                "You multiplied the terms by log q. The draws are from q already: an unweighted mean is due.",
             ),
             "log-of-the-mean": (
                 lambda z, q, p: ((q(z) - p(z)).exp().mean().log(), _standard_error(q(z) - p(z))),

@@ -1,5 +1,6 @@
 """Lesson 2, PyTorch: reference answers that only the lesson needs, and what goes wrong."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -102,24 +103,38 @@ def _gradients_of(output: Any, module: nn.Module) -> dict[str, Any]:
 
 
 def _explain_module(case: Case, got: Mapping[str, Value], want: Mapping[str, Value]) -> str | None:
-    """Compare the parameters, then whether gradients reach them."""
+    """Say how the parameters differ from those that are due."""
     key = "its parameters"
     if got[key].text == NO_MODULE:
         return "what your class makes is not an nn.Module: it has to begin with class ...(nn.Module)."
     if got[key].text != want[key].text:
         if got["astray"].text == "plain tensors":
             return (
-                "there are plain tensors on self, which no optimiser will find. Wrap the finished tensor in "
+                "there are plain tensors on self, which no optimizer will find. Wrap the finished tensor in "
                 "nn.Parameter: arithmetic with a parameter gives a plain tensor again."
             )
         if got["astray"].text == "modules in a list":
             return "there are layers in a Python list, where nn.Module does not look for parameters."
         sizes = "" if isinstance(case.arguments[0], dict) else " for n_in = {} and n_out = {}".format(*case.arguments)
-        return f"its parameters should be {want[key].text}{sizes}; yours has {got[key].text}."
-    for name, value in want.items():
-        if name.startswith("the gradient") and name in got and value.tensor is not None and got[name].tensor is None:
-            return f"{name} does not exist: the forward pass does not use this parameter, or cuts the chain to it."
+        return f"{_first_difference(got[key].text, want[key].text)}{sizes}."
     return None
+
+
+def _first_difference(got: str, want: str) -> str:
+    """Name the first parameter that is missing, superfluous, or of another shape."""
+
+    def shapes(text: str) -> dict[str, str]:
+        return dict(re.findall(r"(\S.*?) (\(.*?\))", text.replace("), ", ")\n")))
+
+    mine, due = shapes(got), shapes(want)
+    for name in sorted(mine.keys() | due.keys()):
+        if name not in mine:
+            return f"`{name}`, of shape {due[name]}, is missing; yours has {', '.join(mine) or 'no parameters'}"
+        if name not in due:
+            return f"there is a `{name}`, which should not be; due are {', '.join(due)}"
+        if mine[name] != due[name]:
+            return f"`{name}` should have shape {due[name]}; yours has {mine[name]}"
+    return "its parameters come in another order"
 
 
 def _use_linear(attempt: Callable, n_in: int, n_out: int, x: Tensor, weight: Tensor, bias: Tensor) -> dict[str, Any]:
@@ -130,12 +145,21 @@ def _use_linear(attempt: Callable, n_in: int, n_out: int, x: Tensor, weight: Ten
     shapes = {name: tuple(parameter.shape) for name, parameter in layer.named_parameters()}
     if shapes != {"weight": (n_out, n_in), "bias": (n_out,)}:
         return found
-    found["the initial weight"] = "varied" if layer.weight.unique().numel() > 1 else "the same number everywhere"
+    found["the initial weight"] = _draw_of(layer.weight, attempt(n_in, n_out).weight)
     with torch.no_grad():
         layer.weight.copy_(weight)
         layer.bias.copy_(bias)
     output = layer(x)
     return found | {"the output": output} | dict(sorted(_gradients_of(output, layer).items()))
+
+
+def _draw_of(weight: Tensor, again: Tensor) -> str:
+    """Tell a random draw from other numbers, by a second one."""
+    if not weight.isfinite().all():
+        return "not finite"
+    if weight.unique().numel() == 1:
+        return "the same number everywhere"
+    return "drawn at random" if not torch.equal(weight, again) else "the same in every new layer"
 
 
 def _cases_of_linear() -> list[Case]:
@@ -210,6 +234,8 @@ def _explain_gradient_step(case: Case, got: Mapping[str, Value], want: Mapping[s
         return "the parameters do not change. Are they changed in place, and is their gradient there when you use it?"
     if got["the gradients left behind"].text != "none" and torch.allclose(moved, due, atol=1e-4):
         return "the step is right, but .grad is still there after it: PyTorch would add the next gradient to it."
+    if moved[0] != 0 and moved[1] == 0:
+        return "only the first parameter moves. Does the loop end too early?"
     if (moved * due < 0).all():
         return "the parameters go uphill: the loss should become smaller."
     if got["the parameters"].text != "leaves":
@@ -300,8 +326,12 @@ def _use_gaussian_head(attempt: Callable, n_in: int, n_latent: int, h: Tensor) -
     found: dict[str, Any] = {"how many parameters": n_parameters, "astray": _astray(head)}
     pair = head(h)
     if not (isinstance(pair, tuple | list) and len(pair) == 2 and all(isinstance(part, Tensor) for part in pair)):
-        return found | {"what it returns": pair if isinstance(pair, Tensor) else f"a {type(pair).__name__}"}
+        is_layers = isinstance(pair, tuple | list) and any(isinstance(part, nn.Module) for part in pair)
+        other = "the layers themselves, which have to be called on h" if is_layers else f"a {type(pair).__name__}"
+        return found | {"what it returns": pair if isinstance(pair, Tensor) else other}
     found["what it returns"] = "two tensors"
+    swapped = isinstance(getattr(head, "mean", None), nn.Linear) and torch.equal(head.mean(h), pair[1])
+    found["the order"] = "logvar, mean" if swapped else "mean, logvar"
     for name, part in zip(("mean", "logvar"), pair, strict=True):
         found[f"the shape of {name}"] = str(tuple(part.shape))
     if any(part.shape != (len(h), n_latent) for part in pair):
@@ -357,14 +387,16 @@ def _explain_gaussian_head(case: Case, got: Mapping[str, Value], want: Mapping[s
     if got["what it returns"].text != "two tensors":
         yours = got["what it returns"]
         kind = yours.text or f"a single {yours.kind}"
-        return f"forward should return two tensors, mean and logvar; yours returns {kind}."
+        return f"`forward` should return two tensors, mean and logvar; yours returns {kind}."
+    if got["the order"].text != want["the order"].text:
+        return "mean and logvar have changed places: `forward` returns the mean first."
     for name in ("mean", "logvar"):
         shape = f"the shape of {name}"
         if got[shape].text != want[shape].text:
-            return f"{name} should have shape {want[shape].text}, (cells, n_latent); yours has {got[shape].text}."
+            return f"`{name}` should have shape {want[shape].text}, (cells, n_latent); yours has {got[shape].text}."
     for name in ("mean", "logvar"):
         if (course := got[f"{name} as a function of h"].text) != "straight":
-            return f"{name} should be an affine function of h; yours is {course}. Is there an activation or an exp?"
+            return f"`{name}` should be an affine function of h; yours is {course}. Is there an activation or an exp?"
     if got["the parameters of the two"].text != "their own":
         return f"mean and logvar need parameters of their own; here they are {got['the parameters of the two'].text}."
     count = "how many parameters"
@@ -671,7 +703,7 @@ EXERCISES = [
         use=_use_linear,
         properties=(_explain_module,),
         hints=(
-            "Call super().__init__() first. A tensor becomes a parameter, which an optimiser can find, when it is "
+            "Call super().__init__() first. A tensor becomes a parameter, which an optimizer can find, when it is "
             "wrapped in nn.Parameter and stored on self.",
             "weight has shape (n_out, n_in), so that x @ weight.T works for every leading shape of x: the last axis of "
             "x meets the first of weight.T. The bias is added by broadcasting.",
@@ -679,7 +711,7 @@ EXERCISES = [
         mistakes={
             "unregistered": (
                 _UnregisteredLinear,
-                "weight and bias are plain tensors, so that no optimiser will ever find them. Wrap them in "
+                "weight and bias are plain tensors, so that no optimizer will ever find them. Wrap them in "
                 "nn.Parameter.",
             ),
             "no-super": (
@@ -879,7 +911,8 @@ EXERCISES = [
         mistakes={
             "activation-before-normalisation": (
                 _fc_layers(order="LRBD"),
-                "ReLU comes before the batch normalisation. The order is Linear, BatchNorm1d, ReLU, Dropout.",
+                "The batch normalisation does not follow the Linear directly. The order is Linear, BatchNorm1d, ReLU, "
+                "Dropout.",
             ),
             "dropout-before-activation": (
                 _fc_layers(order="DLBR"),
@@ -952,7 +985,7 @@ EXERCISES = [
             ),
             "python-list": (
                 _fc_layers(container="list"),
-                "The layers are in a Python list, where nn.Module does not look for parameters: no optimiser will find "
+                "The layers are in a Python list, where nn.Module does not look for parameters: no optimizer will find "
                 "them. Use nn.Sequential.",
             ),
             "numbered-layers": (
@@ -1008,7 +1041,7 @@ EXERCISES = [
             ),
             "python-list": (
                 _UnregisteredHead,
-                "The layers are in a Python list, where nn.Module does not look for parameters: no optimiser will find "
+                "The layers are in a Python list, where nn.Module does not look for parameters: no optimizer will find "
                 "them. Store them on self.",
             ),
         },
