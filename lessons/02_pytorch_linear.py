@@ -12,11 +12,13 @@
 # - say what batch normalisation and dropout do, and what goes wrong without `eval()` (quiz 4, quiz 6)
 # - build an encoder with two heads and defend the log-variance (exercise 2.5, quiz 5)
 #
-# **Time:** about 205 minutes, exercises included, in two sittings: 2a, sections 2.1 to 2.8 (100 minutes), and 2b,
-# from section 2.9 on (105 minutes). **You need:** lesson 0 (counts, library size). Lesson 1 helps for section 2.13.
+# **Time:** about 250 minutes, exercises included, in two sittings: 2a, sections 2.1 to 2.8 (120 minutes), and 2b,
+# from section 2.9 on (130 minutes). **You need:** lesson 0 (counts, library size). Lesson 1 helps for section 2.13.
+# Classes are introduced in section 2.5.
 #
 # Exercises: write the body in the exercise's cell and run it; the answer is checked at once. `hint("2.1")` helps,
-# `solution("2.1")` shows ours. An unsolved exercise never stops the notebook.
+# `solution("2.1")` shows ours. An unsolved exercise never stops the notebook. Exercise numbers are not section numbers:
+# exercise 2.1 is in section 2.6, 2.2 in 2.7, 2.3 in 2.8, 2.4 in 2.12 and 2.5 in 2.13.
 
 # %% setup=true
 from collections import OrderedDict
@@ -175,6 +177,7 @@ for name, w_try, b_try in (("best line", 0.294, 0.018), ("flat line", 0.0, y.mea
 # %%
 ax = plots.points(x, y, "a cell", xlabel="counts, doublings from the median cell", ylabel="genes, doublings")
 line_x = torch.tensor([-1.1, 1.5])
+ax.collections[0].set_color("0.6")
 plots.lines(line_x, {"right loss": 0.294 * line_x + 0.018, "broadcast loss": 0 * line_x + y.mean()}, ax=ax)
 plots.show(
     ax, alt="Detected genes rise with counts. The right loss finds the rising line, the broadcast loss a flat one."
@@ -291,7 +294,8 @@ def walk(clear: bool, n_steps: int = 60) -> list[float]:
 
 # %%
 curves = {"cleared": walk(True), "never cleared": walk(False)}
-ax = plots.lines(range(60), curves, xlabel="step", ylabel="loss J", ylim=(-0.2, 6.2))
+ax = plots.lines(range(60), curves, xlabel="step", ylabel="loss J", ylim=(-0.2, 4.9))
+ax.legend(frameon=False, ncols=2, loc="upper center")
 plots.show(
     ax, alt="With clearing the loss falls smoothly to zero; without it the loss swings between 0 and 4 for ever."
 )
@@ -399,9 +403,10 @@ plots.show(
 )
 
 # %% [markdown]
-# The valley is long in $w$ and narrow in $b$. A small rate crawls; a large one bounces between the walls of $b$ while
-# it advances along $w$. **One learning rate has to serve the steepest and the flattest direction.** This tension
-# never leaves us, in a network with 100 000 knobs it only becomes invisible.
+# Of the three, 0.5 is best: it alone has arrived after 40 steps. The valley is long in $w$ and narrow in $b$. A small
+# rate crawls; a large one bounces between the walls of $b$ while it advances along $w$. **One learning rate has to
+# serve the steepest and the flattest direction.** This tension never leaves us, in a network with 100 000 knobs it
+# only becomes invisible.
 #
 # **Where is the limit?** Hold $w$ and let $b^*$ be the best intercept. Along $b$ the loss is a plain parabola:
 #
@@ -459,7 +464,7 @@ for name, inputs in (("from the median", x), ("bare log2", torch.log2(library)))
 # %% [markdown]
 # ## 2.5 nn.Module: a box that knows its parameters
 #
-# 8 minutes
+# 18 minutes
 #
 # **Question.** Two knobs fit in two variables. Who keeps the list when there are 100 000?
 #
@@ -477,6 +482,19 @@ class Line(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.w * x + self.b
 
+
+# %% [markdown]
+# **If you have never written a class**, read it slowly. A class is a plan; objects are made from it.
+#
+# - `class Line(nn.Module)`: a `Line` *inherits* from `nn.Module`, its **parent**. It can do all that its parent can,
+#   and what we write comes on top.
+# - `Line()` makes an object and runs `__init__` on it. What stands in the brackets is handed to `__init__`:
+#   `nn.Linear(3, 1)` hands it 3 and 1.
+# - `self` is the object. Python fills it in, so you never pass it. `self.w = ...` stores something on the object, where
+#   `forward` finds it again; a bare `w = ...` is forgotten when the function returns.
+# - `super().__init__()`, with both pairs of brackets, runs the parent's own set-up: here, an empty list of parameters.
+#   It has to come first.
+# - `forward` runs when the object is called: write `line(x)`, not `line.forward(x)`.
 
 # %%
 line = Line()
@@ -552,7 +570,7 @@ print(
 # %% [markdown]
 # ## 2.6 nn.Linear from scratch
 #
-# 22 minutes
+# 34 minutes
 #
 # **Question.** What is inside the layer that all of deep learning is made of?
 #
@@ -583,7 +601,7 @@ print(
 #
 # Mind: what section 2.5 said about registration, and that a module needs `super().__init__()` before anything else.
 
-# %% exercise="2.1" source="vae_course.exercises.lesson2.Linear" minutes=15 difficulty=2
+# %% exercise="2.1" source="vae_course.exercises.lesson2.Linear" minutes=25 difficulty=2
 
 # %% [markdown]
 # First the numbers done by hand:
@@ -633,15 +651,17 @@ plots.show(
 # %%
 generator = torch.Generator().manual_seed(0)
 for n_in in (10, 100, 1000):
-    inputs, drawn = torch.randn(500, n_in, generator=generator), torch.randn(n_in, generator=generator)
-    print(f"n_in {n_in:4d}: spread {(inputs @ drawn).std():5.1f}, divided: {(inputs @ drawn).std() / n_in**0.5:.1f}")
+    inputs, drawn = torch.randn(500, n_in, generator=generator), torch.randn(n_in, 500, generator=generator)
+    spread = (inputs @ drawn).std()  # over 500 inputs and 500 draws of the weights
+    print(f"n_in {n_in:4d}: spread {spread:5.1f}, divided: {spread / n_in**0.5:.2f}")
 
 # %% [markdown]
 # Variances of independent terms add. Each product $W_k x_k$ has variance 1 here, so
 #
 # $$\operatorname{var}\Big(\sum_k W_k x_k\Big) = n_{\text{in}} \cdot 1,$$
 #
-# and the spread is $\sqrt{n_{\text{in}}}$. Dividing gives every layer outputs of size 1, however wide it is.
+# and the spread is $\sqrt{n_{\text{in}}}$. For independent inputs of variance 1, dividing gives outputs of size 1,
+# however wide the layer is.
 #
 # **What breaks it, second.** Constant weights. Two hidden units that start equal get equal gradients, and stay equal:
 
@@ -682,6 +702,7 @@ print(f"best line through the codes: {slope:+.3f} log counts per code")
 
 # %%
 ax = plots.points(range(10), means, "mean of a type", xlabel="code of the cell type", ylabel="log library (log counts)")
+ax.collections[0].set(sizes=[60], color="0.3", alpha=1)
 plots.lines(range(10), {"best line through the codes": start + slope * torch.arange(10)}, ax=ax)
 ax.set_xticks(range(10))
 plots.show(ax, alt="The means of ten cell types jump up and down with the code; the straight line misses most of them.")
@@ -796,7 +817,7 @@ truth = group_means - log_library.mean()  # (types,)
 per_type, error_left = Linear(10, 1), {}
 with torch.no_grad():
     per_type.weight.zero_()
-    per_type.bias.zero_()
+    per_type.bias.zero_().requires_grad_(False)  # it gathers no slopes: nobody would clear them
 for step in range(1, 201):
     gradient_step([per_type.weight], ((per_type(types).squeeze(1) - target) ** 2).mean(), 0.5)
     if step in (20, 200):
@@ -804,7 +825,7 @@ for step in range(1, 201):
 
 # %% tags=["volatile"]
 for step, left in error_left.items():
-    print(f"after {step:3d} steps: error left in 8 naive T cells {left[1]:.0%}, in 240 dendritic {abs(left[9]):.0%}")
+    print(f"after {step:3d} steps: error left in 8 CD4 naive T {left[1]:.0%}, in 240 dendritic {abs(left[9]):.0%}")
 assert abs(error_left[20][9]) < 0.01 < 0.75 < error_left[20][1] < 0.85
 
 # %%
@@ -813,7 +834,10 @@ ax = plots.panels(1, height=3.6, width=6)[0]
 for step, left in error_left.items():
     plots.points(types.sum(0), left, f"ten types, {step} steps", ax=ax)
 plots.lines(n_k, {f"formula, {step} steps": (1 - n_k / 700) ** step for step in error_left}, ax=ax, xscale="log")
+for markers in ax.collections:
+    markers.set(sizes=[60], zorder=3, alpha=1)
 ax.set(xlabel="cells of the type", ylabel="share of the error that is left")
+ax.legend(frameon=False)
 plots.show(
     ax,
     alt="Share of the error left against the number of cells of a type, after 20 and 200 steps, on the curves of the "
@@ -821,9 +845,9 @@ plots.show(
 )
 
 # %% [markdown]
-# The big types arrive first. A type's slope is *averaged over all cells*, so 8 naive T cells among 700 pull with 1%
-# of the force. **Rare cell types learn slowly**, in this model by an exact law, in a deep network by the same cause.
-# Remember it when a rare population is blurred in a latent space after a short training.
+# The big types arrive first. A type's slope is *averaged over all cells*, so 8 CD4 naive T cells among 700 pull with
+# 1% of the force. **Rare cell types learn slowly**, in this model by an exact law, in a deep network by the same
+# cause. Remember it when a rare population is blurred in a latent space after a short training.
 #
 # **An optimizer** does our step and remembers the parameters. `torch.optim.SGD` makes exactly our numbers:
 
@@ -896,7 +920,7 @@ plots.show(
 
 # %% [markdown]
 # A `Linear`, a ReLU and a `Linear` choose where to bend and how much. With enough bends they come as close as you
-# like to any continuous curve.
+# like to any continuous curve on a bounded interval.
 #
 # **On real genes.** Common genes are seen in nearly every cell, rare ones in few. For each of 765 genes: its mean
 # count, and the fraction of cells that show it. A fraction cannot fall below 0, so the cloud is flat at the bottom, and
@@ -922,13 +946,16 @@ for name, net in nets.items():
         optimizer.step()
     errors[name] = loss.item()
 print({name: round(error, 4) for name, error in errors.items()})
-assert errors["Linear, ReLU, Linear"] < errors["two Linear"]
+assert np.isfinite(list(errors.values())).all()
+if errors["Linear, ReLU, Linear"] > errors["two Linear"]:
+    print("The bend should win. Your Linear may start with too large weights: see their scale in exercise 2.1.")
 
 # %%
 grid = torch.linspace(-2.4, 1.5, 200).unsqueeze(1)  # (200, 1)
 ax = plots.points(
     gene_mean, gene_seen, "a gene", xlabel="mean count of a gene (log10)", ylabel="fraction of cells that show it"
 )
+ax.collections[0].set_color("0.6")
 plots.lines(grid, {name: net(grid).detach() for name, net in nets.items()}, ax=ax)
 marker = data.gene_names.tolist().index("CD79A")
 ax.annotate("CD79A", (gene_mean[marker], gene_seen[marker]), (0.7, 0.02), arrowprops={"arrowstyle": "-"})
@@ -940,10 +967,10 @@ plots.show(
 )
 
 # %% [markdown]
-# Same parameters, same training, one ReLU. The straight line promises fractions of -0.4; the bent one follows the
-# cloud. Genes on its upper edge are spread over all cells. Those far below are seen in few cells, but many times in
-# each, such as CD79A, a marker of B cells. Towards the right there are more of these, so the curve, which has to settle
-# for the mean, levels off below 1.
+# Same number of parameters, same training, one ReLU. The straight line promises fractions of -0.4; the bent one
+# follows the cloud. Genes on its upper edge are spread over all cells. Those far below are seen in few cells, but many
+# times in each, such as CD79A, a marker of B cells. Towards the right there are more of these, so the curve, which has
+# to settle for the mean, levels off below 1.
 
 # %%
 print(f"counts of CD79A that come from B cells: {counts[cell_type == 6, marker].sum() / counts[:, marker].sum():.0%}")
@@ -1055,10 +1082,14 @@ for name, (mode, rate, second) in settings.items():
     encoded[name] = [network(both)[:64, 0].detach() for both in (beside_b, second)]  # (64,) each
 
 # %%
+everything = torch.stack([codes for both in encoded.values() for codes in both])  # (6, 64)
+low, high = everything.min().item(), everything.max().item()
+limits = (low - 0.05 * (high - low), high + 0.05 * (high - low))
 axes = plots.panels(3, height=3.6, width=3.6)
 for ax, (name, (one, two)) in zip(axes, encoded.items(), strict=True):
     plots.points(one, two, ax=ax, title=name, xlabel="first encoding, output 1")
     ax.axline((0, 0), slope=1, color="0.4", linewidth=1)
+    ax.set(xlim=limits, ylim=limits)
 axes[0].set_ylabel("second encoding, output 1")
 plots.show(
     axes[0],
@@ -1069,7 +1100,7 @@ plots.show(
 # %% tags=["volatile"]
 for name, (one, two) in encoded.items():
     print(f"{name}: typical move {(one - two).square().mean().sqrt():.2f}, spread of the cells {one.std():.2f}")
-assert torch.allclose(*encoded["eval(): other company"], atol=1e-4)
+assert (one - two).abs().max() <= 1e-3 * one.std()  # the last pair: eval()
 
 # %% [markdown]
 # Dropout everybody expects. But without it, too, a cell's code depends on its neighbours in the minibatch, because
@@ -1141,8 +1172,9 @@ plots.show(
 )
 
 # %% [markdown]
-# **Sixteen times the cells, a quarter of the noise.** Small minibatches are the better bargain. The same work, one
-# look at each of the 700 cells, spent on one exact step or on five noisy ones:
+# **Sixteen times the cells, a quarter of the noise** (0.23, thanks to the second root). Small minibatches are the
+# better bargain. Spend one look at each of the 700 cells on one exact step, or a look at 640 of them on five noisy
+# ones:
 
 # %%
 exact, noisy = Line(), Line()
@@ -1167,7 +1199,7 @@ for name, portion in (("first 128 cells (T cells)", sorted_g[:128]), ("last 128 
 # %% [markdown]
 # ## 2.12 FCLayers: the part all networks here are made of
 #
-# 32 minutes
+# 57 minutes
 #
 # **Question.** `Linear`, batch norm, ReLU, dropout, again and again, and covariates on the side. How do we write it
 # once?
@@ -1203,6 +1235,16 @@ named = nn.Sequential(OrderedDict([("first", nn.Linear(3, 4)), ("second", nn.Lin
 print([name for name, _ in named.named_parameters()])
 
 # %% [markdown]
+# A name can be added later: `layers["third"] = ...` puts one more entry into an `OrderedDict` called `layers`. A *star*
+# unpacks a list: `nn.Sequential(*steps)` gets the entries of `steps` one by one, and `[x, *columns]` is one list.
+# `torch.cat` with `dim=1` puts its tables side by side:
+
+# %%
+steps = [nn.Linear(2 + 3, 4), nn.ReLU()]
+wide = torch.cat([torch.ones(2, 2), *two_covariates], dim=1)  # (cells, 2) beside (cells, 3): (cells, 5)
+print(tuple(wide.shape), "->", tuple(nn.Sequential(*steps)(wide).shape))
+
+# %% [markdown]
 # Write the class `FCLayers`. In `__init__`:
 #
 # - The widths are [n_in, n_hidden, ..., n_out]: `n_layers` layers, so `n_layers - 1` times `n_hidden` in between. One
@@ -1217,7 +1259,8 @@ print([name for name, _ in named.named_parameters()])
 #
 # In `forward(x, *cat_list)`: `x` is (cells, n_in), `cat_list` holds the codes of the covariates, (cells,) or (cells,
 # 1) each. Make their one-hot columns (`one_hot_covariates(cat_list, n_cat_list, n_cells)`), and concatenate them to
-# the input of every Linear, behind it. Return (cells, n_out). The 3-D input of the docstring is *not* asked for.
+# the input of every Linear, behind it. Return (cells, n_out). The docstring promises extras that are *not* asked here:
+# 3-D input, and errors of your own (`one_hot_covariates` raises those for missing codes).
 #
 # *By hand.* `FCLayers(3, 2, [2, 1], n_layers=2, n_hidden=4)`: widths 3, 4, 2. The covariate with 2 categories adds 2
 # columns, the one with a single category none. The first Linear maps $3 + 2 = 5$ columns to 4, the second $4 + 2 = 6$
@@ -1228,7 +1271,7 @@ print([name for name, _ in named.named_parameters()])
 # same as with `[2, 1]`, but the columns come from the *second* codes. Whoever drops the 1 from the list takes the first
 # covariate's codes for the second's.
 
-# %% exercise="2.4" source="vae_course.nn.FCLayers" minutes=25 difficulty=3
+# %% exercise="2.4" source="vae_course.nn.FCLayers" minutes=45 difficulty=3
 
 # %%
 small = FCLayers(3, 2, [2, 1], n_layers=2, n_hidden=4)
@@ -1325,8 +1368,8 @@ print([float(f"{v:.2g}") for v in logvar_toy.exp().tolist()])
 
 # %% [markdown]
 # Write the class `GaussianHead`. `__init__(n_in, n_latent)` makes **two** affine layers, each with parameters of its
-# own. `forward(h)` takes features (cells, n_in) and returns the pair (mean, logvar), each (cells, n_latent). No
-# activation on either: both may be negative.
+# own (or one of double width, to be cut in half). `forward(h)` takes features (cells, n_in) and returns the pair
+# (mean, logvar), each (cells, n_latent). No activation on either: both may be negative.
 #
 # *By hand.* `GaussianHead(128, 10)` has $2 \cdot (128 \cdot 10 + 10) = 2580$ parameters. If a weight row of the
 # log-variance layer is zero and its bias is $-1$, that latent's variance is $e^{-1} = 0.37$ for every cell.
@@ -1362,6 +1405,7 @@ class TwoHeadEncoder(nn.Module):
 torch.manual_seed(0)
 encoder = TwoHeadEncoder(data.n_genes, 2).eval()
 mean, logvar = (out.detach() for out in encoder(counts))  # (cells, 2) each
+logvar = logvar.clamp(-20, 20)  # no change, unless you built FCLayers on a Linear with very large first weights
 print("logvar has both signs:", bool((logvar < 0).any() and (logvar > 0).any()))
 print("every variance is positive:", bool((logvar.exp() > 0).all()))
 
@@ -1381,8 +1425,8 @@ plots.show(
 # This is an encoder: for every cell a place and an uncertainty. It knows nothing yet, since nobody told it what to
 # want. The loss that does is lesson 3's.
 #
-# **What breaks it.** One layer for both outputs: mean and log-variance are then the same number, and a cell far to the
-# right is by force an uncertain cell.
+# **What breaks it.** One layer, `n_latent` wide, used twice: mean and log-variance are then the same number, and a cell
+# far to the right is by force an uncertain cell.
 
 # %% [markdown]
 # ## 2.14 Models, modules: children of nn.Module
@@ -1502,8 +1546,9 @@ guess = classifier(features[test_cells]).argmax(1)  # (held-out cells,)
 accuracy = (guess == cell_type[test_cells]).float().mean().item()
 on_training = (classifier(features[train_cells]).argmax(1) == cell_type[train_cells]).float().mean().item()
 print(f"accuracy: held-out {accuracy:.0%}, training {on_training:.0%}, always 'Dendritic' {majority:.0%}")
-assert 0.6 < accuracy < 1
-assert on_training > 0.95
+assert np.isfinite([*history["training cells"], *history["held-out cells"]]).all()
+if on_training < 0.97:
+    print("With weights on the scale that exercise 2.1 recommends: held-out about 83%, training about 100%.")
 
 # %% [markdown]
 # 120 steps. Where does it err? Rows are true types with their number $n$ of held-out cells, columns are guesses, and
@@ -1526,10 +1571,11 @@ plots.show(
 # B cells and dendritic cells are recognised. Many errors are between relatives that share many genes: cytotoxic for
 # naive cytotoxic T cells, NK for cytotoxic T, monocytes for dendritic cells.
 #
-# But read $n$ before you read a colour: three rows rest on 2 or 3 cells. Naive and memory T cells are never guessed,
-# and both naive T cells are called *B cells*. Is that the slow learning of section 2.8? No: the training cells are all
-# right, the 6 naive T cells among them. The network knows these six by heart, and six are too few to tell what belongs
-# to the type. CD34+ has only 11 training cells and does better, though 2 held-out cells prove little.
+# But read $n$ before you read a colour: three rows rest on 2 or 3 cells. CD4 naive and CD4 memory T cells are never
+# guessed, and both CD4 naive T cells are called *B cells*. Is that the slow learning of section 2.8? No: the training
+# cells are all right, the 6 CD4 naive T cells among them. The network knows these six by heart, and six are too few to
+# tell what belongs to the type. CD34+ has only 11 training cells and does better, though 2 held-out cells prove
+# little.
 #
 # **What breaks it.** Report the accuracy without `eval()`, five times:
 
@@ -1614,21 +1660,21 @@ assert classifier.eval().training is False
 # </details>
 
 # %% [markdown]
-# **Question 4.** You encode a data set twice in minibatches of 128 with the same trained network; the latents differ.
-# Which cause is *not* possible?
+# **Question 4.** You encode a data set twice in minibatches of 128 with the same trained network, and a cell's latents
+# are not the same in both passes. Which cause is *not* possible?
 #
 # - A. The network is in train mode and has dropout
 # - B. The network is in train mode and has batch norm, and the cells were shuffled
 # - C. The network is in eval mode and the cells were shuffled
-# - D. The network is in train mode: the first pass changed its running averages, and eval was called before the second
+# - D. The first pass ran in train mode, the second in eval mode
 #
 # <details><summary>Answer</summary>
 #
 # - **A** is possible: new zeros at every call.
 # - **B** is possible: the minibatch's mean and variance depend on the companions.
 # - **C** is right. In eval mode each cell is treated alone: order and companions do not matter.
-# - **D** is possible: the first pass used the minibatch's numbers, the second the running averages, which had moved
-#   besides.
+# - **D** is possible: the first pass used the minibatch's numbers, the second the running averages, which the first
+#   had moved besides.
 #
 # </details>
 
