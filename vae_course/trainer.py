@@ -95,7 +95,7 @@ class Trainer:
     batch_size
         Cells in a minibatch; a last one of a single cell joins the one before.
     lr, eps, weight_decay
-        Of the Adam optimiser.
+        Of the Adam optimizer.
     early_stopping
         When to stop before the end; None for never.
     seed
