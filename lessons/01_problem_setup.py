@@ -1135,9 +1135,8 @@ for drop in (0.0, 10_000.0):
 log_prior = normal_log_prob(grid, zero, one)
 log_prior = log_prior - torch.logsumexp(log_prior, dim=0)  # (points,), a probability for every grid point
 logits = grid.unsqueeze(-1) * w + b  # (points, 6)
-log_lik = bernoulli_log_prob(markers.unsqueeze(1), logits).sum(
-    dim=-1
-)  # (cells, 1, 6) with (points, 6) -> (cells, points)
+log_prob = bernoulli_log_prob(markers.unsqueeze(1), logits)  # (cells, 1, 6) with (points, 6) -> (cells, points, 6)
+log_lik = log_prob.sum(dim=-1)  # (cells, points)
 log_posterior = grid_posterior(log_prior, log_lik)  # (cells, points)
 print(tuple(log_lik.shape), "->", tuple(log_posterior.shape))
 
@@ -1184,7 +1183,7 @@ plots.show(
 # The mean and the standard deviation of every cell's posterior, and who these cells are:
 
 # %%
-post = log_posterior.exp()  # (cells, points)
+post = log_posterior.exp().float()  # (cells, points), float32 like the grid
 post_mean = post @ grid  # (cells,)
 post_sd = (post @ grid**2 - post_mean**2).sqrt()  # (cells,)
 is_b, is_nk = labels == 6, labels == 8
@@ -1424,7 +1423,7 @@ log_q = normal_log_prob(grid, means_bent.view(-1, 1, 1), sds.view(1, -1, 1) ** 2
 elbo_bent = (log_q.exp() * (log_joint - log_q)).sum(dim=-1) * dz  # (means, sds)
 row, column = divmod(int(elbo_bent.argmax()), len(sds))
 print(f"log p(x) {log_px_bent:.2f}   best ELBO {elbo_bent.max():.2f}   gap {log_px_bent - elbo_bent.max():.2f} nats")
-post_bent = grid_posterior(log_prior, bent).exp()  # (points,)
+post_bent = grid_posterior(log_prior, bent).exp().float()  # (points,)
 sd_bent = (post_bent @ grid**2 - (post_bent @ grid) ** 2).sqrt()
 print(f"posterior: standard deviation {sd_bent:.2f}, weight of the right peak {post_bent[grid > 0].sum():.2f}")
 

@@ -263,12 +263,12 @@ class HeadByParameters(nn.Module):
         return [torch.addmm(b, h, w) for w, b in zip(self.weights, self.offsets, strict=True)]
 
 
-RIGHT = {
+RIGHT = {  # the least usual answer comes last
     "0.1": [by_loops, lambda c: torch.einsum("ij->i", c), lambda c: c.double() @ torch.ones(c.shape[1]).double()],
     "0.2": [
-        normalize_on_a_copy,
         lambda c, target_sum=10_000: torch.log(target_sum * c / torch.sum(c, 1, keepdim=True) + 1),
         lambda c, t=1e4: torch.stack([torch.log1p(row / row.sum() * t) for row in c]),
+        normalize_on_a_copy,
     ],
     "0.3": [
         lambda x, m, c: torch.einsum("ng,lg->nl", x - m, c),
@@ -314,11 +314,11 @@ RIGHT = {
         lambda a, b: torch.log_softmax(a + b, dim=-1),
         lambda a, b: torch.distributions.Categorical(logits=a + b).logits,
     ],
-    "2.1": [LinearByEinsum, LinearByF, nn.Linear],
-    "2.2": [one_hot_by_scatter, one_hot_by_comparison, lambda i, n: torch.eye(n)[i.reshape(-1)]],
+    "2.1": [LinearByF, nn.Linear, LinearByEinsum],
+    "2.2": [one_hot_by_comparison, lambda i, n: torch.eye(n)[i.reshape(-1)], one_hot_by_scatter],
     "2.3": [step_by_grad, step_by_optimizer],
     "2.4": [FCLayersByAddModule, FCLayersByParts],
-    "2.5": [HeadByChunks, HeadByParameters, HeadWithZeroBias],
+    "2.5": [HeadByParameters, HeadWithZeroBias, HeadByChunks],
 }
 
 

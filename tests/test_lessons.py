@@ -184,6 +184,24 @@ def test_solved_it_runs_and_prints_what_is_committed(source):
             assert printed(ours) == printed(theirs), f"cell {ours.id}: run `make lessons`\n{ours.source}"
 
 
+@BY_NAME
+def test_with_unusual_right_answers_it_runs_to_the_last_cell(source):
+    """Float64, Python numbers, other initial weights: what the check accepts, the rest of the lesson bears."""
+    notebook = student(source)
+    for number, cell in exercise_cells(notebook).items():
+        name = EXERCISES[number].name
+        cell.source = (
+            f"import sys; sys.path[:0] = [{str(ROOT / 'tests')!r}]\n"
+            f"from test_exercises import RIGHT\n"
+            f'{name} = RIGHT["{number}"][-1]; {name}.__name__ = "{name}"\n'
+            f'{name} = exercise("{number}")({name})'
+        )
+    executed = build.execute(notebook)
+    assert errors(executed) == []
+    for cell in executed.cells:
+        assert "exercise" not in tags(cell) or "correct. The lesson goes on with yours." in printed(cell)
+
+
 WRONG = [
     "this is no Python",
     "while True: pass",
