@@ -1257,8 +1257,8 @@ print(tuple(wide.shape), "->", tuple(nn.Sequential(*steps)(wide).shape))
 #   is ignored.
 # - *Every* `nn.Linear` has room for the one-hot columns of all covariates beside its input.
 #
-# In `forward(x, *cat_list)`: `x` is (cells, n_in), `cat_list` holds the codes of the covariates, (cells,) or (cells,
-# 1) each. Make their one-hot columns (`one_hot_covariates(cat_list, n_cat_list, n_cells)`), and concatenate them to
+# In `forward(x, *cat_list)`: `x` is (cells, n_in), `cat_list` holds the codes of each covariate, (cells,) or
+# (cells, 1). Make their one-hot columns (`one_hot_covariates(cat_list, n_cat_list, n_cells)`), and concatenate them to
 # the input of every Linear, behind it. Return (cells, n_out). The docstring promises extras that are *not* asked here:
 # 3-D input, and errors of your own (`one_hot_covariates` raises those for missing codes).
 #

@@ -388,6 +388,17 @@ def test_display_mathematics_stands_alone(source):
 
 
 @BY_NAME
+def test_no_line_of_a_paragraph_becomes_a_list(source):
+    """A line that happens to begin with "1)" or "-" ends its paragraph; a list begins after a blank line."""
+    item = re.compile(r"\s*(\d+[.)]|[-+*]) ")
+    for text in markdown(student(source)):
+        text = re.sub(r"\$\$.+?\$\$", "", text, flags=re.DOTALL)
+        for before, line in pairwise(text.splitlines()):
+            if item.match(line) and before.strip():
+                assert item.match(before) or before.startswith("  "), line
+
+
+@BY_NAME
 def test_details_are_closed_and_set_apart(source):
     for text in markdown(student(source)):
         assert text.count("<details>") == text.count("</details>")
