@@ -521,12 +521,13 @@ def test_an_exception_names_the_line():
 
 def test_an_answer_that_calls_itself_is_found_out():
     """Before an exercise its name is bound to the reference; the check may not be answered by that."""
-    scope = {"library_size": EXERCISES["0.1"].reference}
-    exec("def library_size(counts):\n    return library_size(counts)", scope)
-    result = check("0.1", scope["library_size"])
+    reference = EXERCISES["0.1"].reference
+    attempt = made_by_exec("def library_size(counts):\n    return library_size(counts)")
+    attempt.__globals__["library_size"] = reference  # as it is while the decorator runs
+    result = check("0.1", attempt)
     assert result.status == "error"
     assert "calls itself" in result.message
-    assert scope["library_size"] is not EXERCISES["0.1"].reference
+    assert attempt.__globals__["library_size"] is reference
 
 
 def test_numpy_where_gradients_have_to_pass_is_explained():
