@@ -8,6 +8,7 @@ import sys
 import time
 
 import numpy as np
+import psutil
 import pytest
 import torch
 import torch.nn.functional as F
@@ -885,6 +886,33 @@ def test_no_child_is_left_behind():
     check("0.1", raiser(ValueError("x")))
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+@needs_fork
+def test_no_grandchild_is_left_behind(tmp_path):
+    def forking(counts):
+        if os.fork() == 0:
+            (tmp_path / str(os.getpid())).touch()
+            time.sleep(1000)
+        time.sleep(0.2)
+        return counts.sum(1)
+
+    assert check("0.1", forking).status == "passed"
+    grandchildren = [int(path.name) for path in tmp_path.iterdir() if path.name.isdigit()]
+    assert grandchildren
+    for _ in range(100):
+        if not any(_is_alive(pid) for pid in grandchildren):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"still alive: {grandchildren}")
+
+
+def _is_alive(pid):
+    """Whether a process runs; one that has ended and was not yet waited for does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @needs_fork
