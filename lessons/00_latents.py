@@ -170,9 +170,8 @@ zeros, ones = (counts == 0).float().mean(), (counts == 1).float().mean()
 print(f"zeros {zeros:.0%}   ones {ones:.0%}   more {1 - zeros - ones:.0%}   largest count {int(counts.max())}")
 
 # %% [markdown]
-# Two thirds are zeros, in genes somebody already chose because they vary. All genes together would give over 90 %. A
-# zero has two readings: the gene was silent, or it spoke and we caught none of its few molecules. The matrix does not
-# say which.
+# Two thirds are zeros, in genes somebody already chose because they vary. A zero has two readings: the gene was silent,
+# or it spoke and we caught none of its few molecules. The matrix does not say which.
 
 # %% [markdown]
 # Add up a cell's counts and you have its **library size**: how many of its molecules were caught. Here the sum runs

@@ -12,7 +12,6 @@ import linecache
 import os
 import selectors
 import signal
-import sys
 import threading
 import time
 import traceback
@@ -344,7 +343,6 @@ def _overheard() -> Any:
             yield listener
     finally:
         builtins.input = ask
-        sys.stdout.flush()
 
 
 def _report(outcomes: list[dict[str, Any]], printed: str) -> Report:

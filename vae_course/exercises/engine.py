@@ -3,8 +3,8 @@
 import ast
 import dis
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from textwrap import dedent
 from typing import Any
@@ -80,7 +80,7 @@ class Exercise:
     returns: tuple[str, ...] = ("the result",)
     gradients: tuple[str, ...] = ()
     use: Use | None = None
-    properties: Sequence[Property] = field(default=())
+    properties: tuple[Property, ...] = ()
     shape: str = ""
     tolerance: float = 1e-4
 

@@ -419,7 +419,7 @@ EXERCISES = [
                 lambda x, mean, components: _whitened((x - mean) @ components.T),
                 "You divided the coordinates by their standard deviation. Leave them as they are.",
             ),
-            "elementwise": (
+            "mean-of-products": (
                 lambda x, mean, components: ((x - mean).unsqueeze(1) * components).mean(dim=2),
                 "You took the mean over genes of the products. A coordinate is their sum, the dot product.",
             ),
