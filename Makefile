@@ -1,7 +1,7 @@
 # For maintainers; learners use course.py. `make environment` first.
 PYTHON = .venv/bin/python
 
-.PHONY: environment lint test lessons budgets data benchmarks
+.PHONY: environment lint test lessons slides budgets data benchmarks
 
 environment:
 	python3 course.py test --collect-only -q
@@ -16,6 +16,9 @@ test:
 
 lessons:
 	$(PYTHON) tools/build_lessons.py
+
+slides:
+	$(PYTHON) tools/save_slides.py
 
 budgets:
 	$(PYTHON) tools/record_budgets.py

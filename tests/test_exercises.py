@@ -27,10 +27,11 @@ from vae_course.exercises import (
     reset,
     solution,
 )
+from vae_course.exercises.lesson3 import diagnose
 from vae_course.exercises.sources import blanked, solution_lines, source_of, without_docstrings
 from vae_course.nn import FCLayers, one_hot
 
-IDS = ["0.1", "0.2", "0.3", "0.4", "0.5", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "2.1", "2.2", "2.3", "2.4", "2.5"]
+IDS = [f"{lesson}.{n + 1}" for lesson, number in enumerate((5, 6, 5, 5, 5, 8)) for n in range(number)]
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +88,7 @@ def test_every_misconception_is_recognised_and_named(number, name):
 @pytest.mark.parametrize("number", IDS)
 def test_no_hint_or_message_tells_the_answer(number):
     one = EXERCISES[number]
-    names = re.compile("|".join(["self", *one.arguments]))
+    names = re.compile("|".join(["self", *one.arguments]) if one.arguments else ".")
     telling = max((line for line in solution_lines(source_of(one.reference)) if names.search(line)), key=len)
     telling = telling.removeprefix("return ")
     said = [*one.hints, *(message for _, message in one.mistakes.values())]
@@ -264,6 +265,224 @@ class HeadByParameters(nn.Module):
         return [torch.addmm(b, h, w) for w, b in zip(self.weights, self.offsets, strict=True)]
 
 
+# Lesson 3
+
+
+def loss_in_float64(x, logits, mean, logvar):
+    bce = F.binary_cross_entropy_with_logits(logits.double(), x.double(), reduction="sum") / len(x)
+    q = torch.distributions.Normal(mean.double(), logvar.double().mul(0.5).exp())
+    kl = torch.distributions.kl_divergence(q, torch.distributions.Normal(torch.zeros(()), torch.ones(()))).sum() / len(
+        x
+    )
+    return [bce + kl, bce, kl]
+
+
+def loss_cell_by_cell(x, logits, mean, logvar):
+    bce = sum((F.softplus(a) - t * a).sum() for t, a in zip(x, logits, strict=True)) / x.shape[0]
+    kl = sum((s.exp() + m * m - s - 1).sum() / 2 for m, s in zip(mean, logvar, strict=True)) / x.shape[0]
+    return bce + kl, bce, kl
+
+
+def epoch_with_a_weighted_mean(model, minibatches, optimizer):
+    model.train(True)
+    losses, sizes = [], []
+    for x in minibatches:
+        for group in optimizer.param_groups:
+            for p in group["params"]:
+                p.grad = None
+        loss, _, _ = model.loss(x)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.detach())
+        sizes.append(x.shape[0])
+    return np.average([loss.item() for loss in losses], weights=sizes)
+
+
+def epoch_with_a_closure(model, minibatches, optimizer):
+    model.train()
+    seen = []
+
+    def closure(x):
+        optimizer.zero_grad()
+        loss = model.loss(x)[0]
+        loss.backward()
+        seen.append(loss.detach().double().repeat(len(x)))
+        return loss
+
+    for x in list(minibatches):
+        optimizer.step(lambda x=x: closure(x))
+    return torch.cat(seen).mean()
+
+
+def samples_cell_by_cell(model, n_cells, generator):
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        cells = [model.decode(torch.empty(1, model.n_latent).normal_(generator=generator)) for _ in range(n_cells)]
+    model.train(was_training)
+    return torch.cat(cells).sigmoid()
+
+
+def samples_column_by_column(model, n_cells, generator):
+    z = torch.stack([torch.randn(n_cells, generator=generator) for _ in range(model.n_latent)], dim=1)
+    return torch.sigmoid(model.eval().decode(z)).detach().double()
+
+
+def samples_without_decode(model, n_cells, generator):
+    model.eval()
+    with torch.inference_mode():
+        z = torch.normal(0.0, 1.0, (n_cells, model.logits_decoder.in_features and model.n_latent), generator=generator)
+        return 1 / (1 + torch.exp(-model.logits_decoder(model.decoder(z))))
+
+
+def walk_step_by_step(model, x_start, x_end, n_steps):
+    model.eval()
+    with torch.no_grad():
+        start, end = model.encode(x_start[None])[0], model.encode(x_end[None])[0]
+        step = (end - start) / (n_steps - 1)
+        return torch.cat([model.decode(start + i * step).sigmoid() for i in range(n_steps)])
+
+
+def walk_by_outer_products(model, x_start, x_end, n_steps):
+    model = model.eval()
+    mean = model.encode(torch.vstack((x_start, x_end)))[0].detach()
+    t = torch.arange(n_steps) / (n_steps - 1)
+    z = torch.outer(1 - t, mean[0]) + torch.outer(t, mean[1])
+    return torch.sigmoid(model.decode(z)).detach().double()
+
+
+def walk_by_numpy(model, x_start, x_end, n_steps):
+    model.eval()
+    with torch.no_grad():
+        ends = model.encode(torch.stack([x_start, x_end]))[0].numpy()
+        z = torch.from_numpy(np.linspace(ends[0], ends[1], n_steps)).float()
+        return torch.sigmoid(model.decode(z))
+
+
+def wobbling_walk(model, x_start, x_end, n_steps):
+    walk = walk_step_by_step(model, x_start, x_end, n_steps)
+    walk[1:-1] = walk[1:-1].flip(0) * 0.9
+    return walk
+
+
+def epoch_with_large_steps(model, minibatches, optimizer):
+    for group in optimizer.param_groups:
+        group["lr"] *= 2
+    return epoch_with_a_closure(model, minibatches, optimizer)
+
+
+def nb_by_distributions(x, mu, theta):
+    logits = mu.double().log() - theta.double().log()
+    return torch.distributions.NegativeBinomial(theta.double(), logits=logits).log_prob(x.double())
+
+
+def nb_in_place(x, mu, theta):
+    theta = theta.to(torch.float64)
+    ratio = mu / theta
+    total = torch.special.gammaln(x + theta)
+    total -= torch.special.gammaln(theta)
+    total -= torch.special.gammaln(x.double() + 1)
+    total -= (x + theta) * torch.log1p(ratio)
+    return (total + torch.xlogy(x, ratio)).float()
+
+
+def nb_by_mask(x, mu, theta):
+    x, mu, theta = torch.broadcast_tensors(x.double(), mu.double(), theta.double())
+    log_p0 = -theta * torch.log1p(mu / theta)
+    is_zero, safe = x == 0, x.clamp(min=1)
+    log_beta = torch.lgamma(safe) + torch.lgamma(theta) - torch.lgamma(safe + theta)
+    above = log_p0 - torch.log(safe) - log_beta + safe * F.logsigmoid(mu.log() - theta.log())
+    return torch.where(is_zero, log_p0, above)
+
+
+def zinb_by_softplus(x, mu, theta, zi_logits):
+    log_nb = nb_in_place(x, mu, theta)
+    zero = F.softplus(log_nb - zi_logits) - F.softplus(-zi_logits)
+    above = log_nb - F.softplus(zi_logits)
+    return (x == 0) * zero + (x > 0) * above
+
+
+def zinb_by_bernoulli(x, mu, theta, zi_logits):
+    extra = torch.distributions.Bernoulli(logits=zi_logits)
+    ways = [extra.log_prob(torch.ones_like(zi_logits)), extra.log_prob(torch.zeros_like(zi_logits))]
+    log_pi, other = torch.broadcast_tensors(ways[0].masked_fill(x > 0, -math.inf), ways[1] + nb_in_place(x, mu, theta))
+    return torch.logsumexp(torch.stack([log_pi, other]), dim=0)
+
+
+def zinb_by_probabilities(x, mu, theta, zi_logits):
+    a, log_nb = zi_logits.double(), nb_by_mask(x, mu, theta)
+    return torch.where(x < 0.5, torch.log(torch.sigmoid(a) + torch.sigmoid(-a) * log_nb.exp()), log_nb - F.softplus(a))
+
+
+class DecoderByF(nn.Module):
+    def __init__(self, n_input, n_output, n_cat_list=None, n_layers=1, n_hidden=128):
+        super().__init__()
+        self.px_decoder = FCLayers(n_input, n_hidden, n_cat_list, n_layers, n_hidden, dropout_rate=0.0)
+        self.px_scale_decoder = nn.Sequential(nn.Linear(n_hidden, n_output))
+        self.px_dropout_decoder, self.px_r_decoder = (nn.Linear(n_hidden, n_output) for _ in range(2))
+
+    def forward(self, dispersion, z, library, *cat_list):
+        h = self.px_decoder(z, *cat_list)
+        px_scale = F.softmax(self.px_scale_decoder(h), 1 if h.dim() == 2 else -1)
+        px_r = None
+        if dispersion == "gene-cell":
+            px_r = self.px_r_decoder(h)
+        return [px_scale, px_r, px_scale * library.exp(), self.px_dropout_decoder(h)]
+
+
+class DecoderByParts(nn.Module):
+    def __init__(self, n_input, n_output, n_cat_list=None, n_layers=1, n_hidden=128):
+        super().__init__()
+        self.px_decoder = FCLayersByParts(n_input, n_hidden, n_cat_list, n_layers, n_hidden, 0)
+        self.px_scale_decoder = nn.ModuleList([nn.Linear(n_hidden, n_output)])
+        self.px_r_decoder, self.px_dropout_decoder = nn.Linear(n_hidden, n_output), nn.Linear(n_hidden, n_output)
+
+    def forward(self, dispersion, z, library, *cat_list):
+        hidden = self.px_decoder(z, *cat_list)
+        heads = [self.px_scale_decoder[0], self.px_r_decoder, self.px_dropout_decoder]
+        scale, r, dropout = (F.linear(hidden, head.weight, head.bias) for head in heads)
+        log_scale = scale - scale.logsumexp(dim=-1, keepdim=True)
+        rate = (library + log_scale).exp()
+        return log_scale.exp(), {"gene-cell": r}.get(dispersion), rate, dropout
+
+
+class DecoderInFloat64(DecoderByF):
+    def __init__(self, n_input, n_output, n_cat_list=None, n_layers=1, n_hidden=128):
+        super().__init__(n_input, n_output, n_cat_list, n_layers, n_hidden)
+        self.px_scale_decoder.append(nn.Softmax(-1))
+
+    def forward(self, dispersion, z, library, *cat_list):
+        hidden = self.px_decoder(z, *cat_list)
+        px_scale = self.px_scale_decoder(hidden).double()
+        px_r = self.px_r_decoder(hidden).double() if dispersion == "gene-cell" else None
+        return px_scale, px_r, torch.einsum("...g,...o->...g", px_scale, library.double().exp()), self.logits(hidden)
+
+    def logits(self, hidden):
+        return self.px_dropout_decoder(hidden).double()
+
+
+def dispersion_by_one_hot(px_r, dispersion, batch_index=None, y=None):
+    if dispersion in ("gene", "gene-cell"):
+        return px_r.exp()
+    codes = batch_index if dispersion == "gene-batch" else y
+    return torch.einsum("cb,gb->cg", one_hot(codes, px_r.shape[1]), torch.exp(px_r))
+
+
+def dispersion_by_embedding(px_r, dispersion, batch_index=None, y=None):
+    if dispersion == "gene":
+        px_r = px_r.unsqueeze(0)
+    elif dispersion != "gene-cell":
+        px_r = F.embedding({"gene-batch": batch_index, "gene-label": y}[dispersion].reshape(-1), px_r.t())
+    return px_r.exp()
+
+
+def dispersion_cell_by_cell(px_r, dispersion, batch_index=None, y=None):
+    codes = {"gene-batch": batch_index, "gene-label": y}.get(dispersion)
+    if codes is None:
+        return math.e ** px_r.double()
+    return torch.stack([math.e ** px_r[:, int(code)].double() for code in codes])
+
+
 RIGHT = {  # the least usual answer comes last
     "0.1": [by_loops, lambda c: torch.einsum("ij->i", c), lambda c: c.double() @ torch.ones(c.shape[1]).double()],
     "0.2": [
@@ -320,6 +539,31 @@ RIGHT = {  # the least usual answer comes last
     "2.3": [step_by_grad, step_by_optimizer],
     "2.4": [FCLayersByAddModule, FCLayersByParts],
     "2.5": [HeadByParameters, HeadWithZeroBias, HeadByChunks],
+    "3.1": [
+        loss_cell_by_cell,
+        lambda x, a, m, s: (
+            (t := -torch.distributions.Bernoulli(logits=a).log_prob(x).sum(1).mean())
+            + (k := (0.5 * (s.exp() + m.square() - 1 - s)).sum(1).mean()),
+            t,
+            k,
+        ),
+        loss_in_float64,
+    ],
+    "3.2": [epoch_with_a_weighted_mean, epoch_with_a_closure],
+    "3.3": [samples_cell_by_cell, samples_without_decode, samples_column_by_column],
+    "3.4": [walk_step_by_step, walk_by_numpy, walk_by_outer_products],
+    "3.5": [lambda: dict(zip("FEDCBA", reversed([*diagnose().values()]), strict=True)), lambda: {**diagnose()}],
+    "5.1": [nb_in_place, nb_by_distributions, nb_by_mask],
+    "5.2": [zinb_by_softplus, zinb_by_bernoulli, zinb_by_probabilities],
+    "5.3": [DecoderByF, DecoderByParts, DecoderInFloat64],
+    "5.4": [
+        dispersion_by_one_hot,
+        dispersion_by_embedding,
+        lambda r, mode, b=None, y=None: r.T.index_select(0, (b if "b" in mode[5:6] else y).view(-1)).exp()
+        if mode[5:6] in ("b", "l")
+        else r.exp(),
+        dispersion_cell_by_cell,
+    ],
 }
 
 
@@ -403,6 +647,59 @@ class BentHead(HeadByChunks):
         return torch.tanh(mean), logvar
 
 
+def nb_distribution_in_float32(x, mu, theta):
+    return torch.distributions.NegativeBinomial(theta, logits=(mu / theta).log()).log_prob(x)
+
+
+def nb_by_gamma_in_float32(x, mu, theta):
+    log_choose = (torch.lgamma(x + theta).exp() / torch.lgamma(theta).exp() / torch.lgamma(x + 1).exp()).log()
+    return log_choose - (x + theta) * torch.log1p(mu / theta) + x * torch.log(mu / theta)
+
+
+class DoubleRate(DecoderByF):
+    def forward(self, dispersion, z, library, *cat_list):
+        px_scale, px_r, px_rate, px_dropout = super().forward(dispersion, z, library, *cat_list)
+        return px_scale, px_r, 2 * px_rate, px_dropout
+
+
+class DetachedLibrary(DecoderByF):
+    def forward(self, dispersion, z, library, *cat_list):
+        return super().forward(dispersion, z, library.detach(), *cat_list)
+
+
+class DecoderToDict(DecoderByF):
+    def forward(self, dispersion, z, library, *cat_list):
+        return dict(enumerate(super().forward(dispersion, z, library, *cat_list)))
+
+
+class LateDropout(DecoderByF):
+    def forward(self, dispersion, z, library, *cat_list):
+        return super().forward(dispersion, F.dropout(z, 0.3, self.training), library, *cat_list)
+
+
+class HalfShares(DecoderByF):
+    def forward(self, dispersion, z, library, *cat_list):
+        px_scale, *others = super().forward(dispersion, z, library, *cat_list)
+        return px_scale / 2, *others
+
+
+class ZeroForNone(DecoderByF):
+    def forward(self, dispersion, z, library, *cat_list):
+        px_scale, px_r, *others = super().forward(dispersion, z, library, *cat_list)
+        return px_scale, torch.zeros(()) if px_r is None else px_r, *others
+
+
+class OneMoreHead(DecoderByF):
+    def __init__(self, n_input, n_output, n_cat_list=None, n_layers=1, n_hidden=128):
+        super().__init__(n_input, n_output, n_cat_list, n_layers, n_hidden)
+        self.px_rate_decoder = nn.Linear(n_hidden, n_output)
+
+
+def dispersion_by_position(px_r, dispersion, batch_index=None, y=None):
+    theta = dispersion_by_one_hot(px_r, dispersion, batch_index, y)
+    return theta * torch.arange(1, len(theta) + 1)[:, None] if theta.dim() == 2 else theta
+
+
 def two_thirds_posterior(log_prior, log_likelihood):
     return torch.log_softmax(log_prior + log_likelihood, dim=-1) - math.log(2)
 
@@ -457,6 +754,49 @@ UNFORESEEN = [
     ("2.5", nn.Linear, "two tensors"),
     ("2.5", SharedTrunkHead, "parameters"),
     ("2.5", BentHead, "affine"),
+    ("3.1", lambda x, a, m, s: (loss_in_float64(x, a, m, s)[0] * 2, *loss_in_float64(x, a, m, s)[1:]), "not their sum"),
+    ("3.1", lambda x, a, m, s: loss_in_float64(x, a, m + 1, s), "bce is right, but kl is not"),
+    ("3.1", lambda x, a, m, s: loss_in_float64(x, a * 0.9, m, s), "kl is right, but bce is not"),
+    ("3.1", lambda x, a, m, s: loss_in_float64(x, a, m, s)[0], "3 things"),
+    ("3.1", lambda x, a, m, s: loss_in_float64(x, a, m.detach(), s), "no gradient reaches `mean`"),
+    ("3.2", epoch_with_large_steps, "the weights after the epoch are wrong"),
+    ("3.2", lambda m, b, o: epoch_with_a_closure(m, b, o) + 1, "the weights are trained right, but not the loss"),
+    ("3.2", lambda m, b, o: epoch_with_a_closure(m, b, o) and None, "None"),
+    ("3.3", lambda m, n, g: samples_cell_by_cell(m, n, g).T, "transposed"),
+    ("3.3", lambda m, n, g: samples_column_by_column(m, n, g) * 0.9 + 0.05, "latents behind your cells"),
+    ("3.3", lambda m, n, g: samples_column_by_column(m, n, g) * 2, "partly above 1"),
+    ("3.4", lambda m, a, b, n: walk_step_by_step(m, a, b, n) ** 2, "the ends are wrong"),
+    ("3.4", wobbling_walk, "the ends are right"),
+    ("3.4", lambda m, a, b, n: walk_step_by_step(m, a, b, n)[:, None], "should be of shape"),
+    ("3.5", lambda: list(diagnose().values()), "return a dict"),
+    ("3.5", lambda: diagnose() | {"D": "I do not know"}, "5 of 6 are right. For run"),
+    ("3.5", lambda: diagnose() | {"A": "KL forgotten"}, "is not a case of"),
+    ("3.5", lambda: {k: v for k, v in diagnose().items() if k != "F"}, "is missing"),
+    ("5.1", nb_distribution_in_float32, "seven digits"),
+    ("5.1", nb_by_gamma_in_float32, "lgamma, not the gamma function"),
+    ("5.1", lambda x, mu, theta: nb_in_place(x, mu.clamp(min=1e-5), theta), "not small beside it"),
+    ("5.1", lambda x, mu, theta: nb_in_place(x, mu, theta) + 9, "never above 0"),
+    ("5.1", lambda x, mu, theta: nb_in_place(x, mu, theta) - 0.3, "off by a constant 0.300"),
+    ("5.1", lambda x, mu, theta: nb_in_place(x, mu, theta.detach()), "no gradient reaches `theta`"),
+    ("5.1", lambda x, mu, theta: nb_in_place(x[0], mu, theta), "wrong"),
+    ("5.2", lambda x, mu, theta, a: zinb_by_softplus(x, mu, theta, a) - (x > 0) * 0.5, "no extra zero, and a draw"),
+    ("5.2", lambda x, mu, theta, a: zinb_by_softplus(x, mu, theta, a) - (x == 0) * 0.5, "two ways to a zero"),
+    ("5.2", lambda x, mu, theta, a: zinb_by_softplus(x, mu, theta, a.detach()), "no gradient reaches `zi_logits`"),
+    ("5.2", lambda x, mu, theta, a: zinb_by_softplus(x, mu + 1e-6, theta, a), "with a tiny mu"),
+    ("5.3", DoubleRate, "the rate should be"),
+    ("5.3", lambda *a, **k: HalfShares(*a, **k), "yours sums to 0.5"),
+    ("5.3", lambda *a, **k: DetachedLibrary(*a, **k), "no gradient reaches `library`"),
+    ("5.3", DecoderToDict, "yours returns a dict of 4"),
+    ("5.3", LateDropout, "differ"),
+    ("5.3", ZeroForNone, "px_r should be None here"),
+    ("5.3", OneMoreHead, "`px_rate_decoder.bias`, which should not be"),
+    ("5.3", lambda *a, **k: lambda x: x, "not an nn.Module"),
+    ("5.3", lambda *a, **k: DecoderByF(*a, **k).requires_grad_(False), "no gradient reaches"),
+    ("5.4", lambda r, mode, b=None, y=None: dispersion_by_one_hot(r, mode, b, y) - 1, "above 0"),
+    ("5.4", dispersion_by_position, "two cells of the same batch"),
+    ("5.4", lambda r, mode, b=None, y=None: dispersion_by_one_hot(r.detach(), mode, b, y), "no gradient reaches `px_r`"),
+    ("5.4", lambda r, mode, b=None, y=None: dispersion_by_one_hot(r, mode, b, y)[..., None], "should be of shape (5, 3)"),
+    ("5.4", lambda r, mode, b=None, y=None: 2 * dispersion_by_one_hot(r, mode, b, y), "2 times as large"),
 ]
 
 

@@ -86,17 +86,10 @@ def test_mixing_against_its_definition():
     assert metrics.entropy_batch_mixing(latent, batch, 7) == pytest.approx(expected, abs=1e-12)
 
 
-def test_relative_mixing_is_a_share_of_the_overall_entropy():
-    latent, batch = rng().normal(size=(200, 2)), np.repeat([0, 1, 1, 1], 50)
-    absolute = metrics.entropy_batch_mixing(latent, batch, 20)
-    relative = metrics.entropy_batch_mixing(latent, batch, 20, relative=True)
-    assert relative == pytest.approx(absolute / 0.562335144618808, rel=1e-12)
-
-
 @pytest.mark.parametrize("n_neighbors", [1, 3, 19])
 def test_duplicated_cells_never_count_as_their_own_neighbours(n_neighbors):
     # All cells at one place. A cell that counted itself would find its own, unique batch among its neighbours.
-    neighbours = metrics._nearest_other_cells(np.zeros((20, 2)), n_neighbors)
+    neighbours = metrics.nearest_other_cells(np.zeros((20, 2)), n_neighbors)
     assert neighbours.shape == (20, n_neighbors)
     assert all(i not in row and len(set(row)) == n_neighbors for i, row in enumerate(neighbours.tolist()))
 
@@ -105,7 +98,7 @@ def test_pairs_of_identical_cells_in_different_batches_mix_completely():
     # the nearest other cell is the twin of the other batch, at distance 0
     latent = np.repeat(rng().normal(size=(50, 2)), 2, axis=0)
     batch = np.tile([0, 1], 50)
-    neighbours = metrics._nearest_other_cells(latent, 1)[:, 0]
+    neighbours = metrics.nearest_other_cells(latent, 1)[:, 0]
     assert (batch[neighbours] != batch).all()
     assert metrics.knn_purity(latent, batch, n_neighbors=1) == 0
 
@@ -278,11 +271,6 @@ def test_nn_overlap_refuses_different_cells_and_too_many_neighbours():
 def test_unsupervised_clustering_accuracy_refuses_lengths_that_differ():
     with pytest.raises(ValueError, match=r"3.*2"):
         metrics.unsupervised_clustering_accuracy([0, 0, 1], [0, 1])
-
-
-def test_relative_mixing_of_one_batch_is_refused():
-    with pytest.raises(ValueError, match="at least 2 batches, got 1"):
-        metrics.entropy_batch_mixing(LATENT, np.zeros(10), 3, relative=True)
 
 
 def test_clustering_scores_refuse_an_unknown_method_and_a_single_label():

@@ -9,7 +9,6 @@ scvi-tools computes from them itself may be off by up to 0.024 nats a cell (SCVI
 
 import json
 import sys
-from importlib.resources import files
 from itertools import product
 
 import numpy as np
@@ -18,6 +17,7 @@ import torch
 from scipy.special import gammaln, log_expit
 
 import vae_course as vc
+from vae_course.exercises.lesson5 import RECORDED, recorded_comparison, recorded_outputs
 
 NOT_RUN = "NOT RUN: scvi-tools is not installed (pip install 'vae-course[compare]')"
 SCVI_TOOLS_ERROR = 0.024
@@ -282,46 +282,45 @@ def test_data_that_do_not_fit_are_refused(scvi):
 # --------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
-def recorded():
-    path = files("vae_course").joinpath("_data/scvi_tools_1_4_2.npz")
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return dict(arrays)
-
-
-def recorded_case(recorded, dispersion):
+def recorded_case(dispersion):
     """Return our model with the recorded weights, its input, and the recorded outputs."""
-    case = {name.split(".", 1)[1]: a for name, a in recorded.items() if name.startswith(f"{dispersion}.")}
-    model = vc.VAE(**json.loads(str(case["options"])))
-    shapes = [json.loads(str(shape)) for shape in case["shapes"]]
-    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
-    parts = np.split(case["weights"], ends[:-1])
-    assert ends[-1] == len(case["weights"])
-    weights = {
-        str(name): torch.from_numpy(part.reshape(shape))
-        for name, part, shape in zip(case["names"], parts, shapes, strict=True)
-    }
+    options, weights, inputs, outputs = recorded_outputs(dispersion)
+    model = vc.VAE(**options)
     state = model.state_dict()
     assert state.keys() - weights.keys() == (PRIOR if model.library == "observed" else set())
     model.load_state_dict(weights, strict=False)
     assert {name: t.shape for name, t in weights.items()} == {name: state[name].shape for name in weights}
-    inputs = (
-        torch.from_numpy(recorded["counts"].astype(np.float32)),
-        *(torch.from_numpy(recorded[name]) for name in ("batch_index", "labels")),
-    )
-    return model.eval(), inputs, case
+    return model.eval(), inputs, outputs
 
 
-def test_the_record_says_what_made_it(recorded):
-    versions = json.loads(str(recorded["versions"]))
-    assert versions["scvi-tools"] == "1.4.2"
-    assert {"python", "torch", "numpy"} <= versions.keys()
-    assert {name.split(".")[0] for name in recorded if "." in name} == set(DISPERSIONS)
+def test_the_record_says_what_made_it():
+    with (RECORDED / "scvi_tools_1_4_2.npz").open("rb") as file, np.load(file, allow_pickle=False) as recorded:
+        versions = json.loads(str(recorded["versions"]))
+        assert versions["scvi-tools"] == "1.4.2"
+        assert {"python", "torch", "numpy"} <= versions.keys()
+        assert {name.split(".")[0] for name in recorded if "." in name} == set(DISPERSIONS)
+
+
+def test_the_recorded_comparison_holds_together():
+    """Five seeds or more, and the summary is that of the pairs."""
+    record = recorded_comparison()
+    pairs = record["pairs"].values()
+    assert len(pairs) >= 5
+    assert record["data"]["file"] == "load_pbmc()"
+    for name, row in record["summary"].items():
+        ours, theirs = (np.array([pair[who][name] for pair in pairs]) for who in ("vae_course", "scvi-tools"))
+        assert row["difference"] == pytest.approx((ours - theirs).mean())
+        assert row["standard_error"] == pytest.approx((ours - theirs).std(ddof=1) / len(pairs) ** 0.5)
+    for pair in pairs:
+        for figures in pair.values():
+            parts = figures["reconstruction"] + figures["kl_local"] + figures["kl_global"]
+            assert figures["negative_elbo"] == pytest.approx(parts)
+            assert figures["seconds"] > 0
 
 
 @every_dispersion
-def test_recorded_encoders(recorded, dispersion):
-    model, inputs, case = recorded_case(recorded, dispersion)
+def test_recorded_encoders(dispersion):
+    model, inputs, case = recorded_case(dispersion)
     with torch.no_grad():
         inferred = model.inference(*inputs)
         kl_local, kl_global = model.kl(inferred, inputs[1])
@@ -334,10 +333,10 @@ def test_recorded_encoders(recorded, dispersion):
 
 
 @every_dispersion
-def test_recorded_decoder_and_log_likelihood(recorded, dispersion):
+def test_recorded_decoder_and_log_likelihood(dispersion):
     """From the recorded z and l on, as random numbers may differ between machines."""
-    model, (x, batch_index, labels), case = recorded_case(recorded, dispersion)
-    z, library = torch.from_numpy(case["z"]), torch.from_numpy(case["library"])
+    model, (x, batch_index, labels), case = recorded_case(dispersion)
+    z, library = case["z"], case["library"]
     with torch.no_grad():
         px_scale, px_r, px_rate, px_dropout = model.decoder(dispersion, z, library, batch_index)
         theta = model.select_dispersion(model.px_r if px_r is None else px_r, batch_index, labels)
@@ -352,9 +351,9 @@ def test_recorded_decoder_and_log_likelihood(recorded, dispersion):
 
 
 @every_dispersion
-def test_a_disturbed_weight_does_not_pass_for_the_recorded_one(recorded, dispersion):
+def test_a_disturbed_weight_does_not_pass_for_the_recorded_one(dispersion):
     """Proves that the two tests above can fail: every weight that is used moves something beyond the tolerance."""
-    model, inputs, _ = recorded_case(recorded, dispersion)
+    model, inputs, _ = recorded_case(dispersion)
     unused = {"decoder.px_r_decoder"} if dispersion != "gene-cell" else set()
     if model.library == "observed":
         unused |= {"l_encoder"}

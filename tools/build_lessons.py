@@ -3,7 +3,8 @@
 A source `lessons/NN_slug.py` is a jupytext percent file. Besides ordinary cells it has, by their metadata:
 
 setup=true                             the cell gets the lines that install the course on Colab before its own
-source="vae_course.nn.Encoder"         the cell is filled with that source of the package
+source="vae_course.nn.Encoder"         the cell is filled with that source of the package; of a class, with
+  methods="encode decode" base="..."   methods alone where they are named (and inheriting from another base)
 exercise="2.1" source="..."            the learner's cell: a decorated blank in the student edition, the package's own
   minutes=10 difficulty=2              source in the solved one; the Markdown cell before it gets the heading line
 
@@ -27,7 +28,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 import vae_course
-from vae_course.exercises.sources import blanked, find, source_of
+from vae_course.exercises.sources import blanked, excerpt, find, names_beside, source_of
 
 ROOT = Path(__file__).resolve().parents[1]
 ADDRESS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Homepage"]
@@ -57,6 +58,11 @@ def refuse(self, address):
 socket.socket.connect = refuse
 """
 
+WITHOUT_SCVI_TOOLS = """
+import sys
+sys.modules["scvi"] = None  # importing it raises ImportError
+"""
+
 
 def sources() -> list[Path]:
     """Return the hand-written lesson sources, in order."""
@@ -73,14 +79,15 @@ def solved_edition(source: Path) -> NotebookNode:
     return _edition(source, lambda text: text)
 
 
-def execute(notebook: NotebookNode, **options: Any) -> NotebookNode:
+def execute(notebook: NotebookNode, scvi_tools: bool = False, **options: Any) -> NotebookNode:
     """Run a notebook from top to bottom, as on a fresh machine without a network, and keep its outputs.
 
-    Further options go to nbclient's NotebookClient.
+    scvi-tools is hidden unless `scvi_tools` is true. Further options go to nbclient's NotebookClient.
     """
     notebook = deepcopy(notebook)
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "sitecustomize.py").write_text(OFFLINE, encoding="utf-8")
+        hidden = "" if scvi_tools else WITHOUT_SCVI_TOOLS
+        Path(folder, "sitecustomize.py").write_text(OFFLINE + hidden, encoding="utf-8")
         environment = os.environ | {
             "PYTHONPATH": folder, "VAE_COURSE_HOME": folder, "TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"
         }  # fmt: skip
@@ -134,11 +141,18 @@ def _add_exercise(cells: list[NotebookNode], metadata: dict, solve: Callable[[st
     heading = f"### Exercise {number} · `{name}` · {metadata['minutes']} minutes · {stars}"
     statement.source = f"{heading}\n\n{statement.source}"
     cells.append(_code(f"from {module} import {name}  # stands in until yours is right"))
-    answer = f'@exercise("{number}")\n{solve(source_of(find(symbol)))}'
+    reference = source_of(find(symbol))
+    answer = f'@exercise("{number}")\n{solve(reference)}'
+    beside = names_beside(find(symbol))
+    if beside and solve(reference) == reference:
+        answer = f"from {module} import {', '.join(beside)}\n\n\n{answer}"
     cells.append(_code(answer, ["exercise", "raises-exception"]))
 
 
 def _code_source(cell: NotebookNode) -> str:
+    if "methods" in cell.metadata:
+        source = source_of(find(cell.metadata["source"]))
+        return excerpt(source, cell.metadata["methods"].split(), cell.metadata.get("base"))
     if "source" in cell.metadata:
         return source_of(find(cell.metadata["source"]))
     return SETUP + "\n" + cell.source if cell.metadata.get("setup") else cell.source

@@ -205,7 +205,8 @@ def measure(trainer: Any, seed: int) -> dict[str, Any]:
         numbers["vae"] = shown.clustering_scores(seed=seed)
         numbers["pca"] = metrics.clustering_scores(pca, data.labels[shown.indices], seed=seed)
     if data.n_batches > 1 and len(shown) > 50:
-        numbers["batch_mixing"] = shown.entropy_batch_mixing(relative=True)
+        most = metrics.entropy_from_indices(data.batch_index[shown.indices])
+        numbers["batch_mixing"] = shown.entropy_batch_mixing() / most
     return numbers
 
 

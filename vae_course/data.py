@@ -50,7 +50,7 @@ def corrupt(counts: Tensor, rate: float, generator: torch.Generator) -> tuple[Te
     ValueError
         For a rate outside 0..1.
     """
-    _check_rate(rate)
+    check_rate(rate)
     nonzero = torch.nonzero(counts.flatten()).squeeze(-1)
     order = torch.randperm(len(nonzero), generator=generator, device=counts.device)
     mask = torch.zeros(counts.numel(), dtype=torch.bool, device=counts.device)
@@ -59,7 +59,8 @@ def corrupt(counts: Tensor, rate: float, generator: torch.Generator) -> tuple[Te
     return counts.masked_fill(mask, 0), mask
 
 
-def _check_rate(rate: float) -> None:
+def check_rate(rate: float) -> None:
+    """Raise ValueError unless `rate` is a share between 0 and 1."""
     if not 0 <= rate <= 1:
         raise ValueError(f"rate is the share of entries to damage: expected 0 to 1, got {rate!r}.")
 
@@ -271,7 +272,7 @@ class CountData:
         ValueError
             For a rate outside 0..1 or an unknown corruption.
         """
-        _check_rate(rate)
+        check_rate(rate)
         values = self.counts.data
         if corruption == "uniform":
             values = corrupt(torch.from_numpy(values), rate, torch.Generator().manual_seed(seed))[0].numpy()

@@ -71,18 +71,14 @@ def poisson_log_prob(x: Tensor, mu: Tensor) -> Tensor:
     Tensor
         Nats, of the broadcast shape. With mu = 0 it is 0 at x = 0 and minus infinity elsewhere.
     """
-    return _split_at_zero(-mu, _poisson_above_zero, x, mu)
+    return split_at_zero(-mu, _poisson_above_zero, x, mu)
 
 
 def nb_log_prob(x: Tensor, mu: Tensor, theta: Tensor) -> Tensor:
     r"""Log-probability of a count under a negative binomial with mean mu and variance mu + mu^2 / theta.
 
-    log NB = lgamma(x + theta) - lgamma(theta) - lgamma(x + 1)
-    + theta log(theta / (theta + mu)) + x log(mu / (theta + mu)).
-
-    At x = 0 the three gamma functions cancel and theta log(theta / (theta + mu)) = -theta log1p(mu / theta)
-    is all that is left. They are therefore evaluated at the non-zero counts alone, and there in float64:
-    in float32 their difference is wrong by more than 0.1 nats from theta = 1e5 on.
+    Lopez et al. (2018), Methods, in the parametrisation of Hilbe (2011), equation 8.9. Gamma functions are evaluated
+    in float64 and at the non-zero counts alone (`nb_above_zero`); at zero nothing of them is left (`nb_at_zero`).
 
     Parameters
     ----------
@@ -98,18 +94,14 @@ def nb_log_prob(x: Tensor, mu: Tensor, theta: Tensor) -> Tensor:
     Tensor
         Nats, of the broadcast shape. With mu = 0 it is 0 at x = 0 and minus infinity elsewhere.
     """
-    return _split_at_zero(_nb_at_zero(mu, theta), _nb_above_zero, x, *_nb_parameters(x, mu, theta))
+    return split_at_zero(nb_at_zero(mu, theta), nb_above_zero, x, *nb_parameters(x, mu, theta))
 
 
 def zinb_log_prob(x: Tensor, mu: Tensor, theta: Tensor, zi_logits: Tensor) -> Tensor:
     r"""Log-probability of a count under a zero-inflated negative binomial.
 
-    With probability pi = sigmoid(a) the count is 0 whatever the rest says, else it is NB(mu, theta):
-
-    p(0) = pi + (1 - pi) NB(0) = [1 + exp(log NB(0) - a)] / [1 + exp(-a)], so
-    log p(0) = softplus(log NB(0) - a) - softplus(-a). For x > 0, log p(x) = log NB(x) - softplus(a).
-
-    Mean (1 - pi) mu.
+    With probability pi = sigmoid(zi_logits) the count is 0 whatever the rest says, else it is NB(mu, theta). The mean
+    is (1 - pi) mu. Lopez et al. (2018), Methods.
 
     Parameters
     ----------
@@ -120,23 +112,41 @@ def zinb_log_prob(x: Tensor, mu: Tensor, theta: Tensor, zi_logits: Tensor) -> Te
     theta
         Inverse dispersion, above 0.
     zi_logits
-        Log-odds a of an extra zero (a "dropout").
+        Log-odds of an extra zero (a "dropout").
 
     Returns
     -------
     Tensor
         Nats, of the broadcast shape.
     """
-    at_zero = F.softplus(_nb_at_zero(mu, theta) - zi_logits) - F.softplus(-zi_logits)
+    at_zero = F.softplus(nb_at_zero(mu, theta) - zi_logits) - F.softplus(-zi_logits)
 
     def above_zero(x: Tensor, zi_logits: Tensor, *nb_parameters: Tensor) -> Tensor:
-        return _nb_above_zero(x, *nb_parameters) - F.softplus(zi_logits)
+        return nb_above_zero(x, *nb_parameters) - F.softplus(zi_logits)
 
-    return _split_at_zero(at_zero, above_zero, x, zi_logits, *_nb_parameters(x, mu, theta))
+    return split_at_zero(at_zero, above_zero, x, zi_logits, *nb_parameters(x, mu, theta))
 
 
-def _split_at_zero(at_zero: Tensor, above_zero: Callable[..., Tensor], x: Tensor, *parameters: Tensor) -> Tensor:
-    """Take `at_zero` where x is 0, elsewhere `above_zero(x, *parameters)`, evaluated there alone and in float64."""
+def split_at_zero(at_zero: Tensor, above_zero: Callable[..., Tensor], x: Tensor, *parameters: Tensor) -> Tensor:
+    """Take `at_zero` where x is 0, elsewhere `above_zero(x, *parameters)`, evaluated there alone and in float64.
+
+    Most counts of single cells are 0, and gamma functions are what costs time. In float32 their difference would be
+    wrong by more than 0.1 nats from theta = 1e5 on.
+
+    Parameters
+    ----------
+    at_zero
+        Log-probability of a zero, broadcastable with x.
+    above_zero
+        Gives the log-probability of counts above zero, elementwise.
+    x, *parameters
+        Counts, and the further arguments of `above_zero`, broadcastable with x.
+
+    Returns
+    -------
+    Tensor
+        Nats, of the broadcast shape.
+    """
     x, at_zero, *parameters = torch.broadcast_tensors(x, at_zero, *parameters)
     where = torch.nonzero(x.bool().flatten()).squeeze(-1)
     values = above_zero(*(argument.flatten().index_select(0, where).double() for argument in (x, *parameters)))
@@ -154,25 +164,25 @@ def _poisson_above_zero(x: Tensor, mu: Tensor) -> Tensor:
     return x * torch.log(mu) - mu - _log_factorial(x)
 
 
-def _nb_at_zero(mu: Tensor, theta: Tensor) -> Tensor:
-    """Return log NB(0), or its limit -mu where theta is infinite."""
+def nb_at_zero(mu: Tensor, theta: Tensor) -> Tensor:
+    """Return log NB(0) = -theta log(1 + mu / theta), or its limit -mu where theta is infinite, nats, elementwise."""
     is_poisson = torch.isinf(theta)
     if is_poisson.any():
-        return torch.where(is_poisson, -mu, _nb_at_zero(mu, torch.where(is_poisson, 1.0, theta)))
+        return torch.where(is_poisson, -mu, nb_at_zero(mu, torch.where(is_poisson, 1.0, theta)))
     return -theta * torch.log1p(mu * (1 / theta))  # 1 / theta is often of fewer entries than mu
 
 
-def _nb_parameters(x: Tensor, mu: Tensor, theta: Tensor) -> tuple[Tensor, ...]:
-    """Parameters of `_nb_above_zero`; one theta for many cells has its gamma function evaluated once, not per count."""
+def nb_parameters(x: Tensor, mu: Tensor, theta: Tensor) -> tuple[Tensor, ...]:
+    """Return what `nb_above_zero` takes after x; a theta of many cells has its gamma function evaluated only once."""
     return (mu, theta, torch.lgamma(theta.double())) if theta.dim() < x.dim() else (mu, theta)
 
 
-def _nb_above_zero(x: Tensor, mu: Tensor, theta: Tensor, lgamma_theta: Tensor | None = None) -> Tensor:
-    """Return log NB(x) for x > 0, or its Poisson limit where theta is infinite."""
+def nb_above_zero(x: Tensor, mu: Tensor, theta: Tensor, lgamma_theta: Tensor | None = None) -> Tensor:
+    """Return log NB(x) for x > 0, or its Poisson limit where theta is infinite, nats, elementwise."""
     is_poisson = torch.isinf(theta)
     if is_poisson.any():
         finite_theta = torch.where(is_poisson, 1.0, theta)
-        return torch.where(is_poisson, _poisson_above_zero(x, mu), _nb_above_zero(x, mu, finite_theta))
+        return torch.where(is_poisson, _poisson_above_zero(x, mu), nb_above_zero(x, mu, finite_theta))
     lgamma_theta = torch.lgamma(theta) if lgamma_theta is None else lgamma_theta
     log_choose = torch.lgamma(x + theta) - lgamma_theta - _log_factorial(x)
     ratio = mu / theta
@@ -205,7 +215,7 @@ def kl_normal(mean_q: Tensor, var_q: Tensor, mean_p: Tensor, var_p: Tensor) -> T
 
 
 def kl_standard_normal(mean: Tensor, logvar: Tensor) -> Tensor:
-    r"""KL(N(mean, diag(exp(logvar))) || N(0, I)) = 1/2 sum [exp(logvar) + mean^2 - 1 - logvar].
+    r"""KL(N(mean, diag(exp(logvar))) || N(0, I)): what it costs that q(z|x) is not the prior.
 
     Kingma and Welling (2014), appendix B.
 
@@ -280,7 +290,7 @@ def scvi_kl(
 
 
 def reparameterize(mean: Tensor, logvar: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    r"""Draw z = mean + exp(logvar / 2) eps with eps ~ N(0, I), so that gradients reach mean and logvar.
+    r"""Draw z ~ N(mean, diag(exp(logvar))) in such a way that gradients reach mean and logvar.
 
     Kingma and Welling (2014), section 2.4.
 
@@ -363,7 +373,9 @@ def sample_zinb(mu: Tensor, theta: Tensor, zi_logits: Tensor) -> Tensor:
 
 
 def elbo(log_likelihood: Tensor, log_prior: Tensor, log_q: Tensor) -> Tensor:
-    r"""Monte Carlo evidence lower bound, the mean over draws of log p(x|z) + log p(z) - log q(z|x).
+    r"""Monte Carlo estimate of the evidence lower bound.
+
+    Kingma and Welling (2014), equation 6.
 
     Parameters
     ----------
@@ -379,9 +391,9 @@ def elbo(log_likelihood: Tensor, log_prior: Tensor, log_q: Tensor) -> Tensor:
 
 
 def log_marginal_likelihood(log_joint: Tensor, log_q: Tensor) -> Tensor:
-    r"""Importance-weighted estimate of log p(x) = log 1/S sum_s p(x, z_s) / q(z_s|x).
+    r"""Importance-weighted estimate of log p(x), stable for logarithms of any size.
 
-    Burda et al. (2016), equation 8. The weights and the joint have to come from the same draws.
+    Burda et al. (2016), equation 8. Joint and q have to be evaluated at the same draws.
 
     Parameters
     ----------

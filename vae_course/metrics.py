@@ -17,7 +17,7 @@ def entropy_from_indices(indices: Any) -> float:
     return float(entr(counts / counts.sum()).sum())
 
 
-def entropy_batch_mixing(latent: Any, batch_index: Any, n_neighbors: int = 50, relative: bool = False) -> float:
+def entropy_batch_mixing(latent: Any, batch_index: Any, n_neighbors: int = 50) -> float:
     """How well batches mix: the entropy of the batches among each cell's neighbours.
 
     For every cell, the shares of the batches among its nearest other cells (Euclidean; the cell itself is left out by
@@ -32,29 +32,22 @@ def entropy_batch_mixing(latent: Any, batch_index: Any, n_neighbors: int = 50, r
         Batch of each cell; any number of batches, any codes.
     n_neighbors
         Neighbours of a cell, fewer than there are cells.
-    relative
-        Divide by the entropy of the batches' overall shares.
 
     Returns
     -------
     float
-        Nats, or a share.
+        Nats. Divided by `entropy_from_indices(batch_index)` it is a share of what can be had.
 
     Raises
     ------
     ValueError
-        If there are not enough cells, lengths differ, or a relative value is asked of a single batch.
+        If there are not enough cells, or lengths differ.
     """
-    latent, batch_index = _matched(latent, batch_index)
+    latent, batch_index = matched(latent, batch_index)
     batches, codes = np.unique(batch_index, return_inverse=True)
-    of_neighbours = codes[_nearest_other_cells(latent, n_neighbors)]  # (cells, n_neighbors)
+    of_neighbours = codes[nearest_other_cells(latent, n_neighbors)]  # (cells, n_neighbors)
     shares = np.stack([(of_neighbours == b).mean(axis=1) for b in range(len(batches))], axis=1)  # (cells, batches)
-    mean = float(entr(shares).sum(axis=1).mean())
-    if not relative:
-        return mean
-    if len(batches) < 2:
-        raise ValueError("A relative mixing entropy needs at least 2 batches, got 1.")
-    return mean / entropy_from_indices(codes)
+    return float(entr(shares).sum(axis=1).mean())
 
 
 def knn_purity(latent: Any, labels: Any, n_neighbors: int = 30) -> float:
@@ -65,8 +58,8 @@ def knn_purity(latent: Any, labels: Any, n_neighbors: int = 30) -> float:
     ValueError
         If there are not enough cells, or lengths differ.
     """
-    latent, labels = _matched(latent, labels)
-    same = (labels[_nearest_other_cells(latent, n_neighbors)] == labels[:, None]).mean(axis=1)  # (cells,)
+    latent, labels = matched(latent, labels)
+    same = (labels[nearest_other_cells(latent, n_neighbors)] == labels[:, None]).mean(axis=1)  # (cells,)
     return float(np.mean([same[labels == label].mean() for label in np.unique(labels)]))
 
 
@@ -97,7 +90,7 @@ def nn_overlap(first: Any, second: Any, n_neighbors: int = 100) -> tuple[float, 
     if len(first) != len(second):
         raise ValueError(f"Both representations need the same cells, got {len(first)} and {len(second)}.")
     n_cells = len(first)
-    neighbours = zip(_nearest_other_cells(first, n_neighbors), _nearest_other_cells(second, n_neighbors), strict=True)
+    neighbours = zip(nearest_other_cells(first, n_neighbors), nearest_other_cells(second, n_neighbors), strict=True)
     shared = sum(len(np.intersect1d(a, b, assume_unique=True)) for a, b in neighbours) / n_cells**2
     density = n_neighbors / n_cells
     return (shared - density**2) / (density - density**2), shared / density**2
@@ -150,7 +143,7 @@ def clustering_scores(latent: Any, labels: Any, method: str = "kmeans", seed: in
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, silhouette_score
     from sklearn.mixture import GaussianMixture
 
-    latent, labels = _matched(latent, labels)
+    latent, labels = matched(latent, labels)
     n_clusters = len(np.unique(labels))
     if n_clusters < 2:
         raise ValueError(
@@ -200,14 +193,15 @@ def probability_greater(scale_1: Tensor, scale_2: Tensor) -> Tensor:
     return wins + ties / 2
 
 
-def _matched(latent: Any, codes: Any) -> tuple[np.ndarray, np.ndarray]:
+def matched(latent: Any, codes: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return both as arrays, the codes flat; raise ValueError unless there is one code per cell."""
     latent, codes = np.asarray(latent), np.ravel(codes)
     if len(latent) != len(codes):
         raise ValueError(f"Expected one code per cell: {len(latent)} cells, got {len(codes)} codes.")
     return latent, codes
 
 
-def _nearest_other_cells(latent: np.ndarray, n_neighbors: int) -> np.ndarray:
+def nearest_other_cells(latent: np.ndarray, n_neighbors: int) -> np.ndarray:
     """Positions of each cell's nearest other cells, (cells, n_neighbors)."""
     from sklearn.neighbors import NearestNeighbors
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 DISPERSIONS = ("gene", "gene-batch", "gene-label", "gene-cell")
 LIKELIHOODS = ("zinb", "nb", "poisson")
 LIBRARIES = ("latent", "observed")
+SMALLEST = {"n_input": 1, "n_hidden": 1, "n_latent": 1, "n_layers": 1, "n_batch": 0, "n_labels": 0}
 
 
 class LossTerms(NamedTuple):
@@ -54,7 +55,12 @@ class LossTerms(NamedTuple):
 class Model(nn.Module):
     """A network that can be saved and loaded together with the options that built it."""
 
-    options: dict[str, Any]
+    def __init__(self, **options: Any) -> None:
+        super().__init__()
+        for name, least in SMALLEST.items():
+            if name in options:
+                options[name] = _whole_number(name, options[name], least)
+        self.options = options
 
     def save(self, path: str | Path) -> None:
         """Write the options and the weights to one file, whole or not at all.
@@ -110,7 +116,8 @@ def read_torch_file(path: str | Path) -> Any:
         raise ValueError(f"{path} is damaged, incomplete or not written by vae_course.") from error
 
 
-def _check_option(name: str, value: str, allowed: Sequence[str]) -> None:
+def check_option(name: str, value: str, allowed: Sequence[str]) -> None:
+    """Raise ValueError unless `value` is one of those allowed."""
     if value not in allowed:
         raise ValueError(f"{name} has to be one of {', '.join(map(repr, allowed))}, got {value!r}.")
 
@@ -121,7 +128,8 @@ def _whole_number(name: str, value: Any, least: int) -> int:
     return int(value)
 
 
-def _check_genes(x: Tensor, n_input: int) -> None:
+def check_genes(x: Tensor, n_input: int) -> None:
+    """Raise ValueError unless x has `n_input` columns."""
     if x.shape[-1] != n_input:
         raise ValueError(f"The model was built for {n_input} genes (columns), got counts of shape {tuple(x.shape)}.")
 
@@ -170,9 +178,8 @@ class BinaryVAE(Model):
     """
 
     def __init__(self, n_input: int, n_latent: int = 2, n_hidden: int = 128, seed: int = 0) -> None:
-        super().__init__()
-        sizes = {"n_input": n_input, "n_latent": n_latent, "n_hidden": n_hidden}
-        self.options = {name: _whole_number(name, size, least=1) for name, size in sizes.items()} | {"seed": seed}
+        super().__init__(n_input=n_input, n_latent=n_latent, n_hidden=n_hidden, seed=seed)
+        self.n_input, self.n_latent = n_input, n_latent
         with seeded(seed):
             # q(z|x): a hidden layer, then two heads
             self.encoder = FCLayers(n_input, n_hidden)
@@ -184,7 +191,7 @@ class BinaryVAE(Model):
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance of q(z|x), (cells, n_latent) each, for x of (cells, n_input)."""
-        _check_genes(x, self.options["n_input"])
+        check_genes(x, self.n_input)
         hidden = self.encoder(x)
         return self.mean_encoder(hidden), self.logvar_encoder(hidden)
 
@@ -236,7 +243,7 @@ class BinaryVAE(Model):
         ValueError
             If the number of genes differs, or the entries are not all 0 or 1.
         """
-        _check_genes(data.counts, self.options["n_input"])
+        check_genes(data.counts, self.n_input)
         if data.counts.max() > 1:
             raise ValueError(
                 f"BinaryVAE needs entries 0 and 1, got counts up to {data.counts.max():.0f}: use data.binarize()."
@@ -273,7 +280,7 @@ def select_dispersion(
     ValueError
         For an unknown mode.
     """
-    _check_option("dispersion", dispersion, DISPERSIONS)
+    check_option("dispersion", dispersion, DISPERSIONS)
     if dispersion == "gene-batch":
         px_r = one_hot(batch_index, px_r.shape[1]) @ px_r.T  # (cells, n_batch) @ (n_batch, genes)
     elif dispersion == "gene-label":
@@ -337,27 +344,28 @@ class VAE(Model):
         var_eps: float = 1e-4,
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        sizes = {"n_input": n_input, "n_hidden": n_hidden, "n_latent": n_latent, "n_layers": n_layers}
-        categories = {"n_batch": n_batch, "n_labels": n_labels}
+        super().__init__(
+            n_input=n_input,
+            n_batch=n_batch,
+            n_labels=n_labels,
+            n_hidden=n_hidden,
+            n_latent=n_latent,
+            n_layers=n_layers,
+            dropout_rate=dropout_rate,
+            dispersion=dispersion,
+            log_variational=log_variational,
+            likelihood=likelihood,
+            library=library,
+            var_eps=var_eps,
+            seed=seed,
+        )
         if not 0 <= dropout_rate < 1:
             raise ValueError(f"dropout_rate has to be from 0 to below 1, got {dropout_rate!r}.")
         if var_eps < 0:
             raise ValueError(f"var_eps has to be at least 0, got {var_eps!r}.")
-        _check_option("dispersion", dispersion, DISPERSIONS)
-        _check_option("likelihood", likelihood, LIKELIHOODS)
-        _check_option("library", library, LIBRARIES)
-        self.options = {
-            **{name: _whole_number(name, size, least=1) for name, size in sizes.items()},
-            **{name: _whole_number(name, number, least=0) for name, number in categories.items()},
-            "dropout_rate": dropout_rate,
-            "dispersion": dispersion,
-            "log_variational": log_variational,
-            "likelihood": likelihood,
-            "library": library,
-            "var_eps": var_eps,
-            "seed": seed,
-        }
+        check_option("dispersion", dispersion, DISPERSIONS)
+        check_option("likelihood", likelihood, LIKELIHOODS)
+        check_option("library", library, LIBRARIES)
         self.n_input, self.n_batch, self.n_labels, self.n_latent = n_input, n_batch, n_labels, n_latent
         self.dispersion, self.likelihood, self.library = dispersion, likelihood, library
         self.log_variational = log_variational
@@ -539,7 +547,7 @@ class VAE(Model):
     # -- helpers ------------------------------------------------------------------------------------------------------
 
     def _encoder_input(self, x: Tensor) -> Tensor:
-        _check_genes(x, self.n_input)
+        check_genes(x, self.n_input)
         return torch.log1p(x) if self.log_variational else x
 
     def _infer_library(self, x: Tensor, encoder_input: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -576,7 +584,7 @@ class VAE(Model):
             If the numbers of genes, batches or labels do not fit, or if the library is latent and has no variance to
             learn in some batch.
         """
-        _check_genes(data.counts, self.n_input)
+        check_genes(data.counts, self.n_input)
         if self.n_batch > 1 and data.n_batches != self.n_batch:
             raise ValueError(f"The model was built for {self.n_batch} batches, the data have {data.n_batches}.")
         if self.dispersion == "gene-label" and self.n_labels > 1 and data.n_labels != self.n_labels:

@@ -7,13 +7,17 @@ colour-blind readers and show on white.
 import base64
 import io
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
 LINES = ("-", "--", "-.", ":")
@@ -42,6 +46,65 @@ MAP_ARROWS = (
     ((11.9, 0.6), (10.5, 0.6)),
 )
 MAP_ROWS = ((5.2, "what it is used for"), (0.6, "what trains it"))
+
+# The model's map: middle, height, width and tallness of each block, its kind and its text; then the arrows, each with
+# its line style. A tall block takes several arrows side by side.
+MODEL_KINDS = {
+    "data": ("0.92", "0.35", "given"),
+    "network": ("#CFE3F1", COLORS[0], "network, trained"),
+    "value": ("white", COLORS[0], "what it puts out"),
+    "draw": ("#FBE8C8", COLORS[5], "drawn from q"),
+    "loss": ("#CDEBDF", COLORS[2], "scored, nats per cell"),
+}
+MODEL_BLOCKS = (
+    (0.9, 4.9, 1.4, 1.0, "data", "x\ncounts"),
+    (2.7, 4.9, 1.2, 0.8, "data", "log1p"),
+    (4.7, 6.5, 1.9, 0.9, "network", "z_encoder"),
+    (4.7, 3.3, 1.9, 0.9, "network", "l_encoder"),
+    (7.1, 6.5, 1.4, 1.1, "value", "qz_m\nqz_v"),
+    (7.1, 3.3, 1.4, 1.1, "value", "ql_m\nql_v"),
+    (9.1, 6.5, 1.2, 0.8, "draw", "z"),
+    (9.1, 3.3, 1.5, 0.8, "draw", "library"),
+    (11.4, 6.5, 2.0, 1.1, "network", "decoder.\npx_decoder"),
+    (11.4, 4.7, 2.1, 0.8, "data", "batch_index"),
+    (14.8, 7.9, 3.2, 0.8, "network", "px_dropout_decoder"),
+    (14.8, 6.5, 3.2, 0.8, "network", "px_r_decoder"),
+    (14.8, 5.1, 3.2, 0.8, "network", "px_scale_decoder"),
+    (18.6, 7.9, 3.0, 0.8, "value", "px_dropout"),
+    (18.6, 6.5, 3.0, 1.1, "value", "select_dispersion\npx_r"),
+    (18.6, 5.1, 3.0, 0.8, "value", "px_scale"),
+    (18.6, 3.3, 3.0, 0.8, "value", "px_rate"),
+    (21.4, 5.6, 1.0, 5.4, "loss", "zinb_log_prob"),
+    (21.4, 1.95, 1.0, 0.8, "data", "x"),
+    (7.1, 9.1, 1.9, 0.8, "loss", "kl_global"),
+    (7.1, 0.8, 1.9, 0.8, "loss", "kl_local"),
+    (4.0, 9.1, 1.8, 0.8, "data", "N(0, I)"),
+    (3.5, 0.8, 3.1, 1.1, "data", "library_log_means\nlibrary_log_vars"),
+    (23.3, 5.6, 1.0, 3.4, "loss", "reconstruction"),
+    (25.3, 4.95, 1.1, 9.1, "loss", "loss"),
+)
+MODEL_ARROWS = (
+    *(((left, y), (right, y), "-") for left, right, y in (
+        (1.6, 2.1, 4.9), (5.65, 6.4, 6.5), (5.65, 6.4, 3.3), (7.8, 8.5, 6.5), (7.8, 8.35, 3.3), (9.7, 10.4, 6.5),
+        (9.85, 17.1, 3.3), (12.4, 13.2, 6.5), (16.4, 17.1, 7.9), (16.4, 17.1, 5.1), (20.1, 20.9, 7.9),
+        (20.1, 20.9, 6.5), (20.1, 20.9, 3.3), (4.9, 6.15, 9.1), (5.05, 6.15, 0.8), (8.05, 24.75, 9.1),
+        (8.05, 24.75, 0.8), (21.9, 22.8, 5.6), (23.8, 24.75, 5.6),
+    )),
+    ((16.4, 6.5), (17.1, 6.5), ":"),
+    *(((3.3, 4.9 + side * 0.2), (4.7, 4.9 + side * 1.15), "-") for side in (1, -1)),
+    *(((12.4, 6.5 + side * 0.25), (13.2, 6.5 + side * 1.3), "-") for side in (1, -1)),
+    *(((x, start), (x, end), "-") for x, start, end in (
+        (7.1, 7.05, 8.7), (7.1, 2.75, 1.2), (11.4, 5.1, 5.95), (18.6, 4.7, 3.7), (21.4, 2.35, 2.9),
+    )),
+)  # fmt: skip
+MODEL_NOTES = (
+    (0.2, 7.5, "global latent:\nwhat kind of cell"),
+    (0.2, 2.3, "local latent:\nits size"),
+    (10.3, 3.65, "exp(library) * px_scale"),
+    (9.0, 9.35, "how far q(z|x) is from the prior of z; times a weight that training raises to 1"),
+    (9.0, 1.05, "how far q(l|x) is from the prior of l in the cell's batch"),
+    (22.35, 2.3, "minus the sum\nover genes"),
+)
 
 
 def losses(history: Mapping[str, Sequence[float]], axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
@@ -378,6 +441,46 @@ def course_map(here: int | None = None, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def model_map(ax: Axes | None = None) -> Axes:
+    """Draw scVI from counts to loss, every block with its name in the code.
+
+    Parameters
+    ----------
+    ax
+        Where to draw; made if None.
+
+    Returns
+    -------
+    Axes
+    """
+    ax = _axes_or_new(ax, (12.8, 6.0))
+    for x, y, width, height, kind, text in MODEL_BLOCKS:
+        face, edge, _ = MODEL_KINDS[kind]
+        corners = ((-1, -1), (-1, 1), (1, 1), (1, -1))
+        ax.fill(
+            [x + side * width / 2 for side, _ in corners],
+            [y + side * height / 2 for _, side in corners],
+            facecolor=face,
+            edgecolor=edge,
+            linewidth=1.4,
+        )
+        rotation = 90 if height > 2 else 0
+        ax.text(x, y, text, ha="center", va="center", fontsize=9, family="monospace", rotation=rotation)
+    for start, end, style in MODEL_ARROWS:
+        arrow = {"arrowstyle": "->", "color": "0.3", "linestyle": style, "shrinkA": 0, "shrinkB": 0}
+        ax.annotate("", end, start, arrowprops=arrow)
+    for x, y, text in MODEL_NOTES:
+        ax.text(x, y, text, fontsize=9, style="italic", color="0.25", va="center")
+    for position, (face, edge, meaning) in enumerate(MODEL_KINDS.values()):
+        ax.plot(0.6 + 4.0 * position, -0.6, "s", markersize=11, markerfacecolor=face, markeredgecolor=edge)
+        ax.text(1.0 + 4.0 * position, -0.6, meaning, fontsize=9, va="center")
+    ax.plot([20.4, 21.2], [-0.6, -0.6], ":", color="0.3")
+    ax.text(21.4, -0.6, 'only in "gene-cell"', fontsize=9, va="center")
+    ax.set(xlim=(0, 26), ylim=(-1.0, 9.8))
+    ax.axis("off")
+    return ax
+
+
 def landscape(
     x: Any, y: Any, height: Any, path: Any = None, ax: Axes | None = None, colorbar: str = "", **labels: Any
 ) -> Axes:
@@ -421,6 +524,70 @@ def landscape(
     return ax
 
 
+def images(rows: Mapping[str, Any], titles: Sequence[str] = (), ax: Axes | None = None, **labels: Any) -> Axes:
+    """Draw square grey images in rows; 0 is white, 1 is black.
+
+    Parameters
+    ----------
+    rows
+        Name of each row and its images, (images, pixels), pixels between 0 and 1; rows may differ in length.
+    titles
+        What stands above the images of the first row.
+    ax
+        Where to draw; made if None.
+    **labels
+        Further properties of the Axes, such as title.
+
+    Returns
+    -------
+    Axes
+    """
+    tables = [np.asarray(row) for row in rows.values()]
+    side, n_columns = round(tables[0].shape[1] ** 0.5), max(map(len, tables))
+    cell = side + 1  # an image and the line beside it
+    canvas = np.full((len(tables) * cell + 1, n_columns * cell + 1), np.nan)
+    for i, table in enumerate(tables):
+        for j, image in enumerate(table):
+            canvas[i * cell + 1 : (i + 1) * cell, j * cell + 1 : (j + 1) * cell] = image.reshape(side, side)
+    ax = _axes_or_new(ax, (0.62 * n_columns + 1.4, 0.62 * len(tables) + 0.5))
+    colors = plt.get_cmap("Greys").with_extremes(bad="#CFE3F1")
+    ax.imshow(canvas, cmap=colors, vmin=0, vmax=1, interpolation="nearest")
+    middles = [np.arange(n) * cell + cell / 2 for n in (len(titles), len(tables))]
+    ax.set_xticks(middles[0], titles, fontsize=9)
+    ax.set_yticks(middles[1], rows)
+    ax.tick_params(length=0, top=False, labeltop=True, bottom=False, labelbottom=False)
+    ax.spines[:].set_visible(False)
+    ax.set(**labels)
+    return ax
+
+
+def numerals(coordinates: Any, digits: Any, ax: Axes | None = None, **labels: Any) -> Axes:
+    """Draw images of digits as points in two dimensions, each written as the digit that it shows.
+
+    Parameters
+    ----------
+    coordinates
+        Positions, (images, 2).
+    digits
+        Codes 0 to 9, (images,).
+    ax
+        Where to draw; made if None.
+    **labels
+        Further properties of the Axes, such as xlabel, ylabel, title, xlim.
+
+    Returns
+    -------
+    Axes
+    """
+    ax = _axes_or_new(ax, (4.6, 4.2))
+    coordinates, digits = np.asarray(coordinates), np.ravel(digits)
+    for digit in np.unique(digits):
+        at = coordinates[digits == digit].T
+        ax.scatter(*at, s=34, color=COLORS[digit % len(COLORS)], marker=f"${digit}$", linewidths=0)
+    ax.set(**labels)
+    return ax
+
+
 def show(ax: Axes, alt: str) -> None:
     """Show the figure that `ax` belongs to in a notebook, with a description for readers who cannot see it.
 
@@ -431,21 +598,60 @@ def show(ax: Axes, alt: str) -> None:
     alt
         What the figure shows, in one or two sentences.
     """
-    figure = ax.figure
-    if "ipykernel" in sys.modules:
-        from IPython.display import display
-        from PIL import Image
+    _display([_image_of(ax.figure)], alt)
+    plt.close(ax.figure)
 
-        drawn, file = io.BytesIO(), io.BytesIO()
-        figure.savefig(drawn, format="png", dpi=100)
-        Image.open(drawn).convert("RGB").quantize(128).save(file, "png", optimize=True)  # a third of the size
-        png = base64.b64encode(file.getvalue()).decode()
-        html = f'<img alt="{escape(alt)}" src="data:image/png;base64,{png}">'
-        bundle = {"text/html": html, "image/png": png, "text/plain": f"Figure: {alt}"}
-        display(bundle, raw=True, metadata={"image/png": {"alt": alt}})
-    else:
+
+def animate(draw: Callable[[Axes, int], None], n_frames: int, alt: str, ax: Axes | None = None) -> None:
+    """Show a film in a notebook that plays by itself, offline too, five frames a second, over and over.
+
+    Parameters
+    ----------
+    draw
+        Called for every frame with the empty Axes and the frame's number, from 0.
+    n_frames
+        Number of frames. The last one is held for two seconds, and stands alone where nothing can move (on paper).
+    alt
+        What the film shows, in one or two sentences.
+    ax
+        Where to draw; made if None. Its figure is closed afterwards.
+    """
+    ax = _axes_or_new(ax, (4.6, 4.2))
+    images = []
+    for frame in range(n_frames):
+        ax.clear()
+        draw(ax, frame)
+        images.append(_image_of(ax.figure))
+    plt.close(ax.figure)
+    _display(images, alt)
+
+
+def _image_of(figure: Figure) -> "Image.Image":
+    from PIL import Image
+
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=100)
+    return Image.open(drawn).convert("RGB").quantize(128)  # a third of the size
+
+
+def _display(images: Sequence["Image.Image"], alt: str) -> None:
+    """Show one image, or a film of several, in a notebook; elsewhere print its description."""
+    if "ipykernel" not in sys.modules:
         print(f"Figure: {alt}")
-    plt.close(figure)
+        return
+    from IPython.display import display
+
+    png, gif = io.BytesIO(), io.BytesIO()
+    images[-1].save(png, "png", optimize=True)
+    still = base64.b64encode(png.getvalue()).decode()
+    shown = f"data:image/png;base64,{still}"
+    if len(images) > 1:
+        durations = [200] * (len(images) - 1) + [2000]
+        images[0].save(gif, "gif", save_all=True, append_images=images[1:], duration=durations, loop=0, optimize=True)
+        shown = f"data:image/gif;base64,{base64.b64encode(gif.getvalue()).decode()}"
+    html = f'<img alt="{escape(alt)}" src="{shown}">'
+    bundle = {"text/html": html, "image/png": still, "text/plain": f"Figure: {alt}"}
+    display(bundle, raw=True, metadata={"image/png": {"alt": alt}})
 
 
 def _axes_or_new(ax: Axes | None, size: tuple[float, float]) -> Axes:

@@ -189,10 +189,10 @@ class Posterior:
         with same_threads():
             return UMAP(random_state=seed, n_jobs=1, **options).fit_transform(latent)
 
-    def entropy_batch_mixing(self, n_neighbors: int = 50, relative: bool = False) -> float:
-        """Return `metrics.entropy_batch_mixing` of the latent means, nats (or a share if relative)."""
+    def entropy_batch_mixing(self, n_neighbors: int = 50) -> float:
+        """Return `metrics.entropy_batch_mixing` of the latent means, nats."""
         latent, batch_index, _ = self.get_latent()
-        return metrics.entropy_batch_mixing(latent, batch_index, n_neighbors, relative)
+        return metrics.entropy_batch_mixing(latent, batch_index, n_neighbors)
 
     def clustering_scores(self, method: str = "kmeans", seed: int = 0) -> dict[str, float]:
         """Return `metrics.clustering_scores` of the latent means against the labels."""

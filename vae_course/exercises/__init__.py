@@ -11,17 +11,19 @@ from collections.abc import Callable
 from textwrap import shorten
 from typing import Any
 
-from vae_course.exercises import lesson0, lesson1, lesson2, record
+from vae_course.exercises import lesson0, lesson1, lesson2, lesson3, lesson4, lesson5, record
 from vae_course.exercises.engine import Exercise, Result, judge
-from vae_course.exercises.sources import blanked, source_of, without_docstrings
+from vae_course.exercises.sources import blanked, find, source_of, without_docstrings
 
-EXERCISES: dict[str, Exercise] = {one.id: one for lesson in (lesson0, lesson1, lesson2) for one in lesson.EXERCISES}
+LESSONS = (lesson0, lesson1, lesson2, lesson3, lesson4, lesson5)
+EXERCISES: dict[str, Exercise] = {one.id: one for lesson in LESSONS for one in lesson.EXERCISES}
 
 __all__ = [
     "EXERCISES",
     "Exercise",
     "Progress",
     "Result",
+    "catch_up",
     "check",
     "exercise",
     "export_progress",
@@ -107,7 +109,7 @@ def hint(exercise_id: str) -> None:
 
 
 def solution(exercise_id: str) -> None:
-    """Print one right answer, without its docstring.
+    """Print one right answer, without its docstring; the plain one where the package's own is written for speed.
 
     Raises
     ------
@@ -116,7 +118,7 @@ def solution(exercise_id: str) -> None:
     """
     one = _find(exercise_id)
     record.note(exercise_id, solution=True)
-    print(without_docstrings(source_of(one.reference)))
+    print(without_docstrings(source_of(one.plain or one.reference)))
 
 
 def reset(exercise_id: str) -> None:
@@ -147,6 +149,20 @@ class Progress(dict):
             lines.append(f"{mark} {exercise_id} {name:24} {', '.join(extras)}".rstrip())
         done = sum(known["status"] == "passed" for known in self.values())
         return "\n".join([*lines, f"{done} of {len(self)} exercises passed."])
+
+
+def catch_up(names: dict[str, Any], *symbols: str) -> None:
+    """Bind what the next part of a lesson needs and its reader has not written, so that parts can be entered late.
+
+    Parameters
+    ----------
+    names
+        The notebook's names: `globals()`.
+    *symbols
+        Dotted names in the package, such as "vae_course.models.VAE". A name that is there already stays as it is.
+    """
+    for symbol in symbols:
+        names.setdefault(symbol.rsplit(".", 1)[1], find(symbol))
 
 
 def progress() -> Progress:

@@ -68,6 +68,8 @@ class Exercise:
         and the right ones, and returns a sentence or None.
     shape
         The shape of the result in words, such as "(cells,), one number for every cell".
+    plain
+        A right answer to show to learners, where the reference is written for speed.
     tolerance
         Absolute, or relative where the right value is above 1.
     """
@@ -82,6 +84,7 @@ class Exercise:
     use: Use | None = None
     properties: tuple[Property, ...] = ()
     shape: str = ""
+    plain: Callable | None = None
     tolerance: float = 1e-4
 
     @property
@@ -141,17 +144,18 @@ def judge(exercise: Exercise, attempt: Any) -> Result:
         what = f"{attempt!r:.40}" if isinstance(attempt, str | int | float | bool) else f"a {type(attempt).__name__}"
         kind = "class" if isinstance(exercise.reference, type) else "function"
         return Result("wrong", f"Expected the {kind} {exercise.name}, got {what}.")
+    wanted = exercise.wanted  # first, in this process: what has to be imported on the way, a child then has
     report = exercise.run(attempt)
     if report.trouble == "endless":
         reason = f"It did not finish within {attempts.SECONDS:.0f} seconds. Is there a loop that never ends?"
         return Result("error", reason, printed=report.printed)
     if report.trouble == "crash":
         return Result("error", "It made Python itself stop. Does it end the program, or use up all memory?")
-    return _judge_outcomes(exercise, report)
+    return _judge_outcomes(exercise, report, wanted)
 
 
-def _judge_outcomes(exercise: Exercise, report: Report) -> Result:
-    pairs = list(zip(report.outcomes, exercise.wanted, strict=True))
+def _judge_outcomes(exercise: Exercise, report: Report, wanted: list[Outcome]) -> Result:
+    pairs = list(zip(report.outcomes, wanted, strict=True))
     bad = [position for position, (got, want) in enumerate(pairs) if not _same(got, want, exercise.tolerance)]
     if not bad:
         return Result("passed", "Correct.", printed=report.printed)
@@ -312,6 +316,10 @@ ADVICE = (  # beginning of an exception's name, words in its text, what to say a
     ("", "1D tensors expected", "dot takes two vectors: @ is the matrix product"),
     ("", "must match", "do two shapes not fit, or does a tensor come from an earlier cell instead of the arguments?"),
     ("", "cannot be multiplied", "the shapes do not fit: the inner axes of a matrix product have to be equal"),
+    ("", "expected 2D or 3D input", "networks take tables: give a single cell an axis of rows with unsqueeze(0)"),
+    ("", "more than 1 value per channel", "batch normalisation in train mode needs two cells: is it in eval mode?"),
+    ("", "object of type 'generator' has no len", "count while you walk through it"),
+    ("", "_iterator' has no len", "count while you walk through it"),
     ("IndexError", "Dimension out of range", "the tensor has fewer axes than you ask for"),
     # calls
     ("TypeError", "positional argument", "does your def line have the exercise's arguments, and self in a method?"),

@@ -35,6 +35,35 @@ def blanked(source: str) -> str:
     return "\n\n".join(kept)
 
 
+def excerpt(source: str, methods: list[str], base: str | None = None) -> str:
+    """Return a class with some of its methods alone, each with the first line of its docstring.
+
+    Parameters
+    ----------
+    source
+        Source of the class.
+    methods
+        Names, in the order wanted.
+    base
+        What the class inherits from in the excerpt; as in the source if None.
+    """
+    node = ast.parse(source).body[0]
+    lines = source.splitlines()
+    header = lines[node.lineno - 1] if base is None else f"class {node.name}({base}):"
+    found = {part.name: part for part in node.body if isinstance(part, ast.FunctionDef)}
+    return "\n\n".join([header, *(_with_short_docstring(found[name], lines) for name in methods)]).replace(
+        ":\n\n", ":\n", 1
+    )
+
+
+def names_beside(thing: Callable) -> list[str]:
+    """Return what a function or class uses from its own module, in alphabetical order."""
+    module = import_module(thing.__module__)
+    used = {node.id for node in ast.walk(ast.parse(source_of(thing))) if isinstance(node, ast.Name)}
+    mine = [name for name in used if getattr(getattr(module, name, None), "__module__", None) == module.__name__]
+    return sorted(name for name in mine if name != thing.__name__)
+
+
 def without_docstrings(source: str) -> str:
     """Return a function or a class without its docstrings: what a reader compares with an attempt."""
     tree = ast.parse(source)
@@ -54,6 +83,15 @@ def solution_lines(source: str) -> set[str]:
 
 def _is_public_method(node: ast.stmt) -> bool:
     return isinstance(node, ast.FunctionDef) and (node.name == "__init__" or not node.name.startswith("_"))
+
+
+def _with_short_docstring(node: ast.FunctionDef, lines: list[str]) -> str:
+    start = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+    docstring = node.body[0]
+    if ast.get_docstring(node) is None:
+        return "\n".join(lines[start - 1 : node.end_lineno])
+    short = f'{" " * docstring.col_offset}"""{ast.get_docstring(node).splitlines()[0]}"""'
+    return "\n".join([*lines[start - 1 : docstring.lineno - 1], short, *lines[docstring.end_lineno : node.end_lineno]])
 
 
 def _blanked_function(node: ast.FunctionDef, lines: list[str]) -> str:
