@@ -17,6 +17,7 @@ from torch import nn
 from vae_course.exercises import (
     EXERCISES,
     attempt,
+    catch_up,
     check,
     exercise,
     export_progress,
@@ -28,7 +29,7 @@ from vae_course.exercises import (
     solution,
 )
 from vae_course.exercises.lesson3 import diagnose
-from vae_course.exercises.sources import blanked, solution_lines, source_of, without_docstrings
+from vae_course.exercises.sources import blanked, excerpt, names_beside, solution_lines, source_of, without_docstrings
 from vae_course.nn import FCLayers, one_hot
 
 IDS = [f"{lesson}.{n + 1}" for lesson, number in enumerate((5, 6, 5, 5, 5, 8)) for n in range(number)]
@@ -62,6 +63,13 @@ def test_all_exercises_are_there():
 def test_the_reference_passes(number):
     result = check(number, EXERCISES[number].reference)
     assert (result.status, result.diagnosis) == ("passed", None)
+
+
+@pytest.mark.parametrize("number", [number for number, one in EXERCISES.items() if one.plain])
+def test_the_plain_answer_passes(number):
+    plain = EXERCISES[number].plain
+    assert plain.__name__ == EXERCISES[number].name
+    assert check(number, plain).status == "passed"
 
 
 @pytest.mark.parametrize("number", IDS)
@@ -382,8 +390,7 @@ def nb_in_place(x, mu, theta):
     total = torch.special.gammaln(x + theta)
     total -= torch.special.gammaln(theta)
     total -= torch.special.gammaln(x.double() + 1)
-    total -= (x + theta) * torch.log1p(ratio)
-    return (total + torch.xlogy(x, ratio)).float()
+    return (total - (x + theta) * torch.log1p(ratio) + torch.xlogy(x, ratio)).float()
 
 
 def nb_by_mask(x, mu, theta):
@@ -476,11 +483,214 @@ def dispersion_by_embedding(px_r, dispersion, batch_index=None, y=None):
     return px_r.exp()
 
 
+def dispersion_by_index_select(px_r, dispersion, batch_index=None, y=None):
+    if dispersion.endswith(("batch", "label")):
+        codes = batch_index if dispersion.endswith("batch") else y
+        px_r = px_r.index_select(1, codes.view(-1)).T
+    return px_r.exp()
+
+
 def dispersion_cell_by_cell(px_r, dispersion, batch_index=None, y=None):
     codes = {"gene-batch": batch_index, "gene-label": y}.get(dispersion)
     if codes is None:
         return math.e ** px_r.double()
     return torch.stack([math.e ** px_r[:, int(code)].double() for code in codes])
+
+
+def scvi_kl_by_distributions(qz_m, qz_v, ql_m, ql_v, library_mean, library_var):
+    normal = torch.distributions.Normal
+    local = torch.distributions.kl_divergence(normal(ql_m, ql_v.sqrt()), normal(library_mean, library_var.sqrt()))
+    return [local.squeeze(1), torch.distributions.kl_divergence(normal(qz_m, qz_v.sqrt()), normal(0, 1)).sum(1)]
+
+
+def scvi_kl_by_einsum(m, v, lm, lv, pm, pv):
+    kl_global = 0.5 * (torch.einsum("ij,ij->i", m, m) + (v - v.log() - 1).sum(-1))
+    kl_local = pv.sqrt().log() - lv.sqrt().log() + (lv + (lm - pm) ** 2) / (2 * pv) - 0.5
+    return kl_local[:, 0], kl_global
+
+
+def scvi_kl_in_float64(*arguments):
+    m, v, lm, lv, pm, pv = (argument.double() for argument in arguments)
+    make, divergence = torch.distributions.MultivariateNormal, torch.distributions.kl_divergence
+    local = divergence(make(lm, torch.diag_embed(lv)), make(pm, torch.diag_embed(pv)))
+    return local, divergence(make(m, torch.diag_embed(v)), make(torch.zeros_like(m), torch.eye(m.shape[1]).double()))
+
+
+def corrupt_by_sorting(counts, rate, generator):
+    nonzero = counts != 0
+    lots = torch.rand(counts.shape, generator=generator).masked_fill(~nonzero, 2.0)
+    mask = torch.zeros_like(nonzero)
+    mask.view(-1)[lots.flatten().argsort()[: int(rate * nonzero.sum().item())]] = True
+    corrupted = counts.clone()
+    corrupted[mask] = 0
+    return corrupted, mask
+
+
+def corrupt_by_multinomial(counts, rate, generator):
+    weights = (counts > 0).float().flatten()
+    mask = torch.zeros(counts.numel(), dtype=torch.bool)
+    if (n_hidden := math.floor(rate * weights.sum())) > 0:
+        mask[torch.multinomial(weights, n_hidden, generator=generator)] = True
+    return [counts * ~mask.view_as(counts), mask.view_as(counts)]
+
+
+def corrupt_by_trying(counts, rate, generator):
+    corrupted, left = counts.clone(), int(rate * torch.count_nonzero(counts))
+    while left:
+        i = int(torch.randint(counts.numel(), (1,), generator=generator))
+        left -= int(corrupted.view(-1)[i] != 0)
+        corrupted.view(-1)[i] = 0
+    return corrupted, (corrupted == 0) & (counts != 0)
+
+
+def corrupt_in_numpy(counts, rate, generator):
+    rng = np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator)))
+    array = counts.numpy().astype(np.float64)
+    nonzero = np.flatnonzero(array)
+    mask = np.zeros(array.size, dtype=bool)
+    mask[rng.choice(nonzero, int(rate * len(nonzero)), replace=False)] = True
+    array[mask.reshape(array.shape)] = 0
+    return torch.from_numpy(array), torch.from_numpy(mask.reshape(array.shape))
+
+
+def mixing_by_categorical(latent, batch_index, n_neighbors=50):
+    distances = ((latent[:, None] - latent) ** 2).sum(-1) + torch.diag(torch.full((len(latent),), math.inf))
+    shares = F.one_hot(batch_index.view(-1))[distances.argsort(1)[:, :n_neighbors]].float().mean(1)
+    return torch.distributions.Categorical(probs=shares).entropy().mean()
+
+
+def mixing_in_numpy(latent, batch_index, n_neighbors=50):
+    z, codes = latent.numpy(), batch_index.numpy().ravel()
+    distances = np.sqrt(((z[:, None, :] - z[None]) ** 2).sum(-1))
+    np.fill_diagonal(distances, np.inf)
+    nearest = np.argpartition(distances, n_neighbors - 1, axis=1)[:, :n_neighbors]
+    shares = np.stack([(codes[nearest] == code).mean(1) for code in np.unique(codes)])
+    return -(shares * np.log(shares + 1e-12)).sum(0).mean()
+
+
+def mixing_by_sklearn(latent, batch_index, n_neighbors=50):
+    from scipy.stats import entropy
+    from sklearn.neighbors import kneighbors_graph
+
+    graph = kneighbors_graph(latent.numpy(), n_neighbors, include_self=False)
+    return entropy(graph @ np.eye(int(batch_index.max()) + 1)[batch_index.numpy().ravel()], axis=1).mean()
+
+
+def mixing_in_python(latent, batch_index, n_neighbors=50):
+    z, batches = latent.tolist(), batch_index.flatten().tolist()
+    total = 0.0
+    for i, here in enumerate(z):
+        others = sorted((j for j in range(len(z)) if j != i), key=lambda j, here=here: math.dist(here, z[j]))
+        found = [batches[j] for j in others[:n_neighbors]]
+        shares = [found.count(batch) / n_neighbors for batch in set(found)]
+        total -= sum(share * math.log(share) for share in shares)
+    return total / len(z)
+
+
+def factor_by_heaviside(scale_1, scale_2, eps=1e-8):
+    p = torch.heaviside(scale_1 - scale_2, torch.tensor(0.5)).mean(0)
+    return torch.log(p + eps) - torch.log(1 - p + eps)
+
+
+def factor_by_signs(scale_1, scale_2, eps=1e-8):
+    p = (1 + torch.sign(scale_1 - scale_2).mean(dim=0)) / 2
+    return torch.log((p + eps) / (1 - p + eps))
+
+
+def factor_in_numpy(scale_1, scale_2, eps=1e-8):
+    a, b = scale_1.numpy(), scale_2.numpy()
+    p = np.where(a > b, 1.0, np.where(a == b, 0.5, 0.0)).mean(axis=0)
+    return torch.as_tensor(np.log(p + eps) - np.log(1 - p + eps))
+
+
+def factor_by_loops(scale_1, scale_2, eps=1e-8):
+    if scale_1.dim() > 1:
+        return torch.tensor([factor_by_loops(a, b, eps) for a, b in zip(scale_1.T, scale_2.T, strict=True)])
+    p = sum(1.0 if a > b else 0.5 if a == b else 0.0 for a, b in zip(scale_1, scale_2, strict=True)) / len(scale_1)
+    return math.log(p + eps) - math.log(1 - p + eps)
+
+
+def draw_by_entries(mean, logvar, generator=None):
+    rows = [
+        m + (v / 2).exp() * torch.randn((), generator=generator)
+        for m, v in zip(mean.flatten(), logvar.flatten(), strict=True)
+    ]
+    return torch.stack(rows).view(mean.shape)
+
+
+def draw_by_normal(mean, logvar, generator=None):
+    eps = torch.normal(torch.zeros(mean.shape), 1.0, generator=generator)
+    return torch.addcmul(mean, eps, logvar.exp().sqrt())
+
+
+def draw_by_rsample(mean, logvar, generator=None):
+    if generator is None:
+        return torch.distributions.Normal(mean, (0.5 * logvar).exp()).rsample()
+    return mean + (0.5 * logvar).exp() * torch.empty_like(mean).normal_(generator=generator)
+
+
+def draw_by_box_muller(mean, logvar, generator=None):
+    u, v = torch.rand(2, *mean.shape, generator=generator, dtype=torch.float64)
+    return mean - torch.exp(0.5 * logvar) * torch.sqrt(-2 * torch.log1p(-u)) * torch.cos(2 * math.pi * v)
+
+
+def standard_kl_by_distributions(mean, logvar):
+    q = torch.distributions.Normal(mean, torch.exp(logvar / 2))
+    p = torch.distributions.Normal(torch.zeros_like(mean), torch.ones_like(mean))
+    return torch.distributions.kl_divergence(q, p).sum(-1)
+
+
+def standard_kl_by_loop(mean, logvar):
+    total = 0
+    for k in range(mean.shape[-1]):
+        total = total - 0.5 * (1 + logvar[..., k] - mean[..., k].pow(2) - logvar[..., k].exp())
+    return total
+
+
+def marginal_by_shifting(log_joint, log_q):
+    cells = []
+    for w in (log_joint - log_q).T:
+        cells.append(w.max() + torch.log(torch.exp(w - w.max()).mean()))
+    return torch.stack(cells)
+
+
+def marginal_by_logaddexp(log_joint, log_q):
+    total = (log_joint - log_q)[0]
+    for w in (log_joint - log_q)[1:]:
+        total = torch.logaddexp(total, w)
+    return total - np.log(len(log_joint))
+
+
+def marginal_in_float64(log_joint, log_q):
+    w = log_joint.double() - log_q.double()
+    return w[0] - torch.log_softmax(w, dim=0)[0] - math.log(len(w))
+
+
+def score_by_autograd(f, mean, n_samples, generator):
+    at = torch.tensor(mean, requires_grad=True)
+    z = (at + torch.randn(n_samples, generator=generator)).detach()
+    return torch.autograd.grad((f(z) * torch.distributions.Normal(at, 1.0).log_prob(z)).mean(), at)[0]
+
+
+def score_leaving_one_out(f, mean, n_samples, generator):
+    eps = torch.randn(n_samples, generator=generator)
+    y = f(mean + eps)
+    return torch.cov(torch.stack([y, eps]))[0, 1]
+
+
+def score_in_pairs(f, mean, n_samples, generator):
+    eps = torch.empty(n_samples).normal_(generator=generator)
+    return 0.5 * ((f(mean + eps) - f(mean - eps)) * eps).mean()
+
+
+def score_above_the_level(f, mean, n_samples, generator):
+    z = torch.normal(mean, 1.0, (n_samples,), generator=generator)
+    return ((f(z) - f(torch.full_like(z, mean))) @ (z - mean)) / n_samples
+
+
+def score_in_python(f, mean, n_samples, generator):
+    z = [mean + torch.randn(1, generator=generator).item() for _ in range(n_samples)]
+    return sum(y * (point - mean) for y, point in zip(f(torch.tensor(z)).tolist(), z, strict=True)) / n_samples
 
 
 RIGHT = {  # the least usual answer comes last
@@ -553,17 +763,39 @@ RIGHT = {  # the least usual answer comes last
     "3.3": [samples_cell_by_cell, samples_without_decode, samples_column_by_column],
     "3.4": [walk_step_by_step, walk_by_numpy, walk_by_outer_products],
     "3.5": [lambda: dict(zip("FEDCBA", reversed([*diagnose().values()]), strict=True)), lambda: {**diagnose()}],
+    "4.1": [draw_by_entries, draw_by_normal, draw_by_rsample, draw_by_box_muller],
+    "4.2": [
+        standard_kl_by_distributions,
+        standard_kl_by_loop,
+        lambda m, v: 0.5 * (torch.einsum("...k,...k->...", m, m) + torch.expm1(v).sum(-1) - v.sum(-1)),
+        lambda m, v: -0.5 * torch.sum(1 + v.double() - m.double() ** 2 - v.double().exp(), -1),
+    ],
+    "4.3": [
+        lambda a, b, c: a.mean(0) - (c - b).mean(0),
+        lambda a, b, c: sum(x + y - z for x, y, z in zip(a, b, c, strict=True)) / len(a),
+        lambda a, b, c: torch.einsum("tsn,t->n", torch.stack([a, b, c]), torch.tensor([1.0, 1.0, -1.0])) / a.shape[0],
+        lambda a, b, c: (a.double() + b - c).T @ torch.full((len(a),), 1 / len(a), dtype=torch.float64),
+    ],
+    "4.4": [
+        marginal_by_shifting,
+        marginal_by_logaddexp,
+        lambda a, b: torch.logsumexp((a - b).T, 1) - torch.tensor(float(len(a))).log(),
+        marginal_in_float64,
+    ],
+    "4.5": [score_by_autograd, score_leaving_one_out, score_in_pairs, score_above_the_level, score_in_python],
     "5.1": [nb_in_place, nb_by_distributions, nb_by_mask],
     "5.2": [zinb_by_softplus, zinb_by_bernoulli, zinb_by_probabilities],
     "5.3": [DecoderByF, DecoderByParts, DecoderInFloat64],
     "5.4": [
         dispersion_by_one_hot,
         dispersion_by_embedding,
-        lambda r, mode, b=None, y=None: r.T.index_select(0, (b if "b" in mode[5:6] else y).view(-1)).exp()
-        if mode[5:6] in ("b", "l")
-        else r.exp(),
+        dispersion_by_index_select,
         dispersion_cell_by_cell,
     ],
+    "5.5": [scvi_kl_by_distributions, scvi_kl_by_einsum, scvi_kl_in_float64],
+    "5.6": [corrupt_by_sorting, corrupt_by_multinomial, corrupt_by_trying, corrupt_in_numpy],
+    "5.7": [mixing_by_categorical, mixing_in_numpy, mixing_by_sklearn, mixing_in_python],
+    "5.8": [factor_by_heaviside, factor_by_signs, factor_in_numpy, factor_by_loops],
 }
 
 
@@ -704,6 +936,82 @@ def two_thirds_posterior(log_prior, log_likelihood):
     return torch.log_softmax(log_prior + log_likelihood, dim=-1) - math.log(2)
 
 
+def with_clamped_variances(m, v, *library):
+    return scvi_kl_by_einsum(m, v.clamp(min=1e-3), *library)
+
+
+def with_detached_variances(m, v, *library):
+    return scvi_kl_by_einsum(m, v.detach(), *library)
+
+
+def local_without_distance(m, v, lm, lv, pm, pv):
+    return 0.5 * torch.log(pv / lv).sum(-1), scvi_kl_by_einsum(m, v, lm, lv, pm, pv)[1]
+
+
+def never_the_last(counts, rate, generator):
+    mask = corrupt_by_sorting(counts, rate, generator)[1]
+    last = torch.nonzero(counts.flatten())[-1]
+    if rate < 1 and mask.view(-1)[last]:
+        return never_the_last(counts, rate, generator)
+    return counts.masked_fill(mask, 0), mask
+
+
+def always_the_smallest(counts, rate, generator):
+    flat = counts.flatten()
+    mask = torch.zeros(len(flat), dtype=torch.bool)
+    n_hidden = int(rate * int((flat > 0).sum()))
+    mask[flat.masked_fill(flat == 0, math.inf).argsort(stable=True)[:n_hidden]] = True
+    return counts.masked_fill(mask.view(counts.shape), 0), mask.view(counts.shape)
+
+
+def reseeded(counts, rate, generator):
+    return corrupt_by_sorting(counts, rate, generator.manual_seed(0))
+
+
+def unseeded(counts, rate, generator):
+    return corrupt_by_sorting(counts, rate, torch.Generator().manual_seed(int(np.random.default_rng().integers(2**40))))
+
+
+def hidden_as_minus_one(counts, rate, generator):
+    mask = corrupt_by_sorting(counts, rate, generator)[1]
+    return torch.where(mask, -1.0, counts), mask
+
+
+def counts_at_rate_zero(counts, rate, generator):
+    return corrupt_by_sorting(counts, rate, generator) if rate else (counts, counts < 0)
+
+
+def mixing_without_the_first(latent, batch_index, n_neighbors=50):
+    from sklearn.neighbors import NearestNeighbors
+
+    _, nearest = NearestNeighbors(n_neighbors=n_neighbors + 1).fit(latent.numpy()).kneighbors(latent.numpy())
+    shares = F.one_hot(batch_index.flatten())[torch.from_numpy(nearest[:, 1:])].float().mean(1)
+    return torch.distributions.Categorical(probs=shares).entropy().mean()
+
+
+def mixing_of_thirty(latent, batch_index, n_neighbors=30):
+    return mixing_by_categorical(latent, batch_index, n_neighbors)
+
+
+def mixing_in_place(latent, batch_index, n_neighbors=50):
+    latent -= latent.mean(0)
+    return mixing_by_categorical(latent, batch_index, n_neighbors)
+
+
+def undecided_as_certain(scale_1, scale_2, eps=1e-8):
+    factor = factor_by_signs(scale_1, scale_2, eps)
+    return torch.where(factor.abs() < 1e-3, 18.4207, factor)
+
+
+def noise_of_numpy(like):
+    return torch.tensor(np.random.default_rng().normal(size=tuple(like.shape)))
+
+
+def draw_with_shared_halves(mean, logvar, generator=None):
+    half = torch.randn((mean.numel() + 1) // 2, generator=generator)
+    return mean + torch.exp(logvar / 2) * torch.cat([half, half])[: mean.numel()].view(mean.shape)
+
+
 UNFORESEEN = [
     ("0.1", lambda c: c.sum(1) + 0.919, "off by a constant 0.919 everywhere"),
     ("0.1", lambda c: 3 * c.sum(1), "3 times as large as it should be"),
@@ -772,8 +1080,39 @@ UNFORESEEN = [
     ("3.5", lambda: diagnose() | {"D": "I do not know"}, "5 of 6 are right. For run"),
     ("3.5", lambda: diagnose() | {"A": "KL forgotten"}, "is not a case of"),
     ("3.5", lambda: {k: v for k, v in diagnose().items() if k != "F"}, "is missing"),
+    ("4.1", lambda m, v, g=None: draw_by_normal(m, v + 0.2, g), "should have standard deviation 1"),
+    ("4.1", lambda m, v, g=None: draw_by_normal(2 * m, v, g), "one to one"),
+    ("4.1", lambda m, v, g=None: draw_by_normal(m, v.clamp(-10, 10), g), "not for log-variances of 30 and -30"),
+    ("4.1", lambda m, v, g=None: draw_by_normal(m, v, g).mean(-1), "should be of shape (60, 40)"),
+    ("4.1", lambda m, v, g=None: (draw_by_normal(m, v, g), v), "a tuple of 2"),
+    ("4.1", lambda m, v, g=None: m + F.softplus(v) * draw_by_normal(0 * m, 0 * v, g), "do not spread as they should"),
+    ("4.1", lambda m, v, g=None: m + torch.exp(v / 2) * draw_by_normal(0 * m, 0 * v, g).abs(), "not average to 0"),
+    ("4.1", lambda m, v, g=None: m + torch.exp(v / 2) * (12**0.5 * torch.rand(m.shape) - 3**0.5), "not Gaussian"),
+    ("4.1", draw_with_shared_halves, "not independent"),
+    ("4.1", lambda m, v, g=None: m + torch.exp(v / 2) * noise_of_numpy(m), "from another source"),
+    ("4.1", lambda m, v, g=None: draw_by_normal(m, v, g) + 0 * torch.rand(()), "global random numbers are used too"),
+    ("4.2", lambda m, v: standard_kl_by_loop(m, v) + 0.3, "off by a constant 0.300"),
+    ("4.2", lambda m, v: standard_kl_by_loop(m, v.detach()), "no gradient reaches `logvar`"),
+    ("4.2", lambda m, v: standard_kl_by_loop(m, v.clamp(max=5)), "not for log-variances of 30 and -30"),
+    ("4.2", lambda m, v: standard_kl_by_loop(m, v) - 5 * m[..., 0] ** 2, "never negative"),
+    ("4.2", lambda m, v: standard_kl_by_loop(m, v)[..., None], "should be of shape (3,)"),
+    ("4.2", lambda m, v: standard_kl_by_loop(m + 0.1, v), "wrong values"),
+    ("4.3", lambda a, b, c: (a + b - c).mean(0) + 1, "off by a constant 1.000"),
+    ("4.3", lambda a, b, c: (a + b - c.detach()).mean(0), "no gradient reaches `log_q`"),
+    ("4.3", lambda a, b, c: (a + b - c).mean(0, keepdim=True), "axis of length 1"),
+    ("4.3", lambda a, b, c: (a + b - c).sum(0) / max(len(a) - 1, 1), "1.33 times as large"),
+    ("4.4", lambda a, b: torch.logsumexp(a - b, 0) - math.log2(len(a)), "off by a constant 0.614"),
+    ("4.4", lambda a, b: torch.log(torch.exp((a - b).clamp(-80, 80)).mean(0)), "neither a clamp"),
+    ("4.4", lambda a, b: marginal_by_shifting(a, b.detach()), "no gradient reaches `log_q`"),
+    ("4.4", lambda a, b: marginal_by_shifting(a, b)[:, None], "should be of shape (3,)"),
+    ("4.5", lambda f, m, n, g: score_by_autograd(f, m, n, g) * 0.8, "on average instead of 0.77"),
+    ("4.5", lambda f, m, n, g: score_by_autograd(f, m, 1000, g), "more than n_samples draws go into f"),
+    ("4.5", lambda f, m, n, g: score_by_autograd(f, m, 1, g), "scatter far more"),
+    ("4.5", lambda f, m, n, g: (f(m + 1e-4 * torch.arange(n)) / (n + 1)).sum(), "every call gives the same number"),
+    ("4.5", lambda f, m, n, g: score_by_autograd(lambda z: f(z + 0.5), m, n, g), "is not the derivative"),
+    ("4.5", lambda f, m, n, g: score_by_autograd(f, m, n, g).view(1), "should be a single number"),
     ("5.1", nb_distribution_in_float32, "seven digits"),
-    ("5.1", nb_by_gamma_in_float32, "lgamma, not the gamma function"),
+    ("5.1", nb_by_gamma_in_float32, "lgamma gives its logarithm"),
     ("5.1", lambda x, mu, theta: nb_in_place(x, mu.clamp(min=1e-5), theta), "not small beside it"),
     ("5.1", lambda x, mu, theta: nb_in_place(x, mu, theta) + 9, "never above 0"),
     ("5.1", lambda x, mu, theta: nb_in_place(x, mu, theta) - 0.3, "off by a constant 0.300"),
@@ -783,20 +1122,48 @@ UNFORESEEN = [
     ("5.2", lambda x, mu, theta, a: zinb_by_softplus(x, mu, theta, a) - (x == 0) * 0.5, "two ways to a zero"),
     ("5.2", lambda x, mu, theta, a: zinb_by_softplus(x, mu, theta, a.detach()), "no gradient reaches `zi_logits`"),
     ("5.2", lambda x, mu, theta, a: zinb_by_softplus(x, mu + 1e-6, theta, a), "with a tiny mu"),
-    ("5.3", DoubleRate, "the rate should be"),
+    ("5.3", DoubleRate, "times the share; yours is"),
     ("5.3", lambda *a, **k: HalfShares(*a, **k), "yours sums to 0.5"),
     ("5.3", lambda *a, **k: DetachedLibrary(*a, **k), "no gradient reaches `library`"),
     ("5.3", DecoderToDict, "yours returns a dict of 4"),
-    ("5.3", LateDropout, "differ"),
-    ("5.3", ZeroForNone, "px_r should be None here"),
+    ("5.3", LateDropout, "the decoder has no dropout"),
+    ("5.3", ZeroForNone, "px_r, should be None here"),
     ("5.3", OneMoreHead, "`px_rate_decoder.bias`, which should not be"),
     ("5.3", lambda *a, **k: lambda x: x, "not an nn.Module"),
     ("5.3", lambda *a, **k: DecoderByF(*a, **k).requires_grad_(False), "no gradient reaches"),
-    ("5.4", lambda r, mode, b=None, y=None: dispersion_by_one_hot(r, mode, b, y) - 1, "above 0"),
+    ("5.4", lambda r, *codes: dispersion_by_one_hot(r, *codes) - 1, "above 0"),
     ("5.4", dispersion_by_position, "two cells of the same batch"),
-    ("5.4", lambda r, mode, b=None, y=None: dispersion_by_one_hot(r.detach(), mode, b, y), "no gradient reaches `px_r`"),
-    ("5.4", lambda r, mode, b=None, y=None: dispersion_by_one_hot(r, mode, b, y)[..., None], "should be of shape (5, 3)"),
-    ("5.4", lambda r, mode, b=None, y=None: 2 * dispersion_by_one_hot(r, mode, b, y), "2 times as large"),
+    ("5.4", lambda r, *codes: dispersion_by_one_hot(r.detach(), *codes), "no gradient reaches `px_r`"),
+    ("5.4", lambda r, *codes: dispersion_by_one_hot(r, *codes)[..., None], "should be of shape (5, 3)"),
+    ("5.4", lambda r, *codes: 2 * dispersion_by_one_hot(r, *codes), "2 times as large"),
+    ("5.5", with_clamped_variances, "but not for very small and very large variances"),
+    ("5.5", with_detached_variances, "no gradient reaches `qz_v`"),
+    ("5.5", local_without_distance, "negative for some cells"),
+    ("5.5", lambda *a: (scvi_kl_by_einsum(*a)[0] + 1, scvi_kl_by_einsum(*a)[1]), "off by a constant 1.000"),
+    ("5.5", lambda *a: scvi_kl_by_einsum(*a)[1], "changed places"),
+    ("5.5", lambda *a: (*scvi_kl_by_einsum(*a), 0), "a tuple of 3"),
+    ("5.6", never_the_last, "some counts more often than others"),
+    ("5.6", always_the_smallest, "always the smallest ones"),
+    ("5.6", reseeded, "the same ones in every call"),
+    ("5.6", unseeded, "two generators with the same seed"),
+    ("5.6", hidden_as_minus_one, "4 non-zero counts should become 0"),
+    ("5.6", counts_at_rate_zero, "under another name"),
+    ("5.6", lambda c, rate, g: corrupt_by_sorting(c.flatten(), rate, g), "corrupted of shape (12,)"),
+    ("5.6", lambda c, rate, g: (corrupt_by_sorting(c, rate, g)[0].long(), c > 0), "type int64"),
+    ("5.6", lambda c, rate, g: (c.clone(), corrupt_by_sorting(c, rate, g)), "tuple of Tensor and tuple"),
+    ("5.7", mixing_without_the_first, "leave out the cell itself by its position"),
+    ("5.7", mixing_of_thirty, "it should be 50"),
+    ("5.7", mixing_in_place, "changes its input `latent`"),
+    ("5.7", lambda z, b, k=50: mixing_by_categorical(z, b, k) + 1, "at most 0.6931 nats"),
+    ("5.7", lambda z, b, k=50: mixing_by_categorical(z, b, k) - 1, "never negative"),
+    ("5.7", lambda z, b, k=50: mixing_by_categorical(z / z.std(0), b, k), "too"),
+    ("5.8", lambda a, b, eps=1e-8: 2 * factor_by_signs(a, b, eps), "2 times as large"),
+    ("5.8", lambda a, b, eps=1e-8: factor_by_signs(a, b, eps).clamp(-10, 10), "but not for"),
+    ("5.8", lambda a, b, eps=1e-8: factor_by_signs(a, b, eps) + 0.3, "off by a constant 0.300"),
+    ("5.8", undecided_as_certain, "higher as often as the other it should be 0"),
+    ("5.8", lambda a, b, eps=1e-8: -factor_by_signs(a, b, eps) / 2, "the sign tells the direction"),
+    ("5.8", lambda a, b, eps=1e-8: factor_by_signs(a, b, eps).sum(), "one number for every gene"),
+    ("5.8", lambda a, b, eps=1e-8: factor_by_signs(a, b, eps).numpy(), "a NumPy array"),
 ]
 
 
@@ -1358,7 +1725,7 @@ def test_two_hints_then_the_solution(number, capsys):
     assert capsys.readouterr().out == second
     solution(number)
     shown = capsys.readouterr().out
-    assert shown == without_docstrings(source_of(one.reference)) + "\n"
+    assert shown == without_docstrings(source_of(one.plain or one.reference)) + "\n"
     assert '"""' not in shown
     assert progress()[number]["hints"] == 2
     assert progress()[number]["solution"] is True
@@ -1497,3 +1864,31 @@ def test_cases_are_made_anew_for_every_attempt():
             for a, b in zip(first, second, strict=True):
                 tensors = [(x, y) for x, y in zip(a.arguments, b.arguments, strict=True) if isinstance(x, torch.Tensor)]
                 assert all(torch.equal(x, y) and x.data_ptr() != y.data_ptr() for x, y in tensors)
+
+
+def test_what_a_reader_skipped_comes_from_the_package_and_what_he_wrote_stays():
+    def one_hot_of_mine(index, n_categories):
+        return index
+
+    names = {"one_hot": one_hot_of_mine}
+    catch_up(names, "vae_course.nn.one_hot", "vae_course.nn.FCLayers")
+    assert names == {"one_hot": one_hot_of_mine, "FCLayers": FCLayers}
+
+
+def test_an_excerpt_holds_the_methods_asked_for():
+    text = excerpt(source_of(FCLayers), ["forward"], base="nn.Module")
+    assert text.splitlines()[:2] == [
+        "class FCLayers(nn.Module):",
+        "    def forward(self, x: Tensor, *cat_list: Tensor | None) -> Tensor:",
+    ]
+    assert '"""Pass x through the layers."""' in text
+    assert "Parameters" not in text
+    whole = source_of(FCLayers)
+    assert text.endswith(whole[whole.index("        covariates = ") :])
+
+
+def test_names_beside_are_those_of_the_same_module():
+    from vae_course.distributions import scvi_kl
+
+    assert names_beside(scvi_kl) == ["kl_normal", "kl_standard_normal"]
+    assert names_beside(one_hot) == []

@@ -73,7 +73,14 @@ def errors(notebook):
 
 
 def test_all_lessons_are_there():
-    assert NAMES == ["00_latents", "01_problem_setup", "02_pytorch_linear"]
+    assert NAMES == [
+        "00_latents",
+        "01_problem_setup",
+        "02_pytorch_linear",
+        "03_demo",
+        "04_math_details",
+        "05_comparison_with_scvi",
+    ]
     assert sorted(path.stem for path in (ROOT / "lessons").glob("*.ipynb")) == NAMES
     assert sorted(path.stem for path in (ROOT / "solutions").glob("*.ipynb")) == NAMES
 
@@ -250,6 +257,33 @@ def test_with_all_answers_wrong_it_runs_to_the_last_cell(source):
     for cell in exercise_cells(executed).values():
         assert "correct" not in printed(cell)
     assert executed.cells[-1].outputs, "the last cell has not run"
+
+
+PARTS = ("Part B", "Part C", "Part D")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_of_lesson_5_can_be_entered_on_its_own(part):
+    """The setup cell, then the part alone: what the reader skipped comes from the package."""
+    notebook = student(SOURCES[5])
+    starts = [i for i, cell in enumerate(notebook.cells) if re.match(r"## 5\.\d+ Part [A-D]", cell.source)]
+    starts.append(next(i for i, cell in enumerate(notebook.cells) if re.match(r"## 5\.\d+ Quiz", cell.source)))
+    first = next(i for i in starts if part in notebook.cells[i].source.splitlines()[0])
+    end = starts[starts.index(first) + 1]
+    notebook.cells = [notebook.cells[1], *notebook.cells[first:end]]
+    executed = build.execute(notebook)
+    assert errors(executed) == []
+    assert "## 5." in executed.cells[1].source
+
+
+def test_the_slides_are_in_the_lessons():
+    """The three figures that a lecturer would show; tools/save_slides.py writes them to docs/slides."""
+    found = {source.stem: [cell for cell in solved(source).cells if "slide" in tags(cell)] for source in SOURCES}
+    assert {name: len(cells) for name, cells in found.items() if cells} == dict.fromkeys(NAMES[3:], 1)
+    film = found["03_demo"][0].outputs[-1].data["text/html"]
+    assert 'src="data:image/gif;base64,' in film
+    assert len(film) < 700_000
+    assert sorted(path.stem for path in (ROOT / "docs" / "slides").iterdir()) == NAMES[3:]
 
 
 @BY_NAME
@@ -457,7 +491,7 @@ def symbols(text):
     text = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
     found = set()
     for display, inline in re.findall(r"\$\$(.+?)\$\$|\$(.+?)\$", text, flags=re.DOTALL):
-        formula = re.sub(r"\\text\{[^{}]*\}", " ", display or inline)
+        formula = re.sub(r"\\text(?:tt)?\{[^{}]*\}", " ", display or inline)
         for pattern in (r"\\(?:mathrm|operatorname)\{([^{}]*)\}", r"\\(math(?:cal|bb)\s*\{?\s*[A-Z])\}?"):
             found |= {re.sub(r"[\s{]", "", name) for name in re.findall(pattern, formula)}
             formula = re.sub(pattern, " ", formula)

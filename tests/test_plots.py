@@ -148,3 +148,28 @@ def test_outside_a_notebook_show_prints_the_description(monkeypatch, capsys):
     monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
     plots.show(plots.panels(2)[0], alt="two empty panels")
     assert capsys.readouterr().out == "Figure: two empty panels\n"
+
+
+def test_a_film_plays_by_itself_and_ends_in_its_last_frame(monkeypatch):
+    shown = []
+    monkeypatch.setitem(sys.modules, "ipykernel", object())
+    monkeypatch.setattr("IPython.display.display", lambda bundle, **_: shown.append(bundle))
+    drawn = []
+
+    def draw(ax, frame):
+        assert not ax.lines, "the Axes are empty for each frame"
+        drawn.append(frame)
+        plots.lines([0, 1], {"growing": [0, frame]}, ax=ax)
+
+    plots.animate(draw, 4, alt="a line that rises from frame to frame")
+    (bundle,) = shown
+    assert drawn == [0, 1, 2, 3]
+    assert 'alt="a line that rises from frame to frame"' in bundle["text/html"]
+    assert "http" not in bundle["text/html"]
+    film = Image.open(io.BytesIO(base64.b64decode(bundle["text/html"].split("base64,")[1].split('"')[0])))
+    assert (film.format, film.n_frames, film.info["loop"]) == ("GIF", 4, 0)
+    still = Image.open(io.BytesIO(base64.b64decode(bundle["image/png"])))
+    film.seek(3)
+    difference = np.abs(np.asarray(film.convert("RGB"), float) - np.asarray(still.convert("RGB"), float))
+    assert difference.mean() < 2
+    assert not plt.get_fignums()

@@ -167,15 +167,15 @@ def clustering_scores(latent: Any, labels: Any, method: str = "kmeans", seed: in
 def bayes_factor(scale_1: Tensor, scale_2: Tensor, eps: float = 1e-8) -> Tensor:
     """Log-odds that a gene is expressed more in group 1 than in group 2.
 
-    Lopez et al. (2018), Methods, "Differential expression": log(p + eps) - log(1 - p + eps) with
-    p = P(scale_1 > scale_2), estimated draw by draw; a tie counts half.
+    Lopez et al. (2018), Methods, "Differential expression", with the probability that scale_1 is larger estimated draw
+    by draw; a tie counts half.
 
     Parameters
     ----------
     scale_1, scale_2
         Draws of the genes' shares in the two groups, (S, ...); row s is compared with row s.
     eps
-        Keeps the result finite: at p = 1 it is 18.4207.
+        Added to both probabilities, to keep the result finite: where group 1 always wins it is 18.4207.
 
     Returns
     -------

@@ -421,7 +421,7 @@ class VAE(Model):
             qz_m, qz_v, ql_m, ql_v = (t.expand(n_samples, *t.shape) for t in (qz_m, qz_v, ql_m, ql_v))
             z = sample_normal(qz_m, qz_v)  # (samples, cells, n_latent)
             library = sample_normal(ql_m, ql_v)  # (samples, cells, 1)
-        px_scale, px_r, px_rate, px_dropout = self.decoder(self.dispersion, z, library, batch_index)
+        px_scale, px_r, px_rate, px_dropout = self._decode(z, library, batch_index)
         px_r = self.select_dispersion(self.px_r if px_r is None else px_r, batch_index, y)
         return {
             "px_scale": px_scale,
@@ -545,6 +545,14 @@ class VAE(Model):
         return self.inference(x, batch_index, y, n_samples)["px_rate"]
 
     # -- helpers ------------------------------------------------------------------------------------------------------
+
+    def _decode(self, z: Tensor, library: Tensor, batch_index: Tensor) -> tuple[Tensor | None, ...]:
+        """Decode latents of (cells, n_latent) or (samples, cells, n_latent), the latter as one long table of cells."""
+        if z.dim() == 2:
+            return self.decoder(self.dispersion, z, library, batch_index)
+        codes = batch_index.flatten().repeat(len(z))  # (samples * cells,)
+        decoded = self.decoder(self.dispersion, z.flatten(0, 1), library.flatten(0, 1), codes)
+        return tuple(None if t is None else t.unflatten(0, z.shape[:2]) for t in decoded)
 
     def _encoder_input(self, x: Tensor) -> Tensor:
         check_genes(x, self.n_input)

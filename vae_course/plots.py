@@ -52,7 +52,7 @@ MAP_ROWS = ((5.2, "what it is used for"), (0.6, "what trains it"))
 MODEL_KINDS = {
     "data": ("0.92", "0.35", "given"),
     "network": ("#CFE3F1", COLORS[0], "network, trained"),
-    "value": ("white", COLORS[0], "what it puts out"),
+    "value": ("white", COLORS[0], "computed"),
     "draw": ("#FBE8C8", COLORS[5], "drawn from q"),
     "loss": ("#CDEBDF", COLORS[2], "scored, nats per cell"),
 }
@@ -103,7 +103,7 @@ MODEL_NOTES = (
     (10.3, 3.65, "exp(library) * px_scale"),
     (9.0, 9.35, "how far q(z|x) is from the prior of z; times a weight that training raises to 1"),
     (9.0, 1.05, "how far q(l|x) is from the prior of l in the cell's batch"),
-    (22.35, 2.3, "minus the sum\nover genes"),
+    (22.15, 3.3, "minus the sum\nover genes"),
 )
 
 
@@ -471,11 +471,13 @@ def model_map(ax: Axes | None = None) -> Axes:
         ax.annotate("", end, start, arrowprops=arrow)
     for x, y, text in MODEL_NOTES:
         ax.text(x, y, text, fontsize=9, style="italic", color="0.25", va="center")
-    for position, (face, edge, meaning) in enumerate(MODEL_KINDS.values()):
-        ax.plot(0.6 + 4.0 * position, -0.6, "s", markersize=11, markerfacecolor=face, markeredgecolor=edge)
-        ax.text(1.0 + 4.0 * position, -0.6, meaning, fontsize=9, va="center")
-    ax.plot([20.4, 21.2], [-0.6, -0.6], ":", color="0.3")
-    ax.text(21.4, -0.6, 'only in "gene-cell"', fontsize=9, va="center")
+    x = 0.5
+    for face, edge, meaning in MODEL_KINDS.values():
+        ax.plot(x, -0.6, "s", markersize=11, markerfacecolor=face, markeredgecolor=edge)
+        ax.text(x + 0.4, -0.6, meaning, fontsize=9, va="center")
+        x += 1.2 + 0.16 * len(meaning)
+    ax.plot([x, x + 0.8], [-0.6, -0.6], ":", color="0.3")
+    ax.text(x + 1.1, -0.6, 'in mode "gene-cell"; else px_r is a parameter', fontsize=9, va="center")
     ax.set(xlim=(0, 26), ylim=(-1.0, 9.8))
     ax.axis("off")
     return ax
@@ -581,11 +583,17 @@ def numerals(coordinates: Any, digits: Any, ax: Axes | None = None, **labels: An
     """
     ax = _axes_or_new(ax, (4.6, 4.2))
     coordinates, digits = np.asarray(coordinates), np.ravel(digits)
+    colors = (*COLORS, "#882255", "#7A7A00", "0.5")
     for digit in np.unique(digits):
         at = coordinates[digits == digit].T
-        ax.scatter(*at, s=34, color=COLORS[digit % len(COLORS)], marker=f"${digit}$", linewidths=0)
+        ax.scatter(*at, s=34, color=colors[digit], marker=f"${digit}$", linewidths=0)
     ax.set(**labels)
     return ax
+
+
+def grid(rows: int, columns: int, height: float = 3.0, width: float = 4.4) -> Sequence[Sequence[Axes]]:
+    """Return `rows` rows of `columns` empty Axes each, every one `width` x `height` inches."""
+    return plt.subplots(rows, columns, figsize=(columns * width, rows * height), layout="constrained", squeeze=False)[1]
 
 
 def show(ax: Axes, alt: str) -> None:

@@ -1,0 +1,1579 @@
+# %% [markdown]
+# # Lesson 4 · Reparameterisation, loss function, ELBO
+#
+# {{links}}
+#
+# **You will be able to**
+#
+# - derive the ELBO in two ways and check every line by a number (quiz 1, quiz 2)
+# - say why a gradient cannot pass a draw, and mend it (exercise 4.1, quiz 3)
+# - derive the KL to the standard normal in the log-variance, and say how it pulls (exercise 4.2, quiz 4)
+# - write the loss as reconstruction plus KL, and estimate the ELBO from draws (exercise 4.3)
+# - turn the bound into an estimate of the likelihood, and say when not to trust it (exercise 4.4, quiz 5, quiz 6)
+# - differentiate an average whose function jumps, and say what that costs (exercise 4.5, quiz 7)
+#
+# **Time:** about 235 minutes, exercises included: every section's minutes count its exercises. A good place to stop is
+# the end of section 4.7. **You need:** lesson 1 (KL divergence, Monte Carlo, Jensen's inequality, the rules for
+# expectations), lesson 2 (gradients), lesson 3 (`BinaryVAE` and its loss).
+#
+# Exercises check themselves when you run their cell. Stuck? `hint("4.1")`, twice, then `solution("4.1")`. Exercise
+# numbers are not section numbers.
+
+# %% setup=true
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+import vae_course as vc
+from vae_course import plots
+from vae_course.distributions import (
+    bernoulli_log_prob,
+    effective_sample_size,
+    kl_multivariate_normal,
+    kl_normal,
+    normal_log_prob,
+    zinb_log_prob,
+)
+from vae_course.exercises import exercise, hint, progress, solution
+
+# %% [markdown]
+# ## 4.1 A model that can be solved
+#
+# 15 minutes
+#
+# **Question.** Lesson 3 trained on a number called the ELBO. It is said to lie below $\log p(x)$. How would we know, if
+# nobody can compute $\log p(x)$?
+#
+# We take a model in which everybody can. Two latents, three genes, a decoder without a bend, and Gaussian noise:
+#
+# $$z \sim \mathcal N(0, I), \qquad x = W z + b + \text{noise}, \qquad \text{noise} \sim \mathcal N(0, \tau^2 I).$$
+#
+# $W$ is the weight of the decoder, (genes, latents), $b$ its bias, and $\tau^2$ (`noise_var`) the variance of the
+# noise. $x$ holds three real numbers, say three log-normalised genes. This is the **linear-Gaussian model**, our
+# laboratory for the whole lesson. We calculate in float64, so that what differs in the sixth digit is really different.
+
+# %%
+W = torch.tensor([[1.0, 0.5], [0.0, 1.0], [-0.5, 2.0]], dtype=torch.float64)  # (genes, latents)
+b = torch.tensor([0.1, -0.2, 0.3], dtype=torch.float64)  # (genes,)
+noise_var = torch.tensor(0.5, dtype=torch.float64)
+x = torch.tensor([1.0, 0.0, -1.0], dtype=torch.float64)  # (genes,), the one cell we shall look at
+zero, one = torch.zeros(2, dtype=torch.float64), torch.ones(2, dtype=torch.float64)
+print("decoded mean of x at z = (1, 0):", (W @ torch.tensor([1.0, 0.0], dtype=torch.float64) + b).tolist())
+
+
+# %% [markdown]
+# Prior and likelihood, as functions of $z$. Both sum over the last axis, because independent parts multiply:
+
+
+# %%
+def log_prior_of(z: Tensor) -> Tensor:
+    """Return log p(z), (..., 2) -> (...)."""
+    return normal_log_prob(z, zero, one).sum(dim=-1)
+
+
+def log_lik_of(z: Tensor) -> Tensor:
+    """Return log p(x|z) of our cell, (..., 2) -> (...)."""
+    return normal_log_prob(x, z @ W.T + b, noise_var).sum(dim=-1)
+
+
+# %% [markdown]
+# **The marginal, exactly.** $x$ is a sum of Gaussians, so it is Gaussian. We need its mean and its covariance.
+# $z$ has mean 0, so
+#
+# $$\mathbb E[x] = W\,\mathbb E[z] + b + 0 = b.$$
+#
+# The noise is independent of $z$, so their covariances add, and $\mathbb E[z z^\top] = I$:
+#
+# $$\mathbb E[(x - b)(x - b)^\top] = W\,\mathbb E[z z^\top]\,W^\top + \tau^2 I = W W^\top + \tau^2 I.$$
+#
+# Put our cell into that density:
+
+# %%
+marginal_cov = W @ W.T + noise_var * torch.eye(3, dtype=torch.float64)  # (genes, genes)
+log_px = torch.distributions.MultivariateNormal(b, marginal_cov).log_prob(x)
+print(f"log p(x) = {log_px:.6f} nats")
+
+# %% [markdown]
+# **The posterior, exactly.** Collect from $\log p(z) + \log p(x \mid z)$ what contains $z$:
+#
+# $$\log p(x, z) = -\tfrac12 z^\top z - \frac{1}{2\tau^2}(x - b - W z)^\top(x - b - W z) + \text{const}.$$
+#
+# Multiply out. What is quadratic in $z$ comes first, then what is linear:
+#
+# $$\log p(x, z) = -\tfrac12\,z^\top\Big(I + \frac{W^\top W}{\tau^2}\Big) z
+# + z^\top \frac{W^\top (x - b)}{\tau^2} + \text{const}.$$
+#
+# A Gaussian $\mathcal N(m_p, P)$ has the log-density
+# $-\tfrac12 z^\top P^{-1} z + z^\top P^{-1} m_p + \text{const}$. Both are the same function of $z$ (Bayes' rule), so
+#
+# $$P^{-1} = I + \frac{W^\top W}{\tau^2}, \qquad m_p = P\,\frac{W^\top(x - b)}{\tau^2}.$$
+
+# %%
+precision = torch.eye(2, dtype=torch.float64) + W.T @ W / noise_var  # (latents, latents), the inverse of P
+post_cov = torch.linalg.inv(precision)
+post_mean = post_cov @ W.T @ (x - b) / noise_var  # (latents,)
+print("posterior mean", [round(value, 4) for value in post_mean.tolist()])
+print("posterior covariance", [[round(value, 4) for value in row] for row in post_cov.tolist()])
+
+# %% [markdown]
+# Do we believe it? With two latents a grid still works. 601 x 601 points, and lesson 1's log-sum-exp:
+
+# %%
+axis = torch.linspace(-6, 6, 601, dtype=torch.float64)
+plane = torch.cartesian_prod(axis, axis)  # (points, 2)
+area = 0.02**2  # of one grid square
+log_joint_plane = log_prior_of(plane) + log_lik_of(plane)  # (points,)
+log_px_grid = torch.logsumexp(log_joint_plane, dim=0) + math.log(area)
+post_plane = torch.exp(log_joint_plane - log_px_grid) * area  # (points,), sums to 1
+print(f"log p(x) on the grid {log_px_grid:.6f}   exactly {log_px:.6f}")
+print("posterior mean on the grid", [round(value, 4) for value in (post_plane @ plane).tolist()])
+
+# %% [markdown]
+# Now an approximation. Like an encoder's, our $q(z \mid x)$ is a Gaussian with a mean $\mu$ and a variance $\sigma^2$
+# for each latent, independent of one another. We take a poor one on purpose:
+#
+# $$q(z \mid x) = \mathcal N\big(\mu, \mathrm{diag}(\sigma^2)\big), \qquad \mu = (0.2, -0.4), \quad
+# \sigma^2 = (0.3, 0.1).$$
+
+# %%
+mean = torch.tensor([0.2, -0.4], dtype=torch.float64)  # mu
+var = torch.tensor([0.3, 0.1], dtype=torch.float64)  # sigma^2
+logvar = var.log()  # as an encoder's head gives it
+
+
+def log_q_of(z: Tensor) -> Tensor:
+    """Return log q(z|x), (..., 2) -> (...)."""
+    return normal_log_prob(z, mean, var).sum(dim=-1)
+
+
+log_q_plane = log_q_of(plane)  # (points,)
+q_plane = log_q_plane.exp() * area  # (points,), the weights of an average over q
+print(f"area under q on the grid: {q_plane.sum():.6f}")
+
+# %% [markdown]
+# ## 4.2 The bound, first way: Jensen
+#
+# 15 minutes
+#
+# **Question.** $\log p(x)$ is the logarithm of an integral over all $z$. We hold a $q$ that is roughly right. How can
+# it help?
+#
+# By being the place to average. Four lines. The first is the sum rule:
+#
+# $$\log p(x) = \log \int p(x, z)\,dz.$$
+#
+# Multiply and divide by $q$ (positive everywhere, as Gaussians are):
+#
+# $$\log p(x) = \log \int q(z \mid x)\,\frac{p(x, z)}{q(z \mid x)}\,dz.$$
+#
+# An integral with weight $q$ is a mean under $q$:
+#
+# $$\log p(x) = \log\,\mathbb E_q\Big[\frac{p(x, z)}{q(z \mid x)}\Big].$$
+#
+# Lesson 1's picture: the logarithm of a mean is at least the mean of the logarithms.
+#
+# $$\log p(x) \;\ge\; \mathbb E_q\big[\log p(x, z) - \log q(z \mid x)\big] = \mathcal L.$$
+#
+# $\mathcal L$ is the **ELBO**, the evidence lower bound. Each line on the grid:
+
+# %%
+log_w_plane = log_joint_plane - log_q_plane  # (points,), the logarithm of p(x, z) / q(z|x)
+print(f"log of the integral of p(x, z)    {torch.logsumexp(log_joint_plane + math.log(area), dim=0):.4f}")
+print(f"the same, times q and over q      {torch.logsumexp(log_q_plane + log_w_plane + math.log(area), dim=0):.4f}")
+bound = (q_plane * log_w_plane).sum()
+print(f"mean under q of the logarithm     {bound:.4f}")
+
+# %% [markdown]
+# Three lines are equalities: the same number. The fourth lets 0.69 nats go. Where do they go? Draw from $q$ and look at
+# the ratio inside, the **weight** $w_s = p(x, z_s) / q(z_s \mid x)$ of draw $z_s$:
+
+# %%
+generator = torch.Generator().manual_seed(0)
+eps = torch.randn(100_000, 2, dtype=torch.float64, generator=generator)  # (draws, 2)
+draws = mean + var.sqrt() * eps  # (draws, 2), from q
+log_w = log_prior_of(draws) + log_lik_of(draws) - log_q_of(draws)  # (draws,)
+error = log_w.std() / math.sqrt(len(log_w))
+print(f"mean of log w {log_w.mean():.3f} +- {error:.3f}   ELBO on the grid {bound:.3f}")
+print(f"log of the mean w {log_w.exp().mean().log():.2f}   log p(x) {log_px:.2f}")
+
+# %%
+ax = plots.histogram({"100,000 draws from q": log_w}, bins=80, ax=plots.panels(width=6.4, height=3.6)[0])
+ax.axvline(bound, color=plots.COLORS[1], linewidth=2, linestyle="--")
+ax.axvline(log_px, color=plots.COLORS[2], linewidth=2)
+ax.text(bound - 0.12, 7300, "mean of log w\n= ELBO = -5.00", ha="right", va="top", color=plots.COLORS[1])
+ax.text(log_px + 0.12, 7300, "log of mean w\n= log p(x) = -4.31", va="top", color=plots.COLORS[2])
+ax.annotate("", (log_px, 1500), (bound, 1500), arrowprops={"arrowstyle": "<->", "color": "0.2"})
+ax.text((bound + log_px) / 2, 1650, "gap", ha="center", color="0.2")
+ax.set(xlabel="log weight of a draw (nats)", ylabel="draws", xlim=(-9, 1.5), ylim=(0, 7600))
+ax.get_legend().remove()
+plots.show(
+    ax,
+    alt="Histogram of the log weights of draws from q: their mean, the ELBO, lies at -5.00; the logarithm of the mean "
+    "weight, log p(x), lies to its right at -4.31.",
+)
+
+# %% [markdown]
+# The gap *is* the scatter. A mean of weights listens to the large ones on the right, a mean of logarithms to all alike.
+# If every draw had the same weight, both lines would coincide, and Jensen says: only then. When is
+# $p(x, z) / q(z \mid x)$ the same for all $z$? When $q(z \mid x)$ is $p(x, z)$ up to a factor, which makes it the
+# posterior:
+
+# %%
+posterior = torch.distributions.MultivariateNormal(post_mean, post_cov)
+exact_draws = post_mean + eps[:5] @ torch.linalg.cholesky(post_cov).T  # (5, 2), from the posterior
+log_w_exact = log_prior_of(exact_draws) + log_lik_of(exact_draws) - posterior.log_prob(exact_draws)
+print("log weights of five draws:", [round(value, 4) for value in log_w_exact.tolist()])
+
+# %% [markdown]
+# Five draws, five times $\log p(x)$. Remember it: **with the exact posterior one draw is enough.**
+#
+# **What breaks it.** Nothing breaks the bound. It holds for *any* $q$. But it may be a bound of no use. Shrink our
+# $q$, mean untouched:
+
+# %%
+for factor in (4.0, 1.0, 0.1, 1e-3, 1e-6):
+    at = mean + (factor * var).sqrt() * eps  # (draws, 2)
+    log_q = normal_log_prob(at, mean, factor * var).sum(dim=-1)  # (draws,)
+    print(f"variances x {factor:<6g} ELBO {(log_prior_of(at) + log_lik_of(at) - log_q).mean():.1f}")
+
+# %% [markdown]
+# A $q$ that is nearly a point pays without limit: 6.9 nats for every factor of 1000, half the logarithm of it for each
+# of the two latents. That is the price list of lesson 1.
+
+# %% [markdown]
+# ## 4.3 The bound, second way: what the gap is
+#
+# 20 minutes
+#
+# **Question.** Jensen says that something is lost. What exactly?
+#
+# Begin at the other end, with what we want small: the KL from $q$ to the posterior.
+#
+# $$\mathrm{KL}(q \,\|\, p(z \mid x)) = \mathbb E_q\big[\log q(z \mid x) - \log p(z \mid x)\big].$$
+#
+# Bayes' rule, $\log p(z \mid x) = \log p(x, z) - \log p(x)$:
+#
+# $$\mathrm{KL}(q \,\|\, p(z \mid x)) = \mathbb E_q\big[\log q(z \mid x) - \log p(x, z) + \log p(x)\big].$$
+#
+# $\log p(x)$ holds no $z$ and leaves the mean. What stays inside is $-\mathcal L$:
+#
+# $$\mathrm{KL}(q \,\|\, p(z \mid x)) = -\mathcal L + \log p(x).$$
+#
+# Bring $\mathcal L$ to the other side. This is the equation of the lesson:
+#
+# $$\boxed{\;\log p(x) = \mathcal L + \mathrm{KL}(q \,\|\, p(z \mid x))\;}$$
+#
+# The loss of nats has a name. Line by line:
+
+# %%
+log_post_plane = posterior.log_prob(plane)  # (points,)
+print(f"E_q[log q - log p(z|x)]              {(q_plane * (log_q_plane - log_post_plane)).sum():.4f}")
+print(f"E_q[log q - log p(x,z) + log p(x)]   {(q_plane * (log_q_plane - log_joint_plane + log_px)).sum():.4f}")
+print(f"-ELBO + log p(x)                     {-bound + log_px:.4f}")
+
+# %% [markdown]
+# No inequality anywhere. That $\mathcal L \le \log p(x)$ now follows from one fact, that a KL is never negative.
+#
+# **Fit minus price.** Split the joint, $\log p(x, z) = \log p(x \mid z) + \log p(z)$. The last two logarithms make
+# a KL with a minus sign:
+#
+# $$\mathcal L = \mathbb E_q[\log p(x \mid z)] + \mathbb E_q[\log p(z)] - \mathbb E_q[\log q(z \mid x)],$$
+#
+# $$\mathcal L = \underbrace{\mathbb E_q[\log p(x \mid z)]}_{\text{fit}}
+# - \underbrace{\mathrm{KL}(q \,\|\, p(z))}_{\text{price}}.$$
+#
+# Two different KLs by now, and confusing them is the commonest mistake in this subject. The **price** compares $q$ with
+# the *prior*. The **gap** compares $q$ with the *posterior*.
+
+# %%
+fit = (q_plane * log_lik_of(plane)).sum()
+entropy_part, prior_part = (q_plane * log_q_plane).sum(), (q_plane * log_prior_of(plane)).sum()
+print(f"first line:  {fit:.4f} + {prior_part:.4f} - {entropy_part:.4f} = {fit + prior_part - entropy_part:.4f}")
+print(f"second line: fit {fit:.4f} - price {entropy_part - prior_part:.4f} = {fit - (entropy_part - prior_part):.4f}")
+
+# %% [markdown]
+# In this model the fit has a closed form too. The residual $u = x - b - W\mu$ is what the decoder misses at the middle
+# of $q$. At another $z$ it misses $x - b - W z = u - W(z - \mu)$. Write $Q = \mathrm{diag}(\sigma^2)$ for the
+# covariance of $q$. The mean of $z - \mu$ is 0, so the mixed term vanishes, and lesson 1's trace trick does the rest:
+#
+# $$\mathbb E_q\big[(x - b - W z)^\top (x - b - W z)\big] = u^\top u + \mathrm{tr}(W Q W^\top).$$
+
+# %%
+cov = torch.diag(var)  # (latents, latents), Q
+residual = x - b - W @ mean  # (genes,), u
+misses = ((x - b - plane @ W.T) ** 2).sum(dim=-1)  # (points,)
+print(f"mean squared miss on the grid {(q_plane * misses).sum():.4f}")
+print(f"u'u + tr(W Q W')              {residual @ residual + torch.trace(W @ cov @ W.T):.4f}")
+
+# %% [markdown]
+# With the three constants of three genes:
+#
+# $$\mathbb E_q[\log p(x \mid z)] = -\tfrac32\log(2\pi\tau^2)
+# - \frac{u^\top u + \mathrm{tr}(W Q W^\top)}{2\tau^2}.$$
+#
+# The price is lesson 1's formula. So we have the ELBO of any Gaussian $q$ without a grid:
+
+
+# %%
+def exact_elbo(mean: Tensor, cov: Tensor) -> Tensor:
+    """Return the ELBO of q = N(mean, cov) in the linear-Gaussian model, nats, a scalar."""
+    residual = x - b - W @ mean  # (genes,)
+    misses = residual @ residual + torch.trace(W @ cov @ W.T)
+    fit = -1.5 * torch.log(2 * math.pi * noise_var) - misses / (2 * noise_var)
+    return fit - kl_multivariate_normal(mean, cov, zero, torch.diag(one))
+
+
+print(f"closed form {exact_elbo(mean, cov):.6f}   grid {bound:.6f}")
+print(f"at the posterior {exact_elbo(post_mean, post_cov):.6f}   log p(x) {log_px:.6f}")
+
+# %% [markdown]
+# **The gap, measured three ways**: as the difference, by your formula of lesson 1, and by draws with an error bar.
+
+# %%
+log_ratio = log_q_of(draws) - posterior.log_prob(draws)  # (draws,)
+error = log_ratio.std() / math.sqrt(len(log_ratio))
+print(f"difference  log p(x) - ELBO          {log_px - exact_elbo(mean, cov):.4f}")
+print(f"formula     KL(q || posterior)       {kl_multivariate_normal(mean, cov, post_mean, post_cov):.4f}")
+print(f"draws       mean of log q - log post {log_ratio.mean():.3f} +- {error:.3f}")
+
+# %% [markdown]
+# In a real VAE only the ELBO is left of all this: neither $\log p(x)$ nor the posterior can be had, so the gap cannot
+# be seen. That is why we look at it here.
+#
+# **What breaks it.** "A larger ELBO is a better model." While $p$ stays the same, a larger ELBO means a smaller gap and
+# nothing else. Change the decoder, and $\log p(x)$ moves as well. Three noise levels, the same $q$:
+
+# %%
+for value in (0.5, 1.0, 2.0):
+    level = torch.tensor(value, dtype=torch.float64)
+    log_lik = normal_log_prob(x, plane @ W.T + b, level).sum(dim=-1)  # (points,)
+    evidence = torch.logsumexp(log_prior_of(plane) + log_lik, dim=0) + math.log(area)
+    low = (q_plane * (log_prior_of(plane) + log_lik - log_q_plane)).sum()
+    print(f"noise_var {value}:  ELBO {low:.2f}   log p(x) {evidence:.2f}   gap {evidence - low:.2f}")
+
+# %% [markdown]
+# From the first row to the second the ELBO *rises* while $\log p(x)$ *falls*. More noise makes this cell less probable,
+# and makes the posterior wider, which suits our $q$: the gap shrinks faster than $\log p(x)$ sinks. Training a VAE
+# moves encoder and decoder together and sees only the ELBO. It may buy a better bound with a worse model. Section 4.8
+# looks behind the bound.
+#
+# <details><summary><b>Check yourself.</b> Your ELBO is -5.0 and you know that log p(x) = -4.3. A friend reports an ELBO
+# of -4.1 for the same cell and the same decoder. What do you say?</summary>
+#
+# That the friend has a bug, or has read a lucky draw. The exact ELBO of no $q$ lies above $\log p(x)$. An *estimate* of
+# it, from few draws, may, by chance; then ask for the standard error.
+#
+# </details>
+
+# %% [markdown]
+# ## 4.4 The gradient that cannot pass a die
+#
+# 30 minutes
+#
+# **Question.** Our loss depends on $z$, and $z$ was *drawn* from $q(z \mid x) = \mathcal N(\mu, \sigma^2)$. The encoder
+# made $\mu$ and $\sigma$. How does the encoder learn whether it should have said something else?
+#
+# Start with one number. We want to move $\mu$ so that $f(z) = (z - 3)^2$ gets small on average, where
+# $z \sim \mathcal N(\mu, 1)$. You know the answer from lesson 1 (step through the mean):
+# $\mathbb E[f] = (\mu - 3)^2 + 1$, so the slope at $\mu = 1$ is $2(1 - 3) = -4$.
+
+# %%
+torch.manual_seed(0)
+mu = torch.tensor(1.0, requires_grad=True)
+z = torch.normal(mu, 1.0)  # draw
+((z - 3) ** 2).backward()
+print(f"slope by backward(): {mu.grad.item():.1f}   truth: -4")
+
+# %% [markdown]
+# Zero, and without a word of warning. To PyTorch a draw is a number like any other: the die is cast, and moving $\mu$
+# now does not move it. No error, a loss that prints, an encoder that never learns: this is one of the quietest bugs you
+# can write.
+#
+# Is there a slope at all? Left, $f(z)$ with a fresh die for every $\mu$: no curve, hence no slope. Right, the *same*
+# die for every $\mu$. Five dice, five smooth curves.
+
+# %%
+mus = torch.linspace(-1, 6, 300)
+generator = torch.Generator().manual_seed(1)
+fresh = torch.randn(300, generator=generator)  # a die for every mu
+kept = torch.tensor([-1.5, -0.7, 0.1, 0.8, 1.6])  # five dice, kept
+axes = plots.panels(2, height=3.6, width=4.8)
+for ax, title in zip(axes, ("a fresh draw for every mean", "the same five draws, moved"), strict=True):
+    ax.plot(mus, (mus - 3) ** 2 + 1, color="black", linewidth=2.5, label="mean of f")
+    ax.set(title=title, xlabel="mean of q", ylabel="f(z)", ylim=(0, 22), xlim=(-1, 6))
+axes[0].plot(mus, (mus + fresh - 3) ** 2, color=plots.COLORS[1], linewidth=0.8, label="one draw each", zorder=0)
+for die in kept:
+    label = "one die each" if die == kept[0] else None
+    axes[1].plot(mus, (mus + die - 3) ** 2, color=plots.COLORS[0], linewidth=1.2, label=label, zorder=0)
+for ax in axes:
+    ax.legend(frameon=False, loc="upper center")
+plots.show(
+    axes[0],
+    alt="Left: f of a fresh draw for every mean is a jagged line around the parabola of its mean. Right: with a "
+    "die kept fixed, f is a smooth parabola in the mean; the five parabolas scatter around the true one.",
+)
+
+# %% [markdown]
+# **Idea.** Roll the die *first*, somewhere $\mu$ has no say, and let $\mu$ only *move* the result:
+#
+# $$z = \mu + \sigma\,\varepsilon, \qquad \varepsilon \sim \mathcal N(0, 1).$$
+#
+# $z$ has exactly the distribution it had before. But now it is a plain sum and product of things we can differentiate:
+# $\partial z / \partial \mu = 1$ and $\partial z / \partial \sigma = \varepsilon$. The average is now over
+# $\varepsilon$, whose distribution holds no $\mu$, so the slope may move inside:
+#
+# $$\frac{\partial}{\partial \mu}\,\mathbb E_{\varepsilon}\big[f(\mu + \sigma\varepsilon)\big]
+# = \mathbb E_{\varepsilon}\Big[\frac{\partial}{\partial \mu} f(\mu + \sigma\varepsilon)\Big].$$
+
+# %%
+mu.grad = None
+eps_1 = torch.randn(())  # the die, rolled outside
+z = mu + 1.0 * eps_1  # mu only shifts it
+((z - 3) ** 2).backward()
+by_hand = 2 * (1 + eps_1 - 3)
+print("backward() is f' at the draw:", torch.isclose(mu.grad, by_hand).item(), "  zero:", mu.grad.item() == 0)
+
+# %% [markdown]
+# One draw is noisy. Is it *right on average*? Ten thousand draws tell, and tell how noisy it is. The slope in $\sigma$
+# too: $\mathbb E[f] = (\mu - 3)^2 + \sigma^2$, so at $\sigma = 1$ it is $2\sigma = 2$.
+
+# %%
+many = torch.randn(10_000, generator=torch.Generator().manual_seed(0))  # (draws,)
+for name, slope, truth in (("mu", 2 * (1 + many - 3), -4), ("sigma", 2 * (1 + many - 3) * many, 2)):
+    print(f"slope in {name:5}: mean {slope.mean():+.1f}   standard error {slope.std() / 100:.2f}   truth {truth:+d}")
+
+# %% [markdown]
+# **In a network** $\mu$ and $\log\sigma^2$ come as two tables, a row a cell. The model of lesson 3 keeps the draw in a
+# method of its own. We give it a child whose draw is the function that you write next, and a second child that lost its
+# hearing: it throws the path of the gradient away.
+
+
+# %%
+class LessonVAE(vc.BinaryVAE):
+    """Lesson 3's model with the notebook's own draw."""
+
+    def reparameterize(self, mu: Tensor, logvar: Tensor) -> Tensor:
+        return reparameterize(mu, logvar).float()  # the networks are float32
+
+
+class DeafVAE(LessonVAE):
+    """The same, but no gradient passes the draw."""
+
+    def reparameterize(self, mu: Tensor, logvar: Tensor) -> Tensor:
+        return super().reparameterize(mu, logvar).detach()
+
+
+# %% [markdown]
+# Draw $z = \mu + \sigma\,\varepsilon$ for whole tables. In: `mean` and `logvar` of one shape, any shape, and perhaps a
+# `generator`, the source of the noise (`torch.randn(..., generator=generator)` takes `None` too). Out: one draw, of the
+# same shape. Every entry has a die of its own, and every call fresh ones.
+#
+# By hand: with mean $1$, log-variance $\log 4$ and a die that shows $0.5$, $z = 1 + 2 \cdot 0.5 = 2$.
+#
+# Mind what the second argument is: a *log-variance*. And mind that gradients have to reach both.
+
+# %% exercise="4.1" source="vae_course.distributions.reparameterize" minutes=5 difficulty=1
+
+# %% [markdown]
+# First the moments, from 100,000 draws of our toy's $q$:
+
+# %%
+generator = torch.Generator().manual_seed(0)
+sample = reparameterize(mean.expand(100_000, 2), logvar.expand(100_000, 2), generator)  # (draws, 2)
+print("mean     ", [round(value, 1) for value in sample.mean(dim=0).tolist()], "  asked for [0.2, -0.4]")
+print("variance ", [round(value, 1) for value in sample.var(dim=0).tolist()], "  asked for [0.3, 0.1]")
+
+# %% [markdown]
+# Then the use. Both models train on the bits of the PBMCs (genes detected or not), same seed, same cells:
+
+# %%
+data = vc.load_pbmc()
+bits = data.binarize()
+trainers = {"draw reparameterised": LessonVAE(data.n_genes), "draw detached": DeafVAE(data.n_genes)}
+for name, network in trainers.items():
+    trainers[name] = vc.UnsupervisedTrainer(network, bits, lr=3e-3, n_epochs_kl_warmup=0, seed=0)
+    trainers[name].train(20)
+print("epochs:", [trainer.epoch for trainer in trainers.values()])
+
+# %% tags=["volatile"]
+print("held-out cells          reconstruction    KL   negative ELBO (nats per cell)")
+for name, trainer in trainers.items():
+    terms = trainer.test_set.loss_terms()
+    fit_cost, price = terms.reconstruction.mean(), terms.kl_global.mean()
+    print(f"{name:22} {fit_cost:15.0f} {price:5.1f} {fit_cost + price:15.0f}")
+hearing, deaf = trainers.values()
+first, *_, last = (-value for value in deaf.history["elbo_test_set"])
+print(f"detached, negative ELBO after the first epoch {first:.0f}, after the last {last:.0f}")
+assert hearing.test_set.elbo() > deaf.test_set.elbo() + 10  # checks that your machine agrees; skip it
+
+# %%
+axes = plots.panels(2, height=3.6, width=4.6)
+for ax, (name, trainer) in zip(axes, trainers.items(), strict=True):
+    latent, _, codes = trainer.train_set.get_latent()
+    plots.latent(latent, codes, data.label_names, ax=ax, title=name, axis_name="mean of z")
+    ax.set(xlim=(-2.8, 2.8), ylim=(-2.8, 2.8))
+axes[0].get_legend().remove()
+plots.show(
+    axes[0],
+    alt="Latent means of the PBMCs on the same scale. Left, with the reparameterised draw, the cell types separate. "
+    "Right, with the detached draw, all cells sit in one small heap at zero.",
+)
+
+# %% [markdown]
+# **What breaks it** is one word, `.detach()`. The deaf encoder never hears from the decoder. It still hears from the
+# KL, which needs no draw, and the KL has one wish: *be the prior*. So every cell gets $\mathcal N(0, I)$, the draws say
+# nothing, and the decoder learns to ignore them. Its loss *falls* all the same (last line of
+# the table: the decoder learns how often each gene is detected), which is why nobody notices. The sign to look for is a
+# KL of zero.
+#
+# Where does the trick itself end? It needs $f'$. If $f$ jumps, $f' = 0$ almost everywhere, and the trick returns zero
+# for ever. That is section 4.11.
+#
+# <details><summary><b>Check yourself.</b> Your check says the spread is wrong: you used <code>logvar.exp()</code>. What
+# did you compute?</summary>
+#
+# $\exp(\log\sigma^2) = \sigma^2$, the variance. Multiplying $\varepsilon$ by it gives $z$ a standard deviation of
+# $\sigma^2$. When $\sigma < 1$, as it is in a trained encoder, the draws crowd too close to $\mu$: the decoder sees
+# less noise than the KL charges for, and the loss is no longer a bound on anything.
+#
+# </details>
+
+# %% [markdown]
+# ## 4.5 The price: KL to the standard normal
+#
+# 20 minutes
+#
+# **Question.** The KL needs no draw, we just said. Why, and what does it want?
+#
+# Lesson 1 derived the KL of any two Gaussians. Here once more, straight to the case that every VAE uses:
+# $q = \mathcal N(\mu, \sigma^2)$ against $p = \mathcal N(0, 1)$, one latent. Write both log-densities:
+#
+# $$\mathrm{KL} = \mathbb E_q\Big[-\tfrac12\Big(\log 2\pi + \log\sigma^2 + \frac{(z - \mu)^2}{\sigma^2}\Big)
+# + \tfrac12\big(\log 2\pi + z^2\big)\Big].$$
+#
+# The two $\log 2\pi$ cancel:
+#
+# $$\mathrm{KL} = \tfrac12\,\mathbb E_q\Big[z^2 - \log\sigma^2 - \frac{(z - \mu)^2}{\sigma^2}\Big].$$
+#
+# Three means. The first: the variance is $\sigma^2 = \mathbb E_q[z^2] - \mu^2$, so
+# $\mathbb E_q[z^2] = \mu^2 + \sigma^2$. The second is a fixed number. The third is the variance over itself, 1:
+#
+# $$\mathrm{KL} = \tfrac12\big[\mu^2 + \sigma^2 - \log\sigma^2 - 1\big].$$
+#
+# With $\log\sigma^2$ as what the encoder says, $\sigma^2 = e^{\log\sigma^2}$. Each line for the first latent of our
+# $q$, $\mathcal N(0.2, 0.3)$:
+
+# %%
+q_mean, q_var = mean[0], var[0]
+weight = normal_log_prob(axis, q_mean, q_var).exp() * 0.02  # (points,), q(z) dz
+log_ratio = normal_log_prob(axis, q_mean, q_var) - normal_log_prob(axis, zero[0], one[0])
+inside = axis**2 - q_var.log() - (axis - q_mean) ** 2 / q_var
+print(f"E_q[log q - log p]     {(weight * log_ratio).sum():.5f}")
+print(f"after cancelling       {0.5 * (weight * inside).sum():.5f}")
+print(f"E_q[z^2] {(weight * axis**2).sum():.3f}   mu^2 + sigma^2 = {q_mean**2 + q_var:.3f}")
+print(f"last line              {0.5 * (q_mean**2 + q_var - q_var.log() - 1):.5f}")
+
+# %% [markdown]
+# Several latents are independent in $q$ and in $p$, so their KLs add (lesson 1):
+#
+# $$\mathrm{KL}(q \,\|\, \mathcal N(0, I)) = \tfrac12\sum_j \big[\mu_j^2 + \sigma_j^2 - \log\sigma_j^2 - 1\big].$$
+
+# %% [markdown]
+# The formula above, from `mean` and `logvar`, both of shape (..., latents). Sum over the last axis, out comes (...).
+#
+# By hand: $\mu = (1, 0)$ and $\log\sigma^2 = (0, 0)$ give $\tfrac12[1 + 1 - 0 - 1] + \tfrac12[0 + 1 - 0 - 1] = 0.5$.
+# With $\log\sigma^2 = (0, \log 4)$ the second latent adds $\tfrac12[0 + 4 - 1.386 - 1] = 0.807$.
+#
+# Mind that the log-variance goes in twice, once as it is and once through `exp`.
+
+# %% exercise="4.2" source="vae_course.distributions.kl_standard_normal" minutes=5 difficulty=1
+
+# %%
+per_latent = kl_normal(mean, var, zero, one)  # (2,), lesson 1's formula
+print("per latent", [round(value, 4) for value in per_latent.tolist()])
+print(f"their sum {per_latent.sum():.4f}   yours {float(kl_standard_normal(mean, logvar)):.4f}   exact 1.0533")
+print(f"with the multivariate formula {kl_multivariate_normal(mean, cov, zero, torch.diag(one)):.4f}")
+
+# %% [markdown]
+# **What does it want?** Its slopes: $\mu_j$ in the mean, and $\tfrac12(\sigma_j^2 - 1)$ in the log-variance. A spring
+# that pulls the mean to 0, and another that pulls the variance to 1. Autograd agrees:
+
+# %%
+mean_leaf, logvar_leaf = mean.clone().requires_grad_(), logvar.clone().requires_grad_()
+kl_standard_normal(mean_leaf, logvar_leaf).backward()
+print("slope in mean  ", [round(v, 3) for v in mean_leaf.grad.tolist()], "  mu", [0.2, -0.4])
+print("slope in logvar", [round(v, 3) for v in logvar_leaf.grad.tolist()], "  half of sigma^2 - 1", [-0.35, -0.45])
+
+# %% [markdown]
+# The second spring is lopsided. However small the variance, it never pulls with more than $\tfrac12$. Make the variance
+# large, and it pulls with half of it: exponentially in the log-variance.
+#
+# **On real cells.** What does each kind of blood cell pay, and for which latent? One more axis makes your function give
+# the KL latent by latent: (cells, latents, 1) goes in, (cells, latents) comes out.
+
+# %% tags=["volatile"]
+model = hearing.model.eval()
+x_all = torch.from_numpy(bits.counts.toarray())  # (cells, genes)
+with torch.no_grad():
+    mu_all, logvar_all = model.encode(x_all)  # (cells, latents) each
+price_all = torch.as_tensor(kl_standard_normal(mu_all.unsqueeze(-1), logvar_all.unsqueeze(-1)))  # (cells, latents)
+for code in (0, 5, 6, 9):
+    paid = price_all[torch.from_numpy(data.labels) == code].mean(dim=0).tolist()
+    print(f"{data.label_names[code]:30} latent 1: {paid[0]:.1f}   latent 2: {paid[1]:.1f} nats")
+assert 2 < float(price_all.sum(dim=1).mean()) < 10  # checks that your machine agrees; skip it
+
+# %% [markdown]
+# **What breaks it.** Pass the *variance* where the log-variance belongs. No error, a KL that is never negative, and the
+# wrong springs: it is happy at a "log-variance" of 0, which is now a variance of 0.
+
+# %%
+for value in (0.01, 0.3, 1.0):
+    v = torch.tensor([value])
+    right, wrong = kl_standard_normal(torch.zeros(1), v.log()), kl_standard_normal(torch.zeros(1), v)
+    print(f"variance {value:<5} right {float(right):.3f} nats   variance passed as logvar {float(wrong):.3f} nats")
+
+# %% [markdown]
+# <details><summary><b>An aside: what the average price buys.</b></summary>
+#
+# Average the price over cells. Add and subtract the logarithm of $q(z) = \mathbb E_x[q(z \mid x)]$, the mixture of all
+# cells' posteriors:
+#
+# $$\mathbb E_x\,\mathrm{KL}(q(z \mid x) \,\|\, p(z)) =
+# \underbrace{\mathbb E_x\,\mathrm{KL}(q(z \mid x) \,\|\, q(z))}_{\text{information about the cell}}
+# + \underbrace{\mathrm{KL}(q(z) \,\|\, p(z))}_{\text{misfit of the mixture}}.$$
+#
+# The first part says how well $z$ tells cells apart (their mutual information, at most $\log n$ nats with $n$ cells).
+# The second is pure waste: it makes samples from the prior fall where no cell lives.
+#
+# </details>
+
+# %% [markdown]
+# ## 4.6 The loss
+#
+# 25 minutes
+#
+# **Question.** Lesson 3 minimised "binary cross-entropy plus KL". Which line of this lesson is that?
+#
+# Minus the ELBO, in its second form. $-\log p(x \mid z)$ is the binary cross-entropy (lesson 1), one draw stands for
+# the mean, and the price is exact:
+#
+# $$\underbrace{-\mathcal L}_{\text{loss}} = \underbrace{\mathbb E_q[-\log p(x \mid z)]}_{\text{reconstruction}}
+# + \underbrace{\mathrm{KL}(q(z \mid x) \,\|\, p(z))}_{\text{KL}}.$$
+#
+# **Find the slip.** The lecture notes arrive at the loss by way of this line, "the loss is"
+#
+# $$-\mathbb E_q\big[\log p(x \mid z)\,p(z) - \log q(z \mid x)\big] + \log p(x).$$
+#
+# ($\log$ is meant of the product $p(x \mid z)\,p(z)$.) Minimising it over the encoder gives the right encoder. Is it
+# the loss? The cell evaluates it, term by term. Compare with the numbers you know.
+
+# %%
+inner = (q_plane * (log_lik_of(plane) + log_prior_of(plane) - log_q_plane)).sum()
+print(f"the notes' line          {-inner + log_px:.4f}")
+print(f"without its last term    {-inner:.4f}")
+
+# %% [markdown]
+# Which quantity of section 4.3 is the first number, which the second, and which of the two can a network compute?
+#
+# <details><summary><b>The mended line, and why</b></summary>
+#
+# $$-\mathbb E_q\big[\log\big(p(x \mid z)\,p(z)\big) - \log q(z \mid x)\big] = -\mathcal L.$$
+#
+# The notes' line is $-\mathcal L + \log p(x) = \mathrm{KL}(q \,\|\, p(z \mid x))$: 0.6863, the *gap*. Nobody can
+# compute it, because it contains $\log p(x)$. Dropping $\log p(x)$ turns it into $-\mathcal L$: 5.0004, the loss. For
+# the encoder the two differ by a constant, so the slopes agree. For the *decoder* they do not: $\log p(x)$ depends on
+# it. A decoder trained on the gap would be asked to make its own posterior easy to hit, not to explain the cells.
+#
+# </details>
+
+# %% [markdown]
+# **The ELBO by draws.** When the prior is no Gaussian, or you distrust your formula, all three logarithms can be
+# averaged over the same draws $z_s \sim q(z \mid x)$:
+#
+# $$\mathcal L \approx \frac1S\sum_{s=1}^{S}\big[\log p(x \mid z_s) + \log p(z_s) - \log q(z_s \mid x)\big].$$
+
+# %% [markdown]
+# The line above for many cells at once. Three tables of shape (S, cells) go in, a draw a row; (cells,) comes out.
+#
+# By hand, one cell and two draws: log-likelihoods $-4, -6$, log-priors $-2, -3$, log-densities $-1, -1$. The terms are
+# $-4 - 2 + 1 = -5$ and $-6 - 3 + 1 = -8$, the estimate $-6.5$.
+#
+# Mind the signs, and which axis disappears.
+
+# %% exercise="4.3" source="vae_course.distributions.elbo" minutes=4 difficulty=1
+
+# %% [markdown]
+# On the toy, 1000 draws for each of 100 identical "cells". Each column is an estimate, so their scatter is an error bar
+# for free:
+
+# %%
+table = draws.view(1000, 100, 2)  # (S, cells, 2)
+estimates = torch.as_tensor(elbo(log_lik_of(table), log_prior_of(table), log_q_of(table)))  # (cells,)
+print(tuple(table.shape), "->", tuple(estimates.shape))
+print(f"mean {float(estimates.mean()):.2f}   scatter of one estimate {float(estimates.std()):.2f}   exact -5.00")
+
+# %% [markdown]
+# **Which form scatters less?** All three by draws, or the price exact? One draw each, standard deviations over 100,000
+# draws; first with our $q$, then with the exact posterior as $q$.
+
+# %%
+z_post = post_mean + eps @ torch.linalg.cholesky(post_cov).T  # (draws, 2)
+by_draws = log_prior_of(z_post) + log_lik_of(z_post) - posterior.log_prob(z_post)
+print("standard deviation of one draw's ELBO   all by draws   price exact")
+print(f"our q                                   {log_w.std():12.2f} {log_lik_of(draws).std():13.2f}")
+print(f"q = posterior                           {by_draws.std():12.2f} {log_lik_of(z_post).std():13.2f}")
+
+# %% [markdown]
+# No general winner. Far from the posterior they are alike; *at* the posterior the form with everything by draws has no
+# scatter at all: every draw has the weight $p(x)$ (section 4.2). The form with the exact price still shakes. Most VAEs
+# take the second form. It is simple, and in training $q$ is never exact.
+#
+# **On real cells** we need the three tables from the trained network. The helper draws `n_samples` times from every
+# cell's $q$, with your `reparameterize`, and decodes:
+
+
+# %%
+@torch.no_grad()
+def draw_terms(x: Tensor, n_samples: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return log p(x|z), log p(z) and log q(z|x) of draws z ~ q(z|x), (n_samples, cells) each."""
+    mu, logvar = (t.expand(n_samples, *t.shape) for t in model.encode(x))  # (S, cells, latents)
+    z = model.reparameterize(mu, logvar)
+    log_lik = bernoulli_log_prob(x, model.decode(z)).sum(dim=-1)  # (S, cells)
+    log_prior = normal_log_prob(z, torch.zeros(2), torch.ones(2)).sum(dim=-1)
+    return log_lik, log_prior, normal_log_prob(z, mu, logvar.exp()).sum(dim=-1)
+
+
+# %% tags=["volatile"]
+torch.manual_seed(0)
+held_out = x_all[hearing.test_set.indices]  # (cells, genes), 70 cells that training has not seen
+log_lik, log_prior, log_q = draw_terms(held_out, 100)  # (S, cells) each
+by_draws = torch.as_tensor(elbo(log_lik, log_prior, log_q))  # (cells,)
+price = torch.as_tensor(kl_standard_normal(*(t.detach() for t in model.encode(held_out))))  # (cells,)
+print(f"ELBO all by draws {float(by_draws.mean()):.1f}   price exact {float((log_lik.mean(dim=0) - price).mean()):.1f}")
+assert abs(float((log_lik.mean(dim=0) - price - by_draws).mean())) < 0.5  # skip it
+
+# %% [markdown]
+# **Global and local.** scVI (lesson 5) has a second latent. Beside $z$, each cell has a log-library $l$, the logarithm
+# of its size, with a Gaussian $q(l \mid x)$ of its own and a prior made from the cell's experimental batch. $q$ takes
+# them as independent, and so does the prior. The KL of a product is the sum of the KLs (lesson 1):
+#
+# $$-\mathcal L = \mathbb E_q[-\log p(x \mid z, l)]
+# + \underbrace{\mathrm{KL}(q(l \mid x) \,\|\, p(l))}_{\text{local}}
+# + \underbrace{\mathrm{KL}(q(z \mid x) \,\|\, p(z))}_{\text{global}}.$$
+#
+# The code calls them `kl_local` and `kl_global`. *Global*: one prior for all cells, $\mathcal N(0, I)$. *Local*: a
+# prior that depends on where the cell was measured. In numbers, for a cell of 900 counts whose $q(l \mid x)$ has
+# standard deviation 0.1, with the prior of the PBMCs:
+
+# %%
+prior_mean, prior_var = (torch.tensor(float(value[0])) for value in (data.library_mean, data.library_var))
+kl_local = kl_normal(torch.tensor(900.0).log(), torch.tensor(0.1) ** 2, prior_mean, prior_var)
+print(f"prior of the log-library: mean {prior_mean:.2f}, variance {prior_var:.3f}")
+free = kl_normal(prior_mean, prior_var, prior_mean, prior_var)
+print(f"kl_local {kl_local:.2f} nats; with q equal to the prior {free:.2f}")
+
+# %% [markdown]
+# The same pair of functions, one more Gaussian. Nothing in the derivations of this lesson asks how many latents there
+# are, or what they mean.
+
+# %% [markdown]
+# ## 4.7 Watching the gap close
+#
+# 15 minutes
+#
+# **Question.** Does climbing the ELBO really bring $q$ to the posterior?
+#
+# Now we have both parts: a draw that lets gradients pass and a price with slopes. Start $q$ far off, step downhill on
+# the loss with 64 draws a step, and write the exact ELBO down on the way. Twice: once with a **diagonal** $q$, as in
+# every VAE, once with a **full** covariance, made by a triangular matrix with one more number below the diagonal.
+
+
+# %%
+def climb(full: bool, n_steps: int = 600) -> tuple[list[Tensor], list[Tensor], list[float]]:
+    """Improve q by gradient steps; return its means, covariances and exact ELBOs on the way."""
+    torch.manual_seed(0)
+    start = [[-1.0, 0.6], [0.0, 0.0], 0.0]  # mean, logvar, the number below the diagonal
+    m, s, low = (torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in start)
+    below = torch.tensor([[0.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
+    trace = [], [], []
+    for step in range(n_steps):
+        if full:
+            root = torch.diag(torch.exp(s / 2)) + low * below  # (2, 2), root @ root.T is the covariance
+            z = m + reparameterize(zero.expand(64, 2), zero.expand(64, 2)).double() @ root.T  # (64, 2)
+            now, kl = root @ root.T, kl_multivariate_normal(m, root @ root.T, zero, torch.diag(one))
+        else:
+            z = reparameterize(m.expand(64, 2), s.expand(64, 2)).double()  # (64, 2)
+            now, kl = torch.diag(s.exp()), kl_standard_normal(m, s)
+        loss = kl - log_lik_of(z).mean()
+        parameters = [m, s, low] if full else [m, s]
+        slopes = torch.autograd.grad(loss, parameters)
+        for values, value in zip(trace, (m, now, exact_elbo(m, now)), strict=True):
+            values.append(value.detach().clone())
+        with torch.no_grad():
+            for parameter, slope in zip(parameters, slopes, strict=True):
+                parameter -= 0.05 / (1 + step / 60) * slope  # steps get smaller, so that the noise dies down
+    return trace
+
+
+# %% tags=["volatile"]
+diagonal, full = climb(full=False), climb(full=True)
+for step in (0, 10, 50, 599):
+    gaps = [float(log_px - trace[2][step]) for trace in (diagonal, full)]
+    print(f"step {step:3}   gap: diagonal {gaps[0]:.3f}   full {gaps[1]:.3f} nats")
+assert 0.01 < gaps[0] < 0.06  # checks that your machine agrees; skip it
+assert gaps[1] < gaps[0]
+
+# %% [markdown]
+# The diagonal one gets stuck, and not for want of steps. How close can it come? The gap is the KL to the posterior.
+# With the means equal, lesson 1's formula leaves
+#
+# $$\mathrm{KL}(q \,\|\, p(z \mid x)) = \tfrac12\Big[\sum_j (P^{-1})_{jj}\,\sigma_j^2 - k
+# + \log|P| - \sum_j \log\sigma_j^2\Big].$$
+#
+# Its slope in $\sigma_j^2$ is $\tfrac12\big[(P^{-1})_{jj} - 1/\sigma_j^2\big]$, zero at
+# $\sigma_j^2 = 1 / (P^{-1})_{jj}$: one over the diagonal of the *precision*. Put that in; the sum becomes $k$ and
+# cancels. For two latents with posterior correlation $r$ this leaves
+#
+# $$\tfrac12\Big[\log|P| + \sum_j \log (P^{-1})_{jj}\Big] = -\tfrac12\log(1 - r^2).$$
+
+# %%
+r = post_cov[0, 1] / (post_cov[0, 0] * post_cov[1, 1]).sqrt()
+best = exact_elbo(post_mean, torch.diag(1 / precision.diagonal()))
+floor = log_px - best
+print(f"correlation {r:.3f}   smallest gap of a diagonal q {floor:.4f}   formula {-0.5 * torch.log(1 - r**2):.4f}")
+worse = exact_elbo(post_mean, torch.diag(1.1 / precision.diagonal()))
+print(f"variances a tenth larger: gap {log_px - worse:.4f}")
+
+# %% [markdown]
+# Stop here and look. Left, where $q$ goes. Middle, the bound rises to $\log p(x)$. Right, the same gap magnified.
+
+
+# %%
+def ellipse(center: Tensor, cov: Tensor) -> Tensor:
+    """Return the line at two standard deviations around the centre, (2, points)."""
+    angle = torch.linspace(0, 2 * math.pi, 121, dtype=torch.float64)
+    circle = torch.stack([angle.cos(), angle.sin()])  # (2, points)
+    return center.unsqueeze(-1) + 2 * torch.linalg.cholesky(cov) @ circle
+
+
+# %% tags=["slide"]
+axes = plots.panels(3, height=4.2, width=4.9)
+density = post_plane.view(601, 601).T  # rows are latent 2, columns latent 1
+axes[0].contourf(axis, axis, density, levels=density.max() * torch.linspace(0.05, 1, 9), cmap="Greys")
+for step, width, corner in ((0, 1.3, 30), (4, 1.3, 82), (20, 1.3, 12), (599, 3.0, 0)):
+    line = ellipse(diagonal[0][step], diagonal[1][step])  # (2, points)
+    axes[0].plot(*line, color=plots.COLORS[0], linewidth=width)
+    if step < 599:
+        shift, side = (
+            ((0, 0.08), "center") if step == 0 else ((0.05, 0.05), "left") if step == 20 else ((-0.1, -0.2), "right")
+        )
+        axes[0].text(*(line[:, corner] + torch.tensor(shift)), f"step {step}", ha=side, color=plots.COLORS[0])
+axes[0].plot(*torch.stack(diagonal[0]).T, color=plots.COLORS[1], marker=".", markersize=4, linewidth=0.8)
+axes[0].annotate("posterior", (1.1, -0.35), (1.3, -1.75), arrowprops={"arrowstyle": "-", "color": "0.3"}, fontsize=11)
+axes[0].set(xlim=(-3.2, 2.9), ylim=(-2.2, 3.1), xlabel="latent 1", ylabel="latent 2", title="q moves to the posterior")
+
+levels, steps = torch.stack(diagonal[2])[:61], range(61)
+axes[1].fill_between(steps, levels, log_px, color=plots.COLORS[1], alpha=0.3, linewidth=0)
+axes[1].plot(steps, levels, color=plots.COLORS[0], linewidth=2.5)
+axes[1].axhline(log_px, color="black", linewidth=1.5)
+axes[1].text(60, log_px + 0.15, "log p(x) = -4.31", ha="right", fontsize=11)
+axes[1].annotate("gap = KL(q || posterior)", (2.5, -5.6), (14, -7.5), arrowprops={"arrowstyle": "-"}, fontsize=11)
+axes[1].text(30, -5.2, "ELBO", color=plots.COLORS[0], fontsize=11)
+axes[1].set(xlabel="gradient step", ylabel="nats", ylim=(-12, -3.5), xlim=(0, 60), title="the bound rises")
+
+gaps = {"diagonal q": log_px - torch.stack(diagonal[2]), "full q": log_px - torch.stack(full[2])}
+plots.lines(range(1, 601), gaps, ax=axes[2], xscale="log", yscale="log", title="what a diagonal q cannot reach")
+axes[2].axhline(floor, color="0.5", linewidth=1)
+axes[2].text(1.1, float(floor) * 0.85, "best diagonal q: 0.0126", va="top", color="0.3")
+axes[2].set(xlabel="gradient step + 1", ylabel="gap (nats, log scale)", ylim=(1e-3, 30))
+plots.show(
+    axes[0],
+    alt="Left: ellipses of q move from the upper left onto the grey posterior. Middle: the ELBO rises to the line of "
+    "log p(x), the shaded gap closes. Right, on a log scale: the diagonal q stops at 0.0126 nats, the full goes on.",
+)
+
+# %% [markdown]
+# In our toy 0.0126 nats are nothing, because the posterior's correlation is only 0.16. The formula says what is at
+# stake elsewhere:
+
+# %%
+for value in (0.16, 0.5, 0.9, 0.99):
+    print(f"posterior correlation {value:<4}   diagonal q loses {-0.5 * math.log(1 - value**2):.3f} nats")
+
+# %% [markdown]
+# A VAE has two ways to pay less. A better $q$ is one. The other is the decoder: training it on the ELBO makes it prefer
+# latents whose posterior *is* nearly diagonal. The gap is not only suffered, it shapes the model.
+#
+# **A good place to stop.** When you come back, run all cells above this one first.
+
+# %% [markdown]
+# ## 4.8 From the bound to the likelihood
+#
+# 25 minutes
+#
+# **Question.** To compare two models, bounds are awkward: a model may look better because its gap is smaller. Can we
+# get at $\log p(x)$ itself?
+#
+# Section 4.2 already holds the answer, in its third line, one step *before* Jensen:
+#
+# $$p(x) = \mathbb E_q\Big[\frac{p(x, z)}{q(z \mid x)}\Big]
+# \approx \frac1S\sum_{s=1}^{S} w_s, \qquad w_s = \frac{p(x, z_s)}{q(z_s \mid x)}, \qquad z_s \sim q(z \mid x).$$
+#
+# Draw where $q$ thinks the posterior is, and correct each draw by its weight: **importance sampling**. Lesson 1 drew
+# from the prior and failed; the posterior had to be known. Now we know it roughly. Take the logarithm:
+#
+# $$\log p(x) \approx \log\frac1S\sum_s w_s.$$
+#
+# Three facts about this estimate.
+#
+# 1. At $S = 1$ it is one draw's $\log w$, whose mean is the ELBO.
+# 2. The mean of the weights is right on average; its logarithm is too low on average (Jensen again). So for every $S$
+#    its mean is a **lower bound**.
+# 3. With growing $S$ the mean scatters less, so Jensen takes less: the bound rises to $\log p(x)$.
+#
+# In logarithms it is a log-sum-exp, minus $\log S$. A small case by hand first: weights $1, 2, 3$, mean $2$.
+
+# %%
+toy_log_w = torch.tensor([1.0, 2.0, 3.0]).log()
+print(f"log of the mean {toy_log_w.exp().mean().log():.4f}   log 2 = {math.log(2):.4f}")
+print(f"mean of the logs {toy_log_w.mean():.4f}   (the ELBO would say this)")
+
+# %% [markdown]
+# Given `log_joint` $= \log p(x, z_s)$ and `log_q` $= \log q(z_s \mid x)$, both (S, cells), return the estimate for each
+# cell, (cells,).
+#
+# By hand, one cell and three draws with $\log p(x, z_s) = \log 2, \log 2, \log 3$ and
+# $\log q(z_s \mid x) = \log 2, 0, 0$: the weights are $1, 2, 3$, and the answer is $\log 2 = 0.6931$.
+#
+# Mind real cells: $\log p(x, z)$ is near $-400$ for our bits and may be $-10^4$ for counts. Lesson 1's floor is at
+# about $-103$.
+
+# %% exercise="4.4" source="vae_course.distributions.log_marginal_likelihood" minutes=6 difficulty=2
+
+# %%
+low = torch.full((4, 1), -10_000.0)  # four draws of one cell
+print("at -1e4:", float(log_marginal_likelihood(low, torch.zeros(4, 1))[0]))
+print("naive:  ", (low.exp().mean(dim=0)).log().item())
+
+# %% [markdown]
+# Now the toy, where the truth is known. 1000 repetitions for each $S$:
+
+# %%
+generator = torch.Generator().manual_seed(1)
+iw = {}
+for n in (1, 10, 100, 1000):
+    z = mean + var.sqrt() * torch.randn(n, 1000, 2, dtype=torch.float64, generator=generator)
+    log_joint = log_prior_of(z) + log_lik_of(z)  # (S, repetitions)
+    iw[n] = torch.as_tensor(log_marginal_likelihood(log_joint, log_q_of(z)))  # (repetitions,)
+    error = float(iw[n].std()) / math.sqrt(1000)
+    print(f"S = {n:4}: mean {float(iw[n].mean()):.2f} +- {error:.2f}   truth {log_px:.2f}")
+
+# %%
+ax = plots.panels(width=6.4, height=3.8)[0]
+parts = ax.violinplot([values.tolist() for values in iw.values()], range(4), widths=0.8, showextrema=False)
+for body in parts["bodies"]:
+    body.set(facecolor=plots.COLORS[6], alpha=0.7)
+ax.plot(range(4), [float(values.mean()) for values in iw.values()], "o-", color=plots.COLORS[0], label="mean estimate")
+ax.axhline(log_px, color="black", linewidth=1.5)
+ax.text(3.5, float(log_px) + 0.3, "log p(x) = -4.31", ha="right")
+ax.annotate("= ELBO", (0, -5.0), (-0.35, -6.1), arrowprops={"arrowstyle": "-", "color": "0.4"})
+ax.set(xlabel="draws per estimate, S", ylabel="estimate of log p(x) (nats)", ylim=(-9, -2.5))
+ax.set_xticks(range(4), ["1", "10", "100", "1000"])
+ax.legend(frameon=False, loc="lower right")
+plots.show(
+    ax,
+    alt="Distributions of 1000 estimates for S = 1, 10, 100, 1000. Their mean starts at the ELBO, -5.00, and rises to "
+    "log p(x) at -4.31 from below, while the scatter shrinks.",
+)
+
+# %% [markdown]
+# From below, as promised. Single estimates do land above the line. It is their *mean* that never does.
+#
+# **On real cells**, the 70 held-out ones. No truth here, but the ladder can be climbed. (The 1000 draws come in ten
+# portions, to spare memory.)
+
+# %% tags=["volatile"]
+torch.manual_seed(0)
+portions = [draw_terms(held_out, 100) for _ in range(10)]
+log_lik, log_prior, log_q = (torch.cat(parts) for parts in zip(*portions, strict=True))  # (1000, cells) each
+climbed = [float(log_marginal_likelihood((log_lik + log_prior)[:n], log_q[:n]).mean()) for n in (1, 10, 100, 1000)]
+print("S = 1, 10, 100, 1000:", "  ".join(f"{value:.1f}" for value in climbed), "nats per cell")
+assert climbed[0] + 2 < climbed[-1] < climbed[0] + 20  # checks that your machine agrees; skip it
+
+# %% [markdown]
+# Several nats a cell lie between the ELBO and this, and the ladder has not levelled off. So the gap of a real VAE is
+# *nats*, not hundredths.
+#
+# **What breaks it.** Three slips, each with its own signature, on the weights $1, 2, 3$:
+
+# %%
+print(f"right                        {torch.logsumexp(toy_log_w, dim=0) - math.log(3):.3f}")
+print(f"log S forgotten              {torch.logsumexp(toy_log_w, dim=0):.3f}   (too high by log S = {math.log(3):.3f})")
+print(f"mean of the logarithms       {toy_log_w.mean():.3f}   (the ELBO: does not rise with S)")
+print(f"minus the log of the mean    {-(torch.logsumexp(toy_log_w, dim=0) - math.log(3)):.3f}   (a loss, not a score)")
+
+# %% [markdown]
+# ## 4.9 When not to trust it
+#
+# 15 minutes
+#
+# **Question.** The estimate prints a number in any case. How many of the 1000 draws did the work?
+#
+# If all weights are alike, all 1000 did. If one draw has all the weight, one did. The **effective sample size** counts:
+#
+# $$\mathrm{ESS} = \frac{\big(\sum_s w_s\big)^2}{\sum_s w_s^2}.$$
+#
+# With $S$ equal weights $w$: $(S w)^2 / (S w^2) = S$. With a single one: $w^2 / w^2 = 1$. Three cases, four draws each:
+
+# %%
+weights = torch.tensor([[1.0, 1, 1, 1], [4, 2, 1, 1], [1, 1e-6, 1e-6, 1e-6]]).T  # (S, 3 cases)
+sizes = effective_sample_size(weights.log(), torch.zeros(4, 3))
+print("ESS of (1,1,1,1), (4,2,1,1), (1,0,0,0):", [round(value, 2) for value in sizes.tolist()])
+
+# %% [markdown]
+# Now three choices of $q$ for our toy, all with the same mean: a wide one, our old one, and one with a tenth of its
+# variances. One run of 10,000 draws each:
+
+# %%
+choices = {
+    "wide": ((0.2, -0.4), (0.8, 0.7)),
+    "ours": ((0.2, -0.4), (0.3, 0.1)),
+    "narrow": ((0.2, -0.4), (0.03, 0.01)),
+}
+generator = torch.Generator().manual_seed(3)
+running = {}
+for name, (center, spread) in choices.items():
+    m, v = (torch.tensor(value, dtype=torch.float64) for value in (center, spread))
+    z = m + v.sqrt() * torch.randn(10_000, 2, dtype=torch.float64, generator=generator)  # (S, 2)
+    log_joint, log_qz = log_prior_of(z) + log_lik_of(z), normal_log_prob(z, m, v).sum(dim=-1)
+    running[name] = torch.logcumsumexp(log_joint - log_qz, dim=0) - torch.arange(1, 10_001).log()
+    size = effective_sample_size(log_joint.unsqueeze(1), log_qz.unsqueeze(1))[0]
+    off = abs(float(running[name][-1] - log_px))
+    print(f"{name:7} ELBO {exact_elbo(m, torch.diag(v)):6.2f}   off by {off:.1f} nats   ESS {size:.0f} of 10000")
+
+# %%
+ax = plots.lines(range(1, 10_001), running, ax=plots.panels(width=6.6, height=3.8)[0], xscale="log", ylim=(-8, -3))
+ax.axhline(log_px, color="black", linewidth=1)
+ax.text(10_000, float(log_px) + 0.12, "log p(x)", ha="right")
+ax.set(xlabel="draws so far", ylabel="estimate of log p(x) (nats)")
+ax.legend(frameon=False, loc="lower right", title="q")
+plots.show(
+    ax,
+    alt="Running estimates of log p(x) against the number of draws for three choices of q. The wide one and ours "
+    "settle on the truth; the narrow one leaps at one draw, sinks again and is still too low after 10,000 draws.",
+)
+
+# %% [markdown]
+# Follow the narrow one. For hundreds of draws it is calm, and wrong by more than a nat. Then one draw strays to where
+# the posterior is; its weight dwarfs all others, the estimate leaps, and sinks again as the average dilutes it. Calm is
+# no proof: an error bar knows nothing of the draws that have not come yet.
+#
+# **Why narrow is worse than wide.** The scatter of a weight is governed by its mean square,
+#
+# $$\mathbb E_q[w^2] = \int q(z \mid x)\,\frac{p(x, z)^2}{q(z \mid x)^2}\,dz = \int \frac{p(x, z)^2}{q(z \mid x)}\,dz.$$
+#
+# For Gaussians the exponent inside is $-\tfrac12 z^\top\big(2 P^{-1} - Q^{-1}\big) z$ plus linear terms. The integral
+# is finite only if all eigenvalues of $2 P^{-1} - Q^{-1}$ are positive. With one latent: only if $q$ has more than half
+# of the posterior's variance.
+
+# %%
+for name, (_, spread) in choices.items():
+    difference = 2 * precision - torch.diag(1 / torch.tensor(spread, dtype=torch.float64))
+    smallest = torch.linalg.eigvalsh(difference).min()
+    verdict = "finite" if smallest > 0 else "INFINITE"
+    print(f"{name:7} smallest eigenvalue {smallest:+7.2f}   variance of the weights {verdict}")
+
+# %% [markdown]
+# And a VAE trained with $\mathrm{KL}(q \,\|\, p)$ errs on the narrow side (lesson 1: mode-seeking). So look at the ESS,
+# cell by cell. The 70 held-out cells, 1000 draws each:
+
+# %% tags=["volatile"]
+size = effective_sample_size(log_lik + log_prior, log_q)  # (cells,)
+ax = plots.histogram({"held-out cells": size.log10()}, bins=18, ax=plots.panels(width=5.4)[0])
+ax.set(xlabel="effective sample size of 1000 draws", ylabel="held-out cells", xlim=(-0.05, 3))
+ax.set_xticks([0, 1, 2, 3], ["1", "10", "100", "1000"])
+ax.get_legend().remove()
+print(f"median ESS {size.median():.0f} of 1000; cells below 2: {int((size < 2).sum())} of {len(size)}")
+assert float(size.median()) < 200  # checks that your machine agrees; skip it
+plots.show(
+    ax, alt="Histogram of the effective sample size of the 70 held-out cells: most lie between 1 and 20 of 1000."
+)
+
+# %% [markdown]
+# Sobering, and typical: for many cells a handful of draws carries the estimate. It is still a lower bound on average,
+# and still better than the ELBO. It is not $\log p(x)$ yet. `Posterior.marginal_ll` of the package returns the ESS of
+# every cell for that reason.
+
+# %% [markdown]
+# ## 4.10 The estimator that beats the truth
+#
+# 20 minutes
+#
+# **Question.** A published package reported marginal likelihoods that were too good. How does one find out, and what
+# was wrong?
+#
+# scVI 0.3.0, the version of the lectures, drew twice. From the first draw $z_s$ it took the ratio
+# $p(z_s) / q(z_s \mid x)$. Then it ran the model anew, which drew *another* $z_s'$, and took the likelihood
+# $p(x \mid z_s')$ from that one. Their product went into the log-mean-exp. In our toy:
+
+# %%
+generator = torch.Generator().manual_seed(1)
+for n in (1, 10, 100, 1000):
+    eps_2 = torch.randn(2, n, 1000, 2, dtype=torch.float64, generator=generator)  # two independent sets of draws
+    z, z_other = mean + var.sqrt() * eps_2  # (S, repetitions, 2) each
+    two = float(log_marginal_likelihood(log_prior_of(z) + log_lik_of(z_other), log_q_of(z)).mean())
+    same = float(iw[n].mean())
+    print(f"S = {n:4}: same draw {same:.1f}   two draws {two:.1f}   truth {log_px:.1f}   beats it: {two > log_px}")
+
+# %% [markdown]
+# From $S = 10$ on it is above $\log p(x)$, and it goes on rising. Follow the mean of the product. The two draws are
+# independent, so the mean of the product is the product of the means:
+#
+# $$\mathbb E\Big[\frac{p(z)}{q(z \mid x)}\;p(x \mid z')\Big]
+# = \mathbb E_q\Big[\frac{p(z)}{q(z \mid x)}\Big]\;\mathbb E_q\big[p(x \mid z')\big].$$
+#
+# In the first factor $q$ cancels:
+#
+# $$\mathbb E_q\Big[\frac{p(z)}{q(z \mid x)}\Big] = \int q(z \mid x)\,\frac{p(z)}{q(z \mid x)}\,dz
+# = \int p(z)\,dz = 1.$$
+#
+# So the correction corrects nothing, and what is left is
+#
+# $$\log \mathbb E_q\big[p(x \mid z)\big],$$
+#
+# the likelihood where the *encoder* puts the cell, with no price for having looked at the cell first. In our model it
+# has a closed form: the marginal of section 4.1 with $q$ in place of the prior, mean $W\mu + b$ and covariance
+# $W Q W^\top + \tau^2 I$.
+
+# %%
+print(f"first factor on the grid  {torch.exp(log_prior_of(plane)).sum() * area:.4f}")
+peeked = torch.distributions.MultivariateNormal(W @ mean + b, W @ cov @ W.T + noise_var * torch.eye(3))
+second = torch.logsumexp(log_q_plane + log_lik_of(plane), dim=0) + math.log(area)
+print(f"limit: closed form {peeked.log_prob(x):.4f}   grid {second:.4f}   log p(x) {log_px:.4f}")
+
+# %% [markdown]
+# More than a nat too good. And the more a model *overfits* its encoder to the cells, the better it looks.
+#
+# **How to catch it.** With data whose true density is known. `vc.simulate_noise()` makes cells without any structure:
+# ten genes, every count drawn from one and the same distribution of counts (a zero-inflated negative binomial, lesson
+# 5). Nobody can predict held-out cells better than that distribution itself. Its score on average, for cells that are
+# not empty (empty ones are dropped), is $-12.48$ nats a cell.
+
+# %%
+noise = vc.simulate_noise(seed=0)
+print(
+    "cells, genes:",
+    noise.n_cells,
+    noise.n_genes,
+    "  the first cell:",
+    noise.counts[0].toarray()[0].astype(int).tolist(),
+)
+p_zero = 0.7 + 0.3 * (2 / (2 + 4)) ** 2  # dropout 0.7; else a negative binomial with mean 4, theta 2
+print(f"share of empty cells {p_zero**10:.3f}, so cells that are not empty gain {-math.log(1 - p_zero**10):.3f} nats")
+
+# %% [markdown]
+# Where the $-12.48$ comes from: sum $p \log p$ over all counts of a gene, times ten genes; take the empty cell out;
+# divide by the share of the others, which are that much more probable.
+
+# %%
+true_params = [torch.tensor(value, dtype=torch.float64) for value in (4.0, 2.0, math.log(0.7 / 0.3))]
+log_p = zinb_log_prob(torch.arange(500, dtype=torch.float64), *true_params)  # (counts,)
+per_gene = (log_p.exp() * log_p).sum()
+empty = p_zero**10
+best_score = (10 * per_gene - empty * math.log(empty)) / (1 - empty) - math.log(1 - empty)
+print(f"per gene {per_gene:.4f} nats, a cell that is not empty {best_score:.2f} nats")
+
+# %% [markdown]
+# We train scVI's model on a part of them, as a black box; lesson 5 opens it. It has the two latents $z$ and $l$ of
+# section 4.6.
+
+# %%
+noise_trainer = vc.UnsupervisedTrainer(vc.VAE(10), noise, train_size=0.8, lr=2e-3, n_epochs_kl_warmup=5, seed=0)
+noise_trainer.train(30)
+x_noise = torch.from_numpy(noise.counts[noise_trainer.test_set.indices].toarray())  # (cells, genes)
+log_true = zinb_log_prob(x_noise.double(), *true_params).sum(dim=-1) - math.log(1 - empty)  # (cells,)
+print(f"truth on the {len(x_noise)} held-out cells: {log_true.mean():.1f} nats per cell")
+
+
+# %% [markdown]
+# The estimator of 0.3.0, step by step: weigh with one set of draws, decode a second one, subtract the exact KL of the
+# library.
+
+
+# %%
+@torch.no_grad()
+def marginal_of_two_draws(model: vc.VAE, x: Tensor, n_samples: int) -> Tensor:
+    """Return what scVI 0.3.0 called the marginal log-likelihood, (cells,)."""
+    first = model.inference(x, n_samples=n_samples)
+    z = first["z"]  # (S, cells, latents)
+    log_ratio = normal_log_prob(z, torch.zeros_like(z), torch.ones_like(z))
+    log_ratio = (log_ratio - normal_log_prob(z, first["qz_m"], first["qz_v"])).sum(dim=-1)  # (S, cells)
+    second = model.inference(x, n_samples=n_samples)  # here is the slip: other draws
+    log_lik = model.log_likelihood(x, second["px_rate"], second["px_r"], second["px_dropout"]).sum(dim=-1)
+    kl_local, _ = model.kl(second, None)  # (S, cells)
+    return torch.as_tensor(log_marginal_likelihood(log_lik + log_ratio - kl_local, torch.zeros_like(log_lik)))
+
+
+# %% tags=["volatile"]
+torch.manual_seed(0)
+black_box = noise_trainer.model
+with torch.no_grad():
+    honest = float(log_marginal_likelihood(*black_box.importance_terms(x_noise, n_samples=200)).mean())
+too_good = marginal_of_two_draws(black_box, x_noise, 200)  # (cells,)
+truth = float(log_true.mean())
+excess = too_good - log_true  # (cells,), cell by cell
+rows = ("ELBO", noise_trainer.test_set.elbo()), ("same draws", honest), ("truth", truth)
+for name, value in (*rows, ("two draws", float(too_good.mean()))):
+    print(f"{name:11} {value:.2f} nats per held-out cell")
+print(f"two draws minus truth: {excess.mean():+.2f} +- {excess.std() / math.sqrt(len(excess)):.2f}")
+assert honest < truth < float(too_good.mean())  # checks that your machine agrees; skip it
+
+# %% [markdown]
+# The honest estimate stays below the truth. The two-draw estimate is above it, on cells that contain nothing to be
+# learned. **An estimate that beats the truth is no achievement; it is a proof of a bug.** The mend
+# (scVI 0.4.0) is to take all terms from one draw, as your function of section 4.8 wants them.
+#
+# <details><summary><b>Check yourself.</b> Why does the wrong estimator agree with the right one at S = 1?</summary>
+#
+# On average it does. At $S = 1$ no mean is taken inside the logarithm, so only means of single logarithms matter:
+# $\mathbb E[\log p(z)] - \mathbb E[\log q(z \mid x)] + \mathbb E[\log p(x \mid z')]$. A mean of a *sum* does not care
+# whether the parts come from one draw or from two. Both give the ELBO. A test at $S = 1$ sees nothing.
+#
+# </details>
+
+# %% [markdown]
+# ## 4.11 When f jumps: the score function
+#
+# 25 minutes
+#
+# **Question.** Section 4.4 needed the derivative of $f$. What if $f$ is a yes-or-no answer?
+#
+# Let $f(z) = 1$ if $z > 3$, else 0, with $z \sim \mathcal N(\mu, 1)$. The mean of $f$ is the area of the bell beyond 3.
+# Move $\mu$ to the right and that area grows, by the height of the bell at 3:
+
+# %%
+mu_0 = torch.tensor(1.0)
+true_slope = normal_log_prob(torch.tensor(3.0), mu_0, torch.tensor(1.0)).exp()
+shifted = [0.5 * math.erfc((3 - m) / math.sqrt(2)) for m in (1.0, 1.01)]  # the area beyond 3 at two means
+print(f"finite difference {(shifted[1] - shifted[0]) / 0.01:.3f}   height of the bell at 3: {true_slope:.3f}")
+moved = (1 + kept).requires_grad_()  # five draws around mean 1, with the dice of section 4.4
+print("backward() has a path through the comparison:", (moved > 3).float().requires_grad)
+
+# %% [markdown]
+# **Idea.** Do not move the draws. Keep them, and ask how much more *probable* a larger $\mu$ makes each of them. Write
+# the mean as an integral with the density $q(z) = \mathcal N(\mu, 1)$:
+#
+# $$\frac{\partial}{\partial\mu}\,\mathbb E_q[f(z)] = \frac{\partial}{\partial\mu}\int f(z)\,q(z)\,dz
+# = \int f(z)\,\frac{\partial q(z)}{\partial\mu}\,dz.$$
+#
+# $f$ holds no $\mu$, so it is never differentiated. The derivative of a logarithm, $\frac{\partial}{\partial\mu}\log q
+# = \frac{1}{q}\,\frac{\partial q}{\partial\mu}$, turned round, brings $q$ back:
+#
+# $$\frac{\partial}{\partial\mu}\,\mathbb E_q[f(z)] = \int f(z)\,q(z)\,\frac{\partial \log q(z)}{\partial\mu}\,dz
+# = \mathbb E_q\Big[f(z)\,\frac{\partial \log q(z)}{\partial\mu}\Big].$$
+#
+# The slope of the log-density is called the **score**. Here $\log q(z) = -\tfrac12(z - \mu)^2 + \text{const}$, so the
+# score is $z - \mu$:
+#
+# $$\frac{\partial}{\partial\mu}\,\mathbb E_q[f(z)] = \mathbb E_q\big[f(z)\,(z - \mu)\big].$$
+#
+# Draws to the right of $\mu$ vote for moving right, as loudly as $f$ there is large. Line by line, on the grid, for the
+# smooth $f(z) = (z - 3)^2$ at $\mu = 1$, whose slope is $-4$:
+
+# %%
+wide = torch.linspace(-9, 11, 2001, dtype=torch.float64)  # (points,), spacing 0.01
+bell = [normal_log_prob(wide, one[0] * m, one[0]).exp() for m in (1.0, 1.0001, 0.9999)]
+smooth = (wide - 3) ** 2
+print(f"integral of f dq/dmu {(smooth * (bell[1] - bell[2]) / 0.0002).sum() * 0.01:.3f}")
+print(f"E_q[f (z - mu)]      {(smooth * bell[0] * (wide - 1)).sum() * 0.01:.3f}")
+
+# %% [markdown]
+# Estimate $\frac{\partial}{\partial\mu}\mathbb E_{\mathcal N(\mu, 1)}[f(z)]$ by the last line: draw `n_samples` values
+# of $z$ with the given `generator`, and average. `f` maps (n_samples,) to (n_samples,); `mean` is a number. Out: a
+# scalar.
+#
+# By hand, $\mu = 1$, two draws $z = 0$ and $z = 3$, $f(z) = z^2$: the votes are $0 \cdot (-1) = 0$ and
+# $9 \cdot 2 = 18$, the estimate $9$.
+#
+# Mind that `f` is a black box: it may jump, and you must not differentiate it.
+
+# %% exercise="4.5" source="vae_course.exercises.lesson4.score_function_gradient" minutes=6 difficulty=2
+
+
+# %% [markdown]
+# On the step, where the other way is blind:
+
+
+# %%
+def step_at_3(z: Tensor) -> Tensor:
+    """Return 1 where z > 3, else 0."""
+    return (z > 3).float()
+
+
+def square(z: Tensor) -> Tensor:
+    """Return (z - 3)^2."""
+    return (z - 3) ** 2
+
+
+# %% tags=["volatile"]
+generator = torch.Generator().manual_seed(0)
+for f, exact in ((step_at_3, 0.054), (square, -4.0)):
+    estimates = torch.tensor([float(score_function_gradient(f, 1.0, 10_000, generator)) for _ in range(50)])
+    error = estimates.std() / math.sqrt(50)
+    print(f"{f.__name__:10} score function {estimates.mean():+.3f} +- {error:.3f}   truth {exact:+.3f}")
+    assert abs(float(estimates.mean()) - exact) < 6 * float(error)
+
+# %% [markdown]
+# **So why not always?** On the smooth $f$ both work. Put them side by side, and look at the spread of one draw. With
+# $z = 1 + \varepsilon$ the reparameterised slope is $2(\varepsilon - 2)$, with variance 4. The score function gives
+# $(\varepsilon - 2)^2\,\varepsilon$. Its mean square needs the even moments of the standard normal,
+# $\mathbb E[\varepsilon^2] = 1$, $\mathbb E[\varepsilon^4] = 3$, $\mathbb E[\varepsilon^6] = 15$ (odd ones are 0):
+#
+# $$\mathbb E\big[(\varepsilon - 2)^4\,\varepsilon^2\big]
+# = \mathbb E[\varepsilon^6] + 24\,\mathbb E[\varepsilon^4] + 16\,\mathbb E[\varepsilon^2] = 15 + 72 + 16 = 103.$$
+#
+# Minus the squared mean, 16: the variance is 87. By draws, and with both estimators for growing $n$:
+
+# %%
+e = torch.randn(1_000_000, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+path_wise, score = 2 * (e - 2), (e - 2) ** 2 * e
+print(
+    f"variance of one draw: reparameterised {path_wise.var():.1f}   score function {score.var():.0f}   (exactly 4, 87)"
+)
+print(f"draws needed for the same error bar: {87 / 4:.0f} times as many")
+
+# %% tags=["volatile"]
+generator = torch.Generator().manual_seed(0)
+sizes = (10, 100, 1000, 10_000)
+spread = {"score function": [], "reparameterised": []}
+runs = {}
+for n in sizes:
+    runs["score function"] = [float(score_function_gradient(square, 1.0, n, generator)) for _ in range(300)]
+    runs["reparameterised"] = (2 * (torch.randn(300, n, generator=generator) - 2)).mean(dim=1).tolist()
+    for name, values in runs.items():
+        spread[name].append(torch.tensor(values).std().item())
+    if n == 100:
+        shown = {name: torch.tensor(values) for name, values in runs.items()}
+ratio = spread["score function"][1] / spread["reparameterised"][1]
+print(f"at n = 100 the score function scatters {ratio:.1f} times as much")
+assert 3.5 < ratio < 6  # the root of 87 / 4 is 4.7
+
+# %% tags=["volatile"]
+axes = plots.panels(2, height=3.5, width=4.8)
+plots.histogram(shown, bins=40, ax=axes[0], xlabel="estimated slope, 100 draws each", ylabel="of 300 estimates")
+axes[0].axvline(-4, color="0.4", linewidth=1)
+axes[0].set(ylim=(0, 115), xlim=(-7.2, -0.8))
+axes[0].legend(frameon=False, loc="upper left")
+plots.lines(sizes, spread, ax=axes[1], xscale="log", yscale="log", xlabel="draws per estimate")
+axes[1].set(ylabel="standard deviation of the estimate")
+plots.show(
+    axes[0],
+    alt="Left: estimates of the slope -4 from 100 draws; the reparameterised ones form a narrow peak, the score "
+    "function's a wide one. Right: both spreads fall with the number of draws, the score function's stays five times "
+    "higher.",
+)
+
+# %% [markdown]
+# Same rate, a worse start. And it gets worse with every latent. The score function multiplies the score of *one* latent
+# with the *whole* $f$, to which all others add their noise. Let $f(z) = \sum_j (z_j - 3)^2$ and look at the slope in
+# the first mean alone:
+
+# %%
+for k in (1, 2, 5, 10, 50):
+    e_k = torch.randn(200_000, k, generator=torch.Generator().manual_seed(k))
+    score = ((e_k - 2) ** 2).sum(dim=1) * e_k[:, 0]  # (draws,)
+    exact = 103 + 2 * 7 * 5 * (k - 1) + 18 * (k - 1) + 25 * (k - 1) ** 2 - 16
+    print(f"{k:2} latents: sd of one draw {exact**0.5:6.1f} (measured {score.std():.0f})   reparameterised 2.0")
+
+# %% [markdown]
+# With 50 latents it takes more than ten thousand times the draws. That is why a VAE could be trained at all once the
+# reparameterisation was found, and why latents that are *categories* (which no die can move smoothly) remain hard.
+#
+# **What breaks it**, and an aside on the cure. Add 100 to $f$. No slope changes, but every vote becomes louder:
+
+# %%
+for constant in (0, 100, -5):
+    votes = ((e - 2) ** 2 + constant) * e
+    print(f"f {constant:+4d}: slope {votes.mean():.0f}   variance of one draw {votes.var():.0f}")
+
+# %% [markdown]
+# So subtract a constant that makes $f$ small on average, here $\mathbb E[f] = 5$. It costs nothing and is right on
+# average, because the mean score is 0. Such a constant is called a **baseline**.
+#
+# **On the real decoder.** Walk along the first latent of the PBMC model. Ask a question with a yes or no: would the
+# model call LYZ, a myeloid gene, detected (probability above one half)? In how far does the *mean* of $q$ decide? The
+# grid gives the exact slope, the score function estimates it, the reparameterised slope is 0.
+
+# %% tags=["volatile"]
+lyz = data.gene_names.tolist().index("LYZ")
+
+
+@torch.no_grad()
+def detects_lyz(z_1: Tensor) -> Tensor:
+    """Return 1 where the model calls LYZ detected at latents (z_1, 0), else 0."""
+    return (model.decode(torch.stack([z_1, torch.zeros_like(z_1)], dim=1))[:, lyz] > 0).float()
+
+
+fine = torch.linspace(-8, 8, 16_001)
+on_grid = (
+    detects_lyz(fine) * normal_log_prob(fine, torch.tensor(0.5), torch.tensor(1.0)).exp() * (fine - 0.5)
+).sum() / 1000
+by_score = float(score_function_gradient(detects_lyz, 0.5, 50_000, generator))
+print(f"slope of P(LYZ called) in the mean: grid {on_grid:+.2f}   score function {by_score:+.2f}   reparameterised 0")
+assert abs(by_score - float(on_grid)) < 0.05  # checks that your machine agrees; skip it
+
+# %% [markdown]
+# ## 4.12 Quiz
+#
+# 10 minutes
+
+# %% [markdown]
+# **Question 1.** In the toy $\log p(x) = -4.31$, and some $q$ has an ELBO of $-4.51$. What is
+# $\mathrm{KL}(q \,\|\, p(z \mid x))$?
+#
+# - A. It cannot be known without the posterior.
+# - B. 0.20 nats.
+# - C. 4.51 nats.
+# - D. At least 0.20 nats.
+#
+# <details><summary>Answer</summary>
+#
+# - **A** is wrong: the difference is enough. One of the two numbers is usually missing, but here both are given.
+# - **B is right.** $\log p(x) = \mathcal L + \mathrm{KL}$, an equation.
+# - **C** is wrong: that is minus the ELBO, the loss.
+# - **D** is wrong: "at least" is Jensen's way of speaking. The second derivation says exactly how much.
+#
+# </details>
+
+# %% [markdown]
+# **Question 2.** A colleague maximises $-\mathrm{KL}(q(z \mid x) \,\|\, p(z))$ "because the ELBO is tight when the KL
+# is zero". What happens?
+#
+# - A. The bound becomes tight.
+# - B. Every cell's $q$ becomes the prior, and $z$ says nothing about the cell.
+# - C. Nothing, since a KL is never negative.
+# - D. The decoder overfits.
+#
+# <details><summary>Answer</summary>
+#
+# - **A** is wrong: the bound is tight when the KL to the *posterior* is zero. This is the KL to the prior, the price.
+# - **B is right.** It is what happened to the deaf encoder of section 4.4.
+# - **C** is wrong: never negative, but it can be brought to zero, and that is the trouble.
+# - **D** is wrong: the decoder does not appear in the price at all.
+#
+# </details>
+
+# %% [markdown]
+# **Question 3.** Somebody writes `z = torch.normal(mean, std)` in the forward pass. Training runs, the loss falls.
+# Which sign gives it away?
+#
+# - A. A NaN in the loss.
+# - B. The KL falls to zero, and cells of all types lie in one heap.
+# - C. The reconstruction does not fall at all.
+# - D. An error message of autograd.
+#
+# <details><summary>Answer</summary>
+#
+# - **A** is wrong: every number stays finite.
+# - **B is right.** No gradient passes the draw, so the KL is the only teacher of the encoder.
+# - **C** is wrong: it does fall, because the decoder learns the genes' overall shares.
+# - **D** is wrong: the KL gives the encoder a gradient, so autograd has nothing to complain about.
+#
+# </details>
+
+# %% [markdown]
+# **Question 4.** The encoder says $\mu = 0$, $\log\sigma^2 = 0$ for a latent, whatever the cell. What does that latent
+# cost, and what does it carry?
+#
+# - A. 0.5 nats, and a little information.
+# - B. 0 nats, and nothing about the cell.
+# - C. 0 nats, and one bit.
+# - D. $-0.5$ nats: a reward.
+#
+# <details><summary>Answer</summary>
+#
+# - **A** is wrong: $\tfrac12[0 + e^0 - 0 - 1] = 0$.
+# - **B is right.** $q$ is the prior. A draw is pure noise: free, and useless.
+# - **C** is wrong: whoever sees the draw learns nothing of the cell, because all cells draw from the same Gaussian.
+# - **D** is wrong: a KL is never negative.
+#
+# </details>
+
+# %% [markdown]
+# **Question 5.** For a cell you estimate $\log p(x)$ with $S = 100$ and again with $S = 1000$ and get $-360.2$ and
+# $-357.9$. What does that tell you?
+#
+# - A. The model improved.
+# - B. The estimate with 1000 draws is wrong by 2.3 nats.
+# - C. The weights scatter a lot; both values are too low on average, and the ESS should be looked at.
+# - D. Importance sampling is biased upwards.
+#
+# <details><summary>Answer</summary>
+#
+# - **A** is wrong: the model is the same, only the number of draws changed.
+# - **B** is wrong: the difference says how far they are apart, not how far either is from the truth.
+# - **C is right.** If the weights were alike, ten times the draws would change nothing.
+# - **D** is wrong: the logarithm of the mean weight is too *low* on average (Jensen).
+#
+# </details>
+
+# %% [markdown]
+# **Question 6.** On simulated cells with known density, model A scores 0.3 nats a cell *above* the true density, model
+# B 0.6 below it. Both scores are means over a thousand held-out cells, with standard errors of 0.02 against the truth.
+# Which one do you publish?
+#
+# - A. A, it is better.
+# - B. B. The score of A is impossible, so its estimator is wrong.
+# - C. The mean of both.
+# - D. Neither: held-out likelihoods cannot be compared with a true density.
+#
+# <details><summary>Answer</summary>
+#
+# - **A** is wrong: on average no density scores higher than the one the cells came from.
+# - **B is right.** (The difference is at most minus a KL. First mend the estimator of A, then compare again.)
+# - **C** is wrong: the mean of a sound number and an unsound one is unsound.
+# - **D** is wrong: that comparison is what simulated cells are for.
+#
+# </details>
+
+# %% [markdown]
+# **Question 7.** When would you take the score function rather than the reparameterised draw?
+#
+# - A. Always, since it is more general.
+# - B. When there are many latents.
+# - C. When $f$ jumps or the latent is a category, so that there is no slope to follow.
+# - D. When the KL has no closed form.
+#
+# <details><summary>Answer</summary>
+#
+# - **A** is wrong: where both work, its variance was 22 times as large with one latent, and grows from there.
+# - **B** is wrong: many latents make it worse.
+# - **C is right.** It needs $f$ only at the draws, never its derivative.
+# - **D** is wrong: then the KL is averaged over draws, and those can be reparameterised as well.
+#
+# </details>
+
+# %% [markdown]
+# ## 4.13 What we built
+#
+# | in this lesson | in the package | in scVI 0.3.0 | in scvi-tools 1.4 |
+# |---|---|---|---|
+# | `reparameterize` | `vae_course.distributions` | `reparameterize`, in the encoder | torch's `rsample` |
+# | `kl_standard_normal` | `vae_course.distributions` | torch's `kl_divergence`, in `VAE.forward` | in `VAE.loss` |
+# | `elbo` | `vae_course.distributions` | - | - |
+# | ELBO of a trained model | `vae_course.Posterior.elbo` | - | `get_elbo` |
+# | `log_marginal_likelihood` | `vae_course.distributions` | in `Posterior.marginal_ll` | in `get_marginal_ll` |
+# | `effective_sample_size` | `vae_course.distributions` | - | - |
+# | reconstruction, two KLs | `vae_course.VAE.loss_terms` | `VAE.forward` (the first two added) | `VAE.loss` |
+# | `score_function_gradient` | `vae_course.exercises.lesson4` | - | - |
+#
+# Every symbol stands in the table of [notation](../docs/notation.md), every term in the
+# [glossary](../docs/glossary.md), and where the cells come from in [data](../data/README.md).
+#
+# **Next.** All of this was about $q$ and the bound, whatever the likelihood. Lesson 5 changes the likelihood, from bits
+# to counts, gives the library its local latent, and you will have scVI.
+
+# %% tags=["volatile"]
+progress()
