@@ -367,15 +367,37 @@ def walk_by_numpy(model, x_start, x_end, n_steps):
         return torch.sigmoid(model.decode(z))
 
 
+@torch.no_grad()
+def walk_without_recording(model, x_start, x_end, n_steps):
+    ends = model.eval().encode(torch.stack([x_start, x_end]))[0]
+    return model.decode(torch.stack([torch.lerp(*ends, i / (n_steps - 1)) for i in range(n_steps)])).sigmoid()
+
+
 def wobbling_walk(model, x_start, x_end, n_steps):
     walk = walk_step_by_step(model, x_start, x_end, n_steps)
     walk[1:-1] = walk[1:-1].flip(0) * 0.9
     return walk
 
 
+def epoch_that_keeps_its_graphs(model, minibatches, optimizer):
+    model.train()
+    total, n_cells = 0, 0
+    for x in minibatches:
+        loss, _, _ = model.loss(x)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        total, n_cells = total + loss * len(x), n_cells + len(x)
+    return total / n_cells
+
+
+def epoch_with_another_optimizer(model, minibatches, optimizer):
+    return epoch_with_a_closure(model, minibatches, torch.optim.SGD(model.parameters(), lr=0.02))
+
+
 def epoch_with_large_steps(model, minibatches, optimizer):
     for group in optimizer.param_groups:
-        group["lr"] *= 2
+        group["lr"] *= 3
     return epoch_with_a_closure(model, minibatches, optimizer)
 
 
@@ -759,14 +781,15 @@ RIGHT = {  # the least usual answer comes last
         ),
         loss_in_float64,
     ],
-    "3.2": [epoch_with_a_weighted_mean, epoch_with_a_closure],
+    "3.2": [epoch_with_a_weighted_mean, epoch_that_keeps_its_graphs, epoch_with_a_closure],
     "3.3": [samples_cell_by_cell, samples_without_decode, samples_column_by_column],
-    "3.4": [walk_step_by_step, walk_by_numpy, walk_by_outer_products],
+    "3.4": [walk_step_by_step, walk_without_recording, walk_by_numpy, walk_by_outer_products],
     "3.5": [lambda: dict(zip("FEDCBA", reversed([*diagnose().values()]), strict=True)), lambda: {**diagnose()}],
     "4.1": [draw_by_entries, draw_by_normal, draw_by_rsample, draw_by_box_muller],
     "4.2": [
         standard_kl_by_distributions,
         standard_kl_by_loop,
+        lambda m, v: 0.5 * (v.exp() + m**2 - 1 - torch.log(v.exp())).sum(-1),
         lambda m, v: 0.5 * (torch.einsum("...k,...k->...", m, m) + torch.expm1(v).sum(-1) - v.sum(-1)),
         lambda m, v: -0.5 * torch.sum(1 + v.double() - m.double() ** 2 - v.double().exp(), -1),
     ],
@@ -1007,6 +1030,13 @@ def noise_of_numpy(like):
     return torch.tensor(np.random.default_rng().normal(size=tuple(like.shape)))
 
 
+def score_of_f_on_moving_draws(f, mean, n_samples, generator):
+    at = torch.tensor(mean, requires_grad=True)
+    z = at + torch.randn(n_samples, generator=generator)
+    (f(z) * torch.distributions.Normal(at, 1.0).log_prob(z.detach())).mean().backward()
+    return at.grad
+
+
 def draw_with_shared_halves(mean, logvar, generator=None):
     half = torch.randn((mean.numel() + 1) // 2, generator=generator)
     return mean + torch.exp(logvar / 2) * torch.cat([half, half])[: mean.numel()].view(mean.shape)
@@ -1067,6 +1097,9 @@ UNFORESEEN = [
     ("3.1", lambda x, a, m, s: loss_in_float64(x, a * 0.9, m, s), "kl is right, but bce is not"),
     ("3.1", lambda x, a, m, s: loss_in_float64(x, a, m, s)[0], "3 things"),
     ("3.1", lambda x, a, m, s: loss_in_float64(x, a, m.detach(), s), "no gradient reaches `mean`"),
+    ("3.1", lambda x, a, m, s: loss_in_float64(x, a * 0.9, m + 1, s), "neither bce nor kl is right"),
+    ("3.1", lambda x, a, m, s: loss_in_float64(x, a, m, s)[::-1], "in the order kl, bce, total"),
+    ("3.2", epoch_with_another_optimizer, "not by a step of the optimizer that you are given"),
     ("3.2", epoch_with_large_steps, "the weights after the epoch are wrong"),
     ("3.2", lambda m, b, o: epoch_with_a_closure(m, b, o) + 1, "the weights are trained right, but not the loss"),
     ("3.2", lambda m, b, o: epoch_with_a_closure(m, b, o) and None, "None"),
@@ -1079,9 +1112,15 @@ UNFORESEEN = [
     ("3.5", lambda: list(diagnose().values()), "return a dict"),
     ("3.5", lambda: diagnose() | {"D": "I do not know"}, "5 of 6 are right. For run"),
     ("3.5", lambda: diagnose() | {"A": "KL forgotten"}, "is not a case of"),
+    ("3.5", lambda: diagnose() | {"A": "KL forgotten"}, "without a gap between training and held-out cells"),
+    ("3.5", lambda: {letter.lower(): cause for letter, cause in diagnose().items()}, 'your keys include "a"'),
+    ("3.5", lambda: {cause: letter for letter, cause in diagnose().items()}, 'your keys include "KL forgotten"'),
     ("3.5", lambda: {k: v for k, v in diagnose().items() if k != "F"}, "is missing"),
     ("4.1", lambda m, v, g=None: draw_by_normal(m, v + 0.2, g), "should have standard deviation 1"),
     ("4.1", lambda m, v, g=None: draw_by_normal(2 * m, v, g), "one to one"),
+    ("4.1", lambda m, v, g=None: m + 2 * draw_by_normal(0 * m, 0 * v, g), "the noise is multiplied by a number"),
+    ("4.1", lambda m, v, g=None: m - 2 / torch.exp(v / 2) * draw_by_normal(0 * m, 0 * v, g), "one over the standard"),
+    ("4.1", lambda m, v, g=None: m + 0.7 * v.exp() * draw_by_normal(0 * m, 0 * v, g), "a multiple of the variance"),
     ("4.1", lambda m, v, g=None: draw_by_normal(m, v.clamp(-10, 10), g), "not for log-variances of 30 and -30"),
     ("4.1", lambda m, v, g=None: draw_by_normal(m, v, g).mean(-1), "should be of shape (60, 40)"),
     ("4.1", lambda m, v, g=None: (draw_by_normal(m, v, g), v), "a tuple of 2"),
@@ -1107,6 +1146,7 @@ UNFORESEEN = [
     ("4.4", lambda a, b: marginal_by_shifting(a, b)[:, None], "should be of shape (3,)"),
     ("4.5", lambda f, m, n, g: score_by_autograd(f, m, n, g) * 0.8, "on average instead of 0.77"),
     ("4.5", lambda f, m, n, g: score_by_autograd(f, m, 1000, g), "more than n_samples draws go into f"),
+    ("4.5", score_of_f_on_moving_draws, "z still moves with the mean"),
     ("4.5", lambda f, m, n, g: score_by_autograd(f, m, 1, g), "scatter far more"),
     ("4.5", lambda f, m, n, g: (f(m + 1e-4 * torch.arange(n)) / (n + 1)).sum(), "every call gives the same number"),
     ("4.5", lambda f, m, n, g: score_by_autograd(lambda z: f(z + 0.5), m, n, g), "is not the derivative"),
@@ -1225,6 +1265,47 @@ def test_an_exception_names_the_line():
         return totals / 2
 
     assert 'in the line "totals = counts.sum(dim=7)"' in check("0.1", library_size).message
+    assert 'in the line "totals = counts.sum(dim=7)"' in check("0.1", torch.no_grad()(library_size)).message
+
+
+def walking(points):
+    """Make an answer to 3.4 that goes astray on the way."""
+
+    @torch.no_grad()
+    def latent_walk(model, x_start, x_end, n_steps):
+        t = torch.linspace(0, 1, n_steps).unsqueeze(-1)
+        return model.eval().decode(points(model, x_start, x_end, t))
+
+    return latent_walk
+
+
+def training(step):
+    """Make an answer to 3.2 that goes astray at a minibatch."""
+    return lambda model, minibatches, optimizer: [step(model, x) for x in minibatches]
+
+
+@pytest.mark.parametrize(
+    ("number", "answer", "words"),
+    [
+        ("3.2", training(lambda m, x: m.loss(x).backward()), "three things: take the first"),
+        ("3.2", training(lambda m, x: m.loss(x)[0].item().backward()), "before item()"),
+        ("3.2", training(lambda m, x: 0.0 + m.loss(x)), "several things"),
+        ("3.2", training(lambda m, x: m.loss(x) * 0.5), "several things"),
+        ("3.2", lambda m, b, o: epoch_with_a_closure(m, b, o) + 0 / sum(map(len, b)), "only once"),
+        ("3.3", torch.no_grad()(lambda m, n, g: m.decode(torch.randn(n, 2, generator=g))), "model.n_latent"),
+        ("3.3", torch.no_grad()(lambda m, n, g: m.decode(torch.randn(n, 2, generator=g))), "m.decode(torch.randn(n"),
+        ("3.4", walking(lambda m, a, b, t: m.encode(a)[0]), "unsqueeze(0), or stack"),
+        ("3.4", walking(lambda m, a, b, t: m.encode(a[None]) * (1 - t)), "take one"),
+        ("3.4", walking(lambda m, a, b, t: (1 - t) * m.encode(a[None])), "returns two things"),
+        ("3.4", walking(lambda m, a, b, t: m.encode(a[None]) - m.encode(b[None])), "several things"),
+        ("3.4", walking(lambda m, a, b, t: m.encode(a[None])), "several things"),
+    ],
+)
+def test_what_goes_wrong_with_a_model_becomes_a_sentence(number, answer, words):
+    result = check(number, answer)
+    assert result.status == "error"
+    assert words in result.message
+    assert "func(*args" not in result.message
 
 
 def test_an_answer_that_calls_itself_is_found_out():
@@ -1338,6 +1419,17 @@ def test_what_goes_wrong_with_classes_becomes_a_sentence(answer, words):
 @pytest.mark.parametrize("blank", [None, dots, passing, raising, only_docstring])
 def test_a_blank_is_not_attempted(blank):
     assert check("0.1", blank).status == "not_attempted"
+
+
+def test_a_decorated_blank_is_not_attempted():
+    assert check("0.1", torch.no_grad()(dots)).status == "not_attempted"
+    assert check("0.1", torch.no_grad()(made_by_exec("def library_size(counts): ..."))).status == "not_attempted"
+
+
+def test_a_ring_of_decorators_is_judged():
+    answer = made_by_exec("def library_size(counts): return counts.sum(1)")
+    answer.__wrapped__ = answer
+    assert check("0.1", answer).status == "passed"
 
 
 def test_a_blank_class_is_not_attempted():

@@ -7,6 +7,7 @@ restarts, and so does the memory it uses.
 """
 
 import builtins
+import inspect
 import io
 import linecache
 import os
@@ -196,7 +197,15 @@ def _codes(attempt: Any) -> set[str]:
 
 def _functions(attempt: Any) -> list[FunctionType]:
     parts = [attempt, *vars(attempt).values()] if isinstance(attempt, type) else [attempt]
-    return [part for part in parts if isinstance(part, FunctionType)]
+    return [undecorated(part) for part in parts if isinstance(part, FunctionType)]
+
+
+def undecorated(function: FunctionType) -> FunctionType:
+    """Find the function behind decorators such as torch.no_grad()."""
+    with suppress(ValueError):  # decorators in a ring
+        inner = inspect.unwrap(function)
+        return inner if isinstance(inner, FunctionType) else function
+    return function
 
 
 @contextmanager

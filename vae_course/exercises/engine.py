@@ -4,7 +4,7 @@ import ast
 import dis
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from textwrap import dedent
 from typing import Any
@@ -72,6 +72,8 @@ class Exercise:
         A right answer to show to learners, where the reference is written for speed.
     tolerance
         Absolute, or relative where the right value is above 1.
+    advice
+        Words in an exception's text -> what to say about it in this exercise, beside what is said in all of them.
     """
 
     id: str
@@ -86,6 +88,7 @@ class Exercise:
     shape: str = ""
     plain: Callable | None = None
     tolerance: float = 1e-4
+    advice: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -168,7 +171,7 @@ def _judge_outcomes(exercise: Exercise, report: Report, wanted: list[Outcome]) -
     got, want = pairs[first]
     right_before = f"Right for {cases[0].label}, but not for {cases[first].label}: " if first > 0 else ""
     if got.error:
-        message = right_before + _explain_error(got)
+        message = right_before + _explain_error(got, exercise.advice)
         return Result("error", _as_sentence(message), printed=report.printed)
     message = right_before + _explain_difference(exercise, cases[first], got, want)
     return Result("wrong", _as_sentence(message), printed=report.printed)
@@ -295,6 +298,27 @@ ADVICE = (  # beginning of an exception's name, words in its text, what to say a
     ("", "numpy() on Tensor that requires grad", "gradients cannot pass through NumPy, so stay with torch functions"),
     ("", "leaf Variable that requires grad", "it changes a tensor in place whose operations PyTorch records"),
     ("", "context manager protocol", "with torch.no_grad(): needs its brackets"),
+    (
+        "",
+        "'float' object has no attribute 'backward'",
+        "backward() needs the tensor, before item() makes a number of it",
+    ),
+    ("", "'tuple' object has no attribute 'backward'", "model.loss returns three things: take the first"),
+    # several things for one
+    ("", "'tuple' object has no attribute", "these are several things: take the one that you need by its position"),
+    ("", "'tuple' object is not callable", "a comma is missing, or a tuple of several things is called"),
+    ("", "can be converted to an index", "a tensor times a tuple: encode, for one, returns two things, so take one"),
+    ("", "can't multiply sequence", "a tuple of several things times a number: take the one that you need first"),
+    ("", "concatenate tuple", "a tuple holds several things: take the one that you need first"),
+    ("", "and 'tuple'", "a tuple holds several things: take the one that you need first"),
+    ("", "'tuple' and", "a tuple holds several things: take the one that you need first"),
+    ("", "not tuple", "a tuple holds several things: take the one that you need first"),
+    (
+        "IndexError",
+        "tuple index out of range",
+        "the tuple is shorter, such as a shape of fewer axes; networks take tables: "
+        "give a single cell an axis of rows with unsqueeze(0), or stack cells",
+    ),
     # numbers for tensors, and tensors for numbers
     ("", "argument 'input' (position 1) must be Tensor", "torch functions take tensors; for plain numbers use math"),
     ("", "converted to Python scalar", "math functions take one number; use the torch function of the same name"),
@@ -328,10 +352,11 @@ ADVICE = (  # beginning of an exception's name, words in its text, what to say a
 )
 
 
-def _explain_error(outcome: Outcome) -> str:
+def _explain_error(outcome: Outcome, here: Mapping[str, str]) -> str:
     where = f' in the line "{outcome.line}"' if outcome.line else ""
     error, reason = outcome.error, outcome.reason.split(", but expected one of")[0].rstrip(".")
-    advice = next((say for name, words, say in ADVICE if error.startswith(name) and words in reason), "")
+    known = [*(("", words, say) for words, say in here.items()), *ADVICE]
+    advice = next((say for name, words, say in known if error.startswith(name) and words in reason), "")
     return f"your code stopped with {error}{where}: {reason}" + (f" ({advice})." if advice else ".")
 
 
@@ -483,6 +508,7 @@ def is_blank(attempt: Any) -> bool:
 
 
 def _is_blank_function(function: Callable) -> bool:
+    function = attempts.undecorated(function)
     try:
         node = ast.parse(dedent(inspect.getsource(function))).body[0]
     except (OSError, TypeError, ValueError, SyntaxError, IndexError):  # made by exec, a lambda within a line, ...

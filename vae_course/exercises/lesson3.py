@@ -218,12 +218,17 @@ def _explain_total(case: Case, got: Mapping[str, Value], want: Mapping[str, Valu
     if got.keys() < {"total", "bce", "kl"} or any(got[name].tensor is None for name in want):
         return None
     parts = {name: _near(got[name].tensor, want[name].tensor) for name in want}
+    names = [next((name for name in want if _near(got[place].tensor, want[name].tensor)), "") for place in want]
+    if sorted(names) == sorted(want) and not all(parts.values()):
+        return f"you return them in the order {', '.join(names)}. The order is total, bce, kl."
     if parts["bce"] and parts["kl"] and not parts["total"]:
         return "bce and kl are right, but the total is not their sum."
     if parts["kl"] and not parts["bce"]:
         return "kl is right, but bce is not: is it summed over genes and averaged over cells?"
     if parts["bce"] and not parts["kl"]:
         return "bce is right, but kl is not: is it summed over latents and averaged over cells?"
+    if not any(parts.values()) and not _near(-got["total"].tensor, want["total"].tensor):
+        return "neither bce nor kl is right: is each of them summed over genes or latents, and averaged over cells?"
     return None
 
 
@@ -261,15 +266,24 @@ def _use_train_epoch(
     generator = torch.Generator().manual_seed(3)
     minibatches = [torch.bernoulli(torch.full((size, 6), 0.4), generator=generator) for size in sizes]
     step = torch.optim.SGD(model.parameters(), lr=0.1) if optimizer == "SGD" else torch.optim.Adam(model.parameters())
+    before, steps = _weights_of(model), []
+    step.register_step_post_hook(lambda *_: steps.append(1))
     result = attempt(model, minibatches if form == "list" else iter(minibatches), step)
-    weights = torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
-    return {"the trained weights": weights, "the loss": result}
+    weights = _weights_of(model)
+    by_another = not steps and not torch.equal(before, weights)
+    return {"the trained weights": weights, "the loss": result, "trained by": "another" if by_another else "optimizer"}
+
+
+def _weights_of(model: BinaryVAE) -> Tensor:
+    return torch.cat([parameter.detach().clone().flatten() for parameter in model.parameters()])
 
 
 def _explain_train_epoch(case: Case, got: Mapping[str, Value], want: Mapping[str, Value]) -> str | None:
     loss, weights = got["the loss"], got["the trained weights"]
     if loss.tensor is None or loss.shape != ():
         return None
+    if got["trained by"].text != "optimizer":
+        return "the weights change, but not by a step of the optimizer that you are given: make no other one."
     if not _near(weights.tensor, want["the trained weights"].tensor):
         return "the weights after the epoch are wrong: it takes one step for every minibatch, in train mode."
     if not _near(loss.tensor, want["the loss"].tensor):
@@ -440,7 +454,8 @@ IF_IT_WERE = {
     "learning rate too low": "The curves would creep, hardly below where they started after all epochs.",
     "overfitting": "The training curve would go on falling, and the held-out one would stay far above it.",
     "posterior collapse": "The KL would go to 0, and the cross-entropy would get stuck early.",
-    "KL forgotten": "The cross-entropy would be the best of all, and the KL would grow to many nats.",
+    "KL forgotten": "The KL would grow to many nats, and the cross-entropy would be low without a gap between training "
+    "and held-out cells.",
 }
 
 
@@ -450,6 +465,8 @@ def _explain_diagnose(case: Case, got: Mapping[str, Value], want: Mapping[str, V
     wrong = {letter: got[letter].text for letter in RIGHT_CAUSES if got[letter].text != "right"}
     if not wrong:
         return "there are runs in the dict that are not plotted."
+    if strange := got["further runs"].text.split(", ")[0]:
+        return f'your keys include "{strange:.40}". The keys are the letters "A" to "F", and the values the causes.'
     letter, given = next(iter(wrong.items()))
     if given == "None":
         return f'{6 - len(wrong)} of 6 are right, and run "{letter}" is missing.'
@@ -473,7 +490,7 @@ def _train(
     mode: bool | None = True,
     clear: bool = True,
     step: bool = True,
-    term: int = 0,
+    term: int | slice = 0,
     after: bool = False,
 ) -> tuple[list[float], list[int]]:
     """Train for an epoch in one of the wrong ways; return the minibatches' losses and sizes."""
@@ -481,7 +498,8 @@ def _train(
         model.train(mode)
     losses, sizes = [], []
     for x in minibatches:
-        loss = model.loss(x)[term]
+        terms = model.loss(x)[term]
+        loss = sum(terms) if isinstance(terms, tuple) else terms
         if clear:
             optimizer.zero_grad()
         if step:
@@ -504,6 +522,12 @@ def _train_at_once(model: BinaryVAE, minibatches: Iterable[Tensor], optimizer: t
     sum(losses).backward()
     optimizer.step()
     return _over_cells([loss.item() for loss in losses], [len(x) for x in minibatches])
+
+
+def _train_after_counting(model: BinaryVAE, minibatches: Iterable[Tensor], optimizer: torch.optim.Optimizer) -> float:
+    n_cells = sum(len(x) for x in minibatches)
+    losses, sizes = _train(model, minibatches, optimizer)
+    return sum(loss * size for loss, size in zip(losses, sizes, strict=True)) / n_cells
 
 
 def _sampled(model: BinaryVAE, z: Tensor, mode: bool = False, squash: bool = True) -> Tensor:
@@ -564,8 +588,9 @@ EXERCISES = [
         hints=(
             "You have both parts already: bernoulli_log_prob from lesson 1 for the outcomes, and the KL of a Gaussian "
             "to the standard normal. Mind over what each is summed, and over what it is averaged.",
-            "bce: minus the log-probability, summed over the last axis, then averaged over cells. kl: "
-            "kl_standard_normal sums over the latents already, so only the mean over cells is left.",
+            "Bring both parts to one number for every cell first, and average those at the end. What shapes do "
+            "bernoulli_log_prob and kl_standard_normal return, that is, which of them still has to be summed over its "
+            "last axis? And which of them grows as the model gets better, and so needs another sign?",
         ),
         mistakes={
             "bce-averaged-over-genes": (
@@ -590,6 +615,23 @@ EXERCISES = [
             "bce-summed-over-cells": (
                 lambda x, a, m, s: _loss_of(_bce(x, a).sum(), _kl(m, s).sum(dim=-1).mean()),
                 "The cross-entropy is summed over cells, and the KL is averaged over them. Average both over cells.",
+            ),
+            "kl-summed-over-cells": (
+                lambda x, a, m, s: _loss_of(_bce(x, a).sum(dim=-1).mean(), _kl(m, s).sum()),
+                "The KL is summed over cells too, while the cross-entropy is averaged over them. If you take it from "
+                "kl_standard_normal, that has summed over latents already, so another sum runs over cells.",
+            ),
+            "sum-and-mean-swapped": (
+                lambda x, a, m, s: _loss_of(_bce(x, a).mean(dim=-1).sum(), _kl(m, s).mean(dim=-1).sum()),
+                "Sum and mean have changed places in both parts: you average over genes or latents and sum over cells.",
+            ),
+            "sum-and-mean-swapped-in-bce": (
+                lambda x, a, m, s: _loss_of(_bce(x, a).mean(dim=-1).sum(), _kl(m, s).sum(dim=-1).mean()),
+                "Sum and mean have changed places in the cross-entropy: you average over genes and sum over cells.",
+            ),
+            "sum-and-mean-swapped-in-kl": (
+                lambda x, a, m, s: _loss_of(_bce(x, a).sum(dim=-1).mean(), _kl(m, s).mean(dim=-1).sum()),
+                "Sum and mean have changed places in the KL: you average over latents and sum over cells.",
             ),
             "per-cell": (
                 lambda x, a, m, s: _loss_of(_bce(x, a).sum(dim=-1), _kl(m, s).sum(dim=-1)),
@@ -622,6 +664,29 @@ EXERCISES = [
             "order": (
                 lambda x, a, m, s: _loss_of(_kl(m, s).sum(dim=-1).mean(), _bce(x, a).sum(dim=-1).mean()),
                 "bce and kl have changed places: the order is total, bce, kl.",
+            ),
+            "total-last": (
+                lambda x, a, m, s: (lambda total, bce, kl: (bce, kl, total))(
+                    *_loss_of(_bce(x, a).sum(dim=-1).mean(), _kl(m, s).sum(dim=-1).mean())
+                ),
+                "The three are right, but the total comes last. The order is total, bce, kl.",
+            ),
+            "variance-for-logvar": (
+                lambda x, a, m, s: _loss_of(_bce(x, a).sum(dim=-1).mean(), _kl(m, s.exp()).sum(dim=-1).mean()),
+                "The KL is that of exp(logvar) taken for a log-variance: the exponential is applied twice. "
+                "kl_standard_normal takes the log-variance as it is.",
+            ),
+            "mean-and-logvar-swapped": (
+                lambda x, a, m, s: _loss_of(_bce(x, a).sum(dim=-1).mean(), _kl(s, m).sum(dim=-1).mean()),
+                "mean and logvar have changed places in the KL.",
+            ),
+            "half-forgotten": (
+                lambda x, a, m, s: _loss_of(_bce(x, a).sum(dim=-1).mean(), 2 * _kl(m, s).sum(dim=-1).mean()),
+                "The KL is twice as large as it should be: its factor 1/2 is missing.",
+            ),
+            "x-and-logits-swapped": (
+                lambda x, a, m, s: _loss_of(_bce(a, x).sum(dim=-1).mean(), _kl(m, s).sum(dim=-1).mean()),
+                "x and logits have changed places in the cross-entropy: bernoulli_log_prob takes the outcomes first.",
             ),
             "logvar-as-variance": (
                 lambda x, a, m, s: _loss_of(
@@ -659,6 +724,10 @@ EXERCISES = [
         cases=_cases_of_train_epoch,
         use=_use_train_epoch,
         properties=(_explain_train_epoch,),
+        advice={
+            "division by zero": "minibatches can be walked through only once: count cells as you train",
+            "expected a non-empty list": "minibatches can be walked through only once: count cells as you train",
+        },
         hints=(
             "For every minibatch: the loss, its gradients, one step. Remember from lesson 2 what PyTorch does with "
             "gradients that are there already, and which mode training needs.",
@@ -726,6 +795,21 @@ EXERCISES = [
                 "minibatches need not be a list: all that is sure is that one can walk through it once. Count cells as "
                 "you go.",
             ),
+            "counted-first": (
+                _train_after_counting,
+                "Right for a list, but minibatches may be something that can be walked through only once. You walk it "
+                "before the training, which then finds it used up: count cells as you go.",
+            ),
+            "all-three-added": (
+                lambda m, b, o: _over_cells(*_train(m, b, o, term=slice(None))),
+                "Every step has gradients twice as large as they should be. Do you add up all three things that "
+                "model.loss returns, of which the first is the total already?",
+            ),
+            "own-optimizer": (
+                lambda m, b, o: _over_cells(*_train(m, b, torch.optim.Adam(m.parameters(), lr=1e-3))),
+                "You make a new optimizer inside the function. Use the one that is given: it has its own kind, "
+                "learning rate and memory of earlier steps.",
+            ),
             "all-losses": (
                 lambda m, b, o: _train(m, b, o)[0],
                 "You return a list of losses. One number is due, their mean over all cells.",
@@ -738,6 +822,9 @@ EXERCISES = [
         cases=_cases_of_sample_prior,
         use=_use_sample_prior,
         properties=(_explain_sample_prior,),
+        advice={
+            "cannot be multiplied": "the rows of z need as many latents as this model has, and that is model.n_latent",
+        },
         shape="(n_cells, n_input), a row for every cell",
         hints=(
             "The generative story from lesson 1, in two steps: draw z from the prior, then let the decoder say how "
@@ -813,8 +900,9 @@ EXERCISES = [
         hints=(
             "Three stations: from the two cells to their posterior means, from the means to points on the line between "
             "them, from the points to probabilities.",
-            "encode takes a table, so stack the two cells. With t = torch.linspace(0, 1, n_steps).unsqueeze(-1) the "
-            "points are (1 - t) times the first mean plus t times the second. Eval mode, no gradient.",
+            "encode takes a table, so stack the two cells; it returns means and log-variances. torch.linspace gives "
+            "the shares of the way: what part of each mean is in a point, and how do n_steps shares broadcast against "
+            "n_latent latents? Eval mode, no gradient.",
         ),
         mistakes={
             "logits": (
