@@ -18,12 +18,15 @@ BIN = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 # No pop-up that asks whether JupyterLab may fetch news.
 JUPYTERLAB = '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}'
-PYTEST = ["-m", "pytest", "-n", "2", "--dist", "loadfile"]
+PYTEST = ["-m", "pytest", "-n", "2"]
 COMMANDS = {
     "lab": [["-m", "vae_course.cli", "lab"]],
     "demo": [["-m", "vae_course.cli", "demo"]],
-    # nbval cannot start its kernels while coverage is measured, hence two runs
-    "test": [[*PYTEST, "--cov", "--cov-fail-under=95", "tests"], [*PYTEST, "lessons", "solutions"]],
+    # nbval cannot start its kernels while coverage is measured, and a notebook has to stay on one worker: two runs
+    "test": [
+        [*PYTEST, "--dist", "worksteal", "--cov", "--cov-fail-under=95", "tests"],
+        [*PYTEST, "--dist", "loadfile", "lessons", "solutions"],
+    ],
 }
 
 
@@ -66,7 +69,7 @@ def main() -> int:
         return 1
     word, *further = sys.argv[1:]
     quiet = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"} if word == "test" else {}
-    commands = [PYTEST] if word == "test" and further else COMMANDS[word]
+    commands = [[*PYTEST, "--dist", "loadfile"]] if word == "test" and further else COMMANDS[word]
     runs = [subprocess.run([PYTHON, *command, *further], cwd=ROOT, env=os.environ | quiet) for command in commands]
     return max(abs(run.returncode) for run in runs)
 

@@ -28,7 +28,7 @@ from vae_course.exercises import (
     reset,
     solution,
 )
-from vae_course.exercises.lesson3 import diagnose
+from vae_course.exercises.lesson3 import diagnose as right_diagnosis
 from vae_course.exercises.sources import blanked, excerpt, names_beside, solution_lines, source_of, without_docstrings
 from vae_course.nn import FCLayers, one_hot
 
@@ -431,6 +431,11 @@ def zinb_by_softplus(x, mu, theta, zi_logits):
     return (x == 0) * zero + (x > 0) * above
 
 
+def zinb_by_logaddexp(x, mu, theta, zi_logits):
+    both = F.logsigmoid(-zi_logits) + nb_by_mask(x, mu, theta)
+    return torch.where(x == 0, torch.logaddexp(F.logsigmoid(zi_logits), both), both)
+
+
 def zinb_by_bernoulli(x, mu, theta, zi_logits):
     extra = torch.distributions.Bernoulli(logits=zi_logits)
     ways = [extra.log_prob(torch.ones_like(zi_logits)), extra.log_prob(torch.zeros_like(zi_logits))]
@@ -579,6 +584,12 @@ def mixing_by_categorical(latent, batch_index, n_neighbors=50):
     distances = ((latent[:, None] - latent) ** 2).sum(-1) + torch.diag(torch.full((len(latent),), math.inf))
     shares = F.one_hot(batch_index.view(-1))[distances.argsort(1)[:, :n_neighbors]].float().mean(1)
     return torch.distributions.Categorical(probs=shares).entropy().mean()
+
+
+def mixing_by_entr(latent, batch_index, n_neighbors=50):
+    distances = torch.cdist(latent, latent).fill_diagonal_(math.inf)
+    batches = batch_index.flatten()[distances.topk(n_neighbors, largest=False).indices]
+    return torch.special.entr(F.one_hot(batches).double().mean(1)).sum(1).mean().item()
 
 
 def mixing_in_numpy(latent, batch_index, n_neighbors=50):
@@ -784,7 +795,10 @@ RIGHT = {  # the least usual answer comes last
     "3.2": [epoch_with_a_weighted_mean, epoch_that_keeps_its_graphs, epoch_with_a_closure],
     "3.3": [samples_cell_by_cell, samples_without_decode, samples_column_by_column],
     "3.4": [walk_step_by_step, walk_without_recording, walk_by_numpy, walk_by_outer_products],
-    "3.5": [lambda: dict(zip("FEDCBA", reversed([*diagnose().values()]), strict=True)), lambda: {**diagnose()}],
+    "3.5": [
+        lambda: dict(zip("FEDCBA", reversed([*right_diagnosis().values()]), strict=True)),
+        lambda: {**right_diagnosis()},
+    ],
     "4.1": [draw_by_entries, draw_by_normal, draw_by_rsample, draw_by_box_muller],
     "4.2": [
         standard_kl_by_distributions,
@@ -807,7 +821,7 @@ RIGHT = {  # the least usual answer comes last
     ],
     "4.5": [score_by_autograd, score_leaving_one_out, score_in_pairs, score_above_the_level, score_in_python],
     "5.1": [nb_in_place, nb_by_distributions, nb_by_mask],
-    "5.2": [zinb_by_softplus, zinb_by_bernoulli, zinb_by_probabilities],
+    "5.2": [zinb_by_softplus, zinb_by_logaddexp, zinb_by_bernoulli, zinb_by_probabilities],
     "5.3": [DecoderByF, DecoderByParts, DecoderInFloat64],
     "5.4": [
         dispersion_by_one_hot,
@@ -817,7 +831,7 @@ RIGHT = {  # the least usual answer comes last
     ],
     "5.5": [scvi_kl_by_distributions, scvi_kl_by_einsum, scvi_kl_in_float64],
     "5.6": [corrupt_by_sorting, corrupt_by_multinomial, corrupt_by_trying, corrupt_in_numpy],
-    "5.7": [mixing_by_categorical, mixing_in_numpy, mixing_by_sklearn, mixing_in_python],
+    "5.7": [mixing_by_categorical, mixing_by_entr, mixing_in_numpy, mixing_by_sklearn, mixing_in_python],
     "5.8": [factor_by_heaviside, factor_by_signs, factor_in_numpy, factor_by_loops],
 }
 
@@ -950,6 +964,65 @@ class OneMoreHead(DecoderByF):
         self.px_rate_decoder = nn.Linear(n_hidden, n_output)
 
 
+class WrappedScale(DecoderByF):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.px_scale_decoder = nn.Sequential(self.px_scale_decoder, nn.Softmax(-1))
+
+
+class WrappedDropout(DecoderByF):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.px_dropout_decoder = nn.Sequential(self.px_dropout_decoder)
+
+
+class SoftmaxBeforeScale(DecoderByF):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.px_scale_decoder.insert(0, nn.Softmax(-1))
+
+
+class RenamedHead(DecoderByF):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.px_r = self.px_r_decoder
+        del self.px_r_decoder
+
+
+class WithoutBatchNorm(DecoderByF):
+    def __init__(self, n_input, n_output, n_cat_list=None, n_layers=1, n_hidden=128):
+        super().__init__(n_input, n_output, n_cat_list, n_layers, n_hidden)
+        self.px_decoder = FCLayers(n_input, n_hidden, n_cat_list, n_layers, n_hidden, 0, use_batch_norm=False)
+
+
+class LayersBeforeCategories(DecoderByF):
+    def __init__(self, n_input, n_output, n_cat_list=None, n_layers=1, n_hidden=128):
+        super().__init__(n_input, n_output, n_cat_list, n_layers, n_hidden)
+        self.px_decoder = FCLayers(n_input, n_hidden, n_layers, n_hidden, n_cat_list, dropout_rate=0)
+
+
+class CategoriesLast(DecoderByF):
+    def __init__(self, n_input, n_output, n_cat_list=None, n_layers=1, n_hidden=128):
+        super().__init__(n_input, n_output, n_cat_list, n_layers, n_hidden)
+        self.px_decoder = FCLayers(n_input, n_hidden, n_hidden, n_cat_list, n_layers, dropout_rate=0)
+
+
+class StarForgotten(DecoderByF):
+    def forward(self, dispersion, z, library, *cat_list):
+        return super().forward(dispersion, z, library, *([cat_list] if cat_list else []))
+
+
+class TrunkTwice(DecoderByF):
+    def forward(self, dispersion, z, library, *cat_list):
+        self.px_decoder(z, *cat_list)
+        return super().forward(dispersion, z, library, *cat_list)
+
+
+class FirstCovariateOnly(DecoderByF):
+    def forward(self, dispersion, z, library, *cat_list):
+        return super().forward(dispersion, z, library, *cat_list[:1])
+
+
 def dispersion_by_position(px_r, dispersion, batch_index=None, y=None):
     theta = dispersion_by_one_hot(px_r, dispersion, batch_index, y)
     return theta * torch.arange(1, len(theta) + 1)[:, None] if theta.dim() == 2 else theta
@@ -965,6 +1038,10 @@ def with_clamped_variances(m, v, *library):
 
 def with_detached_variances(m, v, *library):
     return scvi_kl_by_einsum(m, v.detach(), *library)
+
+
+def log_variances_everywhere(m, v, lm, lv, pm, pv):
+    return scvi_kl_by_einsum(m, v.log(), lm, lv.log() + 0.1, pm, pv)
 
 
 def local_without_distance(m, v, lm, lv, pm, pv):
@@ -1010,6 +1087,32 @@ def mixing_without_the_first(latent, batch_index, n_neighbors=50):
     _, nearest = NearestNeighbors(n_neighbors=n_neighbors + 1).fit(latent.numpy()).kneighbors(latent.numpy())
     shares = F.one_hot(batch_index.flatten())[torch.from_numpy(nearest[:, 1:])].float().mean(1)
     return torch.distributions.Categorical(probs=shares).entropy().mean()
+
+
+def mixing_of_columns(latent, batch_index, n_neighbors=50):
+    idx = torch.cdist(latent, latent).fill_diagonal_(math.inf).topk(n_neighbors, largest=False).indices
+    p = F.one_hot(batch_index[idx]).double().mean(1)
+    return torch.special.entr(p).sum(1).mean().item()
+
+
+def mixing_of_column_counts(latent, batch_index, n_neighbors=50):
+    idx = torch.cdist(latent, latent).fill_diagonal_(math.inf).topk(n_neighbors, largest=False).indices
+    shares = [torch.bincount(batches) / n_neighbors for batches in batch_index[idx]]
+    return torch.stack([torch.special.entr(p).sum() for p in shares]).mean()
+
+
+def mixing_of_columns_in_place(latent, batch_index, n_neighbors=50):
+    idx = torch.cdist(latent, latent).fill_diagonal_(math.inf).topk(n_neighbors, largest=False).indices
+    entropy = torch.zeros(len(latent))
+    for batch in batch_index.unique():
+        entropy += torch.special.entr((batch_index[idx] == batch).float().mean(1))
+    return entropy.mean()
+
+
+def mixing_of_the_farthest(latent, batch_index, n_neighbors=50):
+    idx = torch.cdist(latent, latent).fill_diagonal_(math.inf).topk(n_neighbors).indices
+    p = F.one_hot(batch_index.flatten()[idx]).double().mean(1)
+    return torch.special.entr(p).sum(1).mean()
 
 
 def mixing_of_thirty(latent, batch_index, n_neighbors=30):
@@ -1109,13 +1212,13 @@ UNFORESEEN = [
     ("3.4", lambda m, a, b, n: walk_step_by_step(m, a, b, n) ** 2, "the ends are wrong"),
     ("3.4", wobbling_walk, "the ends are right"),
     ("3.4", lambda m, a, b, n: walk_step_by_step(m, a, b, n)[:, None], "should be of shape"),
-    ("3.5", lambda: list(diagnose().values()), "return a dict"),
-    ("3.5", lambda: diagnose() | {"D": "I do not know"}, "5 of 6 are right. For run"),
-    ("3.5", lambda: diagnose() | {"A": "KL forgotten"}, "is not a case of"),
-    ("3.5", lambda: diagnose() | {"A": "KL forgotten"}, "without a gap between training and held-out cells"),
-    ("3.5", lambda: {letter.lower(): cause for letter, cause in diagnose().items()}, 'your keys include "a"'),
-    ("3.5", lambda: {cause: letter for letter, cause in diagnose().items()}, 'your keys include "KL forgotten"'),
-    ("3.5", lambda: {k: v for k, v in diagnose().items() if k != "F"}, "is missing"),
+    ("3.5", lambda: list(right_diagnosis().values()), "return a dict"),
+    ("3.5", lambda: right_diagnosis() | {"D": "I do not know"}, "5 of 6 are right. For run"),
+    ("3.5", lambda: right_diagnosis() | {"A": "KL forgotten"}, "is not a case of"),
+    ("3.5", lambda: right_diagnosis() | {"A": "KL forgotten"}, "without a gap between training and held-out cells"),
+    ("3.5", lambda: {letter.lower(): cause for letter, cause in right_diagnosis().items()}, 'your keys include "a"'),
+    ("3.5", lambda: {cause: letter for letter, cause in right_diagnosis().items()}, 'your keys include "KL forgotten"'),
+    ("3.5", lambda: {k: v for k, v in right_diagnosis().items() if k != "F"}, "is missing"),
     ("4.1", lambda m, v, g=None: draw_by_normal(m, v + 0.2, g), "should have standard deviation 1"),
     ("4.1", lambda m, v, g=None: draw_by_normal(2 * m, v, g), "one to one"),
     ("4.1", lambda m, v, g=None: m + 2 * draw_by_normal(0 * m, 0 * v, g), "the noise is multiplied by a number"),
@@ -1169,6 +1272,12 @@ UNFORESEEN = [
     ("5.3", LateDropout, "the decoder has no dropout"),
     ("5.3", ZeroForNone, "px_r, should be None here"),
     ("5.3", OneMoreHead, "`px_rate_decoder.bias`, which should not be"),
+    ("5.3", WrappedScale, "yours is called `px_scale_decoder.0.0.bias`. Is there an nn.Sequential too many?"),
+    ("5.3", WrappedDropout, "in `px_dropout_decoder` the parameter `px_dropout_decoder.bias` is due"),
+    ("5.3", SoftmaxBeforeScale, "yours is called `px_scale_decoder.1.bias`. Are its parts in order?"),
+    ("5.3", TrunkTwice, "px_decoder runs once, and all heads read"),
+    ("5.3", RenamedHead, "yours are px_decoder, px_dropout_decoder, px_r, px_scale_decoder."),
+    ("5.3", WithoutBatchNorm, "`px_decoder.fc_layers.Layer 0.1.bias`, of shape (5,), is missing."),
     ("5.3", lambda *a, **k: lambda x: x, "not an nn.Module"),
     ("5.3", lambda *a, **k: DecoderByF(*a, **k).requires_grad_(False), "no gradient reaches"),
     ("5.4", lambda r, *codes: dispersion_by_one_hot(r, *codes) - 1, "above 0"),
@@ -1178,6 +1287,12 @@ UNFORESEEN = [
     ("5.4", lambda r, *codes: 2 * dispersion_by_one_hot(r, *codes), "2 times as large"),
     ("5.5", with_clamped_variances, "but not for very small and very large variances"),
     ("5.5", with_detached_variances, "no gradient reaches `qz_v`"),
+    ("5.5", log_variances_everywhere, "kl_normal takes variances, not log-variances"),
+    (
+        "5.5",
+        lambda *a: (scvi_kl_by_einsum(*a)[0], scvi_kl_by_einsum(*a)[1].sum()),
+        "has summed over the latents already",
+    ),
     ("5.5", local_without_distance, "negative for some cells"),
     ("5.5", lambda *a: (scvi_kl_by_einsum(*a)[0] + 1, scvi_kl_by_einsum(*a)[1]), "off by a constant 1.000"),
     ("5.5", lambda *a: scvi_kl_by_einsum(*a)[1], "changed places"),
@@ -1192,6 +1307,18 @@ UNFORESEEN = [
     ("5.6", lambda c, rate, g: (corrupt_by_sorting(c, rate, g)[0].long(), c > 0), "type int64"),
     ("5.6", lambda c, rate, g: (c.clone(), corrupt_by_sorting(c, rate, g)), "tuple of Tensor and tuple"),
     ("5.7", mixing_without_the_first, "leave out the cell itself by its position"),
+    ("5.7", mixing_of_columns, "Right for codes of shape (cells,), but not for (cells, 1)"),
+    (
+        "5.7",
+        lambda z, b, k=50: mixing_by_categorical(z, b, k) / b.dim(),
+        "but not for codes of shape (cells, 1): flatten them first",
+    ),
+    (
+        "5.7",
+        lambda z, b, k=50: mixing_by_categorical(z, b, k) * (1 + b.dim()) / 2,
+        "but not for codes of shape (cells, 1): flatten them first",
+    ),
+    ("5.7", mixing_of_the_farthest, "Neighbours are the nearest"),
     ("5.7", mixing_of_thirty, "it should be 50"),
     ("5.7", mixing_in_place, "changes its input `latent`"),
     ("5.7", lambda z, b, k=50: mixing_by_categorical(z, b, k) + 1, "at most 0.6931 nats"),
@@ -1414,6 +1541,23 @@ class ListInSequential(nn.Module):
 )
 def test_what_goes_wrong_with_classes_becomes_a_sentence(answer, words):
     assert words in check("2.5", answer).message
+
+
+@pytest.mark.parametrize(
+    ("number", "answer", "words"),
+    [
+        ("5.3", LayersBeforeCategories, "third argument of FCLayers is n_cat_list"),
+        ("5.3", CategoriesLast, "third argument of FCLayers is n_cat_list"),
+        ("5.3", StarForgotten, "did you forget the star before cat_list?"),
+        ("5.3", FirstCovariateOnly, "needs the codes of all covariates"),
+        ("5.7", mixing_of_column_counts, "flatten the codes first"),
+        ("5.7", mixing_of_columns_in_place, "flatten the codes first"),
+    ],
+)
+def test_what_goes_wrong_in_lesson_5_becomes_a_sentence(number, answer, words):
+    result = check(number, answer)
+    assert (result.status, result.diagnosis) == ("error", None)
+    assert words in result.message
 
 
 @pytest.mark.parametrize("blank", [None, dots, passing, raising, only_docstring])

@@ -203,14 +203,11 @@ def test_untouched_it_runs_to_the_last_cell(source):
 
 
 @BY_NAME
-def test_solved_it_runs_and_prints_what_is_committed(source):
-    executed = build.execute(build.solved_edition(source))
-    assert errors(executed) == []
-    for cell in exercise_cells(executed).values():
+def test_solved_every_exercise_is_right(source):
+    """nbval runs the solved editions and compares what they print with what is committed; this is what that must be."""
+    for cell in exercise_cells(solved(source)).values():
         assert "correct. The lesson goes on with yours." in printed(cell)
-    for ours, theirs in zip(executed.cells, solved(source).cells, strict=True):
-        if "volatile" not in tags(ours):
-            assert printed(ours) == printed(theirs), f"cell {ours.id}: run `make lessons`\n{ours.source}"
+        assert "nbval-check-output" in tags(cell)
 
 
 @BY_NAME
@@ -251,13 +248,13 @@ def test_with_all_answers_wrong_it_runs_to_the_last_cell(source):
         cell.source = cell.source.replace("...  # your code", body)
         assert body in cell.source, number
     assert syntax_errors > 0
-    seconds, started = [], []
+    started, seconds = {}, {}
     executed = build.execute(
         notebook,
-        on_cell_execute=lambda **_: started.append(time.monotonic()),
-        on_cell_executed=lambda **_: seconds.append(time.monotonic() - started[-1]),
+        on_cell_execute=lambda cell, **_: started.update({cell.id: time.monotonic()}),
+        on_cell_executed=lambda cell, **_: seconds.update({cell.id: time.monotonic() - started[cell.id]}),
     )
-    assert max(seconds) < 30
+    assert max(seconds[cell.id] for cell in exercise_cells(notebook).values()) < 30
     raised = [output.ename for output in errors(executed)]
     assert set(raised) == {"SyntaxError"}
     assert len(raised) == syntax_errors

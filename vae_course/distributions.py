@@ -77,8 +77,7 @@ def poisson_log_prob(x: Tensor, mu: Tensor) -> Tensor:
 def nb_log_prob(x: Tensor, mu: Tensor, theta: Tensor) -> Tensor:
     r"""Log-probability of a count under a negative binomial with mean mu and variance mu + mu^2 / theta.
 
-    Lopez et al. (2018), Methods, in the parametrisation of Hilbe (2011), equation 8.9. Gamma functions are evaluated
-    in float64 and at the non-zero counts alone (`nb_above_zero`); at zero nothing of them is left (`nb_at_zero`).
+    Lopez et al. (2018), Methods, in the parametrisation of Hilbe (2011), chapter 8.
 
     Parameters
     ----------

@@ -213,7 +213,10 @@ def _recognised(exercise: Exercise, outcomes: list[Outcome]) -> str | None:
 
 
 def _recognised_by_one_result(exercise: Exercise, outcomes: list[Outcome], wrong: list[int]) -> str | None:
-    """Find the misconception that gives the same for the first wrong result, at once and in half of the wrong cases."""
+    """Find the misconception that gives the same for the first wrong result, at once and in half of the wrong cases.
+
+    Where the attempt was right before, the misconception has to be right, too.
+    """
 
     def alike(value: Value | None, other: Value | None) -> bool:
         return bool(value and other) and _same_value(value, other, exercise.tolerance, any_dtype=True)
@@ -224,6 +227,8 @@ def _recognised_by_one_result(exercise: Exercise, outcomes: list[Outcome], wrong
         if value.tensor is None or not value.tensor.any() or (exercise.use and value.tensor.numel() < 2):
             return None  # too little to tell mistakes apart
         for mistake, others in exercise.mistaken.items():
+            if any(not alike(others[i].values.get(name), exercise.wanted[i].values.get(name)) for i in range(wrong[0])):
+                continue
             agreeing = [i for i in wrong if alike(outcomes[i].values.get(name), others[i].values.get(name))]
             if wrong[0] in agreeing and 2 * len(agreeing) >= len(wrong):
                 return mistake

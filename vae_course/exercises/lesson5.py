@@ -3,7 +3,8 @@
 import json
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from importlib.resources import files
 from typing import Any
@@ -79,8 +80,9 @@ def nb_log_prob(x: Tensor, mu: Tensor, theta: Tensor) -> Tensor:
 
 def zinb_log_prob(x: Tensor, mu: Tensor, theta: Tensor, zi_logits: Tensor) -> Tensor:
     """Return log ZINB(x), elementwise."""
-    from_nb = F.logsigmoid(-zi_logits) + nb_log_prob(x, mu, theta)  # no extra zero, and then x
-    return torch.where(x == 0, torch.logaddexp(F.logsigmoid(zi_logits), from_nb), from_nb)
+    log_nb = nb_log_prob(x, mu, theta)
+    zero = F.softplus(log_nb - zi_logits) - F.softplus(-zi_logits)  # an extra one, or one of the negative binomial
+    return torch.where(x == 0, zero, log_nb - F.softplus(zi_logits))
 
 
 def _cases_of_nb() -> list[Case]:
@@ -318,6 +320,7 @@ def _zinb_of_shrunk_mean(x: Tensor, mu: Tensor, theta: Tensor, zi_logits: Tensor
 # 5.3: the decoder
 # --------------------------------------------------------------------------------------------------------------------
 
+FC_ORDER = "the third argument of FCLayers is n_cat_list, the fourth n_layers: are yours in this order?"
 PX = ("px_scale", "px_r", "px_rate", "px_dropout")
 
 
@@ -404,6 +407,40 @@ def _cases_of_decoder() -> list[Case]:
     ]
 
 
+def _explain_heads(case: Case, got: Mapping[str, Value], want: Mapping[str, Value]) -> str | None:
+    """Name the head, or the trunk, whose parameters have other names than those that are due, and no others."""
+    mine, due = (_shapes(values["its parameters"].text) for values in (got, want))
+    if not mine or got["astray"].text != "nothing" or mine.keys() == due.keys():
+        return None  # explained for all modules alike
+    heads = _parts(due)
+    for head in heads:
+        if not any(name.startswith(f"{head}.") for name in mine):
+            return f"`{head}` is missing, or has another name; yours are {', '.join(_parts(mine))}."
+    missing, superfluous = sorted(due.keys() - mine.keys()), sorted(mine.keys() - due.keys())
+    for head in heads:
+        of_head = [[name for name in names if name.startswith(f"{head}.")] for names in (missing, superfluous)]
+        if all(of_head):
+            name, yours = of_head[0][0], of_head[1][0]
+            ask = (
+                "Is there an nn.Sequential too many?"
+                if yours.count(".") > name.count(".")
+                else "Are its parts in order?"
+            )
+            return f"in `{head}` the parameter `{name}` is due; yours is called `{yours}`. {ask}"
+    if superfluous:
+        return f"there is a `{superfluous[0]}`, which should not be; due are {', '.join(heads)}."
+    return f"`{missing[0]}`, of shape {due[missing[0]]}, is missing."
+
+
+def _shapes(parameters: str) -> dict[str, str]:
+    """Undo `_parameters`: the shape of every parameter by its name."""
+    return dict(re.findall(r"(\S.*?) (\(.*?\))", parameters.replace("), ", ")\n")))
+
+
+def _parts(names: Iterable[str]) -> list[str]:
+    return sorted({name.partition(".")[0] for name in names})
+
+
 def _explain_decoder(case: Case, got: Mapping[str, Value], want: Mapping[str, Value]) -> str | None:
     if (returned := got["what it returns"].text) != "four things":
         return f"`forward` should return four things, {', '.join(PX)}; yours returns {returned}."
@@ -426,6 +463,14 @@ def _explain_decoder(case: Case, got: Mapping[str, Value], want: Mapping[str, Va
         )
     if got.get("passes in train mode", want.get("passes in train mode")) != want.get("passes in train mode"):
         return "two passes in train mode differ: the decoder has no dropout in its layers."
+    outputs = [name for name in PX if got[name].tensor is not None and want[name].tensor is not None]
+    right = all(torch.allclose(got[name].tensor, want[name].tensor, atol=1e-4) for name in outputs)
+    means, due = (values.get("the running means", Value("")).tensor for values in (got, want))
+    if right and means is not None and due is not None and not torch.allclose(means, due, atol=1e-4):
+        return (
+            "in train mode the running means of the batch normalisation move more than once in a pass: px_decoder runs "
+            "once, and all heads read what it returned."
+        )
     return None
 
 
@@ -492,9 +537,15 @@ class _DecoderOfGenes(DecoderSCVI):
 
 class _OneHeadDecoder(DecoderSCVI):
     def forward(self, dispersion, z, library, *cat_list) -> tuple:
-        px_scale, _, px_rate, _ = super().forward(dispersion, z, library, *cat_list)
-        px_r = self.px_r_decoder(self.px_decoder(z, *cat_list))
+        px_scale, px_r, px_rate, _ = super().forward("gene-cell", z, library, *cat_list)
         return px_scale, px_r if dispersion == "gene-cell" else None, px_rate, px_r
+
+
+class _DecoderWithATrunkForEveryHead(DecoderSCVI):
+    def forward(self, dispersion, z, library, *cat_list) -> tuple:
+        px_scale = self.px_scale_decoder(self.px_decoder(z, *cat_list))
+        px_r = self.px_r_decoder(self.px_decoder(z, *cat_list)) if dispersion == "gene-cell" else None
+        return px_scale, px_r, library.exp() * px_scale, self.px_dropout_decoder(self.px_decoder(z, *cat_list))
 
 
 class _SwappedHeadsDecoder(DecoderSCVI):
@@ -508,6 +559,12 @@ class _HeadsWithoutLayers(DecoderSCVI):
 
     def __init__(self, n_input, n_output, n_cat_list=None, n_layers=1, n_hidden=128) -> None:
         super().__init__(n_input, n_output, None, n_layers, n_hidden)
+
+
+class _DecoderWithLayersForWidth(DecoderSCVI):
+    def __init__(self, n_input, n_output, n_cat_list=None, n_layers=1, n_hidden=128) -> None:
+        super().__init__(n_input, n_output, n_cat_list, n_layers, n_hidden)
+        self.px_decoder = FCLayers(n_input, n_hidden, n_cat_list, n_hidden, n_layers, dropout_rate=0)
 
 
 class _OneLayerDecoder(DecoderSCVI):
@@ -663,6 +720,8 @@ def _explain_scvi_kl(case: Case, got: Mapping[str, Value], want: Mapping[str, Va
         if name not in got or got[name].tensor is None or got[name].shape != want[name].shape:
             return None
         values, due = got[name].tensor, want[name].tensor
+        if values.isnan().any():
+            return f"{name} is nan for some cells: kl_normal takes variances, not log-variances, which may be negative."
         if (values < -1e-3).any():
             return f"{name} is negative for some cells, but no KL divergence can be: it compares {what}."
         if (due.abs() < 1e-6).all() and (values.abs() > 1e-3).any():
@@ -945,7 +1004,7 @@ def _cases_of_mixing() -> list[Case]:
     return [
         Case("two batches", (*draw(12, 2, 15, (0.6, 0.4)), 4)),
         Case("three batches of unequal size", (*draw(20, 3, 100, (0.6, 0.25, 0.15)), 6)),
-        Case("batches in a column, (cells, 1)", (z, column.unsqueeze(-1), 5)),
+        Case("codes of shape (cells, 1)", (z, column.unsqueeze(-1), 5)),
         Case("a batch that no cell has", (*draw(18, 2, 82, (0.4, 0.0, 0.3, 0.3)), 5)),
         Case("batches that lie apart", (draw(12, 2, 15, (0.6, 0.4))[0] + shift, torch.arange(12) % 2, 3)),
         Case("as many latents as cells", (*draw(6, 6, 48, (0.5, 0.5)), 3)),
@@ -955,6 +1014,9 @@ def _cases_of_mixing() -> list[Case]:
         Case("70 cells and n_neighbors not given", draw(70, 4, 178, (0.7, 0.2, 0.1))),
         Case("cells that have a double in another batch", (torch.cat([places, places]), twins, 7)),
     ]
+
+
+COLUMN_MEETS_ROW = ("doesn't match the broadcast shape", "only supports 1-d")
 
 
 def _neighbours(latent: Tensor, n_neighbors: int, norm: float = 2.0) -> Tensor:
@@ -995,6 +1057,16 @@ def _mixing(
     return answer
 
 
+def _farthest_and_self(latent: Tensor, n_neighbors: int) -> Tensor:
+    distances = (latent.unsqueeze(1) - latent).norm(dim=-1).fill_diagonal_(torch.inf)
+    return distances.argsort(dim=1, descending=True, stable=True)[:, :n_neighbors]
+
+
+def _codes_in_a_column(latent: Tensor, batch_index: Tensor, n_neighbors: int = 50) -> Tensor:
+    shares = F.one_hot(batch_index[_neighbours(latent, n_neighbors)]).double().mean(dim=1)
+    return -torch.xlogy(shares, shares).sum(dim=1).mean()
+
+
 def _codes_averaged(latent: Tensor, batch_index: Tensor, n_neighbors: int = 50) -> Tensor:
     p = batch_index.flatten()[_neighbours(latent, n_neighbors)].double().mean(dim=1)
     return -(torch.xlogy(p, p) + torch.xlogy(1 - p, 1 - p)).mean()
@@ -1016,6 +1088,8 @@ def _explain_mixing(case: Case, got: Mapping[str, Value], want: Mapping[str, Val
     if value is None or value.numel() != 1 or not value.isfinite():
         return None
     _, batch_index, *_ = case.arguments
+    if (value - due).abs() > 1e-4 and batch_index.dim() == 2:
+        return "flatten them first, so that they are like codes of shape (cells,)."
     largest = math.log(len(batch_index.unique()))
     if value < -1e-4:
         return f"an entropy is never negative; yours is {value.item():.4g}."
@@ -1269,8 +1343,9 @@ EXERCISES = [
             "Write the two cases down. A count above zero needs two things, no extra zero and a draw of x from the "
             "negative binomial; a zero comes in either of two ways, whose probabilities are added. torch.where then "
             "chooses by x.",
-            "F.logsigmoid gives log(pi), and of the negative logit log(1 - pi). torch.logaddexp adds two probabilities "
-            "whose logarithms you have, without leaving the logarithms; nb_log_prob(x, mu, theta) does the rest.",
+            "log(pi) and log(1 - pi) are each minus an F.softplus, one of the negative logit, one of the logit. That "
+            "does for counts above zero; at zero follow the derivation down to its last line, a difference of two "
+            "softplus, in which nb_log_prob takes the place of A.",
         ),
         mistakes={
             "extra-zeros-everywhere": (
@@ -1324,7 +1399,7 @@ EXERCISES = [
             "through-probabilities": (
                 _zinb_by_probabilities,
                 "Right for ordinary logits, but at 30 the sigmoid rounds to 1, and log(1 - pi) is minus infinity. Stay "
-                "with logarithms: F.logsigmoid.",
+                "with logarithms: F.softplus gives both.",
             ),
             "probabilities-in-float64": (
                 lambda x, mu, theta, a: _zinb_by_probabilities(x, mu, theta, a.double()),
@@ -1334,7 +1409,7 @@ EXERCISES = [
             "epsilon-in-the-log": (
                 lambda x, mu, theta, a: _zinb_by_probabilities(x, mu, theta, a, eps=1e-8),
                 "The small number inside the logarithm hides the infinities at large logits but gives wrong values: "
-                "use F.logsigmoid, which needs none.",
+                "use F.softplus, which needs none.",
             ),
             "logits-as-probabilities": (
                 lambda x, mu, theta, a: _zinb_by_probabilities(x, mu, theta, a.double(), to_pi=lambda a: a),
@@ -1342,7 +1417,7 @@ EXERCISES = [
             ),
             "sigmoid-twice": (
                 _zinb_of(logits=torch.sigmoid),
-                "The sigmoid is applied twice: F.logsigmoid, or the sigmoid, wants the logit itself.",
+                "The sigmoid is applied twice: F.softplus, or the sigmoid, wants the logit itself.",
             ),
             "zero-whatever-came": (
                 _zinb_of(
@@ -1395,14 +1470,20 @@ EXERCISES = [
         use=_use_decoder,
         gradients=("z", "library"),
         shape="(cells, genes)",
-        properties=(_explain_module, _explain_decoder),
+        properties=(_explain_heads, _explain_module, _explain_decoder),
+        advice={
+            "'int' object is not iterable": FC_ORDER,
+            "'<' not supported between instances of 'NoneType' and 'int'": FC_ORDER,
+            "needs a code for each of": "did you forget the star before cat_list?",
+            "is missing: give its codes": "px_decoder needs the codes of all covariates: is the star before cat_list?",
+        },
         hints=(
             "One trunk, FCLayers from n_input to n_hidden without dropout, and three heads that all read what it "
             "returns. Only the scale has something after its Linear; put the two in an nn.Sequential. The library is a "
             "logarithm.",
-            "Call the trunk self.px_decoder and the heads self.px_scale_decoder, self.px_r_decoder and "
-            "self.px_dropout_decoder. A softmax over the genes, the last axis, makes shares; the rate is the share "
-            "times the size of the cell, and px_r stays None unless dispersion says gene-cell.",
+            "The names have to be scVI's: px_decoder for the trunk, px_scale_decoder, px_r_decoder and "
+            "px_dropout_decoder for the heads. Which axis do the genes lie on, over which shares sum to 1? What turns "
+            "a log-library into the size of a cell? And in which mode is the head of px_r asked at all?",
         ),
         mistakes={
             "softmax-over-cells": (
@@ -1508,6 +1589,11 @@ EXERCISES = [
                 _OneHeadDecoder,
                 "px_r and px_dropout come from the same layer. Each needs a head of its own.",
             ),
+            "trunk-for-every-head": (
+                _DecoderWithATrunkForEveryHead,
+                "The trunk runs anew for every head, so that in train mode its batch normalisation counts each "
+                "minibatch several times. Let it run once; all heads read what it returned.",
+            ),
             "heads-swapped": (
                 _SwappedHeadsDecoder,
                 "px_r comes from px_dropout_decoder and px_dropout from px_r_decoder: the two heads are exchanged.",
@@ -1534,6 +1620,11 @@ EXERCISES = [
                 _OneLayerDecoder,
                 "n_layers is not passed on to FCLayers: there is always a single layer.",
             ),
+            "layers-for-width": (
+                _DecoderWithLayersForWidth,
+                "n_layers and n_hidden have changed places on the way to FCLayers: the number of layers comes first, "
+                "then their width.",
+            ),
             "no-place-for-covariates": (
                 _HeadsWithoutLayers,
                 "n_cat_list is not passed on to FCLayers, which has no columns for the covariates then.",
@@ -1557,8 +1648,8 @@ EXERCISES = [
         hints=(
             "Two modes have a table with a column for every batch or label, and each cell needs the column of its own "
             "code, as a row. The other two modes already fit beside the counts. The exponential is common to all four.",
-            "Transpose the table, (genes, n_batch), to (n_batch, genes). Then either index its rows by the flattened "
-            "codes, or multiply a one-hot table, (cells, n_batch), by it.",
+            "Codes in square brackets pick rows, but the batches are columns of the table, (genes, n_batch): turn it "
+            "first. What else has to happen to the codes, which may be (cells, 1), so that two axes come out?",
         ),
         mistakes={
             "no-exponential": (
@@ -1675,6 +1766,28 @@ EXERCISES = [
             "variance-for-log-variance": (
                 _kls(latent=kl_standard_normal),
                 "The second result takes qz_v for a log-variance. It is the variance already.",
+            ),
+            "log-variance-of-the-library": (
+                _kls(lambda m, v, p_m, p_v: kl_normal(m, v.log(), p_m, p_v).sum(-1)),
+                "kl_normal takes variances, not log-variances: ql_v goes in as it is.",
+            ),
+            "log-variance-of-the-library-prior": (
+                _kls(lambda m, v, p_m, p_v: kl_normal(m, v, p_m, p_v.log()).sum(-1)),
+                "kl_normal takes variances, not log-variances: library_var goes in as it is.",
+            ),
+            "log-variances-of-the-library": (
+                _kls(lambda m, v, p_m, p_v: kl_normal(m, v.log(), p_m, p_v.log()).sum(-1)),
+                "kl_normal takes variances, not log-variances: ql_v and library_var go in as they are.",
+            ),
+            "log-variance-of-the-latents": (
+                _kls(latent=lambda m, v: _latent_kl_terms(m, v.log()).sum(-1)),
+                "kl_normal takes variances, not log-variances: qz_v goes in as it is. It is kl_standard_normal that "
+                "wants a logarithm.",
+            ),
+            "summed-once-more": (
+                _kls(latent=lambda m, v: kl_standard_normal(m, torch.log(v)).sum(-1)),
+                "kl_standard_normal has summed over the latents already, so that your sum goes over the cells. One "
+                "number for every cell is due, (cells,).",
             ),
             "all-variances-for-log-variances": (
                 _kls(lambda m, v, p_m, p_v: kl_normal(m, v.exp(), p_m, p_v.exp()).sum(-1), kl_standard_normal),
@@ -1805,8 +1918,9 @@ EXERCISES = [
         hints=(
             "Three steps: find the positions of the non-zero entries, put them in a random order, and take as many "
             "from the front as are due. Positions are easiest in counts.flatten().",
-            "torch.randperm(n, generator=generator) is a random order of 0..n-1; int() of a positive number rounds "
-            "down. Build a mask of False, set it to True at the chosen positions, and give it the shape of counts.",
+            "torch.randperm makes a random order of 0..n-1 and takes generator=; what is n here, and what do these "
+            "numbers count? int() of a positive number rounds down. Mark the chosen entries in a flat boolean mask: "
+            "both results follow from it.",
         ),
         mistakes={
             "share-of-all-entries": (
@@ -1963,13 +2077,14 @@ EXERCISES = [
         cases=_cases_of_mixing,
         shape="one score for all cells",
         properties=(_explain_mixing,),
+        advice=dict.fromkeys(COLUMN_MEETS_ROW, "flatten the codes first, which may have shape (cells, 1)"),
         plain=entropy_batch_mixing,
         hints=(
             "First the neighbours: a table of all distances, in which no cell may choose itself. Then, for every cell, "
             "the share of each batch among its neighbours, an entropy from the shares, and the mean over cells.",
-            "torch.cdist gives all distances; put infinity on the diagonal, and topk(..., largest=False).indices gives "
-            "(cells, n_neighbors). batch_index.flatten()[those] are their batches; torch.xlogy(p, p) is p log p, and 0 "
-            "for p = 0.",
+            "torch.cdist gives all distances, topk(..., largest=False) the smallest of every row: what has to stand on "
+            "the diagonal before? Look up the neighbours' batches, (cells, n_neighbors), by their positions. "
+            "torch.xlogy knows what p log p is for p = 0.",
         ),
         mistakes={
             "self-among-the-neighbours": (
@@ -2037,6 +2152,16 @@ EXERCISES = [
             "first-latent-only": (
                 _mixing(lambda z, k: _neighbours(z[:, :1], k)),
                 "Only the first latent enters the distances. All of them do.",
+            ),
+            "codes-in-a-column": (
+                _codes_in_a_column,
+                "Right for codes of shape (cells,), but not for (cells, 1), where the axis of length 1 takes the place "
+                "of another. Flatten them first.",
+            ),
+            "farthest-and-self": (
+                _mixing(_farthest_and_self),
+                "You take the largest distances: the farthest cells and, with infinity on the diagonal, the cell "
+                "itself. Neighbours are the nearest.",
             ),
             "farthest": (
                 _mixing(
