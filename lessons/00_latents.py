@@ -940,6 +940,9 @@ assert -0.5 < curve[-1] - straight[0] < 10
 #
 # 12 minutes
 #
+# This section uses `x` from section 0.3; `train`, `test`, `mean`, `components` and your `pca_encode` from section 0.4;
+# `encoder`, `decoder`, `z_train` and `fit_autoencoder` from section 0.7.
+#
 # **Question.** The decoder turns 2 numbers into a cell. Can we invent cells: pick 2 numbers, decode?
 #
 # Which 2 numbers? The obvious tries: a Gaussian with the latents' own mean and covariance; a uniform draw in the box
@@ -1087,7 +1090,7 @@ trainer = vc.UnsupervisedTrainer(model, data, train_size=0.8, n_epochs_kl_warmup
 trainer.train(n_epochs=50)
 
 # %%
-posterior = vc.Posterior(model, data)
+posterior = vc.Posterior(model, data)  # scVI's name for a model together with its cells
 z, _, _ = posterior.get_latent()  # (cells, 10)
 ax = plots.latent(posterior.t_sne(), groups, group_names, axis_name="t-SNE", title="scVI's latents of 700 cells")
 plots.show(
@@ -1096,8 +1099,9 @@ plots.show(
 
 # %% [markdown]
 # t-SNE draws ten latents on a sheet of paper: near stays near, long distances mean nothing. The model saw no label. Do
-# its clusters agree with the groups of 0.2 (the ten labels are too noisy to score)? NMI is 0 for unrelated, 1 for
-# identical groupings.
+# its clusters agree with the six groups of 0.2 (the ten labels are too noisy to score)? **k-means** makes the clusters:
+# it sets down six centres, gives each cell to the nearest, moves each centre to the mean of its cells, and repeats. NMI
+# is 0 for unrelated, 1 for identical groupings.
 
 # %% tags=["volatile"]
 scores = vc.metrics.clustering_scores(z, groups.numpy())

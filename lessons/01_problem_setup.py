@@ -261,8 +261,8 @@ of_what_we_saw = torch.where(cell == 1, share, 1 - share)  # (genes,)
 print("product of 765 probabilities:", of_what_we_saw.prod().item())
 
 # %% [markdown]
-# Zero. Not "small": zero. Float32 holds nothing below about $10^{-45}$, and this product falls through that floor
-# long before the last gene:
+# Zero. Not "small": zero. PyTorch's usual numbers, `float32`, have 32 bits each: about seven digits, and nothing below
+# about $10^{-45}$. This product falls through that floor long before the last gene:
 
 # %%
 running = of_what_we_saw.cumprod(dim=0)  # (genes,)
@@ -379,12 +379,13 @@ print(
 
 # %% [markdown]
 # The slope of the cost $\text{softplus}(a) - x a$ is $\frac{e^a}{1 + e^a} - x = \sigma(a) - x$: prediction minus
-# truth. Autograd agrees:
+# truth. PyTorch can compute slopes: `backward` finds that of the cost at a number marked `requires_grad`, and leaves it
+# in `.grad`. Section 2.3 of lesson 2 shows how; here only the result matters:
 
 # %%
 a = torch.tensor(0.7, requires_grad=True)
 (F.softplus(a) - 1.0 * a).backward()
-print(f"slope at x = 1: {a.grad:.4f}   sigmoid(a) - 1 = {torch.sigmoid(a.detach()) - 1:.4f}")
+print(f"slope at x = 1: {a.grad:.4f}   sigmoid(a) - 1 = {prob - 1:.4f}")
 
 # %% [markdown]
 # **What breaks it.** Go through the probability, and be sure and wrong. A logit of 1000 gives $p = 1$ exactly in
@@ -408,8 +409,9 @@ torch.log(1 - torch.sigmoid(a_wrong)).backward()
 print("slope at logit 1000, through the probability:", a_wrong.grad.item())
 
 # %% [markdown]
-# One NaN in a gradient spreads to every weight it touches, and the training run is lost. The truth is tame: being
-# wrong at logit 1000 costs 1000 nats, with slope 1. For $a > 0$ pull the large part out, as with log-sum-exp:
+# One such slope, `nan` ("not a number"), spreads to every weight it touches, and the training run is lost. The truth
+# is tame: being wrong at logit 1000 costs 1000 nats, with slope 1. For $a > 0$ pull the large part out, as with
+# log-sum-exp:
 #
 # $$\text{softplus}(a) = \log(1 + e^{a}) = \log\!\big(e^{a}(e^{-a} + 1)\big) = a + \log(1 + e^{-a}).$$
 #
@@ -417,8 +419,8 @@ print("slope at logit 1000, through the probability:", a_wrong.grad.item())
 #
 # $$\text{softplus}(a) = \max(a, 0) + \log\!\big(1 + e^{-|a|}\big).$$
 #
-# This line is for values only. `clamp` and `abs` have a kink at $a = 0$, where autograd returns the slope 1.0 instead
-# of 0.5. Wherever gradients flow, use `F.softplus`.
+# This line is for values only. `clamp` and `abs` have a kink at $a = 0$, where PyTorch returns the slope 1.0 instead
+# of 0.5. Wherever slopes are wanted, use `F.softplus`.
 
 # %%
 stable = a.clamp(min=0) + torch.log1p(torch.exp(-a.abs()))
@@ -570,6 +572,8 @@ print(f"mean log-density: {right:.3f} with the variance, {wrong:.3f} with the st
 # ## 1.6 A distance that is not a distance
 #
 # 20 minutes
+#
+# This section uses `grid` from section 1.1 and your `normal_log_prob` from section 1.5.
 #
 # **Question.** We will approximate one distribution by another. How wrong is the approximation, in one number?
 #
@@ -817,6 +821,9 @@ for sd_q in (1.0, 0.1, 0.01, 0.0001):
 #
 # **Question.** Ten latents, not one. What changes?
 #
+# Optional on a first reading: the derivation from "A trick for quadratic forms" to "Put them in". Run its cells and go
+# on with the result: it is what exercise 1.4 needs. (The trick itself comes back once, in section 4.3.)
+#
 # **Independent dimensions: nothing but a sum.** If $q(z) = \prod_j q_j(z_j)$ and $p(z) = \prod_j p_j(z_j)$,
 # logarithms turn products into sums, and the mean of a sum is the sum of the means:
 #
@@ -869,9 +876,10 @@ print("covariance of the draws", [[round(v, 1) for v in row] for row in torch.co
 # $$\mathrm{KL}(q \,\|\, p) = \tfrac12\,\mathbb E_q\Big[\log\frac{|P|}{|Q|} - (z - m_q)^\top Q^{-1}(z - m_q)
 # + (z - m_p)^\top P^{-1}(z - m_p)\Big].$$
 #
-# **A trick for quadratic forms.** A number is its own trace (the sum of the diagonal), and in a trace two factors may
-# change places, $\mathrm{tr}(BC) = \mathrm{tr}(CB)$. They need not be square; it is enough that both products exist.
-# For a vector $u$ and a square matrix $A$ take $B = u^\top$, a row, and $C = A\,u$, a column:
+# **A trick for quadratic forms** (optional, up to "Put them in"). A number is its own trace (the sum of the diagonal),
+# and in a trace two factors may change places, $\mathrm{tr}(BC) = \mathrm{tr}(CB)$. They need not be square; it is
+# enough that both products exist. For a vector $u$ and a square matrix $A$ take $B = u^\top$, a row, and $C = A\,u$,
+# a column:
 #
 # $$u^\top A\,u = \mathrm{tr}(u^\top \cdot A\,u) = \mathrm{tr}(A\,u \cdot u^\top).$$
 #
@@ -910,7 +918,7 @@ print(f"first form:  {first:.1f} from draws   k = 2")
 print(f"second form: {second:.1f} from draws   {torch.trace(P_inv @ cov_q) + shift @ P_inv @ shift:.1f} by the formula")
 
 # %% [markdown]
-# **Put them in:**
+# **Put them in,** with $\Delta = m_q - m_p$ and the trace $\mathrm{tr}$, the sum of the diagonal:
 #
 # $$\mathrm{KL}(q \,\|\, p) = \tfrac12\Big[\mathrm{tr}(P^{-1} Q) + \Delta^\top P^{-1}\Delta
 # - k + \log\frac{|P|}{|Q|}\Big].$$
@@ -1272,8 +1280,8 @@ def smoothed_logit(x: Tensor) -> Tensor:
     return torch.logit((x.sum(dim=0) + 5) / (len(x) + 10))
 
 
-U, _, V = torch.linalg.svd(x - x.mean(dim=0), full_matrices=False)
-sign = torch.sign(V[:10].sum(dim=1))  # a component's sign is free; we choose one
+U, _, Vt = torch.linalg.svd(x - x.mean(dim=0), full_matrices=False)  # Vt: one component in each row (section 0.4)
+sign = torch.sign(Vt[:10].sum(dim=1))  # a component's sign is free; we choose one
 scores = U[:, :10] * sign * math.sqrt(len(x))  # (cells, 10), mean 0 and variance 1 as in N(0, I)
 slopes = []
 for score in scores.T:  # one latent after the other
@@ -1283,7 +1291,8 @@ for score in scores.T:  # one latent after the other
 W, b_10 = torch.stack(slopes), smoothed_logit(x)  # (10, genes), (genes,)
 
 # %% [markdown]
-# Does it know anything? Mean log-probability of a cell, without latents and at its own ten scores:
+# `W` is (10, genes): each latent has a row of slopes, so that `z @ W + b_10` are the logits of all genes. Does this
+# decoder know anything? Mean log-probability of a cell, without latents and at its own ten scores:
 
 # %%
 print(f"no latents:        {bernoulli_log_prob(x, b_10).sum(dim=1).mean():.0f} nats per cell")
@@ -1308,7 +1317,7 @@ print(tuple(log_lik_10.shape))
 for n in (100, 1000, 20_000):
     estimates = torch.logsumexp(log_lik_10[:, :n], dim=1) - math.log(n)  # (5,)
     print(f"S = {n:>6}: log p(x) =", "  ".join(f"{value:.1f}" for value in estimates.tolist()))
-share_of_best = torch.softmax(log_lik_10, dim=1).max(dim=1).values  # (5,)
+share_of_best = torch.softmax(log_lik_10, dim=1).max(dim=1).values  # (5,); softmax: exponentials over their sum
 print("share of the single best draw:", "  ".join(f"{value:.0%}" for value in share_of_best.tolist()))
 assert share_of_best.max() > 0.5  # checks that your machine agrees; skip it
 

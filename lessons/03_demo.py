@@ -291,13 +291,13 @@ print(f"bce {float(bce):.3f} + kl {float(kl):.3f} = total {float(total):.3f} nat
 def without_latents(train: Tensor, test: Tensor) -> float:
     """Return the loss on test of a model that knows only how often each column is 1 in train, nats per cell."""
     share = (train.sum(dim=0) + 1) / (len(train) + 2)  # (genes,)
-    prior = torch.zeros(len(test), 2)  # mean 0 and log-variance 0
-    return float(binary_vae_loss(test, torch.logit(share).expand_as(test), prior, prior)[0])
+    zeros = torch.zeros(len(test), 2)  # the mean, and the log-variance
+    return float(binary_vae_loss(test, torch.logit(share).expand_as(test), zeros, zeros)[0])
 
 
-flat, prior = torch.zeros_like(test_x), torch.zeros(len(test_x), 2)  # logits 0; mean 0 and log-variance 0
+flat, zeros = torch.zeros_like(test_x), torch.zeros(len(test_x), 2)  # logits 0; mean 0 and log-variance 0
 no_latents = without_latents(train_x, test_x)
-print(f"knows nothing:                 {float(binary_vae_loss(test_x, flat, prior, prior)[0]):.1f}")
+print(f"knows nothing:                 {float(binary_vae_loss(test_x, flat, zeros, zeros)[0]):.1f}")
 print(f"knows how often a pixel is on: {no_latents:.1f}")
 
 # %% [markdown]
@@ -331,21 +331,21 @@ for a in (1.0, 10.0, 100.0):
 # **Question.** A model, a loss, data. What exactly happens when "it trains"?
 #
 # You did it in lesson 2 on a line, with `gradient_step`. Now with an **optimizer**: an object that holds the
-# parameters and knows how to step. For every minibatch: compute the loss, clear the old slopes (PyTorch calls them
-# gradients), compute the new ones, step.
+# parameters and knows how to step. For every minibatch: compute the loss, clear the old gradients, compute the new
+# ones, step.
 
 # %%
 w = torch.tensor([3.0], requires_grad=True)
 optimizer = torch.optim.SGD([w], lr=0.1)
-loss = (w**2).sum()  # 9, slope 6
-optimizer.zero_grad()  # no old slope
+loss = (w**2).sum()  # 9, gradient 6
+optimizer.zero_grad()  # no old gradient
 loss.backward()
 optimizer.step()  # 3 - 0.1 * 6
 print(f"w = {w.item():.1f}")
 
 # %% [markdown]
-# We use **Adam** instead of plain gradient descent (`SGD`). It gives each parameter a step of its own size, divided by
-# how large its slopes have been lately. One consequence: multiply the loss by 64, and Adam takes the same step.
+# We use **Adam** (section 2.8) instead of plain gradient descent (`SGD`). It divides each parameter's step by how large
+# its gradients have been lately. So multiply the loss by 64, and Adam takes the same step.
 
 # %%
 for kind in (torch.optim.SGD, torch.optim.Adam):
@@ -374,8 +374,9 @@ print("sizes:", [len(x) for x in train_x.split(128)])
 # *By hand.* A minibatch of 3 cells with loss 10 and one of 1 cell with loss 30: the mean over cells is
 # $(3 \cdot 10 + 1 \cdot 30) / 4 = 15$, not 20.
 #
-# Mind: the loss is a tensor with a record of all its operations. Keep its number, not the tensor. And slopes add up
-# unless they are cleared.
+# Mind: the loss is a tensor with a record of all its operations. Keep its number, not the tensor: a running sum of
+# tensors has the same value, but carries the records of all minibatches along. And gradients add up unless they are
+# cleared.
 
 # %% exercise="3.2" source="vae_course.exercises.lesson3.train_epoch" minutes=12 difficulty=2
 
@@ -832,8 +833,8 @@ assert off["autoencoder"] > off["VAE"] + 0.5
 # built it: the draw makes the decoder answer for a neighbourhood, the kl puts the neighbourhoods where the prior looks.
 # (Mind what the count does not see: variety. Somebody who returns one training image for ever scores 0.)
 #
-# **What breaks it.** Forgetting `eval()`. In train mode batch norm mixes each image with its companions. One latent, in
-# two different companies (and in a copy of the model, since train mode also moves the running averages):
+# **What breaks it.** Forgetting `eval()`, as in section 2.10; this time the decoder suffers. One latent, in two
+# different companies (and in a copy of the model, since train mode also moves the running averages):
 
 # %%
 careless = deepcopy(model).train()
@@ -945,6 +946,10 @@ assert near.min() < 0.3 * near[0]
 # ## 3.9 The trap: a weight that nobody set
 #
 # 12 minutes
+#
+# This section uses `BinaryVAE` from section 3.1; `train_x` and `test_x` from section 3.2; your `binary_vae_loss` from
+# section 3.3; `evaluate`, the trained `model` and your `train_epoch` from section 3.4; `fit` and your `sample_prior`
+# from section 3.7.
 #
 # **Question.** A colleague uses PyTorch's ready-made loss and adds the KL. The code runs, the loss falls, every sample
 # is the same grey smear. What happened?
@@ -1148,7 +1153,7 @@ def descend(parameter: float, is_log: bool, lr: float = 0.1, n_steps: int = 200)
         v = p.exp() if is_log else p
         path.append(v.item())
         J = 0.5 * (v - 1 - v.log()) + 20 * v
-        (slope,) = torch.autograd.grad(J, p)
+        (slope,) = torch.autograd.grad(J, p)  # backward(), but the slope is returned, not left in p.grad
         p = (p - lr * slope).detach().requires_grad_()
     return path
 

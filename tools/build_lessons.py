@@ -12,6 +12,7 @@ The student edition `lessons/NN_slug.ipynb` has no outputs. The solved edition `
 """
 
 import argparse
+import ast
 import hashlib
 import os
 import re
@@ -143,10 +144,18 @@ def _add_exercise(cells: list[NotebookNode], metadata: dict, solve: Callable[[st
     cells.append(_code(f"from {module} import {name}  # stands in until yours is right"))
     reference = source_of(find(symbol))
     answer = f'@exercise("{number}")\n{solve(reference)}'
-    beside = names_beside(find(symbol))
+    known = {name for cell in cells if cell.cell_type == "code" for name in _names_bound_in(cell.source)}
+    beside = [helper for helper in names_beside(find(symbol)) if helper not in known]
     if beside and solve(reference) == reference:
         answer = f"from {module} import {', '.join(beside)}\n\n\n{answer}"
     cells.append(_code(answer, ["exercise", "raises-exception"]))
+
+
+def _names_bound_in(source: str) -> set[str]:
+    """Return the names that a cell imports or defines at its top level."""
+    body = ast.parse(source).body
+    imported = {alias.asname or alias.name for node in body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    return imported | {node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
 
 
 def _code_source(cell: NotebookNode) -> str:
