@@ -13,17 +13,19 @@
 #   5.8, quiz 5, quiz 8)
 # - read a comparison with scvi-tools, and find your way in its code (quiz 2 and 4)
 #
-# **Time:** about 415 minutes, exercises included. **You need:** lessons 0 to 4. The lesson has four parts. Each can be
-# entered on its own: run the setup cell, then the part's first code cell.
+# **Time:** about 428 minutes, exercises included. **You need:** lessons 0 to 4. The lesson has four parts. Each can be
+# entered on its own: run the setup cell, then the part's first code cell. Sections of Part B need only its first cell;
+# those of the other parts build on each other.
 #
 # | part | sections | minutes | what it answers |
 # |---|---|---|---|
 # | A, counts | 5.1 to 5.4 | 103 | Which distribution does a count have? |
-# | B, the model | 5.5 to 5.10 | 122 | Which network puts out its parameters, and what is the loss? |
-# | C, working with it | 5.11 to 5.18 | 132 | What can one do with the trained model? |
-# | D, the comparison | 5.19 to 5.22 | 46 | Is it as good as scvi-tools, and where does it differ? |
+# | B, the model | 5.5 to 5.10 | 117 | Which network puts out its parameters, and what is the loss? |
+# | C, working with it | 5.11 to 5.18 | 142 | What can one do with the trained model? |
+# | D, the comparison | 5.19 to 5.23 | 54 | Is it as good as scvi-tools, and does it keep lesson 0's promise? |
 #
-# Exercises check themselves when you run their cell. Stuck? `hint("5.1")`, twice, then `solution("5.1")`.
+# Exercises check themselves when you run their cell. Stuck? `hint("5.1")`, twice, then `solution("5.1")`. Exercises are
+# numbered apart from sections: exercise 5.3 is in section 5.6, and exercise 5.7 (section 5.14) comes before 5.6 (5.15).
 
 # %% setup=true
 import logging
@@ -61,16 +63,23 @@ from vae_course.nn import FCLayers, one_hot
 # %%
 data = vc.load_pbmc()
 counts = torch.from_numpy(data.counts.toarray())  # (cells, genes)
-library = counts.sum(dim=1, keepdim=True)  # (cells, 1), total counts
+total = counts.sum(dim=1, keepdim=True)  # (cells, 1), total counts: the library size of lesson 0
 gene_names, cell_type = data.gene_names.tolist(), data.label_names[data.labels]  # cell_type (cells,)
 lyz = counts[:, gene_names.index("LYZ")]  # (cells,)
 for name in ("CD14+ Monocyte", "Dendritic"):
-    x = lyz[torch.from_numpy(cell_type == name)]
-    print(f"{name:15} LYZ detected in {(x > 0).float().mean():.0%}   mean count {x.mean():.1f}")
+    these = torch.from_numpy(cell_type == name)  # (cells,)
+    x, fcgr3a = lyz[these], counts[these, gene_names.index("FCGR3A")].mean()
+    print(f"{name:15} LYZ detected in {(x > 0).float().mean():.0%}   mean count {x.mean():.1f}", end="   ")
+    print(f"({len(x)} cells, FCGR3A {fcgr3a:.1f})")
 
 # %% [markdown]
 # To a Bernoulli these two groups are the same. To the eye one of them makes six times as much LYZ. Binary
 # cross-entropy is the likelihood of a bit. A count larger than 1 is outside its world.
+#
+# Read the names as labels, not as truth. A label is a cell's best match among purified populations
+# ([data](../data/README.md)), and such matches are noisy. The "CD14+" cells are full of FCGR3A, a gene of the *other*
+# monocytes, and 240 of 700 blood cells are too many to be dendritic. For Part A it is enough that a label groups cells
+# that are alike.
 #
 # **Then a Gaussian?** Log-normalise, as in lesson 0, and use the squared error. That is a Gaussian on $\log(1 + x)$,
 # and many methods do it. Look at CD3D:
@@ -92,9 +101,9 @@ print(f"probability of a negative count: {below:.0%}")
 print(f"cells with a zero: {(log_x == 0).float().mean():.0%}   different values: {len(log_x.unique())}")
 
 # %% [markdown]
-# The bell puts nearly a quarter of its weight on counts that cannot be. Almost all the rest lies between the spikes, on
-# counts like 1.37. And the spike at zero does real harm. A density has no upper limit, so a bell that narrows on the
-# zeros earns more and more, for nothing:
+# The bell puts nearly a quarter of its weight on counts that cannot be. The rest lies between the spikes, on counts
+# like 1.37. And the spike at zero does real harm. A density has no upper limit, so a bell that narrows on the zeros
+# earns more and more, for nothing:
 
 # %%
 for var in (1e-2, 1e-4, 1e-6):
@@ -111,7 +120,7 @@ for var in (1e-2, 1e-4, 1e-6):
 # 8 minutes
 #
 # **Question.** The simplest distribution of counts is the Poisson. Lesson 0 drew variance against mean and found real
-# genes above its line. Is that still so when we *know* the library of each cell and look inside one cell type?
+# genes above its line. Is that still so when we *know* the total of each cell and look inside one cell type?
 #
 # Take HLA-DRA, by which a cell shows antigens, in the 129 cells labelled CD14+ Monocyte. Gene $g$ has the share $s_g$
 # of all molecules, cell $i$ the total $N_i$. The Poisson mean is $\mu = N_i s_g$ (`mu`), and the probability of a count
@@ -121,13 +130,13 @@ for var in (1e-2, 1e-4, 1e-6):
 
 # %%
 monocyte = torch.from_numpy(cell_type == "CD14+ Monocyte")  # (cells,)
-x, n = counts[monocyte, gene_names.index("HLA-DRA")], library[monocyte, 0]  # (monocytes,) each
+x, n = counts[monocyte, gene_names.index("HLA-DRA")], total[monocyte, 0]  # (monocytes,) each
 mu_poisson = n * x.sum() / n.sum()  # (monocytes,)
 print(f"mean {x.mean():.2f}   variance {x.var():.1f}")
-print(f"a Poisson at these libraries has variance {mu_poisson.mean() + mu_poisson.var():.1f}")
+print(f"a Poisson at these totals has variance {mu_poisson.mean() + mu_poisson.var():.1f}")
 
 # %% [markdown]
-# The variance that a Poisson would show is its own, $\mu$, plus that of the libraries. The gene shows four times as
+# The variance that a Poisson would show is its own, $\mu$, plus that of the totals. The gene shows four times as
 # much. The whole distribution says why:
 
 # %%
@@ -136,13 +145,13 @@ observed = torch.bincount(x.long(), minlength=36)[:36] / len(x)  # (counts,)
 poisson = poisson_log_prob(k, mu_poisson.unsqueeze(-1)).exp().mean(dim=0)  # (monocytes, counts) -> (counts,)
 ax = plots.panels(1, 3.4, 6)[0]
 ax.bar(k, observed, color="0.8", label="129 monocytes")
-plots.lines(k, {"Poisson, given each library": poisson}, ax, xlabel="count of HLA-DRA", ylabel="share of cells")
+plots.lines(k, {"Poisson, given each total": poisson}, ax, xlabel="count of HLA-DRA", ylabel="share of cells")
 plots.show(ax, alt="Observed counts of HLA-DRA spread from 1 to 33; the Poisson allows only 2 to 20.")
 
 # %% [markdown]
 # No cell type is mixed in here, so far as the label knows, and depth is accounted for. Still, some monocytes hold one
-# molecule and some thirty. Genes are read in bursts, and cells have moods. The Poisson has one number, its mean, and no
-# room for that. Its price:
+# molecule and some thirty. Genes are read in bursts, cells have moods, or the label mixes kinds. The Poisson has one
+# number, its mean, and no room for that. Its price:
 
 # %%
 log_prob = poisson_log_prob(x, mu_poisson)  # (monocytes,)
@@ -158,7 +167,8 @@ print(f"the most surprising cell: count {int(x[log_prob.argmin()])}, {log_prob.m
 #
 # **Idea.** Let the rate itself vary from cell to cell. Draw a rate $\lambda$ (`rate`) that is positive and has mean
 # $\mu$, then a Poisson count with that rate. For positive numbers the handy distribution is the **Gamma**, with a
-# shape $\theta$ (`theta`) that says how tightly it sits around its mean:
+# shape $\theta$ (`theta`) that says how tightly it sits around its mean, and an inverse scale $\theta/\mu$ (books and
+# PyTorch call that number the Gamma's own "rate"; here the rate is $\lambda$):
 #
 # $$p(\lambda) = \frac{(\theta/\mu)^{\theta}}{\Gamma(\theta)}\,\lambda^{\theta - 1} e^{-\lambda\theta/\mu},
 # \qquad \mathbb E[\lambda] = \mu, \qquad \operatorname{var}(\lambda) = \frac{\mu^2}{\theta}.$$
@@ -213,9 +223,13 @@ assert abs(two_steps.var() - 6.18) < 0.3
 # $$p(x) = \frac{(\theta/\mu)^{\theta}}{x!\,\Gamma(\theta)}
 # \int_0^\infty \lambda^{x + \theta - 1} e^{-c\lambda}\,d\lambda, \qquad c = 1 + \frac{\theta}{\mu} .$$
 #
-# Line 3. What stands under the integral has the shape of a Gamma density again, and every density has area 1. So the
-# integral is what that density is divided by, $\Gamma(x + \theta) / c^{x + \theta}$. With
-# $1/c = \frac{\mu}{\theta + \mu}$:
+# Line 3. What stands under the integral is again a Gamma density without its constant, now with shape $x + \theta$ and
+# inverse scale $c$. Every density has area 1, so
+#
+# $$\int_0^\infty \lambda^{x + \theta - 1} e^{-c\lambda}\,d\lambda = \frac{\Gamma(x + \theta)}{c^{x + \theta}} ,
+# \qquad \frac1c = \frac{\mu}{\theta + \mu} .$$
+#
+# Put both in:
 #
 # $$p(x) = \frac{\Gamma(x + \theta)}{x!\,\Gamma(\theta)}
 # \Big(\frac{\theta}{\mu}\Big)^{\theta} \Big(\frac{\mu}{\theta + \mu}\Big)^{x + \theta} .$$
@@ -259,6 +273,8 @@ for theta_toy in (1.0, 10.0, 1000.0, 1e6):
 print(f"Poisson           log p(0) = {-2.5:.4f}")
 
 # %% [markdown]
+# A good place for a break: the distribution is derived. What follows is how to compute it without losing it.
+#
 # **What breaks it.** That limit is where genes without overdispersion go. So a fit drives $\theta$ to $10^4$, $10^5$
 # and beyond. Type the formula as it stands, in float32:
 
@@ -282,11 +298,12 @@ assert max(errors[2:]) > 0.05
 # %% [markdown]
 # Float32 keeps seven digits. At $\theta = 10^5$ each $\log\Gamma$ is about a million, so the seventh digit is a tenth
 # of a nat, and the difference of two such numbers is all that we want. Nobody sees this error: it is a smooth, wrong
-# likelihood. scvi-tools has it.
+# likelihood. scvi-tools 1.4 has it: `log_nb_positive` in its `scvi/distributions/_negative_binomial.py` takes `lgamma`
+# in the precision of its arguments, and a user met the wrong numbers
+# ([issue 2965](https://github.com/scverse/scvi-tools/issues/2965)).
 #
-# Two changes mend it. Evaluate the $\log\Gamma$ terms in float64, which keeps sixteen digits, and return to the usual
-# precision at the end. And never form $\theta + \mu$ inside a logarithm, where a small $\mu$ drowns. Divide by $\theta$
-# above and below:
+# Two changes mend it. Turn all arguments into float64 first, which keeps sixteen digits. And never form $\theta + \mu$
+# inside a logarithm, where a small $\mu$ drowns. Divide by $\theta$ above and below:
 #
 # $$\log\frac{\theta}{\theta + \mu} = -\log\Big(1 + \frac{\mu}{\theta}\Big), \qquad
 # \log\frac{\mu}{\theta + \mu} = \log\frac{\mu}{\theta} - \log\Big(1 + \frac{\mu}{\theta}\Big).$$
@@ -303,8 +320,9 @@ print("log(1 + 1e-8) in float32:", torch.log(1 + ratio).item(), "   log1p:", f"{
 # $\tfrac12, \tfrac14, \tfrac18$, and you return $-0.6931$, $-1.3863$, $-2.0794$.
 #
 # In: tensors whose shapes broadcast, for example `x` and `mu` (cells, genes), `theta` (genes,). Out: the broadcast
-# shape, nothing summed. Mind $\theta$ up to $10^8$: the answer must hold to $10^{-5}$, so mind the precision of
-# $\log\Gamma$. `x.double()` is float64, and a float64 answer is welcome. Gradients must reach `mu` and `theta`.
+# shape, nothing summed. Mind the range: counts up to 100,000 and $\theta$ from $10^{-4}$ to $10^8$, where the answer
+# must hold to five digits. `x.double()` is float64, and a float64 answer is welcome. Gradients must reach `mu` and
+# `theta`.
 
 # %% exercise="5.1" source="vae_course.distributions.nb_log_prob" minutes=15 difficulty=2
 
@@ -326,14 +344,14 @@ assert (share - probability).abs().max() < 0.01
 
 
 # %%
-def fit(log_prob, x: Tensor, library: Tensor, *starts: float, n_steps: int = 120) -> list[Tensor]:
+def fit(log_prob, x: Tensor, total: Tensor, *starts: float, n_steps: int = 120) -> list[Tensor]:
     """Fit every gene's log share and further parameters by gradient steps; return them, (genes,) each."""
-    log_share = (x.sum(dim=0) / library.sum()).log()  # (genes,)
+    log_share = (x.sum(dim=0) / total.sum()).log()  # (genes,)
     fitted = [log_share, *(torch.full_like(log_share, start) for start in starts)]
     fitted = [parameter.requires_grad_() for parameter in fitted]
     optimizer = torch.optim.Adam(fitted, lr=0.1)
     for _ in range(n_steps):
-        loss = -log_prob(x, library * fitted[0].exp(), *fitted[1:]).mean(dim=0).sum()
+        loss = -log_prob(x, total * fitted[0].exp(), *fitted[1:]).mean(dim=0).sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -358,7 +376,7 @@ assert 0.5 < gain < 0.9
 negative_binomial = nb(k, mu_nb, log_theta).exp().mean(dim=0)  # (monocytes, counts) -> (counts,)
 ax = plots.panels(1, 3.4, 6)[0]
 ax.bar(k, observed, color="0.8", label="129 monocytes")
-curves = {"Poisson, given each library": poisson, "negative binomial": negative_binomial}
+curves = {"Poisson, given each total": poisson, "negative binomial": negative_binomial}
 plots.lines(k, curves, ax, xlabel="count of HLA-DRA", ylabel="share of cells")
 plots.show(
     ax, alt="The negative binomial follows the observed counts of HLA-DRA from 1 to 33; the Poisson is too narrow."
@@ -455,10 +473,10 @@ print("softplus:             ", (F.softplus(log_nb_0 - a) - F.softplus(-a)).item
 
 # %%
 grid = torch.arange(0, 200.0)  # (counts,)
-total = zinb_log_prob(grid, torch.tensor(2.5), torch.tensor(1.7), torch.tensor(-1.0)).exp().sum()
+area = zinb_log_prob(grid, torch.tensor(2.5), torch.tensor(1.7), torch.tensor(-1.0)).exp().sum()
 off = zinb_log_prob(grid, torch.tensor(2.5), torch.tensor(1.7), torch.tensor(-30.0))  # (counts,)
 plain = nb_log_prob(grid, torch.tensor(2.5), torch.tensor(1.7))  # (counts,)
-print(f"probabilities sum to {total:.4f}")
+print(f"probabilities sum to {area:.4f}")
 print("at logit -30 it is the negative binomial:", bool(torch.allclose(off.double(), plain.double(), atol=1e-4)))
 
 # %% [markdown]
@@ -472,15 +490,15 @@ def zinb(x, mu, log_theta, zi_logits):
     return zinb_log_prob(x, mu, log_theta.exp(), zi_logits)
 
 
-def compare(x: Tensor, library: Tensor) -> tuple[dict[str, list[Tensor]], dict[str, Tensor]]:
+def compare(x: Tensor, total: Tensor) -> tuple[dict[str, list[Tensor]], dict[str, Tensor]]:
     """Fit three distributions to two thirds of the cells; return them, and the scores of the others."""
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
     held_out, train = order[: len(x) // 3], order[len(x) // 3 :]
-    log_share = (x[train].sum(dim=0) / library[train].sum()).log()  # (genes,), the best there is for a Poisson
-    fits = {"Poisson": [log_share], "NB": fit(nb, x[train], library[train], 0.0)}
-    fits["ZINB"] = fit(zinb, x[train], library[train], 0.0, -2.0)
+    log_share = (x[train].sum(dim=0) / total[train].sum()).log()  # (genes,), the best there is for a Poisson
+    fits = {"Poisson": [log_share], "NB": fit(nb, x[train], total[train], 0.0)}
+    fits["ZINB"] = fit(zinb, x[train], total[train], 0.0, -2.0)
     scores = {
-        name: FAMILIES[name](x[held_out], library[held_out] * share.exp(), *more)  # (held-out cells, genes)
+        name: FAMILIES[name](x[held_out], total[held_out] * share.exp(), *more)  # (held-out cells, genes)
         for name, (share, *more) in fits.items()
     }
     return fits, scores
@@ -491,27 +509,29 @@ FAMILIES = {"Poisson": poisson_log_prob, "NB": nb, "ZINB": zinb}
 # %% tags=["volatile"]
 loud = counts.mean(dim=0).argsort(descending=True)[:100]  # (100,)
 loud_names = [gene_names[gene] for gene in loud.tolist()]
-fits, scores = compare(counts[:, loud], library)
-totals = {name: score.sum(dim=1).mean().item() for name, score in scores.items()}  # nats per cell
-print("held-out nats per cell, 100 genes:", {name: round(total) for name, total in totals.items()})
-print(f"NB over Poisson {totals['NB'] - totals['Poisson']:+.1f}   ZINB over NB {totals['ZINB'] - totals['NB']:+.1f}")
-assert totals["NB"] - totals["Poisson"] > 100
-assert abs(totals["ZINB"] - totals["NB"]) < 5
+fits, scores = compare(counts[:, loud], total)
+nats = {name: score.sum(dim=1).mean().item() for name, score in scores.items()}  # per cell, of the 100 genes
+print("held-out nats per cell, 100 genes:", {name: round(value) for name, value in nats.items()})
+print(f"NB over Poisson {nats['NB'] - nats['Poisson']:+.1f}   ZINB over NB {nats['ZINB'] - nats['NB']:+.1f}")
+assert nats["NB"] - nats["Poisson"] > 100
+assert abs(nats["ZINB"] - nats["NB"]) < 5
 
 # %% [markdown]
 # The negative binomial is worth well over a hundred nats per cell. The extra zeros are worth about one, for a hundred
-# genes together. Gene by gene, those with the clearest gain (twice its standard error, over the held-out cells):
+# genes together. Gene by gene: a gain is *clear* if it exceeds twice its standard error over the held-out cells. Those
+# with the most standard errors first:
 
 
 # %%
 def list_gains(fits, scores, n_shown: int = 5) -> int:
-    """Print the genes that gain most from extra zeros; return how many gain clearly."""
+    """Print the genes that gain most surely from extra zeros; return how many gain clearly."""
     gain = scores["ZINB"] - scores["NB"]  # (held-out cells, genes)
     mean, error = gain.mean(dim=0), gain.std(dim=0) / math.sqrt(len(gain))  # (genes,)
-    for gene in mean.argsort(descending=True)[:n_shown].tolist():
+    clear = [gene for gene in (mean / error).argsort(descending=True).tolist() if mean[gene] > 2 * error[gene]]
+    for gene in clear[:n_shown]:
         pi = torch.sigmoid(fits["ZINB"][2][gene])
-        print(f"{loud_names[gene]:8} {mean[gene]:+.2f} +- {error[gene]:.2f} nats per cell   pi = {pi:.2f}")
-    return int((mean > 2 * error).sum())
+        print(f"{loud_names[gene]:8} {mean[gene]:+.3f} +- {error[gene]:.3f} nats per cell   pi = {pi:.2f}")
+    return len(clear)
 
 
 # %% tags=["volatile"]
@@ -520,12 +540,12 @@ print(f"{n_clear} of 100 genes gain clearly")
 assert n_clear < 40
 
 # %% [markdown]
-# CST3 leads, and it has $\pi$ near 0.4. Did the machine lose CST3 in 40 % of the cells? CST3 is a myeloid gene. T and B
-# cells do not make it. So fit again, inside one label, the 240 cells called Dendritic:
+# CST3 gains most, and it has $\pi$ near 0.4. Did the machine lose CST3 in 40 % of the cells? CST3 is a myeloid gene. T
+# and B cells do not make it. So fit again, inside one label, the 240 cells called Dendritic:
 
 # %% tags=["volatile"]
 dendritic = torch.from_numpy(cell_type == "Dendritic")  # (cells,)
-fits_one, scores_one = compare(counts[dendritic][:, loud], library[dendritic])
+fits_one, scores_one = compare(counts[dendritic][:, loud], total[dendritic])
 n_clear_one = list_gains(fits_one, scores_one)
 pi_cst3 = torch.sigmoid(fits_one["ZINB"][2][loud_names.index("CST3")])
 print(f"{n_clear_one} of 100 genes gain clearly; CST3 now has pi = {pi_cst3:.2f}")
@@ -533,12 +553,12 @@ assert pi_cst3 < 0.05
 
 
 # %%
-def in_bins(fits, gene: int, library: Tensor) -> dict[str, Tensor]:
+def in_bins(fits, gene: int, total: Tensor) -> dict[str, Tensor]:
     """Return the probability of each bin of counts under the three distributions, averaged over cells."""
     count = torch.arange(0, 512.0)  # (counts,)
     shares = {}
     for name, (log_share, *more) in fits.items():
-        mu = library * log_share[gene].exp()  # (cells, 1)
+        mu = total * log_share[gene].exp()  # (cells, 1)
         p = FAMILIES[name](count, mu, *(parameter[gene] for parameter in more)).exp().mean(dim=0)  # (counts,)
         shares[name] = torch.stack([part.sum() for part in p.float().split(SIZES)])  # (bins,)
     return shares
@@ -555,7 +575,7 @@ for ax, (name, cells, fitted, which) in zip(axes, panels, strict=True):
     gene = loud_names.index(name)
     histogram = torch.bincount(counts[cells, loud[gene]].long(), minlength=512)[:512] / cells.sum()  # (counts,)
     ax.bar(range(9), [part.sum() for part in histogram.split(SIZES)], color="0.82", label="observed")
-    plots.lines(range(9), in_bins(fitted, gene, library[cells]), ax, ylim=(0, 0.75))
+    plots.lines(range(9), in_bins(fitted, gene, total[cells]), ax, ylim=(0, 0.75))
     ax.set(title=f"{name}, {which}: {int(cells.sum())} cells", xlabel="count (bins)", ylabel="share of cells")
     ax.set_xticks(range(9), BINS, rotation=45)
 plots.show(
@@ -565,14 +585,16 @@ plots.show(
 )
 
 # %% [markdown]
-# Stop here for a while. **Left:** FTL needs width, not zeros. **Middle:** CST3 over all cells has a spike at zero and a
-# hump far away. Only ZINB follows both. **Right:** inside one label the spike is gone, and so is the need. Those zeros
-# were no dropouts. They were *other cell types*, and a model with a latent $z$ can say so without a coin.
+# Stop here for a while. **Left:** FTL needs width, not zeros. **Middle:** CST3 over all cells has a spike at zero and
+# a hump far away, and only ZINB has both. (Bins double in width, which makes part of the hump. And ZINB misses its far
+# side, 33 to 64: one mean for all cells is not enough.) **Right:** inside one label the spike is gone, and so is the
+# need. Those zeros were no dropouts. They were *other cell types*, and a model with a latent $z$ can say so without a
+# coin.
 #
-# Of the 100 genes two still gain by more than twice their standard error inside the label, and chance alone would give
-# about two. One of them is beyond chance: FCGR3A, the monocyte gene of lesson 0. Its label mixes dendritic cells with
-# monocytes, and zero inflation has found the mixture. In UMI counts, excess zeros mostly mean "not the same kind of
-# cell".
+# Of the 100 genes two still gain clearly inside the label. Chance alone would give about two, but not at four standard
+# errors. CFP gains a hundredth of a nat, which is negligible. FCGR3A gains more: it is the monocyte gene of lesson
+# 0, the label mixes other cells with monocytes, and zero inflation has found the mixture. In UMI counts, excess zeros
+# mostly mean "not the same kind of cell".
 #
 # So why does scVI come with ZINB? It was written in 2018, when many data sets were read counts without barcodes, which
 # do have many more zeros. It costs little: a gene that does not need extra zeros gets a low logit. The lectures use it,
@@ -585,16 +607,21 @@ plots.show(
 #
 # **Question.** Part A fitted $\mu = N_i s_g$ with the observed total $N_i$. Is the total what we should use?
 #
-# Part B starts here. If you skipped Part A, the first line binds what it would have made.
+# Part B starts here. `catch_up` binds what you have not written, under the names that this part uses; what you have
+# written stays yours. After this one cell every section of Part B can be entered.
 
 # %%
-catch_up(globals(), "vae_course.distributions.nb_log_prob", "vae_course.distributions.zinb_log_prob")
+needed = ["distributions.nb_log_prob", "distributions.zinb_log_prob", "distributions.scvi_kl", "nn.DecoderSCVI"]
+needed += ["models.select_dispersion", "models.VAE"]
+catch_up(globals(), *("vae_course." + name for name in needed))
 data = vc.load_pbmc()
 counts = data.counts.toarray()  # (cells, genes), numpy
 run = np.arange(len(counts)) % 2  # (cells,), every second cell goes to run 1
 thinned = np.random.default_rng(0).binomial(counts.astype(int), 0.4)  # each molecule kept with probability 0.4
 shallow = np.where(run[:, None] == 1, thinned, counts)  # (cells, genes)
 two_runs = vc.CountData(shallow, run, data.labels, data.gene_names, ["deep", "shallow"], data.label_names)
+log_total = torch.from_numpy(np.log(two_runs.counts.sum(axis=1).A1)).float()  # (cells,)
+print("at hand:", ", ".join(name.split(".")[1] for name in needed))
 print(two_runs)
 
 # %% [markdown]
@@ -602,15 +629,14 @@ print(two_runs)
 # code `batch_index`. The same cells, less caught of them.
 #
 # scVI treats the size of a cell as something *unknown*, a second latent beside $z$: one number $l$ (`library`), the
-# logarithm of the expected total. A latent has a prior. In logarithms the totals of a batch look Gaussian (lesson 1
-# drew them), so
+# logarithm of what the rates of its genes add up to. A latent has a prior. In logarithms the totals of a batch look
+# Gaussian (lesson 1 drew them), so
 #
 # $$p(l) = \mathcal N(m_b, v_b) \qquad\text{for a cell of batch } b .$$
 #
 # Mean $m_b$ and variance $v_b$ (`library_mean`, `library_var`) are measured, once per batch:
 
 # %%
-log_total = torch.from_numpy(np.log(two_runs.counts.sum(axis=1).A1)).float()  # (cells,)
 for b, name in enumerate(two_runs.batch_names):
     print(f"{name:8} prior of l: mean {two_runs.library_mean[b]:.2f}, variance {two_runs.library_var[b]:.3f}")
 gap = two_runs.library_mean[1] - two_runs.library_mean[0]
@@ -640,7 +666,8 @@ print(f"posterior {post_mean:.3f} +- {post_sd:.3f}")
 left, right = plots.panels(2, 3.4, 5.2)
 bins = np.linspace(4.8, 7.6, 29)
 for b in (0, 1):
-    left.hist(log_total[run == b].numpy(), bins, density=True, alpha=0.3, color=plots.COLORS[b])
+    name = f"totals, {two_runs.batch_names[b]}"
+    left.hist(log_total[run == b].numpy(), bins, density=True, alpha=0.3, color=plots.COLORS[b], label=name)
 moments = torch.tensor(np.stack([two_runs.library_mean, two_runs.library_var]))  # (2, batches)
 priors = {name: normal_log_prob(l_grid, *moments[:, b]).exp() for b, name in enumerate(two_runs.batch_names)}
 priors = {f"prior, {name}": density for name, density in priors.items()}
@@ -675,8 +702,9 @@ for theta in (math.inf, 3.0, 1.0, 0.3):
     print(f"theta {theta:3g}: the total scatters by {sd:.0%} around its mean")
 
 # %% [markdown]
-# So why infer it at all? scvi-tools asked the same, and since version 0.8 it takes the observed
-# total by default, `library="observed"` in our package. Then there is no $l$, no prior and no KL for it.
+# So why infer it at all? scvi-tools asked the same, and since version 0.8 it takes the observed total by default,
+# `library="observed"` in our package (a fourth use of the word: an option). Then there is no $l$, no prior and no KL
+# for it.
 #
 # **What breaks it.** The two are *different models*. The observed one is handed the total, a function of the very
 # counts that it scores. Its log-probability is conditional on something the other still has to guess. The two ELBOs
@@ -685,7 +713,7 @@ for theta in (math.inf, 3.0, 1.0, 0.3):
 # %% [markdown]
 # ## 5.6 Part B, the model: the decoder and its three heads
 #
-# 30 minutes
+# 26 minutes
 #
 # **Question.** ZINB has three parameters for every gene in every cell: $\mu$, $\theta$ and the logit of $\pi$. The
 # decoder sees a few latents. How do they become three tables?
@@ -716,7 +744,8 @@ for row in rate:
 
 # %% [markdown]
 # The rates of a cell sum to its size, whatever the scores are. What kind of cell it is and how much of it was caught
-# have been taken apart.
+# have been taken apart. Mind one word: `px_rate` is $\mu$, the mean of the negative binomial part. With extra zeros the
+# expected *count* is $(1 - \pi)\mu$, so the size $e^l$ is that before extra zeros are thrown in.
 #
 # | head | layers | puts out | is used as |
 # |---|---|---|---|
@@ -758,10 +787,13 @@ print("shapes", tuple(px_scale.shape), tuple(px_rate.shape), tuple(px_dropout.sh
 print("rows of px_scale sum to", [round(total, 3) for total in px_scale.sum(dim=-1).tolist()])
 print("rates sum to", [round(total) for total in px_rate.sum(dim=-1).tolist()], end=", ")
 print("totals are", [round(total) for total in log_total[:3].exp().tolist()])
+expected = ((1 - torch.sigmoid(px_dropout)) * px_rate).sum()  # mean of ZINB, summed
+print(f"expected counts are {expected / px_rate.sum():.1f} of the rates: untrained, every pi is about one half")
 
 # %% [markdown]
 # **What breaks it.** Why not any positive function, such as softplus? Then nothing ties the scale down. Double every
-# output and take $\log 2$ from $l$, and the rates are the same. The data cannot choose between the two:
+# output and take $\log 2$ from $l$, and the rates are the same. The likelihood cannot choose between the two (only the
+# prior $p(l)$ could):
 
 # %%
 with torch.no_grad():
@@ -774,7 +806,8 @@ print("rates sum to the size:", bool((abs(loose.sum(dim=-1) - 1) < 0.5).any()))
 
 # %% [markdown]
 # Two knobs, one screw. $z$ may then carry depth, which lesson 0 warned of, and "size" means nothing. With the softmax
-# there is one size, and $z$ is left with proportions.
+# there is one size, and the *decoder* can make nothing but proportions of $z$. (What the *encoder* puts into $z$ is
+# another question, which section 5.23 asks.)
 #
 # <details><summary><b>Check yourself.</b> You put the softmax over <code>dim=0</code>. Which symptom?</summary>
 #
@@ -787,7 +820,7 @@ print("rates sum to the size:", bool((abs(loose.sum(dim=-1) - 1) < 0.5).any()))
 # %% [markdown]
 # ## 5.7 Part B, the model: four ways to have a dispersion
 #
-# 20 minutes
+# 17 minutes
 #
 # **Question.** $\mu$ and $\pi$ come from the decoder, one for each gene in each cell. Should $\theta$ as well?
 #
@@ -840,27 +873,38 @@ for theta in (-0.5, math.exp(-0.5)):
 #
 # Does a real gene want more than one $\theta$? Thinning says what to expect. Keep 40 % of the molecules, and a rate
 # $\lambda$ becomes $0.4\,\lambda$, still Gamma with the *same* shape $\theta$. So a shallower run should not need a
-# $\theta$ of its own. Test it on LYZ in the Dendritic label, with your functions and a parameter of shape (1, 2):
+# $\theta$ of its own. Test it on LYZ in the Dendritic label, with your functions and a parameter of shape (1, 2). To
+# see what chance does, shuffle which cell belongs to which run, and fit again:
 
 # %% tags=["volatile"]
 dendritic = two_runs.subset(two_runs.label_names[two_runs.labels] == "Dendritic")
 x, batch_index, _ = dendritic.minibatch(np.arange(dendritic.n_cells))
 lyz = x[:, [data.gene_names.tolist().index("LYZ")]]  # (cells, 1)
 size = x.sum(dim=1, keepdim=True)  # (cells, 1)
-share = torch.stack([lyz[batch_index == b].sum() / size[batch_index == b].sum() for b in (0, 1)])  # (2,)
-mu = size * share[batch_index]  # (cells, 1)
-px_r = torch.zeros(1, 2, requires_grad=True)  # (genes, n_batch)
-optimizer = torch.optim.Adam([px_r], lr=0.1)
-for _ in range(100):
-    loss = -nb_log_prob(lyz, mu, select_dispersion(px_r, "gene-batch", batch_index)).mean()
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-print("theta of LYZ, deep and shallow:", [round(value, 1) for value in px_r.exp()[0].tolist()])
-assert (px_r[0, 0] - px_r[0, 1]).abs() < 0.7
+
+
+def two_thetas(batch_index: Tensor) -> list[float]:
+    """Fit the theta of LYZ in two groups of the cells."""
+    share = torch.stack([lyz[batch_index == b].sum() / size[batch_index == b].sum() for b in (0, 1)])  # (2,)
+    mu = size * share[batch_index]  # (cells, 1)
+    px_r = torch.zeros(1, 2, requires_grad=True)  # (genes, n_batch)
+    optimizer = torch.optim.Adam([px_r], lr=0.1)
+    for _ in range(100):
+        loss = -nb_log_prob(lyz, mu, select_dispersion(px_r, "gene-batch", batch_index)).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return [round(value, 1) for value in px_r.exp()[0].tolist()]
+
+
+deep, shallow_run = two_thetas(batch_index)
+print("theta of LYZ, deep and shallow:", deep, shallow_run)
+generator = torch.Generator().manual_seed(0)
+print("five shuffles:", *[two_thetas(batch_index[torch.randperm(len(lyz), generator=generator)]) for _ in range(5)])
+assert abs(math.log(deep / shallow_run)) < 0.7
 
 # %% [markdown]
-# About the same, as predicted: what differs is chance between two halves of the cells. `"gene"` is the default.
+# No more apart than two random halves of the cells: what differs is chance, as predicted. `"gene"` is the default.
 # `"gene-batch"` is for batches that differ in more than depth, such as two protocols.
 
 # %% [markdown]
@@ -879,9 +923,11 @@ assert (px_r[0, 0] - px_r[0, 1]).abs() < 0.7
 # $$\phantom{\mathrm{KL}} = \underbrace{\mathrm{KL}\big(q(z \mid x) \,\|\, \mathcal N(0, I)\big)}_{\text{kl\_global}}
 # + \underbrace{\mathrm{KL}\big(q(l \mid x) \,\|\, p(l)\big)}_{\text{kl\_local}} .$$
 #
-# scVI calls the first **global** and the second **local**. Both belong to a cell. The names say what the latent is
-# about: $z$ places a cell in a space that all cells share, $l$ is a nuisance of its own, with the prior of its batch.
-# Part C gives the global one a weight that grows in training, and leaves the local one alone.
+# The lectures, scVI 0.3.0 and we call the first **global** and the second **local**. Both belong to a cell. The names
+# say what the latent is about: $z$ places a cell in a space that all cells share, $l$ is a nuisance of its own, with
+# the prior of its batch. Beware in other code: later versions of scVI's trainer call the KL of $z$ local, and
+# scvi-tools reports both under `kl_local`. Part C gives the global one a weight that grows in training, and leaves the
+# local one alone.
 #
 # You derived both formulas (exercises 1.3 and 4.2). Mind who holds what: scVI's encoders return *variances*, while
 # `kl_standard_normal` takes log-variances.
@@ -967,7 +1013,8 @@ class VAE(vc.VAE):
 
 # %% [markdown]
 # Five real cells through it. In the next cell `prepare` measures the library priors of the two runs and puts them into
-# the buffers of the map:
+# the buffers of the map (lesson 2: saved with the model, not trained). If you mend exercise 5.3 or 5.4 later, run this
+# section again from the class on:
 
 # %%
 model = VAE(two_runs.n_genes, n_batch=two_runs.n_batches, n_latent=10, seed=0)
@@ -994,7 +1041,15 @@ for name, value in inferred.items():
 # | training loop | package `scvi.inference` | `TrainingPlan`, Lightning |
 #
 # **The batch is not in the encoder.** The paper writes $q(z \mid x, s)$, with the batch $s$. The code, then and by
-# default now, gives the encoder only $x$. Give the same cells the other batch and see what moves:
+# default now, gives the encoder only $x$. The next cell gives the same cells, with the same noise, the other batch, and
+# asks of six of the ten results whether they change: `qz_m`, `ql_m`, `z`, `px_scale`, `px_rate`, `px_dropout`.
+#
+# <details><summary><b>Predict first.</b> Which of the six? Follow the batch on the map.</summary>
+#
+# The arrow of the batch enters at `px_decoder`. What lies before it stays: `qz_m`, `ql_m` and `z`. What lies after it
+# moves: `px_scale`, `px_rate` and `px_dropout`.
+#
+# </details>
 
 # %%
 with torch.no_grad(), seeded(0):
@@ -1018,7 +1073,7 @@ for name in ("qz_m", "ql_m", "z", "px_scale", "px_rate", "px_dropout"):
 # %% [markdown]
 # ## 5.10 Part B, the model: forward, and the loss
 #
-# 20 minutes
+# 22 minutes
 #
 # **Question.** The right-hand side of the map: what does the model minimise?
 #
@@ -1040,6 +1095,7 @@ for name in ("qz_m", "ql_m", "z", "px_scale", "px_rate", "px_dropout"):
 # %%
 model = VAE(two_runs.n_genes, n_batch=two_runs.n_batches, n_latent=10, seed=0)
 model.prepare(two_runs)
+x, batch_index, _ = two_runs.minibatch(np.arange(128))  # the first 128 cells, as in 5.9
 with torch.no_grad(), seeded(0):
     terms = model.eval().loss_terms(x, batch_index)
 with torch.no_grad(), seeded(0):
@@ -1061,7 +1117,9 @@ charge = kl_normal(torch.tensor(6.5), torch.tensor(0.01), torch.tensor(0.0), tor
 print(f"a cell of e^6.5 = {math.exp(6.5):.0f} molecules, prior N(0, 1): {charge:.1f} nats for its size alone")
 
 # %% [markdown]
-# Does it learn? One step of an optimizer on these 128 cells, then score the same cells again with the same noise:
+# Does it learn? One step of an optimizer on these 128 cells, then score the same cells again with the same noise.
+# (Adam divides by the size of recent gradients plus `eps`. scVI's 0.01, where PyTorch has $10^{-8}$, keeps small
+# gradients from making large steps.)
 
 
 # %%
@@ -1083,50 +1141,74 @@ print("one step lowers the loss:", bool(sum(after) < sum(before)))
 
 # %% [markdown]
 # Now 100 steps, each on 128 cells drawn at random. All in train mode: the running averages of batch normalisation,
-# which eval mode uses (lesson 2), follow by 1 % a step here and would not have arrived.
+# which eval mode uses (lesson 2), follow by 1 % a step here and would not have arrived. One row more, for a guess of
+# what the model has to learn first: the same untrained weights with the observed totals in place of $l$.
+
 
 # %% tags=["volatile"]
-generator = torch.Generator().manual_seed(0)
-for _ in range(100):
-    chosen = torch.randperm(two_runs.n_cells, generator=generator)[:128].numpy()
-    cells, codes, _ = two_runs.minibatch(chosen)
-    loss = sum(model.loss_terms(cells, codes)).mean()
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-trained = scored(model)
-for name, terms in (("untrained", before), ("one step", after), ("101 steps", trained)):
-    print(f"{name:10}", *[f"{part} {value:7.1f}  " for part, value in zip(terms._fields, terms, strict=True)])
+def hundred_steps(model: nn.Module, optimizer: torch.optim.Optimizer, charge=sum) -> None:
+    """Train on 100 minibatches; `charge` makes the loss of a cell from its three terms."""
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(100):
+        chosen = torch.randperm(two_runs.n_cells, generator=generator)[:128].numpy()
+        cells, codes, _ = two_runs.minibatch(chosen)
+        loss = charge(model.loss_terms(cells, codes)).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+hundred_steps(model, optimizer)
+trained, told = scored(model), scored(VAE(two_runs.n_genes, n_batch=2, n_latent=10, library="observed", seed=0))
+rows = {"untrained": before, "untrained, totals given": told, "one step": after, "101 steps": trained}
+for name, terms in rows.items():
+    print(f"{name:23}", *[f"{part} {value:6.1f}  " for part, value in zip(terms._fields, terms, strict=True)])
 assert sum(trained) < 0.5 * sum(before)
 
 # %% [markdown]
-# The reconstruction falls by thousands of nats, most of them because sizes come right. The local KL falls with it. The
-# global one *rises*: the model starts to pay for a $z$ that says something. Last, the three objects of section 5.5, now
-# with a trained encoder, averaged over the cells of each run:
+# The reconstruction falls by thousands of nats, and the second row says that nine tenths of them are sizes that come
+# right. The local KL falls with it. The global one *rises*: the model starts to pay for a $z$ that says something.
+#
+# Did the encoder learn the size of a *cell*, or only that of a run? The prior alone can teach the second. So train a
+# control on the local KL and nothing else. Within each run, correlate its mean of $q(l \mid x)$ with the observed log
+# total, and take the mean distance of the two (train mode, as above):
 
 # %% tags=["volatile"]
 everything, codes, _ = two_runs.minibatch(np.arange(two_runs.n_cells))
+control = VAE(two_runs.n_genes, n_batch=two_runs.n_batches, n_latent=10, seed=0)
+control.prepare(two_runs)
+torch.manual_seed(0)
+control_optimizer = torch.optim.Adam(control.parameters(), lr=5e-3, eps=0.01)
+hundred_steps(control, control_optimizer, lambda terms: terms.kl_local)
 with torch.no_grad(), seeded(1):
-    ql_m = model.inference(everything, codes)["ql_m"][:, 0]  # (cells,)
+    whole, kl_alone = (one.train().inference(everything, codes)["ql_m"][:, 0] for one in (model, control))  # (cells,)
 for b, name in enumerate(two_runs.batch_names):
-    observed_mean, inferred_mean = log_total[run == b].mean(), ql_m[run == b].mean()
-    print(f"{name:8} prior {two_runs.library_mean[b]:.2f}", end="   ")
-    print(f"observed totals {observed_mean:.2f}   q(l|x) {inferred_mean:.2f}")
-    assert abs(observed_mean - inferred_mean) < 0.6
+    truth = log_total[run == b]  # (cells of the run,)
+    away = (truth - two_runs.library_mean[b]).abs().mean()
+    print(f"{name:8} prior      mean {two_runs.library_mean[b]:.2f}            off by {away:.2f}")
+    for trained_on, inferred_l in (("whole loss", whole), ("KL alone", kl_alone)):
+        guess = inferred_l[run == b]
+        r, error = torch.corrcoef(torch.stack([guess, truth]))[0, 1], (guess - truth).abs().mean()
+        print(f"{name:8} {trained_on:10} mean {guess.mean():.2f}   r {r:.2f}   off by {error:.2f}")
+        assert abs(guess.mean() - truth.mean()) < 0.6
 
 # %% [markdown]
-# Nobody told the encoder what a total is, nor which run a cell is from. It found out, because a wrong size makes all
-# 765 rates wrong at once. After so few steps it is still rough, cell by cell. Part C trains in earnest.
+# The means prove nothing: the KL alone pulls the encoder to the right one for each run. The correlations do. Within a
+# run the control knows little of a cell's size, the whole model a good deal. Nobody told it what a total is. It
+# learns, because a wrong size makes all 765 rates wrong at once. It is not there yet: it knows which cells are larger,
+# but not by how much, and to answer the prior's mean for every cell would still be closer. Part C trains in earnest.
 #
-# That is scVI: about a dozen functions, and you wrote the ones that matter. Part C puts it to work.
+# That is scVI: about a dozen functions, five of them from this lesson. The layers, the encoders and the KLs are the
+# package's here. You wrote them in lessons 1 to 4, and the checks there compared yours with these. Part C puts the
+# model to work.
 
 # %% [markdown]
 # ## 5.11 Part C, working with it: training, and the weight of a KL
 #
 # 14 minutes
 #
-# The model stands. From here on we use it. You can start here: run the setup cell at the
-# top of the notebook, then the next cell, which fetches the finished model if you have not built it.
+# The model stands. From here on we use it. **You need** the setup cell at the top of the notebook and the next cell,
+# which fetches the finished model if you have not built it.
 
 # %%
 data = vc.load_pbmc()
@@ -1180,7 +1262,8 @@ plots.show(
 # the encoder gives back what was not worth its price. That is the warm-up at work.
 #
 # Then look at the left panel. Why do the held-out cells lag so far behind around epoch 10? Not because they were held
-# out. We train a second model for eight epochs only, and look at its *training* cells in eval mode:
+# out. We train a second model for eight epochs only, at full weight from the start (so that all three numbers below are
+# of one loss, the ELBO), and look at its *training* cells in eval mode:
 
 # %% tags=["volatile"]
 early = vc.UnsupervisedTrainer(VAE(data.n_genes), data, batch_size=64, n_epochs_kl_warmup=0, seed=0)
@@ -1222,7 +1305,7 @@ assert slow.history["kl_global_test_set"][-1] > 1.3 * trainer.history["kl_global
 # The final weight was 0.10. The global KL is about twice as large: the encoder was never asked to pay. Two numbers
 # belong in every report of a training: the warm-up, and the weight at its end.
 #
-# <details><summary><b>Check yourself.</b> Why is the local KL, that of the library, never weighted?</summary>
+# <details><summary><b>Check yourself.</b> Why is the KL of the local latent, the library, never weighted?</summary>
 #
 # It guards one number a cell, which the data pin down at once: the total count is *seen*. There is no danger that
 # $q(l \mid x)$ says nothing, so nothing has to be made cheap.
@@ -1233,6 +1316,8 @@ assert slow.history["kl_global_test_set"][-1] > 1.3 * trainer.history["kl_global
 # ## 5.12 Part C, working with it: Posterior = model, data, loader, sampler
 #
 # 18 minutes
+#
+# **You need** `data` and the `trainer` of section 5.11, with its 40 epochs.
 #
 # **Question.** A trained model is a bag of weights. Which object do we ask about the cells?
 #
@@ -1341,7 +1426,7 @@ assert parts["held out"][0] > parts["training"][0]
 
 # %% tags=["volatile"]
 prior_mean = trainer.model.library_log_means.item()
-axes, miss = plots.panels(2, height=3.6, width=4.4), {}
+axes, miss, bias = plots.panels(2, height=3.6, width=4.4), {}, {}
 for ax, (name, posterior) in zip(
     axes, (("training cells", trainer.train_set), ("held-out cells", held_out)), strict=True
 ):
@@ -1351,13 +1436,14 @@ for ax, (name, posterior) in zip(
     ax.axline((7, 7), slope=1, color="0.3", linewidth=1)
     ax.axhline(prior_mean, color="0.6", linewidth=1, linestyle=":")
     ax.set(xlim=(5.4, 9), ylim=(4.4, 10))
-    miss[name] = float(np.std(drawn - observed))
-print("spread of l around the log total:", {name: round(value, 2) for name, value in miss.items()})
+    miss[name], bias[name] = float(np.std(drawn - observed)), float(np.mean(drawn - observed))
+    print(f"{name}: l minus the log total has mean {bias[name]:+.2f} and spread {miss[name]:.2f}")
 assert 0 < miss["training cells"] < miss["held-out cells"]
+assert 0 < bias["training cells"] < 0.8
 plots.show(
     axes[0],
-    alt="Draws of the log-library against the observed log total. Training cells form a narrow band along the "
-    "diagonal; held-out cells scatter widely around it. A dotted line marks the mean of the prior.",
+    alt="Draws of the log-library against the observed log total. Training cells form a narrow band beside the "
+    "diagonal, most of it above; held-out cells scatter widely. A dotted line marks the mean of the prior.",
 )
 
 # %% [markdown]
@@ -1365,6 +1451,21 @@ plots.show(
 # one number that a sum would have given at once. On cells it knows the guesses form a narrow band; on new cells they
 # scatter about three times as far. A library that is off by 0.8 is off by a factor of 2, for every gene of the cell.
 # Keep it in mind: section 5.15 stumbles over it, and section 5.22 shows what scvi-tools did about it.
+#
+# The band also lies too *high*: $e^l$ exceeds the total by some 40 %. A little of that is meant: $e^l$ is the expected
+# total before zero inflation. How little?
+
+# %% tags=["volatile"]
+with torch.no_grad():
+    out = trainer.model.eval().inference(torch.from_numpy(data.counts[trainer.train_set.indices].toarray()))
+    kept = (torch.sigmoid(-out["px_dropout"]) * out["px_scale"]).sum(dim=-1)  # (cells,)
+print(f"zero inflation leaves {kept.mean():.0%} of the expected total: {-kept.log().mean():.2f} of the mean in logs")
+assert 0.8 < kept.mean() < 1
+
+# %% [markdown]
+# The rest is a bias. No term of the loss asks that a cell's counts add up to $e^l$. The likelihood is a sum over genes,
+# in which a negative binomial forgives a large count that is missed by half (section 5.15 shows that it is), while the
+# many small counts pull the library up.
 #
 # <details><summary><b>Check yourself.</b> Which of the three libraries may differ from batch to batch, and which from
 # cell to cell?</summary>
@@ -1379,6 +1480,8 @@ plots.show(
 #
 # 12 minutes
 #
+# **You need** the `trainer` of section 5.11, and `everyone`, the posterior of all its cells from section 5.12.
+#
 # **Question.** Ten numbers a cell. Do they know the cell types, which the model was never shown?
 #
 # `get_latent` gives the means of $q(z \mid x)$, with batch and label of every cell beside:
@@ -1389,7 +1492,8 @@ print(latent.shape, batch_index.shape, labels.shape)
 
 # %% [markdown]
 # A score needs a rival. Ours is PCA of log-normalised counts, ten components, from lesson 0. We cluster both with
-# k-means into ten clusters, and compare clusters with labels:
+# k-means (cells go to the nearest of a few movable centres, lesson 0), and compare clusters with labels. Lesson 0 found
+# the five labels of T cells too noisy, and scored six groups, in which they are one. We give both scores:
 #
 # - **NMI**, normalised mutual information (lesson 0): 0 for unrelated groupings, 1 for equal ones.
 # - **ARI**, the adjusted Rand index: share of *pairs* of cells on which both groupings agree, shifted and scaled so
@@ -1399,19 +1503,22 @@ print(latent.shape, batch_index.shape, labels.shape)
 
 # %%
 counts = data.counts.toarray()  # (cells, genes)
-library = counts.sum(axis=1, keepdims=True)  # (cells, 1)
-components = PCA(10, random_state=0).fit_transform(np.log1p(counts / library * 1e4))  # (cells, 10)
+total = counts.sum(axis=1, keepdims=True)  # (cells, 1)
+components = PCA(10, random_state=0).fit_transform(np.log1p(counts / total * 1e4))  # (cells, 10)
+merged = ["T cell" if name.startswith(("CD4+", "CD8+")) else name for name in data.label_names]
+groups = np.unique(merged, return_inverse=True)[1][labels]  # (cells,), the six groups of lesson 0
 
 # %% tags=["volatile"]
-scores = {"scVI": everyone.clustering_scores(), "PCA": vc.metrics.clustering_scores(components, labels)}
-for name, score in scores.items():
-    print(f"{name:5}", "  ".join(f"{key} {score[key]:.2f}" for key in ("nmi", "ari", "asw")))
-assert 0.5 < scores["scVI"]["nmi"] < 0.8
-assert 0.5 < scores["PCA"]["nmi"] < 0.8
+for against, codes in (("ten labels", labels), ("six groups", groups)):
+    for name, position in (("scVI", latent), ("PCA", components)):
+        score = vc.metrics.clustering_scores(position, codes)  # as many clusters as there are codes
+        print(f"{against}  {name:5}", "  ".join(f"{key} {score[key]:.2f}" for key in ("nmi", "ari", "asw")))
+        assert 0.5 < score["nmi"] < 0.85
 
 # %% [markdown]
-# No triumph. On 700 cells whose labels are themselves guesses, PCA does as well. The latent has other merits: it comes
-# with a likelihood, with a decoder, and (next section) without the batches.
+# No triumph. Against the six groups both score higher: part of the error against ten was in the labels. Either way PCA
+# does as well. The latent has other merits: it comes with a likelihood, with a decoder, and (next section) without the
+# batches.
 #
 # Ten dimensions do not fit on paper. **t-SNE** and **UMAP** draw them in two, keeping neighbours together. Both are
 # pictures of the latent, not the latent. (The first UMAP of a session compiles its code, which takes some ten seconds.)
@@ -1427,8 +1534,8 @@ for ax, (name, coordinates) in zip(axes, maps.items(), strict=True):
 axes[0].get_legend().remove()
 plots.show(
     axes[0],
-    alt="Two maps of 700 cells in ten colours. In both, B cells, monocytes and dendritic cells lie in islands of their "
-    "own, and the five kinds of T cells and the NK cells share a neighbourhood.",
+    alt="Two maps of 700 cells, ten labels told apart by colour and marker. In both, B cells, monocytes and dendritic "
+    "cells lie in islands of their own, and the five kinds of T cells and the NK cells share a neighbourhood.",
 )
 
 # %% [markdown]
@@ -1444,13 +1551,32 @@ assert min(kept["t-SNE"], kept["UMAP"]) > 5
 assert kept["random"] < 1.5
 
 # %% [markdown]
-# Most of the neighbourhood survives. The distances between groups do not: the empty space between two islands has no
-# meaning. Measure in the latent, look at the map.
+# Most of the neighbourhood survives. And the distances between groups? We take the centres of the ten labels, and their
+# 45 distances in the latent and on the map:
+
+# %% tags=["volatile"]
+pair_1, pair_2 = np.triu_indices(len(data.label_names), k=1)  # (45,) each
+apart = {}
+for name, position in {"latent": latent, **maps}.items():
+    centres = np.stack([position[labels == k].mean(axis=0) for k in range(len(data.label_names))])  # (10, dimensions)
+    apart[name] = np.linalg.norm(centres[pair_1] - centres[pair_2], axis=1)  # (45,)
+for name in ("t-SNE", "UMAP"):
+    ratio = apart[name] / apart["latent"]
+    order = stats.spearmanr(apart[name], apart["latent"]).statistic
+    print(f"{name:5} rank correlation {order:.2f}; map : latent varies by a factor of {ratio.max() / ratio.min():.0f}")
+    assert order > 0.3
+
+# %% [markdown]
+# Far groups stay farther on the whole. But one centimetre of map stands for very different distances in different
+# places: twice the gap is not twice the difference. Measure in the latent, look at the map.
 
 # %% [markdown]
 # ## 5.14 Part C, working with it: two laboratories
 #
 # 22 minutes
+#
+# **You need** the class `VAE` (section 5.11 fetches it); the cells are new. (Exercise 5.7 comes here, before 5.6, which
+# waits in section 5.15.)
 #
 # **Question.** Two laboratories measured the same kinds of cells. How do we know that a map shows the cells and not the
 # laboratories?
@@ -1495,11 +1621,11 @@ for column, (name, posterior) in enumerate((("told the batch", told), ("not told
 plots.show(
     axes[0][0],
     alt="Four panels of latents. Told the batch, the batches lie on top of each other and the three kinds apart. "
-    "Not told, the two batches lie apart, and each kind is split in two.",
+    "Not told, the batches lie side by side, and the kinds fall into halves.",
 )
 
 # %% [markdown]
-# Not told, the model gives each kind two places, one per laboratory. A clustering would find six "kinds". Now put a
+# Not told, the model gives a kind two places, one per laboratory. A clustering may well find more than three. Now put a
 # number on it. Take a cell, look at its nearest neighbours: from which batches do they come? Four neighbours, two of
 # each batch: shares $\tfrac12, \tfrac12$. All four of one batch: shares $1, 0$. The **entropy** of the shares,
 #
@@ -1520,8 +1646,9 @@ for shares in ([0.5, 0.5], [0.75, 0.25], [1.0, 0.0]):
 # batch, so every entropy is 0. With three neighbours: the cell at 0 sees batches 1, 0, 0, the one at 1 sees 0, 0, 0.
 # Shares $\tfrac13, \tfrac23$ have entropy 0.6365, so the mean is $\tfrac34 \cdot 0.6365 = 0.4774$.
 #
-# In come `latent` (cells, latent) and `batch_index` (cells,), torch tensors; out comes one number. Mind that a cell is
-# not its own neighbour, even when another cell sits on the same spot. Any number of batches may come.
+# In come two torch tensors, `latent` (cells, latent) and `batch_index`, either (cells,) or (cells, 1); out comes one
+# number. Mind that a cell is not its own neighbour, even when another cell sits on the same spot. Any number of batches
+# may come.
 
 # %% exercise="5.7" source="vae_course.metrics.entropy_batch_mixing" minutes=12 difficulty=2
 
@@ -1542,7 +1669,7 @@ for name, posterior in (("told", told), ("not told", untold)):
     mixing[name] = float(entropy_batch_mixing(position, torch.from_numpy(sim.batch_index), 50))
     purity[name] = posterior.knn_purity()
     print(f"{name:9} mixing {mixing[name]:.3f} of {ceiling:.3f} nats   neighbours of the same kind {purity[name]:.2f}")
-assert mixing["not told"] < 0.3 < 0.5 < mixing["told"]
+assert mixing["not told"] < 0.45 < 0.5 < mixing["told"]
 assert purity["told"] > 0.6
 
 # %% [markdown]
@@ -1590,6 +1717,8 @@ plots.show(ax, alt="Raw log-ratios follow the true batch effect on a line; harmo
 # ## 5.15 Part C, working with it: hide and seek
 #
 # 22 minutes
+#
+# **You need** `data`, `VAE` and the `trainer` of section 5.11.
 #
 # **Question.** The decoder says what count it *expects* for every gene in every cell. Can it tell a count that it did
 # not see?
@@ -1650,10 +1779,26 @@ ax = plots.imputation(original, imputed)
 print(f"{len(original)} hidden entries in {len(test_cells)} held-out cells")
 assert len(original) > 1000
 plots.show(
-    ax, alt="Imputed against original counts on logarithmic axes: large counts are found again, small ones blur."
+    ax, alt="Imputed against original counts on logarithmic axes: they rise together; large counts come out too small."
 )
 
 # %% [markdown]
+# Large counts are recognised as large, at about half their size. Is the hiding to blame? The cells show a tenth less of
+# everything, so the total is a tenth smaller, and the network saw false zeros in training. We ask for the large counts
+# that stayed *visible*:
+
+# %% tags=["volatile"]
+x_test, is_hidden = x.numpy()[test_cells], mask.numpy()[test_cells]  # (held-out cells, genes)
+rate = imputer.test_set.imputation(n_samples=10).mean(axis=0)  # (held-out cells, genes)
+for name, chosen in (("hidden", is_hidden), ("visible", ~is_hidden)):
+    which = chosen & (x_test >= 20)
+    print(f"counts of 20 and more, {name:7}: median of imputed / original {np.median(rate[which] / x_test[which]):.2f}")
+assert np.median(rate[which] / x_test[which]) < 0.9
+
+# %% [markdown]
+# Hiding costs a part. But the model gives large visible counts at little more than half, too. The largest counts are
+# large partly by luck, which no expectation repeats, and a small network prefers smooth shares.
+#
 # The trainer has all of this in one line each, with the package's own `corrupt`: damage what its posteriors show, ask
 # for the scores, go back. Here with the model of section 5.11:
 
@@ -1713,10 +1858,13 @@ for name, guess in rivals.items():
 assert np.median(imputed[large]) > 2
 
 # %% [markdown]
-# Here the neighbours are ahead of the model; in median and logs over all entries it was the other way round. On 700
-# cells no method wins everything, and one that is said to deserves a second look at the score.
+# Here the neighbours are ahead of the model, as they were in the mean; in median and logs over all entries it was the
+# other way round. On 700 cells no method wins everything, and one that is said to deserves a second look at the score.
+
+# %% [markdown]
+# ### And the inferred library?
 #
-# **And the inferred library?** Ask the model of section 5.11. It saw the undamaged counts, so this is a question about
+# Ask the model of section 5.11. It saw the undamaged counts, so this is a question about
 # its library alone. Its expected count is $e^{l}$ times the decoded share. We put the observed total in place of
 # $e^{l}$ and change nothing else:
 
@@ -1730,7 +1878,8 @@ for name, guess in (("inferred library", rate), ("observed total  ", with_total)
 assert with_total.shape == rate.shape
 
 # %% [markdown]
-# The same shares, a better size. The scatter of section 5.12 is paid for here, in counts.
+# The same shares, a better size. The scatter of section 5.12 is paid for here, in counts. (Only
+# non-zero counts are scored here: what the rates say about the zeros goes unpunished.)
 #
 # One word of caution: imputed counts are what a *model* expects. Feed them into a test and you test the model. Two
 # genes that the decoder ties together will correlate in the imputed table whether or not they do in the cells.
@@ -1739,6 +1888,8 @@ assert with_total.shape == rate.shape
 # ## 5.16 Part C, working with it: does it dream of the right cells?
 #
 # 8 minutes
+#
+# **You need** the `trainer` of section 5.11.
 #
 # **Question.** Reconstruction looks at one cell at a time. Do the model's cells, taken together, look like ours?
 #
@@ -1755,8 +1906,8 @@ zeros = (real == 0).mean(), (generated == 0).mean()
 assert abs(zeros[0] - zeros[1]) < 0.1
 plots.show(
     axes[0],
-    alt="Left: variance against mean of every gene; generated genes lie on the observed ones, above the Poisson line. "
-    "Right: fractions of zeros, generated against observed, along the diagonal.",
+    alt="Left: variance against mean of every gene; both clouds lie above the Poisson line, the generated one higher "
+    "for frequent genes. Right: fractions of zeros, generated against observed, along the diagonal.",
 )
 
 # %% [markdown]
@@ -1765,22 +1916,33 @@ plots.show(
 # for frequent genes: the scatter of the library (section 5.12) stretches the largest counts. And a few genes that are
 # hardly ever zero come out with too many zeros.
 #
-# **What breaks it.** Take the variance out of the noise: draw from a Poisson with the same rates.
+# **What breaks it.** Take the noise apart, at the same rates: no zero inflation, then no spread either. Beside it a
+# Poisson that needs no network at all, a gene's share in all cells times the cell's observed total. Probabilities of a
+# zero are formulas (sections 5.2 to 5.4), so nothing has to be drawn:
 
 # %% tags=["volatile"]
-rates = torch.from_numpy(trainer.train_set.imputation())  # (cells, genes), px_rate
-poisson = torch.poisson(rates, generator=torch.Generator().manual_seed(0)).numpy()
-for name, table in (("real", real), ("ZINB", generated), ("Poisson", poisson)):
-    print(f"{name:8} zeros {(table == 0).mean():.3f}")
-assert (poisson == 0).mean() < (real == 0).mean()
+with torch.no_grad():
+    out = trainer.model.eval().inference(torch.from_numpy(real))
+poisson = torch.exp(-out["px_rate"])  # (cells, genes)
+nb = (out["px_r"] / (out["px_r"] + out["px_rate"])) ** out["px_r"]  # (cells, genes)
+zinb = nb + torch.sigmoid(out["px_dropout"]) * (1 - nb)  # (cells, genes)
+no_network = np.exp(-real.sum(axis=1, keepdims=True) * real.sum(axis=0) / real.sum())  # (cells, genes)
+zero = {"Poisson": poisson, "NB": nb, "ZINB": zinb, "real cells": real == 0, "share x total, Poisson": no_network}
+for name, probability in zero.items():
+    print(f"{name:22} zeros {probability.mean():.3f}")
+assert poisson.mean() < nb.mean() < zinb.mean() < 0.75
 
 # %% [markdown]
-# Same means, too few zeros. It is the spread of the negative binomial that makes most of the zeros here, not the means.
+# The means make most of the zeros: a small mean is enough, Poisson or not. The spread of the negative binomial adds
+# about eight in a hundred entries, zero inflation about four. (The Poisson without a network has more zeros than that
+# of the model, because the inferred libraries are too large: the bias of section 5.12.)
 
 # %% [markdown]
 # ## 5.17 Part C, working with it: how sure, and how much
 #
-# 26 minutes
+# 34 minutes
+#
+# **You need** the simulated cells `sim`, `raw_shares` and the posteriors `told` and `untold` of section 5.14.
 #
 # **Question.** Which genes differ between two groups of cells? And what does the model know that a t-test does not?
 #
@@ -1902,12 +2064,19 @@ for name, (one, two) in (("1 % more, always", always), ("doubled, in 3 of 4", of
 
 # %% [markdown]
 # The Bayes factor answers "in which direction?", the fold change "how far?". A useful list asks for both.
+
+# %% [markdown]
+# ### The test against the tests
 #
-# **The test against the tests.** Rank all genes by $|\mathrm{BF}|$, by the size of `lfc`, and by the p-values of two
-# classics on log-normalised counts, Welch's t-test and Wilcoxon's rank-sum test. A **ROC curve** walks down a ranking
+# Rank all genes by $|\mathrm{BF}|$, by the size of `lfc`, and by the p-values of two classics on log-normalised counts.
+# (A **p-value** is the probability of a difference at least as large if the groups did not differ: small is
+# surprising.) *Welch's t-test* compares two means and lets each group have its own variance. *Wilcoxon's rank-sum test*
+# puts the ranks in place of the values, so that no outlier weighs much. A **ROC curve** walks down a ranking
 # and notes the share of true genes found against the share of false ones; its area, the **AUC**, is the probability
 # that a true gene ranks above a false one. Once with all cells of the two kinds. Once in a bad design: kind 0 from
-# laboratory 0, kind 1 from laboratory 1.
+# laboratory 0, kind 1 from laboratory 1. There the tests see two confounded groups, while the model was trained on all
+# 600 cells. To be fair, we give the 600 cells to the oldest method of all, too: **least squares**, a straight line in
+# kind and laboratory for each gene, ranked by the t statistic of kind 0 against kind 1.
 
 
 # %%
@@ -1922,6 +2091,15 @@ def rankings(cells_1: np.ndarray, cells_2: np.ndarray) -> dict[str, np.ndarray]:
         "Wilcoxon": -stats.mannwhitneyu(logs[cells_1], logs[cells_2]).pvalue,
     }
 
+
+# %%
+design = np.column_stack([sim.labels == 0, sim.labels == 1, sim.labels == 2, sim.batch_index]).astype(float)  # (600, 4)
+logs = np.log1p(1e4 * raw_shares)  # (cells, genes)
+weights = np.linalg.lstsq(design, logs, rcond=None)[0]  # (4, genes)
+contrast = np.array([1.0, -1.0, 0.0, 0.0])  # kind 0 minus kind 1
+spread = ((logs - design @ weights) ** 2).mean(axis=0)  # (genes,)
+t_squares = (contrast @ weights) ** 2 / (spread * (contrast @ np.linalg.inv(design.T @ design) @ contrast))  # (genes,)
+print(f"least squares with kind and laboratory, all 600 cells: AUC {roc_auc_score(differs, t_squares):.2f}")
 
 # %% tags=["volatile"]
 of_batch = [np.flatnonzero((sim.labels == k) & (sim.batch_index == k)) for k in (0, 1)]  # kind k from laboratory k
@@ -1950,7 +2128,8 @@ plots.show(
 # is hard to beat, and takes a millisecond. The Bayes factor ranks *worst* there. It puts small sure shifts, such as
 # those of the genes that had to make room, before large ones. On the right, the tests report the laboratory. The model
 # keeps its level, because it saw elsewhere in the data every kind in both laboratories, and decodes both groups under
-# the same one.
+# the same one. Least squares does at least as well with the same cells and the same covariate. So the credit belongs
+# to the design, in which kind and laboratory are crossed, and to telling the method the laboratory, not to the network.
 #
 # **The other way round** it shows that the batch is gone. `within_cluster_degenes` compares, inside each label, the
 # cells in a *state* (treated, say) with the others. Let the state be "laboratory 1". A model that was told the batch
@@ -1965,6 +2144,9 @@ for name, posterior in (("told", told), ("not told", untold)):
 assert found["told"] + 10 < found["not told"]
 
 # %% [markdown]
+# Nothing found, as it should be, and a warning: had all treated cells been measured in laboratory 1, their *real*
+# differences would have vanished just the same. A model that is told the batch removes whatever coincides with it.
+#
 # <details><summary><b>Check yourself.</b> You raise <code>n_samples</code> from 500 to 50,000. Do Bayes factors grow,
 # as the t statistic grows with more cells?</summary>
 #
@@ -1977,7 +2159,9 @@ assert found["told"] + 10 < found["not told"]
 # %% [markdown]
 # ## 5.18 Part C, working with it: the genes of a blood cell
 #
-# 10 minutes
+# 12 minutes
+#
+# **You need** `everyone`, the posterior of section 5.12, with the `trainer` of section 5.11.
 #
 # **Question.** On real cells nobody hands us the truth. Are these the genes that an immunologist would name?
 #
@@ -1993,14 +2177,16 @@ for label, name in shown.items():
         f"{name:10}",
         ", ".join(f"{gene} ({value:.1f})" for gene, value in zip(top["gene"], top["bayes_factor"], strict=True)),
     )
-print(f"largest of all: {markers['bayes_factor'].max():.1f}")
+for losses in range(3):
+    p = torch.tensor(1 - losses / 300).double()
+    print(f"{losses} lost of 300 pairs: Bayes factor {torch.log(p + 1e-8) - torch.log(1 - p + 1e-8):.2f}")
 assert len(markers) % data.n_genes == 0
 
 # %% [markdown]
-# Some of these are rare genes that hardly show in the counts: surely higher, barely there. And a Bayes factor of 18.4
-# does not say "overwhelming". It says that group 1 won 300 pairs of 300, which is `eps` speaking. So we ask for what a
-# biologist asks for. Seen in at least half of the group's cells, surely higher ($\mathrm{BF} > 2$), and then the
-# largest fold change:
+# The top of the list is at the limit of what 300 pairs resolve. A Bayes factor of 18.4 does not say "overwhelming": it
+# says that no pair was lost, which is `eps` speaking. 5.7 is one lost pair, 5.0 are two. The order of such genes is
+# chance. So we ask for what a biologist asks for. Seen in at least half of the group's cells, surely higher
+# ($\mathrm{BF} > 2$), and then the largest fold change:
 
 # %% tags=["volatile"]
 found = {}
@@ -2009,24 +2195,43 @@ for label, name in shown.items():
     rows = rows[(rows["nonzero_1"] > 0.5) & (rows["bayes_factor"] > 2)].sort_values("lfc", ascending=False)
     found[name] = rows["gene"].head(8).tolist()
     print(f"{name:10}", ", ".join(f"{gene} ({lfc:+.1f})" for gene, lfc in zip(found[name], rows["lfc"], strict=False)))
-assert {"CD79A", "CD79B", "MS4A1"} & set(found["B cells"])
-assert {"LYZ", "S100A8", "S100A9", "FCN1", "CST3"} & set(found["monocytes"])
-assert {"NKG7", "GNLY", "PRF1", "GZMB"} & set(found["NK cells"])
+assert {"CD79A", "MS4A1"} <= set(found["B cells"])
+assert len({"FCN1", "FCGR3A", "C1QA"} & set(found["monocytes"])) >= 2
+assert {"GZMB", "PRF1"} <= set(found["NK cells"])
 
 # %% [markdown]
-# CD79A and CD79B are parts of the B cell's receptor, MS4A1 is the antigen CD20. FCN1 and LYZ are in every textbook list
-# for monocytes. GNLY, GZMB and PRF1 are the proteins with which an NK cell kills. The model was trained without labels;
-# it only had to give these cells places of their own. And T cells, five labels of them?
+# CD79A is a part of the B cell's receptor, MS4A1 the antigen CD20. GZMB and PRF1 are the proteins with which an NK cell
+# kills. FCN1 is in every textbook list for monocytes. The model was trained without labels; it only had to give these
+# cells places of their own.
+#
+# But FCGR3A and C1QA stand in a list labelled "CD14+ Monocyte", and they mark the *other* monocytes, those with CD16
+# (FCGR3A is its gene). And LYZ, the most famous monocyte gene, is missing. Why? Look at the counts behind the labels:
+
+# %%
+for gene in ("LYZ", "FCGR3A", "C1QA"):
+    values = data.counts[:, data.gene_names.tolist().index(gene)].toarray().ravel()  # (cells,)
+    means = {
+        name: values[data.labels == data.label_names.tolist().index(name)].mean() for name in (*shown, "Dendritic")
+    }
+    print(f"{gene:7}", "   ".join(f"{name} {mean:5.2f}" for name, mean in means.items()))
+
+# %% [markdown]
+# "Dendritic" cells have six times as much LYZ, and there are 240 of them. Labels are best matches among purified
+# reference populations, and noisy: probably many classical monocytes went to "Dendritic", and monocytes with CD16, for
+# which there was no reference, to "CD14+ Monocyte". Against all other cells LYZ is then no marker of that label: its
+# Bayes factor fails the filter. The list describes the label, whatever the label is.
+#
+# And T cells, five labels of them?
 
 # %% tags=["volatile"]
 is_t = np.array([name.startswith(("CD4+", "CD8+")) for name in data.label_names])[data.labels]  # (cells,)
 t_cells = everyone.differential_expression_score(is_t, ~is_t, n_samples=500)
 t_cells = t_cells[(t_cells["nonzero_1"] > 0.25) & (t_cells["bayes_factor"] > 1)].sort_values("lfc", ascending=False)
 print(int(is_t.sum()), "T cells:", ", ".join(t_cells["gene"].head(8)))
-assert {"CD3D", "CD3E", "IL32", "IL7R", "LTB", "CD3G"} & set(t_cells["gene"].head(12))
+assert len({"CD3D", "CD247", "LCK", "LAT"} & set(t_cells["gene"].head(8))) >= 3
 
 # %% [markdown]
-# CD3D, CD247, LCK and LAT are the T cell's receptor complex and the first links of its signal.
+# CD3D and CD247 belong to the T cell's receptor complex, LCK and LAT are the first links of its signal.
 #
 # One warning belongs to every such list. The labels were *made from* the counts, by likeness to reference profiles.
 # Genes that tell clusters apart will always differ between clusters. That is a description of the clusters, not a
@@ -2035,14 +2240,14 @@ assert {"CD3D", "CD3E", "IL32", "IL7R", "LTB", "CD3G"} & set(t_cells["gene"].hea
 # %% [markdown]
 # ## 5.19 Part D, the comparison: the same weights, the same numbers
 #
-# 12 minutes
+# 11 minutes
 #
 # **Part D: the comparison.** scvi-tools is what became of scVI: the library that laboratories use. Our model is a few
-# hundred lines. You can start here: the setup cell, then this one.
+# hundred lines. **You need** the setup cell, then this one.
 
 # %%
 data = vc.load_pbmc()
-catch_up(globals(), "vae_course.models.VAE")
+catch_up(globals(), "vae_course.models.VAE", "vae_course.distributions.nb_log_prob")
 MODES = ("gene", "gene-batch", "gene-label", "gene-cell")
 
 # %% [markdown]
@@ -2052,9 +2257,41 @@ MODES = ("gene", "gene-batch", "gene-label", "gene-cell")
 # tensors have to agree, in all four dispersion modes. It works only if every layer has the same shape, the same name
 # and the same place, which is why our modules bear scVI's names, `Layer 0` included.
 #
-# If scvi-tools is installed here, the next cell trains four small models with it. If not, it takes four that were
-# **recorded** from scvi-tools 1.4.2. It says which. Either way there are weights, the input and the output of
-# each:
+# Build our model with their options and load their weights. The loading alone is half the proof: one wrong name or
+# shape, and PyTorch complains. (`strict=False` because a model with an observed library has no library prior in
+# scvi-tools.) The other half: encode the cells, decode the *same* draws of $z$ and $l$ as theirs, and note the largest
+# difference of every tensor (relative where a value is above 1): encoders, decoder, dispersion, both KLs, and the
+# log-likelihood of the counts, which is where `nb_log_prob` and `zinb_log_prob` end up.
+
+
+# %%
+def largest_differences(mode: str) -> dict[str, float]:
+    """Load scvi-tools' weights into our model; return the largest difference of every tensor."""
+    options, weights, (x, batch_index, y), theirs = recorded[mode]
+    ours = VAE(**options).eval()
+    differing = ours.load_state_dict(weights, strict=False)
+    assert not differing.unexpected_keys
+    assert set(differing.missing_keys) <= {"library_log_means", "library_log_vars"}
+    with torch.no_grad():
+        found = ours.inference(x, batch_index, y)
+        scale, r, rate, dropout = ours.decoder(mode, theirs["z"], theirs["library"], batch_index)
+        theta = ours.select_dispersion(ours.px_r if r is None else r, batch_index, y)
+        kl_local, kl_global = ours.kl(found, batch_index)
+    found |= {"px_scale": scale, "theta": theta, "px_rate": rate, "px_dropout": dropout}
+    log_likelihood = ours.log_likelihood(x.double(), rate.double(), theta.double(), dropout.double()).sum(dim=-1)
+    found |= {"kl_local": kl_local, "kl_global": kl_global, "log_likelihood": log_likelihood}
+    names = found.keys() & theirs.keys() - {"z", "library"}
+    return {
+        name: ((found[name] - theirs[name]).abs() / theirs[name].abs().clamp(min=1)).max().item()
+        for name in sorted(names)
+    }
+
+
+# %% [markdown]
+# If scvi-tools is installed here, four small models are trained with it. If not, we take four that were **recorded**
+# from scvi-tools 1.4.2. The second cell says which. Either way there are weights, the input and the output of each, in
+# eval mode: training is the business of section 5.20. You can pass over the first cell, which asks scvi-tools for its
+# outputs.
 
 
 # %%
@@ -2073,6 +2310,7 @@ def live_outputs(scvi_model: type, dispersion: str) -> tuple[dict, dict, tuple[T
     outputs |= {"qz_m": qz.loc, "qz_v": qz.variance, "ql_m": ql.loc, "ql_v": ql.variance}
     outputs |= {"z": inferred["z"], "library": inferred["library"]}
     outputs |= {"kl_global": loss.kl_local["kl_divergence_z"], "kl_local": loss.kl_local["kl_divergence_l"]}
+    outputs["log_likelihood"] = -loss.reconstruction_loss["reconstruction_loss"].double()
     return VAE.from_scvi_tools(theirs).options, module.state_dict(), (x, batch_index, labels), outputs
 
 
@@ -2091,43 +2329,19 @@ else:
     print("scvi-tools is installed: four models are trained here and now.")
     recorded = {mode: live_outputs(SCVI, mode) for mode in MODES}
 
-# %% [markdown]
-# Build our model with their options and load their weights. The loading alone is half the proof: one wrong name or
-# shape, and PyTorch complains. (`strict=False` because a model with an observed library has no library prior in
-# scvi-tools.) The other half: encode the cells, decode the *same* draws of $z$ and $l$ as theirs, and note the largest
-# difference of every tensor (relative where a value is above 1).
-
-
-# %%
-def largest_differences(mode: str) -> dict[str, float]:
-    """Load scvi-tools' weights into our model; return the largest difference of every tensor."""
-    options, weights, (x, batch_index, y), theirs = recorded[mode]
-    ours = VAE(**options).eval()
-    differing = ours.load_state_dict(weights, strict=False)
-    assert not differing.unexpected_keys
-    assert set(differing.missing_keys) <= {"library_log_means", "library_log_vars"}
-    with torch.no_grad():
-        found = ours.inference(x, batch_index, y)
-        scale, r, rate, dropout = ours.decoder(mode, theirs["z"], theirs["library"], batch_index)
-        theta = ours.select_dispersion(ours.px_r if r is None else r, batch_index, y)
-        kl_local, kl_global = ours.kl(found, batch_index)
-    found |= {"px_scale": scale, "theta": theta, "px_rate": rate, "px_dropout": dropout}
-    found |= {"kl_local": kl_local, "kl_global": kl_global}
-    names = found.keys() & theirs.keys() - {"z", "library"}
-    return {
-        name: ((found[name] - theirs[name]).abs() / theirs[name].abs().clamp(min=1)).max().item()
-        for name in sorted(names)
-    }
-
-
-# %%
+# %% tags=["volatile"]
 for mode in MODES:
     differences = largest_differences(mode)
-    print(f"{mode:11} {len(differences)} tensors compared, all within 1e-5: {max(differences.values()) <= 1e-5}")
+    largest = max(differences, key=differences.get)
+    print(
+        f"{mode:11} {len(differences)} tensors; largest difference {differences[largest]:.0e} ({largest}), "
+        f"log-likelihood {differences['log_likelihood']:.0e}"
+    )
+    assert differences[largest] <= 1e-5
 
 # %% [markdown]
-# The same model, to the last digit that float32 holds. `VAE.from_scvi_tools(model)` does this in one line, and
-# `to_scvi_tools(adata)` the way back, so you may train in one and go on in the other.
+# The same model in eval mode, to about the last digit that float32 holds ($10^{-7}$ of a value).
+# `VAE.from_scvi_tools(model)` does this in one line.
 #
 # **What breaks it.** Would the test notice a small slip? We build the first mode once more with one option changed:
 # `var_eps=0`, the variance floor that scVI 0.3.0 did not have.
@@ -2143,14 +2357,17 @@ print(f"variance of q(z|x): off by {off:.0e}, ten times the tolerance")
 # %% [markdown]
 # ## 5.20 Part D, the comparison: the same cells, two trainings
 #
-# 12 minutes
+# 13 minutes
+#
+# **You need** the code cells of section 5.19 (data, model, and whether scvi-tools is here).
 #
 # **Question.** The same model, yes. But does our *training* find as good weights as theirs?
 #
 # Two runs never agree: minibatches, dropout and draws are random. So one run of each proves nothing, and we need
-# pairs. For ten seeds, both started from the *same* initial weights, saw the same 630 training cells, 100 epochs
-# with a warm-up of 50, the same optimizer. Held-out cells and metrics came from one and the same code. It takes several
-# minutes, so it was **recorded**, by `benchmarks/paired_comparison.py`:
+# pairs. For ten seeds, both started from the *same* initial weights, saw the same 630 training cells, 100 epochs with
+# a warm-up of 50, the same optimizer. Held-out cells and metrics came from one and the same code. It takes several
+# minutes, so it was **recorded**, by `benchmarks/paired_comparison.py`. What was *not* compared: scvi-tools as it
+# comes, with the observed library and a warm-up of 400 epochs.
 
 # %%
 record = recorded_comparison()
@@ -2161,20 +2378,35 @@ print(
 print("settings:", {key: record["settings"][key] for key in ("epochs", "kl_warmup", "likelihood", "library")})
 
 # %%
-metrics = {"negative_elbo": "-ELBO", "marginal_ll": "log p(x)", "ari": "ARI", "nmi": "NMI", "seconds": "seconds"}
+metrics = {"negative_elbo": "-ELBO", "marginal_ll": "log p(x) >=", "ari": "ARI", "nmi": "NMI"}
 print("mean ± sd over seeds       ours           scvi-tools    paired difference ± s.e.")
 for key, name in metrics.items():
     ours, theirs = (np.array([pair[who][key] for pair in pairs]) for who in names)
     gap, error = (ours - theirs).mean(), (ours - theirs).std(ddof=1) / math.sqrt(len(pairs))
     digits = 3 if key in ("ari", "nmi") else 1
     print(
-        f"{name:10} {ours.mean():14.{digits}f} ± {ours.std(ddof=1):6.{digits}f} {theirs.mean():9.{digits}f} ± "
+        f"{name:11} {ours.mean():13.{digits}f} ± {ours.std(ddof=1):6.{digits}f} {theirs.mean():9.{digits}f} ± "
         f"{theirs.std(ddof=1):6.{digits}f} {gap:+10.{digits}f} ± {error:.{digits}f}"
     )
+print("PCA, ten components, in the same record:", {key.upper(): round(v, 3) for key, v in record["pca_10"].items()})
 
 # %% [markdown]
-# The **paired** difference is the one to read. Seeds differ by some 20 nats, for each has its own
-# held-out cells; inside a pair these are the same. The picture: each point is a seed, and on the line both are equal.
+# Two notes. The second row is a lower bound (section 5.12), from S = 1,000 draws a cell. And PCA clusters these cells
+# nearly as well as either.
+#
+# The **paired** difference is the one to read. Seeds differ by some 20 nats, partly because each has its own held-out
+# cells; inside a pair these are the same. Partly only:
+
+# %%
+ours, theirs = (np.array([pair[who]["negative_elbo"] for pair in pairs]) for who in names)
+gaps = ours - theirs
+print("-ELBO, ours minus scvi-tools, nats:", gaps.round().astype(int).tolist())
+print(f"sd of these gaps {gaps.std(ddof=1):.0f}; correlation inside pairs {np.corrcoef(ours, theirs)[0, 1]:.2f}")
+
+# %% [markdown]
+# The gaps spread as widely as the seeds. At a correlation of one half the held-out cells explain half of the variance,
+# and the other half is training noise, which no pairing removes. The picture: each point is a seed, and on the line
+# both are equal.
 
 # %%
 axes = plots.panels(3, height=3.6, width=3.9)
@@ -2194,39 +2426,48 @@ plots.show(
 )
 
 # %% [markdown]
-# How many standard errors is each paired difference away from zero? Within two is what chance does:
+# Not one mean difference is larger than chance makes it. But *not significant is not equal*. Which differences does the
+# record exclude? The 95 % interval reaches as many standard errors to either side as Student's t distribution says, for
+# ten pairs 2.26:
 
 # %%
-for key in ("negative_elbo", "marginal_ll", "ari", "nmi"):
+reach = stats.t.ppf(0.975, len(pairs) - 1)
+for key, name in metrics.items():
     gaps = np.array([pair["vae_course"][key] - pair["scvi-tools"][key] for pair in pairs])
-    ratio = abs(gaps.mean()) / (gaps.std(ddof=1) / math.sqrt(len(gaps)))
-    print(f"{metrics[key]:9} {ratio:.1f} standard errors: {'within chance' if ratio < 2 else 'more than chance does'}")
+    error, digits = gaps.std(ddof=1) / math.sqrt(len(gaps)), 3 if key in ("ari", "nmi") else 1
+    low, high = gaps.mean() - reach * error, gaps.mean() + reach * error
+    print(f"{name:11} {gaps.mean() / error:+.1f} standard errors, interval {low:+.{digits}f} to {high:+.{digits}f}")
 
 # %% [markdown]
-# That is what the record shows, and all it shows. The model is the same (section 5.19); whatever is left between the
-# two lies in the training, in the order of cells and in the draws. On 3,774 other blood cells, five seeds, the negative
-# ELBO differed by $-0.7 \pm 2.5$ nats: nothing. Seconds depend on the machine and on what else it was doing; read them
-# as an order of magnitude. (Ours evaluates the held-out cells after each epoch, scvi-tools does not.)
+# So ours is not worse by more than 10 nats, nor better by more than 17; a difference inside that range ten pairs cannot
+# see. In ARI and NMI the margin is at most 0.01. That is what the record shows, and all it shows. The model is the same
+# (section 5.19); whatever is left lies in the training, in the order of cells and in the draws. More cells sharpen it:
+# `benchmarks/RESULTS.md` records $-0.7 \pm 2.5$ nats (mean and standard error) for 3,774 other blood cells and five
+# seeds.
 #
-# **Live.** One seed of ours, now, with the settings of the record. Its held-out cells are those of the first recorded
-# pair, its initial weights are its own. (About ten seconds; scvi-tools, where it is installed, takes its turn too.)
+# **Live.** A replay of ours in the first recorded pair: the same initial weights, the same seed of the training, the
+# same held-out cells, 20 draws for the ELBO. Only $\log p(x)$ gets fewer draws, S = 200, to save time: expect a looser
+# bound. It takes the package's class, `vc.VAE`: yours may make its layers in another order, which means other initial
+# weights. (About ten seconds; scvi-tools, where it is installed, takes its turn too, with random numbers of its own.)
 
 
 # %%
 def evaluate(model: nn.Module, cells: np.ndarray) -> dict[str, float]:
-    """Return the four numbers: held-out -ELBO and log p(x), and the clustering of all cells."""
+    """Return held-out -ELBO and bound on log p(x), and the clustering of all cells."""
     posterior = vc.Posterior(model, data, cells)
     clusters = vc.Posterior(model, data).clustering_scores()
+    bounds, ess = posterior.marginal_ll(200, return_per_cell=True)  # (cells,) each
     return {
-        "negative_elbo": -np.mean([posterior.elbo(seed) for seed in range(5)]),
-        "marginal_ll": posterior.marginal_ll(200),
+        "negative_elbo": -np.mean([posterior.elbo(seed) for seed in range(20)]),
+        "marginal_ll": bounds.mean(),
+        "draws": f"S 200, median ESS {np.median(ess):.1f}",
         "ari": clusters["ari"],
         "nmi": clusters["nmi"],
     }
 
 
 # %%
-comparison = vc.UnsupervisedTrainer(VAE(data.n_genes), data, n_epochs_kl_warmup=50, seed=1000)
+comparison = vc.UnsupervisedTrainer(vc.VAE(data.n_genes), data, n_epochs_kl_warmup=50, seed=1000)
 comparison.train(100)
 print("final weight of the KL:", comparison.kl_weight(comparison.epoch - 1))
 
@@ -2241,11 +2482,11 @@ if SCVI is not None:
     theirs.train(100, accelerator="cpu", datasplitter_kwargs={"external_indexing": split}, plan_kwargs=plan, **QUIET)
     live["scvi-tools, live"] = evaluate(VAE.from_scvi_tools(theirs), split[1])
 for who in names:
-    live[f"{who}, recorded"] = pairs[0][who]
+    live[f"{who}, recorded"] = pairs[0][who] | {"draws": "S 1000"}
 for name, row in live.items():
     print(
-        f"{name:22} -ELBO {row['negative_elbo']:.0f}  log p(x) {row['marginal_ll']:.0f}  "
-        f"NMI {row['nmi']:.3f}  ARI {row['ari']:.3f}"
+        f"{name:21} -ELBO {row['negative_elbo']:.1f}  NMI {row['nmi']:.3f}  ARI {row['ari']:.3f}  "
+        f"log p(x) >= {row['marginal_ll']:.0f} ({row['draws']})"
     )
 assert 650 < live["ours, live"]["negative_elbo"] < 950
 assert live["ours, live"]["nmi"] > 0.55
@@ -2254,8 +2495,8 @@ assert live["ours, live"]["nmi"] > 0.55
 # <details><summary><b>Check yourself.</b> A colleague trains each model once, finds a gap of 12 nats and calls one of
 # them better. What do you ask?</summary>
 #
-# How far apart two runs of the *same* model are. In our record runs differ by more than that between seeds. Without
-# seeds, pairs and a standard error, 12 nats is a story about luck.
+# How far apart two runs of the *same* model are. In our record runs differ by more than that, even on the same held-out
+# cells. Without seeds, pairs and a standard error, 12 nats is a story about luck.
 #
 # </details>
 
@@ -2290,6 +2531,9 @@ assert live["ours, live"]["nmi"] > 0.55
 # | `t_sne`, `umap` | `show_t_sne` | none: see scanpy |
 # | `corrupt`, `imputation_score` | `corrupt`, `imputation_score` | none |
 #
+# One default to mind: ours decodes both groups under every batch. `differential_expression` has
+# `batch_correction=False`: each cell under its own batch. And `get_reconstruction_error` returns a dict.
+#
 # The names of the weights are one list in all three. Print a few of ours and compare with any saved scvi-tools model:
 
 # %%
@@ -2300,6 +2544,8 @@ for name, tensor in [item for item in VAE(data.n_genes).state_dict().items() if 
 # ## 5.22 Part D, the comparison: six years later
 #
 # 16 minutes
+#
+# **You need** the setup cell and the class `VAE` (section 5.19 fetches it); the cells are new.
 #
 # **Question.** What does scvi-tools do differently today, and why?
 #
@@ -2335,11 +2581,13 @@ for total in (500.0, 1000.0, 2000.0):
 
 # %% [markdown]
 # Nobody can beat the honest number on average: it *is* the distribution of the cells. The observed library beats it by
-# about four nats, because it was shown the answer. Its numbers do not even sum to one over all cells:
+# some three nats (2.5 to 4.4 here), because it was shown the answer. Its numbers do not even sum to one over all cells.
+# The sum diverges:
 
 # %%
-all_totals = torch.arange(1, 20_001, dtype=torch.float64)
-print(f"sum over N = 1 to 20,000 of the 'probabilities': {poisson_log_prob(all_totals, all_totals).exp().sum():.0f}")
+all_totals = torch.arange(1, 80_001, dtype=torch.float64)
+sums = poisson_log_prob(all_totals, all_totals).exp().cumsum(dim=0)
+print({f"N up to {top:,}": round(sums[top - 1].item()) for top in (5_000, 20_000, 80_000)})
 
 # %% [markdown]
 # So it is no log-probability of a cell, and its ELBO is not comparable with one. Live, on simulated cells with a
@@ -2347,11 +2595,12 @@ print(f"sum over N = 1 to 20,000 of the 'probabilities': {poisson_log_prob(all_t
 
 # %% tags=["volatile"]
 cells = vc.simulate_counts(600, 100, n_labels=3, n_latent=2, mean_library=1000, share_de=0.2)
-parts = {}
+parts, tests = {}, {}
 for library in ("latent", "observed"):
     model = VAE(cells.n_genes, n_latent=2, n_hidden=64, library=library)
     one = vc.UnsupervisedTrainer(model, cells, batch_size=64, lr=4e-3, n_epochs_kl_warmup=10, seed=0)
     one.train(30)
+    tests[library] = one.test_set
     parts[library] = [term.mean().item() for term in one.test_set.loss_terms(seed=0)]
     nmi = vc.Posterior(model, cells).clustering_scores()["nmi"]
     print(f"library {library:9} held-out -ELBO {sum(parts[library]):.0f}   NMI {nmi:.2f}")
@@ -2363,9 +2612,27 @@ print("the gap: {:.1f} reconstruction, {:.1f} local KL, {:.1f} global KL".format
 assert gaps[1] > 0
 
 # %% [markdown]
-# The gap is the price of a library that has to be guessed: a local KL, and counts that a wrong guess rebuilds badly.
-# The clusters are equally good. Compare such models by what both can be asked fairly: clusters, mixing, imputed counts.
-# Never by this number.
+# A perfect model would lose some three nats. Where do the others come from? Take the latent-library model, keep its
+# decoded shares, and put the observed total in place of its guess:
+
+# %% tags=["volatile"]
+model, (x, batch_index, y) = tests["latent"].model.eval(), cells.minibatch(tests["latent"].indices)
+torch.manual_seed(0)
+with torch.no_grad():
+    out = model.inference(x, batch_index, y)
+    with_total = out["px_scale"] * x.sum(dim=1, keepdim=True)  # (cells, genes)
+    rest = out["px_r"], out["px_dropout"]
+    guessed, swapped = (
+        -model.log_likelihood(x, rate, *rest).sum(dim=-1).mean().item() for rate in (out["px_rate"], with_total)
+    )
+print(f"reconstruction: guessed library {guessed:.0f}, observed total in its place {swapped:.0f}")
+assert swapped < guessed
+
+# %% [markdown]
+# The same decoder, told the total, wins back most of the gap. A leaked answer is worth a few nats, as for the one gene.
+# The rest is libraries guessed badly, as in section 5.12. The number cannot tell the two apart. The clusters are
+# equally good. Compare such models by what both can be asked fairly: clusters, mixing, imputed counts. Never by this
+# number.
 #
 # **What scVI 0.3.0 got wrong**, and we mended. None of this was sloppy; most were found only when somebody checked
 # against a known answer:
@@ -2386,7 +2653,158 @@ assert gaps[1] > 0
 # inside.
 
 # %% [markdown]
-# ## 5.23 Quiz
+# ## 5.23 Part D, the comparison: the promise of lesson 0, checked
+#
+# 8 minutes
+#
+# **You need** the code cells of section 5.19, and `comparison` and `live` of section 5.20.
+#
+# **Question.** Lesson 0 promised a model that can be *sampled*, that has a variable of its own for *depth*, and whose
+# quality is a *number*. Are the promises kept? We ask the model of section 5.20, on its 70 held-out cells.
+#
+# **Sampling.** The yardstick is that of section 0.8: the distance to the nearest training cell, among ten principal
+# components of log-normalised counts. Real held-out cells say what is near.
+
+# %%
+counts = torch.from_numpy(data.counts.toarray())  # (cells, genes)
+train, test = counts[comparison.train_set.indices], counts[comparison.test_set.indices]  # (630, genes), (70, genes)
+pca = PCA(10, svd_solver="full").fit(torch.log1p(1e4 * train / train.sum(dim=1, keepdim=True)))
+
+
+# %%
+def in_components(cells: Tensor) -> Tensor:
+    """Return the cells' ten principal components, (cells, 10)."""
+    return torch.from_numpy(pca.transform(torch.log1p(1e4 * cells / cells.sum(dim=1, keepdim=True)))).float()
+
+
+def distance_to_real(cells: Tensor) -> Tensor:
+    """Return each cell's distance to the nearest training cell, (cells,)."""
+    return torch.cdist(in_components(cells), in_components(train)).min(dim=1).values
+
+
+# %%
+yardstick = distance_to_real(test)  # (70,)
+print(f"held-out cells, real: median {yardstick.median():.1f}")
+
+# %% [markdown]
+# Now invent cells: $z \sim \mathcal N(0, I)$, $l$ from its prior, decode, draw counts. A real cell is one noisy draw,
+# too, so the fair ceiling is not the real cells but cells whose $z$ the model *took from* a held-out cell, with $q$.
+# And a floor that needs no network: for all cells the average shares, and Poisson counts.
+
+# %%
+model = comparison.model.eval()
+torch.manual_seed(0)
+with torch.no_grad():
+    out = model.inference(test.repeat(7, 1))  # seven draws from q for each held-out cell
+    l_prior = model.library_log_means + model.library_log_vars.sqrt() * torch.randn(490, 1)  # (490, 1)
+    latents = {"z and l from q": (out["z"], out["library"]), "z from q, l prior": (out["z"], l_prior)}
+    latents["z and l prior"] = (torch.randn(490, 10), l_prior)
+    invented = {"held-out cells": test}
+    for name, (z, library) in latents.items():
+        _, _, px_rate, px_dropout = model.decoder("gene", z, library)
+        invented[name] = vc.distributions.sample_zinb(px_rate, model.px_r.exp(), px_dropout)  # (490, genes)
+    invented["no network"] = torch.poisson(l_prior.exp() * train.sum(dim=0) / train.sum())
+print({name: tuple(cells.shape) for name, cells in invented.items()})
+
+# %% tags=["volatile"]
+genes, beyond = data.gene_names.tolist(), {}
+print("                    distance  beyond 95 % of real   zeros  median total  LYZ and CD79A")
+for name, cells in invented.items():
+    far = distance_to_real(cells)
+    beyond[name] = (far > yardstick.quantile(0.95)).float().mean()
+    pair = (cells[:, [genes.index("LYZ"), genes.index("CD79A")]] >= 2).all(dim=1).float().mean()
+    zeros, size = (cells == 0).float().mean(), cells.sum(dim=1).median()
+    print(f"{name:19} {far.median():8.1f} {beyond[name]:20.0%} {zeros:7.0%} {size:13.0f} {pair:14.1%}")
+assert beyond["z and l prior"] > beyond["z from q, l prior"] + 0.2
+
+# %% [markdown]
+# (The last column: cells with two or more molecules of LYZ, of myeloid cells, *and* of CD79A, of B cells.)
+#
+# In plain statistics the draws from the prior pass: totals and zeros are about right, and one or two cells in a hundred
+# mix the markers, where average shares mix them in four of ten. By the yardstick they fail: nine in ten lie farther out
+# than nearly all real cells, more than the plain autoencoder's in 0.8 (63 %). To compare those two is unfair, since its
+# cells were smooth and ours carry the noise of counting: even a $z$ from $q$ leaves a third too far out. Nor is the
+# yardstick everything: average shares lie nearer than our draws, in the middle of all cells, and are no cell at all.
+# But the last two rows of the model differ in $z$ alone. That gap is the *prior's* fault. The picture:
+
+# %% tags=["volatile"]
+left, right = plots.panels(2, 4.2, 5.4)
+plots.points(*in_components(train)[:, :2].T, "real training cells", left)
+for name in ("z from q, l prior", "z and l prior"):
+    plots.points(*in_components(invented[name][::3])[:, :2].T, name, left)
+left.set(xlabel="PC1", ylabel="PC2", title="where invented cells lie", ylim=(None, 25))
+shown = {"held-out cells": yardstick}
+shown |= {name: distance_to_real(invented[name][::7]) for name in ("z from q, l prior", "z and l prior")}
+plots.histogram(shown, np.linspace(0, 16, 33), right, xlabel="distance to the nearest real cell", ylabel="cells")
+plots.show(
+    left,
+    alt="Left: real cells in separate clouds around an empty middle; draws with z from q lie at the clouds' inner "
+    "sides, draws from the prior fill the middle. Right: distances to the nearest real cell grow from held-out cells "
+    "over z from q to the prior.",
+)
+
+# %% [markdown]
+# Real cells leave the middle empty. $\mathcal N(0, I)$ knows of no gaps, and in them the decoder answers with mixtures.
+# Pulling each $q(z \mid x)$ towards the prior does not make all of them together equal to it.
+#
+# **Depth.** $l$ has a variable of its own. Is $z$ free of depth, then? R² is the share of the variance of the log
+# total that a straight-line fit on ten numbers explains. (Random numbers explain about 10 / cells: 0.1 for B cells.)
+
+# %% tags=["volatile"]
+log_total = counts.sum(dim=1).log().numpy()  # (cells,)
+ten = {"scVI": vc.Posterior(model, data).get_latent()[0], "PCA": in_components(counts).numpy()}  # (cells, 10) each
+for label in ("all", "Dendritic", "CD14+ Monocyte", "CD19+ B"):
+    these, r_squared = (data.label_names[data.labels] == label) | (label == "all"), {}
+    for name, numbers in ten.items():
+        table = np.column_stack([numbers[these], np.ones(these.sum())])  # (cells, 11)
+        fit = table @ np.linalg.lstsq(table, log_total[these], rcond=None)[0]
+        r_squared[name] = 1 - (log_total[these] - fit).var() / log_total[these].var()
+    print(
+        f"{label:15} {these.sum()} cells, R² of the log total:", {k: round(float(v), 2) for k, v in r_squared.items()}
+    )
+    assert 0.1 < r_squared["scVI"] < 0.95
+
+# %% [markdown]
+# Less than in PCA, and far from free, even inside one label. The softmax keeps the *decoder* from turning $z$ into
+# size. But the encoder reads $\log(1 + x)$, in which depth is plain to see, and no term of the loss forbids it to pass
+# depth on. (Some of it is biology: a kind of cell with more RNA has other shares, too.)
+#
+# **The number.** Lesson 4 put one on its own model. Here it is $\log p(x)$ of held-out cells, and it needs a rival:
+# again no network, one share and one $\theta$ per gene (from its mean and variance, section 5.3), $l$ averaged over its
+# prior on a grid.
+
+# %%
+mean = train.sum(dim=1, keepdim=True) * (train.sum(dim=0) + 0.1) / (train.sum() + 0.1 * data.n_genes)  # (630, genes)
+share = mean[0] / mean[0].sum()  # (genes,), no gene at exactly 0
+extra = ((train - mean) ** 2 - mean).sum(dim=0)  # (genes,), variance above the Poisson's
+theta = ((mean**2).sum(dim=0) / extra.clamp(min=1e-3)).clamp(max=1e4)  # (genes,)
+
+# %% tags=["volatile"]
+l_grid = torch.linspace(4.5, 8.5, 81)  # (points,), spacing 0.05
+log_prior = normal_log_prob(l_grid, model.library_log_means.squeeze(), model.library_log_vars.squeeze())  # (points,)
+given_l = torch.stack([torch.as_tensor(nb_log_prob(test, size * share, theta)).sum(dim=-1) for size in l_grid.exp()])
+rival = torch.logsumexp(given_l + log_prior.unsqueeze(-1), dim=0).mean() + math.log(0.05)  # (points, cells) -> ()
+print(f"no network: log p(x) = {rival:.0f}   model: log p(x) >= {live['ours, live']['marginal_ll']:.0f} nats per cell")
+assert -760 < rival < -690
+
+# %% [markdown]
+# A sobering number. The model's is a lower bound, and a loose one (S = 200, one or two effective draws), so it does
+# not say that the model is worse. But nobody can say from it that the network explains new cells better than none: 630
+# cells are few for a network with half a million weights, and section 5.12 saw it overfit.
+#
+# | promised | kept? |
+# |---|---|
+# | counts that can be: nothing negative, shares that sum to 1 | yes, by construction |
+# | it can be sampled | from $q$ of a cell, fairly; from the prior, totals and zeros yes, likely cells mostly not |
+# | a variable for depth | yes, and the decoder obeys it; but $z$ still knows depth |
+# | a number for how good it is | yes, and here it does not beat a model without a network |
+# | batches, missing counts, genes | sections 5.14, 5.15 and 5.17, each beside a plain rival |
+#
+# This is what a yardstick is for. Take $z$ as a map, start your invented cells from real ones, bring more cells, and
+# keep a rival without a network beside every number.
+
+# %% [markdown]
+# ## 5.24 Quiz
 #
 # 12 minutes
 
@@ -2409,7 +2827,7 @@ assert gaps[1] > 0
 # </details>
 
 # %% [markdown]
-# **Question 2.** Which statement about the three libraries is true?
+# **Question 2.** Which statement about the three libraries is true? (Sections 5.5 and 5.12; for D also 5.22.)
 #
 # - A. The prior of $l$, the posterior $q(l \mid x)$ and the observed total are three names of one number.
 # - B. The observed total is $e^l$ exactly.
@@ -2427,7 +2845,7 @@ assert gaps[1] > 0
 # </details>
 
 # %% [markdown]
-# **Question 3.** A gene has 90 % zeros. Does that call for zero inflation?
+# **Question 3.** (Part A) A gene has 90 % zeros. Does that call for zero inflation?
 #
 # - A. Yes: a count distribution without zero inflation cannot have 90 % zeros.
 # - B. Yes, if its mean is below 1.
@@ -2536,7 +2954,7 @@ assert gaps[1] > 0
 # </details>
 
 # %% [markdown]
-# ## 5.24 What we built
+# ## 5.25 What we built
 #
 # | in this lesson | in the package | in scVI 0.3.0 | in scvi-tools 1.4 |
 # |---|---|---|---|
@@ -2557,9 +2975,10 @@ assert gaps[1] > 0
 #
 # **And that was the course.** In lesson 0 a cell was 765 numbers and a latent a promise. In lesson 1 you found a
 # posterior by trying every $z$. Lesson 2 gave you layers, lesson 3 a loss and a first VAE, lesson 4 the reason why the
-# loss is the right one. Here you changed one thing, the noise, and had scVI. You wrote every function in it that
-# matters, and each was put to a test whose answer was known beforehand. Keep that habit: it found every mistake in the
-# table of section 5.22.
+# loss is the right one. Here you changed one thing, the noise, and had scVI. Its layers, encoders and KLs you wrote in
+# lessons 1 to 4, and the checks compared yours with the package's, which run here. The counts, the decoder and the
+# dispersion you wrote in this lesson. Each was put to a test whose answer was known beforehand. Keep that habit: it
+# found every mistake in the table of section 5.22.
 #
 # Now take your own cells. `vae-course train your.h5ad` runs what you built on them. When they are a million, open
 # scvi-tools. You will recognise everything.
