@@ -300,6 +300,15 @@ def test_enough_cells_are_compared(source):
     assert errors(notebook) == []
 
 
+@BY_NAME
+def test_nothing_of_this_machine_is_in_the_outputs(source):
+    """No warnings, which hold paths, and no addresses of objects."""
+    for cell in solved(source).cells:
+        for output in cell.get("outputs", []):
+            assert output.get("name") != "stderr", output.text
+        assert not re.search(r"site-packages|0x[0-9a-f]{6}|/home/|/work/", printed(cell))
+
+
 def test_no_test_reads_the_learners_own_copies():
     config = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert 'testpaths = ["tests", "lessons", "solutions"]' in config

@@ -4,6 +4,7 @@ Every method runs the model in evaluation mode without gradients, takes a `seed`
 returns arrays whose rows are the cells in the order of `.indices`.
 """
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -22,7 +23,7 @@ from vae_course.models import VAE, LossTerms
 if TYPE_CHECKING:
     import pandas as pd
 
-DECODED_NUMBERS = 2**24  # numbers of one decoded tensor at most (64 MiB in float32), which bounds the memory
+DECODED_NUMBERS = 2**22  # numbers of one decoded tensor at most (16 MiB in float32), which bounds the memory
 
 
 class Minibatch(NamedTuple):
@@ -183,7 +184,9 @@ class Posterior:
 
     def umap(self, seed: int = 0, **options: Any) -> np.ndarray:
         """Return UMAP coordinates of the latent means, (n, 2); options go to `umap.UMAP`."""
-        from umap import UMAP
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="IProgress not found")  # of its own progress bar, in notebooks
+            from umap import UMAP
 
         latent = self.get_latent()[0]
         with same_threads():
