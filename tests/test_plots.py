@@ -173,3 +173,29 @@ def test_a_film_plays_by_itself_and_ends_in_its_last_frame(monkeypatch):
     difference = np.abs(np.asarray(film.convert("RGB"), float) - np.asarray(still.convert("RGB"), float))
     assert difference.mean() < 2
     assert not plt.get_fignums()
+
+
+def test_the_model_map_names_what_the_model_has():
+    text = " ".join(text.get_text() for text in plots.model_map().texts)
+    for name in ("z_encoder", "l_encoder", "qz_m", "ql_v", "px_scale_decoder", "select_dispersion", "kl_local", "loss"):
+        assert name in text
+
+
+def test_each_digit_is_drawn_where_its_image_lies():
+    ax = plots.numerals([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]], [7, 4, 7])
+    places = [np.asarray(drawn.get_offsets()).tolist() for drawn in ax.collections]
+    assert places == [[[2, 3]], [[0, 1], [4, 5]]]  # the 4, then the two 7
+
+
+def test_images_stand_in_named_rows():
+    left, right = np.zeros(4), np.array([1.0, 0.0, 0.0, 1.0])
+    ax = plots.images({"held out": [left, right], "rebuilt": [right]}, titles=["0", "1"])
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["held out", "rebuilt"]
+    canvas = ax.images[0].get_array()
+    np.testing.assert_array_equal(canvas[1:3, 4:6], [[1, 0], [0, 1]])
+    np.testing.assert_array_equal(canvas[4:6, 1:3], [[1, 0], [0, 1]])
+    assert np.isnan(canvas.filled(np.nan)[4:6, 4:6]).all()
+
+
+def test_a_grid_has_rows_and_columns():
+    assert np.shape(plots.grid(2, 3, 2.0, 2.0)) == (2, 3)

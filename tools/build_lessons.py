@@ -80,15 +80,14 @@ def solved_edition(source: Path) -> NotebookNode:
     return _edition(source, lambda text: text)
 
 
-def execute(notebook: NotebookNode, scvi_tools: bool = False, **options: Any) -> NotebookNode:
+def execute(notebook: NotebookNode, **options: Any) -> NotebookNode:
     """Run a notebook from top to bottom, as on a fresh machine without a network, and keep its outputs.
 
-    scvi-tools is hidden unless `scvi_tools` is true. Further options go to nbclient's NotebookClient.
+    scvi-tools is hidden. Further options go to nbclient's NotebookClient.
     """
     notebook = deepcopy(notebook)
     with tempfile.TemporaryDirectory() as folder:
-        hidden = "" if scvi_tools else WITHOUT_SCVI_TOOLS
-        Path(folder, "sitecustomize.py").write_text(OFFLINE + hidden, encoding="utf-8")
+        Path(folder, "sitecustomize.py").write_text(OFFLINE + WITHOUT_SCVI_TOOLS, encoding="utf-8")
         environment = os.environ | {
             "PYTHONPATH": folder, "VAE_COURSE_HOME": folder, "TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"
         }  # fmt: skip

@@ -51,9 +51,7 @@ def excerpt(source: str, methods: list[str], base: str | None = None) -> str:
     lines = source.splitlines()
     header = lines[node.lineno - 1] if base is None else f"class {node.name}({base}):"
     found = {part.name: part for part in node.body if isinstance(part, ast.FunctionDef)}
-    return "\n\n".join([header, *(_with_short_docstring(found[name], lines) for name in methods)]).replace(
-        ":\n\n", ":\n", 1
-    )
+    return header + "\n" + "\n\n".join(_with_short_docstring(found[name], lines) for name in methods)
 
 
 def names_beside(thing: Callable) -> list[str]:
