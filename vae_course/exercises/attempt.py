@@ -140,7 +140,9 @@ def run_case(attempt: Any, use: Use, case: Case, gradients: Sequence[str], names
 
 
 def plain(result: Any) -> Value:
-    """Copy a result into plain tensors, numbers and text."""
+    """Copy a result into plain tensors, numbers and text; leave what is plain already."""
+    if isinstance(result, Value):
+        return result
     if isinstance(result, Tensor):
         shape, dtype = tuple(result.shape), str(result.dtype).removeprefix("torch.")
         if result.numel() > LARGEST:

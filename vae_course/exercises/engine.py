@@ -4,7 +4,7 @@ import ast
 import dis
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from textwrap import dedent
 from typing import Any
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from vae_course.exercises import attempt as attempts
-from vae_course.exercises.attempt import Case, Outcome, Report, Use, Value, run, run_case
+from vae_course.exercises.attempt import Case, Outcome, Report, Use, Value, plain, run, run_case
 from vae_course.exercises.sources import find
 
 Property = Callable[[Case, Mapping[str, Value], Mapping[str, Value]], str | None]
@@ -62,7 +62,12 @@ class Exercise:
     gradients
         Names of the arguments that gradients have to reach.
     use
-        Turns an attempt and a case's arguments into named results; calls the attempt if None.
+        Turns an attempt and a case's arguments into named results, where the attempt runs; calls the attempt if None.
+    examine
+        Turns what came from `use` into the results that are compared, in this process, where no attempt can reach it;
+        takes the case and the named values. As they are if None.
+    hidden
+        Makes further calls, with numbers drawn from a seed: for grading, so that an answer cannot know them.
     properties
         Explain what is wrong with an answer that shows no known misconception: each takes the case, the results
         and the right ones, and returns a sentence or None.
@@ -84,6 +89,8 @@ class Exercise:
     returns: tuple[str, ...] = ("the result",)
     gradients: tuple[str, ...] = ()
     use: Use | None = None
+    examine: Callable[[Case, Mapping[str, Value]], dict[str, Any]] | None = None
+    hidden: Callable[[int], list[Case]] | None = None
     properties: tuple[Property, ...] = ()
     shape: str = ""
     plain: Callable | None = None
@@ -119,10 +126,22 @@ class Exercise:
 
     def run(self, attempt: Any) -> Report:
         """Let an attempt answer all cases, where it can do no harm."""
-        return run(attempt, self.name, self._use, self.cases(), self.gradients, self.arguments)
+        report = run(attempt, self.name, self._use, self.cases(), self.gradients, self.arguments)
+        return replace(report, outcomes=self.examined(report.outcomes))
+
+    def examined(self, outcomes: list[Outcome]) -> list[Outcome]:
+        """Turn what an attempt did in all cases into what is compared."""
+        if self.examine is None or not outcomes:
+            return outcomes
+        pairs = zip(self.cases(), outcomes, strict=True)
+        return [got if got.error else self._examined(case, got) for case, got in pairs]
+
+    def _examined(self, case: Case, got: Outcome) -> Outcome:
+        return replace(got, values={name: plain(value) for name, value in self.examine(case, got.values).items()})
 
     def _outcomes(self, answer: Callable) -> list[Outcome]:
-        return [run_case(answer, self._use, case, self.gradients, self.arguments) for case in self.cases()]
+        cases = self.cases()
+        return self.examined([run_case(answer, self._use, case, self.gradients, self.arguments) for case in cases])
 
     def _use(self, attempt: Callable, *arguments: Any) -> dict[str, Any]:
         if self.use is not None:
