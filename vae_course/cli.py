@@ -2,9 +2,11 @@
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -65,6 +67,20 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--resume", action="store_true", help="go on with an interrupted run in the same folder")
     train.set_defaults(run=run_train)
 
+    check = commands.add_parser("check", help="check the answers in a notebook of yours")
+    check.add_argument("notebook", type=Path, metavar="NOTEBOOK")
+    check.set_defaults(run=run_check)
+
+    grade = commands.add_parser("grade", help="grade the notebooks of a class, each in a sandbox")
+    grade.add_argument("folder", type=Path, metavar="FOLDER", help="one folder a student, or a download")
+    grade.add_argument("--out", type=Path, required=True, help="table of grades, such as grades.csv")
+    grade.add_argument("--lessons", type=int, nargs="+", help="which ones to grade (default: all)")
+    grade.add_argument("--title", default="vae_course", help="of the assignment in Canvas (default: %(default)s)")
+    grade.add_argument("--seed", type=int, help="of the hidden cases (default: drawn, and told)")
+    grade.add_argument("--jobs", type=int, help="submissions at a time (default: one a processor)")
+    grade.add_argument("--unsafe", action="store_true", help="without a sandbox, where none can be had")
+    grade.set_defaults(run=run_grade)
+
     lab = commands.add_parser("lab", help="open JupyterLab in the folder work/; other options go to JupyterLab")
     lab.set_defaults(run=run_lab)
     return parser
@@ -123,6 +139,37 @@ def run_train(options: argparse.Namespace) -> None:
     write_atomically(options.out / "data.h5ad", adata.write_h5ad)
     _write_latent(options.out / "latent.csv", adata)
     report(trainer, options.out, options.seed)
+
+
+def run_check(options: argparse.Namespace) -> None:
+    """Say of every exercise of a notebook's lesson whether its answer is right."""
+    from vae_course.exercises import EXERCISES
+    from vae_course.grading import check_notebook
+
+    results = check_notebook(options.notebook)
+    marks = {"passed": "✓", "not_attempted": "·"}
+    for exercise_id, result in results.items():
+        print(f"{marks.get(result.status, '✗')} {exercise_id} {EXERCISES[exercise_id].name}: {result.message}")
+    print(f"{sum(one.status == 'passed' for one in results.values())} of {len(results)} exercises are correct.")
+
+
+def run_grade(options: argparse.Namespace) -> None:
+    """Grade the submissions in a folder, and write tables and feedback."""
+    from vae_course.grading import grade_folder, write_reports
+
+    started = time.monotonic()
+    jobs = options.jobs or os.cpu_count()
+    grades = grade_folder(
+        options.folder,
+        options.lessons,
+        options.seed,
+        jobs,
+        options.unsafe,
+        tell=lambda grade: print(f"{grade.student}: {grade.total} of {grade.maximum}", *grade.notes, flush=True),
+    )
+    written = write_reports(grades, options.out, options.title)
+    print(f"Graded {len(grades)} submissions in {time.monotonic() - started:.0f} s, with seed {grades[0].seed}.")
+    print(f"Written: {', '.join(map(str, written))}")
 
 
 def run_lab(options: argparse.Namespace) -> None:

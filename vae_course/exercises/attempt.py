@@ -107,7 +107,7 @@ def run(
     """
 
     def work() -> list[dict[str, Any]]:
-        with _called(attempt, name):
+        with called(attempt, name):
             return [asdict(run_case(attempt, use, case, gradients, names)) for case in cases]
 
     report = _in_child(work) if hasattr(os, "fork") else None
@@ -211,7 +211,7 @@ def undecorated(function: FunctionType) -> FunctionType:
 
 
 @contextmanager
-def _called(attempt: Any, name: str) -> Iterator[None]:
+def called(attempt: Any, name: str) -> Iterator[None]:
     """Bind an attempt's name to it among the globals that it sees, as it will be after its cell."""
     named = _functions(attempt) if getattr(attempt, "__name__", None) == name else []
     scopes = [function.__globals__ for function in named if name in function.__globals__]

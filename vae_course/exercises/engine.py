@@ -166,18 +166,22 @@ def judge(exercise: Exercise, attempt: Any) -> Result:
         what = f"{attempt!r:.40}" if isinstance(attempt, str | int | float | bool) else f"a {type(attempt).__name__}"
         kind = "class" if isinstance(exercise.reference, type) else "function"
         return Result("wrong", f"Expected the {kind} {exercise.name}, got {what}.")
-    wanted = exercise.wanted  # first, in this process: what has to be imported on the way, a child then has
-    report = exercise.run(attempt)
+    exercise.wanted  # noqa: B018  # first, in this process: what has to be imported on the way, a child then has
+    return verdict(exercise, exercise.run(attempt))
+
+
+def verdict(exercise: Exercise, report: Report) -> Result:
+    """Judge what an attempt did in all cases of an exercise, after `Exercise.examined`."""
     if report.trouble == "endless":
         reason = f"It did not finish within {attempts.SECONDS:.0f} seconds. Is there a loop that never ends?"
         return Result("error", reason, printed=report.printed)
     if report.trouble == "crash":
         return Result("error", "It made Python itself stop. Does it end the program, or use up all memory?")
-    return _judge_outcomes(exercise, report, wanted)
+    return _judge_outcomes(exercise, report)
 
 
-def _judge_outcomes(exercise: Exercise, report: Report, wanted: list[Outcome]) -> Result:
-    pairs = list(zip(report.outcomes, wanted, strict=True))
+def _judge_outcomes(exercise: Exercise, report: Report) -> Result:
+    pairs = list(zip(report.outcomes, exercise.wanted, strict=True))
     bad = [position for position, (got, want) in enumerate(pairs) if not _same(got, want, exercise.tolerance)]
     if not bad:
         return Result("passed", "Correct.", printed=report.printed)
@@ -278,7 +282,7 @@ def _same_values(
 
 def _same_value(got: Value, want: Value, tolerance: float, any_dtype: bool = False) -> bool:
     if want.tensor is None or got.tensor is None:
-        return (got.kind, got.shape, got.text) == (want.kind, want.shape, want.text)
+        return want.tensor is got.tensor and (got.kind, got.shape, got.text) == (want.kind, want.shape, want.text)
     if got.shape != want.shape or (_sort(got) != _sort(want) and not any_dtype):
         return False
     if got.tensor.is_complex() or want.tensor.is_complex():

@@ -1,0 +1,252 @@
+"""Grade a class: every exercise of every student, found by its name, run in a sandbox, judged outside of it.
+
+A student's code is called on the visible cases and on hidden ones that are drawn anew for every grading. Right answers
+and every comparison stay in this process; what comes back from the sandbox is plain data that nobody trusts.
+"""
+
+import ast
+import base64
+import secrets
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from vae_course.exercises import EXERCISES, check
+from vae_course.exercises.attempt import Report
+from vae_course.exercises.engine import Exercise, Result, verdict
+from vae_course.exercises.sources import source_of
+from vae_course.grading import wire
+from vae_course.grading.answers import define, find_answer, read_notebook
+from vae_course.grading.grades import Grade
+from vae_course.grading.reports import write_reports
+from vae_course.grading.sandbox import Session, check_sandbox
+from vae_course.grading.stripped import answer_of, write_package
+from vae_course.grading.submissions import Submission, find_submissions
+
+__all__ = ["Grade", "check_notebook", "grade_folder", "write_reports"]
+
+SECONDS = 40.0  # for the reply to one exercise; the sandbox's own limit is shorter
+SECONDS_OF_ALL = 180.0  # for one submission
+STARTS = 4  # of the sandbox for one submission, if its code ends it
+FIRST = ("4.1", "4.2")  # are graded before lesson 3, whose answers and models may be made of them
+JUDGING = threading.Lock()  # misconceptions are run in this process, with its random numbers
+
+
+def grade_folder(
+    folder: str | Path,
+    lessons: Sequence[int] | None = None,
+    seed: int | None = None,
+    jobs: int | None = None,
+    unsafe: bool = False,
+    tell: Callable[[Grade], None] = lambda grade: None,
+) -> list[Grade]:
+    """Grade all submissions in a folder.
+
+    Parameters
+    ----------
+    folder
+        One folder of notebooks a student, or a download from Canvas or Moodle.
+    lessons
+        Which ones to grade, 0 to 5; all if None.
+    seed
+        Of the hidden cases; drawn if None.
+    jobs
+        Submissions that are graded at a time; as many as there are processors if None.
+    unsafe
+        Run students' code without a sandbox.
+    tell
+        Called with every grade as soon as it stands.
+
+    Returns
+    -------
+    list of Grade
+        In order of the students' ids.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to grade, or no sandbox can be had.
+    """
+    exercises = _to_grade(lessons)
+    submissions = find_submissions(folder)
+    if not unsafe:
+        check_sandbox()
+    seed = secrets.randbelow(2**31) if seed is None else seed
+    exercises = [with_hidden_cases(one, seed) for one in exercises]
+    for one in exercises:
+        one.wanted  # noqa: B018  # once for all submissions
+    with tempfile.TemporaryDirectory(prefix="vae-course-package-") as package:
+        Path(package).chmod(0o755)
+        write_package(Path(package))
+
+        def grade(submission: Submission) -> Grade:
+            done = Grade(submission.student, submission.name, {}, submission.notes, seed)
+            try:
+                done.results = _Grader(Path(package), exercises, unsafe).grade(submission)
+            except Exception as error:  # one submission never stops the others
+                done.notes.append(f"This submission could not be graded ({type(error).__name__}): look at it by hand.")
+            for one in exercises:
+                done.results.setdefault(one.id, Result("error", "Not graded."))
+            tell(done)
+            return done
+
+        with ThreadPoolExecutor(jobs) as pool:
+            return list(pool.map(grade, submissions))
+
+
+def check_notebook(path: str | Path) -> dict[str, Result]:
+    """Judge the answers of a notebook by the visible cases, as its own cells do, where no kernel runs.
+
+    For the learner's own notebooks: nothing protects the machine from what is in them.
+
+    Parameters
+    ----------
+    path
+        A notebook of the course.
+
+    Returns
+    -------
+    dict
+        Exercise id -> what became of it, for the exercises of its lesson.
+
+    Raises
+    ------
+    ValueError
+        If it is no notebook, or of none of the lessons.
+    """
+    path = Path(path)
+    lesson, statements = read_notebook(path.read_bytes(), path.name, names_by_lesson(EXERCISES.values()))
+    if lesson not in names_by_lesson(EXERCISES.values()):
+        raise ValueError(f"{path.name} has no exercise of the lessons in it.")
+    results, references = {}, {one.name: one.reference for one in EXERCISES.values()}
+    for one in (one for one in EXERCISES.values() if f"0{one.id[0]}" == lesson):
+        others = {name: value for name, value in references.items() if name != one.name}
+        answer = find_answer(one.name, statements, others)
+        try:
+            results[one.id] = check(one.id, define(one.name, answer, others) if answer else None)
+        except BaseException as error:
+            results[one.id] = _stopped(one, type(error).__name__, str(error))
+    return results
+
+
+def with_hidden_cases(exercise: Exercise, seed: int) -> Exercise:
+    """Return an exercise that asks for its visible cases and for those drawn from a seed."""
+    if exercise.hidden is None:
+        return replace(exercise)
+    return replace(exercise, cases=lambda: [*exercise.cases(), *exercise.hidden(seed)])
+
+
+def _to_grade(lessons: Sequence[int] | None) -> list[Exercise]:
+    known = sorted({int(one[0]) for one in EXERCISES})
+    if lessons is not None and not (lessons and set(lessons) <= set(known)):
+        raise ValueError(f"Expected lessons among {', '.join(map(str, known))}; got {', '.join(map(str, lessons))}.")
+    chosen = [one for one in EXERCISES.values() if lessons is None or int(one.id[0]) in lessons]
+    return sorted(chosen, key=lambda one: ("3", one.id) if one.id in FIRST else (one.id, ""))
+
+
+def names_by_lesson(exercises: Iterable[Exercise]) -> dict[str, list[str]]:
+    """Return what is to be written in every lesson: "03" -> names."""
+    names: dict[str, list[str]] = {}
+    for one in exercises:
+        names.setdefault(f"0{one.id[0]}", []).append(one.name)
+    return names
+
+
+class _Grader:
+    """Grades one submission, exercise by exercise, in one sandbox as long as it lives."""
+
+    def __init__(self, package: Path, exercises: list[Exercise], unsafe: bool) -> None:
+        self.package, self.exercises, self.unsafe = package, exercises, unsafe
+        graded = {one.id for one in exercises}
+        self.handed_in = [one for one in EXERCISES.values() if one.id not in graded]  # nothing is to be won by these
+        self.session: Session | None = None
+        self.n_starts = 0
+
+    def grade(self, submission: Submission) -> dict[str, Result]:
+        """Return the result of every exercise."""
+        end, results = time.monotonic() + SECONDS_OF_ALL, {}
+        try:
+            self._start(submission)
+            for one in self.exercises:
+                if time.monotonic() > end or (self.session is None and self.n_starts == STARTS):
+                    break
+                results[one.id] = self._grade(one, submission)
+                self.handed_in.append(one)
+        finally:
+            self._close()
+        for one in self.exercises:
+            results.setdefault(one.id, Result("error", "Not graded: exercises before it used up the time."))
+        return {one: results[one] for one in sorted(results)}
+
+    def _grade(self, exercise: Exercise, submission: Submission) -> Result:
+        try:
+            if self.session is None:
+                self._start(submission)
+            reply = self.session.ask(self._request(exercise), SECONDS)
+        except TimeoutError:
+            self._close()
+            return verdict(exercise, Report([], trouble="endless"))
+        except EOFError:
+            self._close()
+            return verdict(exercise, Report([], trouble="crash"))
+        self.new_answers = [exercise]
+        return judge_reply(exercise, reply)
+
+    def _start(self, submission: Submission) -> None:
+        self.n_starts += 1
+        self.session = Session(self.package, self.unsafe)
+        self.new_answers = list(self.handed_in)
+        files = {path: base64.b64encode(content).decode() for path, content in submission.notebooks.items()}
+        reply = self.session.ask({"files": files, "names": names_by_lesson(self.exercises)}, 2 * SECONDS)
+        if self.n_starts == 1:
+            submission.notes += [str(note)[:200] for note in reply.get("notes", [])]
+
+    def _request(self, exercise: Exercise) -> dict[str, Any]:
+        answers = {symbol: source for one in self.new_answers for symbol, source in answer_of(one).items()}
+        return {
+            "name": exercise.name,
+            "lesson": f"0{exercise.id[0]}",
+            "cases": wire.pack_cases(exercise.cases()),
+            "use": exercise.use and f"{exercise.use.__module__}.{exercise.use.__name__}",
+            "returns": exercise.returns,
+            "gradients": exercise.gradients,
+            "arguments": exercise.arguments,
+            "answers": answers,
+            "graded": [one.symbol for one in self.handed_in],
+        }
+
+    def _close(self) -> None:
+        if self.session is not None:
+            self.session.close()
+            self.session = None
+
+
+def judge_reply(exercise: Exercise, reply: dict[str, Any]) -> Result:
+    """Judge what came back from the sandbox, of which nothing is taken on trust."""
+    answer = reply.get("answer")
+    if answer == "none":
+        return Result("not_attempted", f"No answer: there is no `{exercise.name}`, or its body is still blank.")
+    if answer == "no function":
+        kind = "class" if isinstance(exercise.reference, type) else "function"
+        return Result("wrong", f"Expected the {kind} {exercise.name}; it is of type {str(reply.get('kind'))[:40]}.")
+    if answer == "raises":
+        return _stopped(exercise, str(reply.get("error")), str(reply.get("reason")))
+    if answer == "endless":
+        return verdict(exercise, Report([], trouble="endless"))
+    if reply.get("text") == ast.unparse(ast.parse(source_of(exercise.reference))):
+        return Result("passed", "Correct: the package's own text.")  # some of whose parts the sandbox does not have
+    try:
+        outcomes = wire.unpack_outcomes(reply.get("outcomes"), len(exercise.cases()))
+        with JUDGING:
+            return verdict(exercise, Report(exercise.examined(outcomes)))
+    except Exception:  # whatever else a forged reply may hold
+        return verdict(exercise, Report([], trouble="crash"))
+
+
+def _stopped(exercise: Exercise, error: str, reason: str) -> Result:
+    return Result("error", f"The cell that defines {exercise.name} stopped with {error[:40]}: {reason[:160]}.")

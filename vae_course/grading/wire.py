@@ -1,0 +1,111 @@
+"""What goes through the pipe between the grader and the process that runs a student's code: plain data, framed.
+
+Requests come from the grader and are trusted. Replies come from a process that nobody trusts: they are JSON, and all
+of their form is checked before anything is made of them.
+"""
+
+import base64
+import io
+import json
+from dataclasses import asdict
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+
+from vae_course.exercises.attempt import LARGEST, Case, Outcome, Value
+
+LONGEST = 16 * 2**20  # bytes of a reply
+TYPES = ("float64", "complex128")
+
+
+def send(pipe: BinaryIO, message: dict[str, Any]) -> None:
+    """Write a message, its length first."""
+    content = json.dumps(message).encode()
+    pipe.write(len(content).to_bytes(8, "big") + content)
+    pipe.flush()
+
+
+def receive(pipe: BinaryIO, longest: int = LONGEST) -> dict[str, Any]:
+    """Read a message of so many bytes at most.
+
+    Raises
+    ------
+    ValueError
+        If what comes is too long, is cut off, or is no message.
+    """
+    length = int.from_bytes(pipe.read(8), "big")
+    if not 0 < length <= longest:
+        raise ValueError("no message, or one that is too long")
+    try:
+        message = json.loads(pipe.read(length))
+    except RecursionError as error:
+        raise ValueError("lists in lists without end") from error
+    if not isinstance(message, dict):
+        raise ValueError("no message")
+    return message
+
+
+def pack_cases(cases: list[Case]) -> str:
+    """Turn cases, made of tensors and plain data, into text."""
+    file = io.BytesIO()
+    torch.save([(case.label, case.arguments) for case in cases], file)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def unpack_cases(text: str) -> list[Case]:
+    """Undo `pack_cases`."""
+    packed = torch.load(io.BytesIO(base64.b64decode(text)), weights_only=True)
+    return [Case(label, tuple(arguments)) for label, arguments in packed]
+
+
+def pack_outcomes(outcomes: list[Outcome]) -> list[dict[str, Any]]:
+    """Turn outcomes into what JSON can hold."""
+    packed = [asdict(outcome) for outcome in outcomes]
+    for outcome in packed:
+        for value in (*outcome["values"].values(), *outcome["gradients"].values()):
+            if value["tensor"] is not None:
+                array = value["tensor"].numpy()
+                value["tensor"] = {"type": str(array.dtype), "data": base64.b64encode(array.tobytes()).decode()}
+    return packed
+
+
+def unpack_outcomes(packed: Any, n_cases: int) -> list[Outcome]:
+    """Undo `pack_outcomes`, trusting nothing.
+
+    Raises
+    ------
+    ValueError
+        If these are not the outcomes of so many cases.
+    """
+    if not isinstance(packed, list) or len(packed) != n_cases:
+        raise ValueError("outcomes of another number of cases")
+    try:
+        return [_outcome(**one) for one in packed]
+    except (TypeError, AttributeError, LookupError, RuntimeError) as error:
+        raise ValueError("no outcomes") from error
+
+
+def _outcome(values: dict, gradients: dict, changed: list, error: str, reason: str, line: str) -> Outcome:
+    if not all(isinstance(text, str) for text in (error, reason, line, *changed)):
+        raise ValueError("no text")
+    return Outcome(
+        {str(name): _value(**value) for name, value in values.items()},
+        {str(name): _value(**value) for name, value in gradients.items()},
+        changed, error, reason, line,
+    )  # fmt: skip
+
+
+def _value(kind: str, shape: list, dtype: str, tensor: dict | None, text: str) -> Value:
+    if not all(isinstance(word, str) for word in (kind, dtype, text)):
+        raise ValueError("no text")
+    if not all(type(n) is int and n >= 0 for n in shape):
+        raise ValueError("no shape")
+    if tensor is None:
+        return Value(kind, tuple(shape), dtype, None, text)
+    if tensor["type"] not in TYPES:
+        raise ValueError("no numbers")
+    array = np.frombuffer(base64.b64decode(tensor["data"], validate=True), dtype=tensor["type"])
+    if array.size > LARGEST:
+        raise ValueError("too many numbers")
+    return Value(kind, tuple(shape), dtype, torch.from_numpy(array.reshape(shape).copy()), text)
