@@ -1,7 +1,7 @@
 # For maintainers; learners use course.py. `make environment` first.
 PYTHON = .venv/bin/python
 
-.PHONY: environment lint test lessons slides budgets data comparison benchmarks
+.PHONY: environment lint test lessons slides budgets mistakes data comparison benchmarks
 
 environment:
 	python3 course.py test --collect-only -q
@@ -26,6 +26,9 @@ budgets:
 data:
 	$(PYTHON) data/make_pbmc.py
 	$(PYTHON) data/record_scvi_tools.py
+
+mistakes:
+	$(PYTHON) tools/write_mistakes.py
 
 comparison:
 	$(PYTHON) benchmarks/paired_comparison.py --seeds 10 --out vae_course/_data/comparison_pbmc.json

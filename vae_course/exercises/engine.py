@@ -247,7 +247,8 @@ def _recognised_by_one_result(exercise: Exercise, outcomes: list[Outcome], wrong
     for name, value in outcomes[wrong[0]].values.items() if wrong else ():
         if alike(value, exercise.wanted[wrong[0]].values.get(name)):
             continue
-        if value.tensor is None or not value.tensor.any() or (exercise.use and value.tensor.numel() < 2):
+        is_one_of_many = exercise.use and len(exercise.returns) < 2  # results of a class, say
+        if value.tensor is None or not value.tensor.any() or (is_one_of_many and value.tensor.numel() < 2):
             return None  # too little to tell mistakes apart
         for mistake, others in exercise.mistaken.items():
             if any(not alike(others[i].values.get(name), exercise.wanted[i].values.get(name)) for i in range(wrong[0])):
@@ -390,7 +391,7 @@ def _explain_error(outcome: Outcome, here: Mapping[str, str]) -> str:
 
 def _explain_difference(exercise: Exercise, case: Case, got: Outcome, want: Outcome) -> str:
     """Say which property of an answer fails: its kind, its shape, a property of this exercise, its values, ..."""
-    if len(want.values) > 1 and len(got.values) == 1 and exercise.use is None:
+    if len(got.values) == 1 < len(exercise.returns):
         kind = next(iter(got.values.values())).kind
         kind = f"a {kind}" if kind in ("number", "tensor") else kind
         return f"it should return {len(want.values)} things, {' and '.join(want.values)}; yours returns {kind}."

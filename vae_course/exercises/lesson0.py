@@ -128,14 +128,32 @@ def _cases_of_normalization() -> list[Case]:
     ]
 
 
-def _components(n_latent: int, n_genes: int, seed: int) -> Tensor:
+def _hidden_counts(seed: int) -> list[Case]:
+    generator = torch.Generator().manual_seed(seed)
+    cases = []
+    for n_cells, n_genes in torch.randint(2, 9, (3, 2), generator=generator).tolist():
+        counts = torch.poisson(torch.full((n_cells, n_genes), 3.0), generator=generator)
+        counts[:, 0] += 1  # so that no cell is empty
+        cases.append(Case(f"{n_cells} cells of {n_genes} genes", (counts,)))
+    return cases
+
+
+def _hidden_normalization(seed: int) -> list[Case]:
+    targets = torch.empty(3).uniform_(10.0, 10_000.0, generator=torch.Generator().manual_seed(seed)).round().tolist()
+    return [
+        Case(f"target_sum = {target:.0f}", (*case.arguments, target))
+        for case, target in zip(_hidden_counts(seed), targets, strict=True)
+    ]
+
+
+def _components(n_latent: int, n_genes: int, generator: torch.Generator) -> Tensor:
     """Orthonormal rows, (n_latent, n_genes)."""
-    square = torch.randn(n_genes, n_genes, generator=torch.Generator().manual_seed(seed))
+    square = torch.randn(n_genes, n_genes, generator=generator)
     return torch.linalg.qr(square).Q[:n_latent].contiguous()
 
 
-def _cases_of_pca(n_columns: int | None) -> list[Case]:
-    """Cells to encode with as many columns as genes (None), or coordinates to decode with as many as latents."""
+def _cases_of_pca(coded: bool) -> list[Case]:
+    """Cells to encode, or coordinates to decode."""
     cases = []
     for label, n_cells, n_latent, n_genes in (
         ("three cells of four genes and two components", 3, 2, 4),
@@ -145,9 +163,22 @@ def _cases_of_pca(n_columns: int | None) -> list[Case]:
         ("as many cells as genes", 4, 2, 4),
     ):
         generator = torch.Generator().manual_seed(n_cells + 10 * n_genes)
-        x = torch.randn(n_cells, n_genes if n_columns is None else n_latent, generator=generator)
+        x = torch.randn(n_cells, n_latent if coded else n_genes, generator=generator)
         mean = torch.randn(n_genes, generator=generator) + 1
-        cases.append(Case(label, (x, mean, _components(n_latent, n_genes, seed=n_genes))))
+        components = _components(n_latent, n_genes, torch.Generator().manual_seed(n_genes))
+        cases.append(Case(label, (x, mean, components)))
+    return cases
+
+
+def _hidden_pca(seed: int, coded: bool) -> list[Case]:
+    generator = torch.Generator().manual_seed(seed)
+    cases = []
+    for n_cells, n_latent, more in torch.randint(1, 6, (3, 3), generator=generator).tolist():
+        n_genes = n_latent + more
+        x = torch.randn(n_cells + 1, n_latent if coded else n_genes, generator=generator)
+        mean = torch.randn(n_genes, generator=generator) + 1
+        label = f"{n_cells + 1} cells of {n_genes} genes, components: {n_latent}"
+        cases.append(Case(label, (x, mean, _components(n_latent, n_genes, generator))))
     return cases
 
 
@@ -163,6 +194,15 @@ def _cases_of_reconstruction() -> list[Case]:
         x, x_hat = torch.randn(2, n_cells, n_genes, generator=generator)
         cases.append(Case(label, (x, x_hat)))
     return [*cases, Case("a perfect reconstruction", (torch.ones(2, 3), torch.ones(2, 3)))]
+
+
+def _hidden_reconstruction(seed: int) -> list[Case]:
+    generator = torch.Generator().manual_seed(seed)
+    cases = []
+    for n_cells, n_genes in torch.randint(2, 9, (3, 2), generator=generator).tolist():
+        x, x_hat = 2 * torch.randn(2, n_cells, n_genes, generator=generator)
+        cases.append(Case(f"{n_cells} cells of {n_genes} genes", (x, x_hat)))
+    return cases
 
 
 def _explain_total(case: Case, got: Mapping[str, Value], want: Mapping[str, Value]) -> str | None:
@@ -213,6 +253,7 @@ EXERCISES = [
         "0.1",
         "vae_course.exercises.lesson0.library_size",
         cases=_cases_of_counts,
+        hidden=_hidden_counts,
         shape="(cells,), one number for every cell",
         hints=(
             "A cell is a row of the matrix, and its library size is the sum of that row. What has torch.sum to be told "
@@ -264,6 +305,7 @@ EXERCISES = [
         "0.2",
         "vae_course.exercises.lesson0.log_normalize",
         cases=_cases_of_normalization,
+        hidden=_hidden_normalization,
         shape="(cells, genes), as counts",
         properties=(_explain_total,),
         hints=(
@@ -358,7 +400,8 @@ EXERCISES = [
     Exercise(
         "0.3",
         "vae_course.exercises.lesson0.pca_encode",
-        cases=lambda: _cases_of_pca(None),
+        cases=lambda: _cases_of_pca(coded=False),
+        hidden=lambda seed: _hidden_pca(seed, coded=False),
         shape="(cells, latent)",
         properties=(_explain_origin,),
         hints=(
@@ -432,7 +475,8 @@ EXERCISES = [
     Exercise(
         "0.4",
         "vae_course.exercises.lesson0.pca_decode",
-        cases=lambda: _cases_of_pca(0),
+        cases=lambda: _cases_of_pca(coded=True),
+        hidden=lambda seed: _hidden_pca(seed, coded=True),
         shape="(cells, genes)",
         properties=(_explain_origin,),
         hints=(
@@ -493,6 +537,7 @@ EXERCISES = [
         "0.5",
         "vae_course.exercises.lesson0.reconstruction_error",
         cases=_cases_of_reconstruction,
+        hidden=_hidden_reconstruction,
         shape="the error of an average cell",
         hints=(
             "Three steps: the squared differences, (cells, genes); one sum per cell; the mean of these sums.",

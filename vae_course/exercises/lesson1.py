@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.distributions import Normal
 
-from vae_course.distributions import normal_log_prob
 from vae_course.exercises.attempt import Case, Value
 from vae_course.exercises.engine import Exercise
 
@@ -70,6 +71,19 @@ def _cases_of_bernoulli() -> list[Case]:
     ]
 
 
+def _hidden_bernoulli(seed: int) -> list[Case]:
+    generator = torch.Generator().manual_seed(seed)
+    rows, columns = torch.randint(2, 7, (2,), generator=generator).tolist()
+    x = torch.randint(2, (3, columns), generator=generator).float()
+    logits = 2 * torch.randn(rows, columns, generator=generator)
+    large = torch.randn(columns, generator=generator)
+    return [
+        Case("logits drawn at random", (x[0], logits[0])),
+        Case("a table of logits beside a row of outcomes", (x[1], logits)),
+        Case("logits far from 0", (x[2], 100 * large + 30 * large.sign())),
+    ]
+
+
 def _cases_of_normal() -> list[Case]:
     return [
         Case("ordinary numbers", tuple(torch.tensor([[0.3, -1.0, 2.0], [0.0, 0.5, 3.0], [1.0, 0.25, 4.0]]))),
@@ -79,6 +93,17 @@ def _cases_of_normal() -> list[Case]:
         ),
         Case("a very small variance", (torch.tensor([0.1]), torch.tensor([0.1]), torch.tensor([1e-6]))),
         Case("a point 40 standard deviations away", (torch.tensor([81.0]), torch.tensor([1.0]), torch.tensor([4.0]))),
+    ]
+
+
+def _hidden_normal(seed: int) -> list[Case]:
+    generator = torch.Generator().manual_seed(seed)
+    rows, columns = torch.randint(2, 7, (2,), generator=generator).tolist()
+    x, mean = 2 * torch.randn(2, rows, columns, generator=generator)
+    var = 0.2 + 4 * torch.rand(rows, columns, generator=generator)
+    return [
+        Case("a table of numbers", (x, mean, var)),
+        Case("a row of points beside a column of means", (x[0], mean[:, :1], var[0])),
     ]
 
 
@@ -94,10 +119,25 @@ def _cases_of_kl() -> list[Case]:
     ]
 
 
+def _hidden_kl(seed: int) -> list[Case]:
+    generator = torch.Generator().manual_seed(seed)
+    rows, columns = torch.randint(2, 7, (2,), generator=generator).tolist()
+    mean_q, mean_p = 2 * torch.randn(2, rows, columns, generator=generator)
+    var_q, var_p = 0.2 + 4 * torch.rand(2, rows, columns, generator=generator)
+    return [
+        Case("a table of pairs", (mean_q, var_q, mean_p, var_p)),
+        Case("a column of q beside a row of p", (mean_q[:, :1], var_q[:, :1], mean_p[0], var_p[0])),
+    ]
+
+
+def _covariance(k: int, generator: torch.Generator) -> Tensor:
+    root = torch.randn(k, k, generator=generator)
+    return root @ root.T / k + 0.5 * torch.eye(k)
+
+
 def _cases_of_multivariate_kl() -> list[Case]:
     def covariance(k: int, seed: int) -> Tensor:
-        root = torch.randn(k, k, generator=torch.Generator().manual_seed(seed))
-        return root @ root.T / k + 0.5 * torch.eye(k)
+        return _covariance(k, torch.Generator().manual_seed(seed))
 
     q = torch.tensor([[2.0, 0.5], [0.5, 1.0]])
     p = torch.tensor([[1.0, 0.3], [0.3, 2.0]])
@@ -112,9 +152,33 @@ def _cases_of_multivariate_kl() -> list[Case]:
     ]
 
 
-def _gaussian(mean: float, var: float) -> Callable[[Tensor], Tensor]:
+def _hidden_multivariate_kl(seed: int) -> list[Case]:
+    generator = torch.Generator().manual_seed(seed)
+    cases = []
+    for k in (2, 3, 5):
+        mean_q, mean_p = torch.randn(2, k, generator=generator)
+        arguments = (mean_q, _covariance(k, generator), mean_p, _covariance(k, generator))
+        cases.append(Case(f"Gaussians in {k} dimensions", arguments))
+    return cases
+
+
+def _use_monte_carlo(
+    attempt: Callable, sample_q: Tensor, q: tuple[float, float], p: tuple[float, float]
+) -> dict[str, Any]:
+    """Estimate the KL of two Gaussians, each given by its mean and its variance."""
+    result = attempt(sample_q, _log_density(*q), _log_density(*p))
+    if isinstance(result, tuple | list) and len(result) == 2:
+        return {"the estimate": result[0], "the standard error": result[1]}
+    return {"the estimate": result}
+
+
+def _log_density(mean: float, var: float) -> Callable[[Tensor], Tensor]:
     """Log-density of independent Gaussians: (S, k) -> (S,)."""
-    return lambda z: normal_log_prob(z, torch.tensor(mean), torch.tensor(var)).sum(dim=-1)
+    return lambda z: Normal(mean, var**0.5, validate_args=False).log_prob(z).sum(dim=-1)
+
+
+def _draw(n_samples: int, k: int, mean: float, var: float, generator: torch.Generator) -> Tensor:
+    return mean + var**0.5 * torch.randn(n_samples, k, generator=generator)
 
 
 def _cases_of_monte_carlo() -> list[Case]:
@@ -125,8 +189,18 @@ def _cases_of_monte_carlo() -> list[Case]:
         ("two draws", 2, 3, -1.0, 2.0),
         ("a hundred draws in one dimension", 100, 1, 0.3, 4.0),
     ):
-        sample_q = mean + var**0.5 * torch.randn(n_samples, k, generator=generator)
-        cases.append(Case(label, (sample_q, _gaussian(mean, var), _gaussian(0.0, 1.0))))
+        cases.append(Case(label, (_draw(n_samples, k, mean, var, generator), (mean, var), (0.0, 1.0))))
+    return cases
+
+
+def _hidden_monte_carlo(seed: int) -> list[Case]:
+    generator = torch.Generator().manual_seed(seed)
+    cases = []
+    for n_samples, k in zip((4, 20, 60), torch.randint(1, 5, (3,), generator=generator).tolist(), strict=True):
+        mean_q, mean_p = torch.randn(2, generator=generator).tolist()
+        var_q, var_p = (0.3 + 3 * torch.rand(2, generator=generator)).tolist()
+        sample_q = _draw(n_samples, k, mean_q, var_q, generator)
+        cases.append(Case(f"{n_samples} draws, dimensions: {k}", (sample_q, (mean_q, var_q), (mean_p, var_p))))
     return cases
 
 
@@ -139,6 +213,19 @@ def _cases_of_grid() -> list[Case]:
         Case("one prior for three cells", (log_prior, log_likelihood)),
         Case("log-likelihoods around -10,000", (log_prior, 1e4 * log_likelihood)),
         Case("two grids in two dimensions", (log_prior, torch.stack([log_likelihood[:2], log_likelihood[1:]]))),
+    ]
+
+
+def _hidden_grid(seed: int) -> list[Case]:
+    generator = torch.Generator().manual_seed(seed)
+    n_cells, n_points = torch.randint(2, 9, (2,), generator=generator).tolist()
+    log_prior = torch.log_softmax(torch.randn(n_points, generator=generator), dim=-1)
+    log_likelihood = 3 * torch.randn(n_cells, n_points, generator=generator) - 5
+    far_apart = torch.stack([torch.randperm(n_points, generator=generator) for _ in range(n_cells)])
+    return [
+        Case(f"{n_points} grid points", (log_prior, log_likelihood[0])),
+        Case(f"{n_cells} cells at once", (log_prior.expand(n_cells, n_points), log_likelihood)),
+        Case("log-likelihoods below -10,000", (log_prior, -1e4 - 100.0 * far_apart)),
     ]
 
 
@@ -199,6 +286,7 @@ EXERCISES = [
         "1.1",
         "vae_course.distributions.bernoulli_log_prob",
         cases=_cases_of_bernoulli,
+        hidden=_hidden_bernoulli,
         gradients=("logits",),
         tolerance=1e-5,
         shape="the broadcast shape of x and logits",
@@ -295,6 +383,7 @@ EXERCISES = [
         "1.2",
         "vae_course.distributions.normal_log_prob",
         cases=_cases_of_normal,
+        hidden=_hidden_normal,
         gradients=("mean", "var"),
         shape="the broadcast shape of x, mean and var",
         hints=(
@@ -383,6 +472,7 @@ EXERCISES = [
         "1.3",
         "vae_course.distributions.kl_normal",
         cases=_cases_of_kl,
+        hidden=_hidden_kl,
         gradients=("mean_q", "var_q", "mean_p", "var_p"),
         shape="the broadcast shape of the arguments",
         hints=(
@@ -468,6 +558,7 @@ EXERCISES = [
         "1.4",
         "vae_course.distributions.kl_multivariate_normal",
         cases=_cases_of_multivariate_kl,
+        hidden=_hidden_multivariate_kl,
         gradients=("mean_q", "cov_q", "mean_p", "cov_p"),
         shape="a scalar",
         hints=(
@@ -578,6 +669,8 @@ EXERCISES = [
         "1.5",
         "vae_course.exercises.lesson1.kl_monte_carlo",
         cases=_cases_of_monte_carlo,
+        hidden=_hidden_monte_carlo,
+        use=_use_monte_carlo,
         returns=("the estimate", "the standard error"),
         shape="a scalar",
         hints=(
@@ -672,6 +765,7 @@ EXERCISES = [
         "1.6",
         "vae_course.exercises.lesson1.grid_posterior",
         cases=_cases_of_grid,
+        hidden=_hidden_grid,
         shape="(..., points), the broadcast shape of the arguments",
         properties=(_explain_distribution,),
         hints=(

@@ -1,7 +1,7 @@
 """Lesson 4, the mathematics: the reference answer that only the lesson needs, and what goes wrong."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Number
 from typing import Any
 
@@ -73,17 +73,17 @@ def _use_reparameterize(attempt: Callable, mean: Tensor, logvar: Tensor, source:
     for z in (drawn, following, repeated):
         if not _is_real(z) or z.shape != mean.shape:
             return {"the draw": z}
-    z = drawn.detach().double()
-    found: dict[str, Any] = {"the draw": torch.where(z.isfinite(), 0.0, z)}
-    if not z.isfinite().all():
-        return found
-    found["two draws in a row"] = "equal" if torch.equal(drawn, following) else "different"
-    found["draws from one seed"] = "equal" if torch.allclose(drawn, repeated) else "different"
-    found["the global random numbers"] = "not used" if untouched else "used"
-    found |= _slopes(drawn, *leaves)
-    if z.numel() < ENOUGH or found["the slope in mean"] not in ("zero", "one"):
-        return found
-    return found | _statistics(z, mean.double(), logvar.double())
+    slopes: Sequence[Tensor | None] = (None, None)
+    if drawn.requires_grad:
+        slopes = torch.autograd.grad(drawn.sum(), leaves, allow_unused=True)
+    return {
+        "the draw": drawn,
+        "the next draw": following,
+        "the draw from the first seed": repeated,
+        "the slope in mean": slopes[0],
+        "the slope in logvar": slopes[1],
+        "the global random numbers": "not used" if untouched else "used",
+    }
 
 
 def _is_real(z: Any) -> bool:
@@ -92,33 +92,58 @@ def _is_real(z: Any) -> bool:
     return is_dense and z.is_floating_point()
 
 
-def _slopes(drawn: Tensor, mean: Tensor, logvar: Tensor) -> dict[str, str]:
+def _real(values: Mapping[str, Value], name: str, shape: tuple[int, ...]) -> Tensor | None:
+    """Return what came under a name, if it is a tensor of real numbers of a certain shape."""
+    value = values.get(name)
+    if value is None or value.tensor is None or "float" not in value.dtype or value.tensor.is_complex():
+        return None
+    return value.tensor if value.kind == "tensor" and value.tensor.shape == shape else None
+
+
+def _examine_reparameterize(case: Case, values: Mapping[str, Value]) -> dict[str, Any]:
+    """Say what can be told of the draws."""
+    mean, logvar, _ = case.arguments
+    names = ("the draw", "the next draw", "the draw from the first seed")
+    z, following, repeated = (_real(values, name, mean.shape) for name in names)
+    if z is None or following is None or repeated is None:
+        return {"the draw": values.get("the draw", Value("nothing"))}
+    found: dict[str, Any] = {"the draw": torch.where(z.isfinite(), 0.0, z)}
+    if not z.isfinite().all():
+        return found
+    mean, logvar = mean.double(), logvar.double()
+    found["two draws in a row"] = "equal" if torch.equal(z, following) else "different"
+    found["draws from one seed"] = "equal" if torch.allclose(z, repeated) else "different"
+    found["the global random numbers"] = values.get("the global random numbers", "unknown")
+    found |= _slopes(values, z - mean, torch.exp(0.5 * logvar))
+    if z.numel() < ENOUGH or found["the slope in mean"] not in ("zero", "one"):
+        return found
+    return found | _statistics(z, mean, logvar)
+
+
+def _slopes(values: Mapping[str, Value], deviation: Tensor, std: Tensor) -> dict[str, str]:
     """Say how a draw moves with mean and logvar, the noise being held fixed."""
-    found = (None, None)
-    if drawn.requires_grad:
-        found = torch.autograd.grad(drawn.sum(), [mean, logvar], allow_unused=True)
-    by_mean, by_logvar = (torch.zeros_like(mean) if slope is None else slope for slope in found)
-    with torch.no_grad():
-        z, std = drawn.double() - mean.double(), torch.exp(0.5 * logvar.double())
+    zeros, ones = torch.zeros_like(std), torch.ones_like(std)
 
-        def is_near(slope: Tensor, due: Tensor, size: Tensor) -> bool:
-            return bool(((slope.double() - due).abs() <= 1e-4 * size).all())
+    def slope(name: str) -> Tensor:
+        if name in values and values[name].kind == "nothing":
+            return zeros
+        found = _real(values, name, std.shape)
+        return math.nan * ones if found is None else found
 
-        names = {"zero": 0 * z, "half the deviation": 0.5 * z, "the deviation": z}
-        slopes = {
-            "zero": 0 * by_mean,
-            "one": 1 + 0 * by_mean,
-            "the standard deviation": std,
-            "a number": by_mean.mean(),
-        }
-        return {
-            "the slope in mean": next(
-                (name for name, due in slopes.items() if is_near(by_mean, due, 1 + due.abs())), "odd"
-            ),
-            "the slope in logvar": next(
-                (name for name, due in names.items() if is_near(by_logvar, due, std + z.abs())), "odd"
-            ),
-        }
+    by_mean, by_logvar = slope("the slope in mean"), slope("the slope in logvar")
+    in_mean = {"zero": zeros, "one": ones, "the standard deviation": std, "a number": by_mean.mean() * ones}
+    in_logvar = {"zero": zeros, "half the deviation": 0.5 * deviation, "the deviation": deviation}
+    size = std + deviation.abs()
+    return {
+        "the slope in mean": next(
+            (name for name, due in in_mean.items() if _is_near(by_mean, due, 1 + due.abs())), "odd"
+        ),
+        "the slope in logvar": next((name for name, due in in_logvar.items() if _is_near(by_logvar, due, size)), "odd"),
+    }
+
+
+def _is_near(slope: Tensor, due: Tensor, size: Tensor) -> bool:
+    return bool(((slope - due).abs() <= 1e-4 * size).all())
 
 
 def _statistics(z: Tensor, mean: Tensor, logvar: Tensor) -> dict[str, str]:
@@ -238,13 +263,19 @@ def _explain_draw(case: Case, got: Mapping[str, Value], want: Mapping[str, Value
     return "the draw does not change with `logvar` as it should: how does one get a standard deviation from it?"
 
 
+def _draw_gaussians(
+    shape: tuple[int, ...], logvars: Tensor, source: str, generator: torch.Generator
+) -> tuple[Tensor, Tensor, str]:
+    """Make means at random, and three values of logvar in turn, so that spreads can be compared."""
+    which = torch.tensor([sum(place) % 3 for place in np.ndindex(shape)]).view(shape)
+    return 3 * torch.randn(shape, generator=generator), logvars[which], source
+
+
 def _cases_of_reparameterize() -> list[Case]:
     generator = torch.Generator().manual_seed(0)
 
     def case(label: str, shape: tuple[int, ...], source: str) -> Case:
-        values = torch.tensor([1.6, -1.2, 0.4])
-        which = torch.tensor([sum(place) % 3 for place in np.ndindex(shape)]).view(shape)
-        return Case(label, (3 * torch.randn(shape, generator=generator), values[which], source))
+        return Case(label, _draw_gaussians(shape, torch.tensor([1.6, -1.2, 0.4]), source, generator))
 
     extremes = torch.tensor([[30.0, -30.0], [-30.0, 30.0]]).repeat(100, 3)
     return [
@@ -258,6 +289,17 @@ def _cases_of_reparameterize() -> list[Case]:
         case("a single number, of shape ()", (), "global"),
         Case("log-variances of 30 and -30", (torch.zeros(200, 6), extremes, "generator")),
     ]
+
+
+def _hidden_reparameterize(seed: int) -> list[Case]:
+    generator = torch.Generator().manual_seed(seed)
+    cases = []
+    for source in ("global", "generator"):
+        shape = tuple(torch.randint(24, 36, (2,), generator=generator).tolist())
+        logvars = torch.tensor([1.6, 0.2, -1.2]) + 0.4 * torch.rand(3, generator=generator)
+        label = f"{shape[0]} cells of {shape[1]} latents" + (", with a generator" if source == "generator" else "")
+        cases.append(Case(label, _draw_gaussians(shape, logvars, source, generator)))
+    return cases
 
 
 def _noise(like: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -289,12 +331,16 @@ def _draw_from_reset_generator(mean: Tensor, logvar: Tensor, generator: torch.Ge
 # --------------------------------------------------------------------------------------------------------------------
 
 
+def _case_of_kl(label: str, shape: Sequence[int], generator: torch.Generator) -> Case:
+    mean, logvar = torch.randn(2, *shape, generator=generator)
+    return Case(label, (mean + 0.5, 1.2 * logvar - 0.3))
+
+
 def _cases_of_kl() -> list[Case]:
     generator = torch.Generator().manual_seed(0)
 
     def case(label: str, *shape: int) -> Case:
-        mean, logvar = torch.randn(2, *shape, generator=generator)
-        return Case(label, (mean + 0.5, 1.2 * logvar - 0.3))
+        return _case_of_kl(label, shape, generator)
 
     mean, extremes = torch.tensor([[0.5, -1.0], [2.0, 0.0]]), torch.tensor([[-30.0, 1.0], [30.0, -2.0]])
     return [
@@ -305,6 +351,17 @@ def _cases_of_kl() -> list[Case]:
         case("a single latent", 4, 1),
         Case("log-variances of 30 and -30", (mean, extremes)),
         Case("the prior itself", (torch.zeros(2, 3), torch.zeros(2, 3))),
+    ]
+
+
+def _hidden_kl(seed: int) -> list[Case]:
+    generator = torch.Generator().manual_seed(seed)
+    n, m, k = torch.randint(2, 7, (3,), generator=generator).tolist()
+    mean, logvar = torch.rand(2, n, k, generator=generator) * 2 - 1
+    return [
+        _case_of_kl(f"{n} cells of {k} latents", (n, k), generator),
+        _case_of_kl("draws, cells and latents", (n, m, k), generator),
+        Case("log-variances between -25 and 25", (3 * mean, 25 * logvar)),
     ]
 
 
@@ -322,50 +379,71 @@ def _explain_kl(case: Case, got: Mapping[str, Value], want: Mapping[str, Value])
     return None
 
 
+def _case_of_elbo(label: str, shape: Sequence[int], generator: torch.Generator, scale: float = 1.0) -> Case:
+    likelihood, prior, q = torch.randn(3, *shape, generator=generator)
+    return Case(label, (scale * (likelihood - 5.0), prior - 3.0, q - 1.5))
+
+
 def _cases_of_elbo() -> list[Case]:
     generator = torch.Generator().manual_seed(0)
-
-    def case(label: str, n_samples: int, n_cells: int, scale: float = 1.0) -> Case:
-        likelihood, prior, q = torch.randn(3, n_samples, n_cells, generator=generator)
-        return Case(label, (scale * (likelihood - 5.0), prior - 3.0, q - 1.5))
-
     return [
-        case("four draws of three cells", 4, 3),
-        case("a single draw", 1, 3),
-        case("as many draws as cells", 3, 3),
-        case("a single cell", 5, 1),
-        case("log-likelihoods around -10,000", 4, 2, scale=2000.0),
+        _case_of_elbo("four draws of three cells", (4, 3), generator),
+        _case_of_elbo("a single draw", (1, 3), generator),
+        _case_of_elbo("as many draws as cells", (3, 3), generator),
+        _case_of_elbo("a single cell", (5, 1), generator),
+        _case_of_elbo("log-likelihoods around -10,000", (4, 2), generator, scale=2000.0),
     ]
+
+
+def _hidden_elbo(seed: int) -> list[Case]:
+    generator = torch.Generator().manual_seed(seed)
+    shapes = torch.randint(2, 9, (3, 2), generator=generator).tolist()
+    return [_case_of_elbo(f"draws: {shape[0]}, cells: {shape[1]}", shape, generator) for shape in shapes]
 
 
 def _log_mean_exp(terms: Tensor) -> Tensor:
     return torch.logsumexp(terms, dim=0) - math.log(len(terms))
 
 
+def _case_of_marginal(
+    label: str, shape: Sequence[int], generator: torch.Generator, shift: float = -5.0, scale: float = 1.0
+) -> Case:
+    joint, q = torch.randn(2, *shape, generator=generator)
+    return Case(label, (scale * joint + shift, q - 1.5))
+
+
+def _case_of_far_logs(label: str, ranks: Tensor, generator: torch.Generator, shift: float) -> Case:
+    """Make one draw of each cell outweigh the others: rounding then leaves the gradients alone."""
+    joint, q = torch.randn(2, *ranks.shape, generator=generator)
+    return Case(label, (joint + 25.0 * ranks + shift, q - 1.5))
+
+
 def _cases_of_marginal() -> list[Case]:
     generator = torch.Generator().manual_seed(0)
-
-    def case(label: str, n_samples: int, n_cells: int, shift: float = -5.0, scale: float = 1.0) -> Case:
-        joint, q = torch.randn(2, n_samples, n_cells, generator=generator)
-        return Case(label, (scale * joint + shift, q - 1.5))
-
-    def far(shift: float) -> tuple[Tensor, Tensor]:
-        """Make one draw of each cell outweigh the others: rounding then leaves the gradients alone."""
-        joint, q = torch.randn(2, 4, 3, generator=generator)
-        return joint + 25.0 * torch.tensor([[2, 0, 1], [0, 1, 3], [3, 2, 0], [1, 3, 2]]) + shift, q - 1.5
-
     joint, q = torch.randn(2, 3, 2, generator=generator)
     below = torch.tensor([[-1e4, -3.0], [-1e4 - 25.0, -3.0], [-1e4 - 50.0, -3.0]])
+    ranks = torch.tensor([[2, 0, 1], [0, 1, 3], [3, 2, 0], [1, 3, 2]])
     return [
-        case("four draws of three cells", 4, 3),
-        case("a single draw", 1, 3),
-        case("as many draws as cells", 3, 3),
-        case("a single cell", 5, 1),
-        Case("logarithms around -10,000", far(-1e4)),
-        Case("logarithms around 10,000", far(1e4)),
+        _case_of_marginal("four draws of three cells", (4, 3), generator),
+        _case_of_marginal("a single draw", (1, 3), generator),
+        _case_of_marginal("as many draws as cells", (3, 3), generator),
+        _case_of_marginal("a single cell", (5, 1), generator),
+        _case_of_far_logs("logarithms around -10,000", ranks, generator, -1e4),
+        _case_of_far_logs("logarithms around 10,000", ranks, generator, 1e4),
         Case("both logarithms around -10,000", (joint - 1e4, q - 1e4)),
         Case("two cells of which one is at -10,000", (joint + below, q)),
-        case("very unequal draws", 6, 2, shift=-300.0, scale=100.0),
+        _case_of_marginal("very unequal draws", (6, 2), generator, shift=-300.0, scale=100.0),
+    ]
+
+
+def _hidden_marginal(seed: int) -> list[Case]:
+    generator = torch.Generator().manual_seed(seed)
+    (n, cells), shape = torch.randint(2, 9, (2, 2), generator=generator).tolist()
+    ranks = torch.stack([torch.randperm(n, generator=generator) for _ in range(cells)], dim=1)
+    return [
+        _case_of_marginal(f"draws: {shape[0]}, cells: {shape[1]}", shape, generator),
+        _case_of_far_logs("logarithms near -10,000", ranks, generator, -1e4),
+        _case_of_far_logs("logarithms near 10,000", ranks, generator, 1e4),
     ]
 
 
@@ -388,6 +466,13 @@ def _explain_far_logs(case: Case, got: Mapping[str, Value], want: Mapping[str, V
 RIGHT = "the score times f"
 TOO_NOISY = 8  # times the variance of the plain estimate: a baseline may well add some
 WATCHED = 100  # calls whose draws are kept
+FUNCTIONS = {  # of draws, with numbers to choose
+    "a square": lambda z, factor: factor * z**2,
+    "a step": lambda z, at: 2 * (z > at).float() - 1,
+    "a constant": lambda z, value: torch.full_like(z, value),
+    "a slope with a jump": lambda z, at, height: z + height * (z > at).float(),
+    "a box": lambda z, low, high: ((z > low) & (z < high)).float(),
+}
 SLIPS = {  # what may be computed from y = f(z), the draws z and their mean, instead of what is due
     "f alone": lambda y, z, mean: y.mean(),
     "the draw itself": lambda y, z, mean: (y * z).mean(),
@@ -408,40 +493,41 @@ SLIPS = {  # what may be computed from y = f(z), the draws z and their mean, ins
 }
 
 
-def _use_score_function(attempt: Callable, f: Callable, mean: float, n_samples: int, n_calls: int) -> dict[str, Any]:
+def _use_score_function(
+    attempt: Callable, f: tuple[Any, ...], mean: float, n_samples: int, n_calls: int
+) -> dict[str, Any]:
     """Estimate many times from one generator, and a few times more from its first seed."""
-    calls: list[list[tuple[Tensor, Tensor]]] = []
-    moving = False
+    name, *numbers = f
+    calls: list[list[Tensor | None]] = []  # draws that f was called on; None if they are not n_samples
+    longest, moving = 0, False
 
     def watched(z: Tensor) -> Tensor:
-        nonlocal moving
+        nonlocal longest, moving
         moving = moving or z.requires_grad
-        y = f(z)
+        y = FUNCTIONS[name](z, *numbers)
         if len(calls) <= WATCHED:
-            calls[-1].append((z.detach().clone(), y.detach().clone()))
+            calls[-1].append(z.detach().double().clone() if z.shape == (n_samples,) else None)
+            longest = max(longest, z.numel())
         return y
 
     results, state = [], torch.get_rng_state()
-    for repeat, n in enumerate((n_calls, 5)):
+    for n in (n_calls, 5):
         generator = torch.Generator().manual_seed(1)
         for _ in range(n):
             calls.append([])
             result = attempt(watched, mean, n_samples, generator)
-            if not _is_number(result):
-                return {"the estimate": torch.zeros(result.shape) if _is_real(result) else result}
-            results.append(float(result))
-            if repeat == 0 and not math.isfinite(results[-1]):
+            if not _is_number(result) or (len(calls) <= n_calls and not math.isfinite(result)):
                 return {"the estimate": result}
-    values = torch.tensor(results[:n_calls], dtype=torch.float64)
-    first, again = values[:5], torch.tensor(results[n_calls:], dtype=torch.float64)
-    verdict = _estimates(values, calls[:WATCHED], f, mean, n_samples)
-    if moving and ("instead of" in verdict or verdict == "zero") and f(torch.ones(2, requires_grad=True)).requires_grad:
-        verdict = "moving draws"
+            results.append(float(result))
+    first = calls[: min(WATCHED, n_calls)]
+    once = [call[0] for call in first if len(call) == 1 and call[0] is not None]
     return {
-        "the estimate": torch.zeros(()),
-        "estimates from one seed": "equal" if torch.allclose(first, again, atol=1e-5) else "different",
+        "the estimates": torch.tensor(results[:n_calls], dtype=torch.float64),
+        "the estimates from the first seed": torch.tensor(results[n_calls:], dtype=torch.float64),
+        "the draws": torch.stack(once) if len(once) == len(first) else None,
+        "the largest number of draws": torch.tensor(float(longest)),
+        "the draws move with the mean": "yes" if moving else "no",
         "the global random numbers": "not used" if torch.equal(torch.get_rng_state(), state) else "used",
-        "the estimates": verdict,
     }
 
 
@@ -451,10 +537,39 @@ def _is_number(result: Any) -> bool:
     return isinstance(result, Number | np.generic) and not isinstance(result, complex)
 
 
-def _estimates(values: Tensor, calls: list[list[tuple[Tensor, Tensor]]], f: Callable, mean: float, n: int) -> str:
+def _examine_score_function(case: Case, values: Mapping[str, Value]) -> dict[str, Any]:
+    """Say what can be told of the estimates."""
+    (name, *numbers), mean, n_samples, n_calls = case.arguments
+
+    def f(z: Tensor) -> Tensor:
+        return FUNCTIONS[name](z, *numbers)
+
+    estimates = _real(values, "the estimates", (n_calls,))
+    again = _real(values, "the estimates from the first seed", (5,))
+    if estimates is None or again is None or not estimates.isfinite().all():
+        got = values.get("the estimate", Value("nothing"))
+        is_table = got.tensor is not None and "float" in got.dtype and got.shape != ()
+        return {"the estimate": torch.zeros_like(got.tensor) if is_table else got}
+    draws = _real(values, "the draws", (min(WATCHED, n_calls), n_samples))
+    longest = _real(values, "the largest number of draws", ())
+    verdict = _estimates(estimates, draws, f, mean, n_samples)
+    if verdict == "right" and (longest is None or longest > n_samples):
+        verdict = "from other numbers of draws"
+    moving = values.get("the draws move with the mean", Value("nothing")).text == "yes"
+    if moving and ("instead of" in verdict or verdict == "zero"):
+        verdict = "moving draws" if f(torch.ones(2, requires_grad=True)).requires_grad else verdict
+    return {
+        "the estimate": torch.zeros(()),
+        "estimates from one seed": "equal" if torch.allclose(estimates[:5], again, atol=1e-5) else "different",
+        "the global random numbers": values.get("the global random numbers", "unknown"),
+        "the estimates": verdict,
+    }
+
+
+def _estimates(values: Tensor, draws: Tensor | None, f: Callable, mean: float, n: int) -> str:
     """Say what estimates are: by a formula if one fits their draws, else by their average and their spread."""
-    formula = _formula_of(values[:20], calls[:20], mean, n)
-    if formula == "the draw itself" and _are_around_0(calls):
+    formula = "" if draws is None else _formula_of(values[:20], draws[:20], f, mean)
+    if formula == "the draw itself" and _are_around_0(draws):
         return "draws around 0"
     if formula in SLIPS:
         return formula
@@ -470,25 +585,21 @@ def _estimates(values: Tensor, calls: list[list[tuple[Tensor, Tensor]]], f: Call
     if is_right and values.var() > TOO_NOISY * variance:
         return "noisy"
     if is_right:
-        longest = max((z.numel() for call in calls for z, _ in call), default=0)
-        return "from other numbers of draws" if longest > n else "right"
+        return "right"
     if formula != RIGHT:
         return f"{average:.2g} on average instead of {derivative:.2g}"
-    return "draws around 0" if _are_around_0(calls) else "other draws"
+    return "draws around 0" if _are_around_0(draws) else "other draws"
 
 
-def _are_around_0(calls: list[list[tuple[Tensor, Tensor]]]) -> bool:
-    z = torch.cat([z for call in calls for z, _ in call]).double()
-    return abs(z.mean().item()) < STANDARD_ERRORS / len(z) ** 0.5
+def _are_around_0(draws: Tensor) -> bool:
+    return abs(draws.mean().item()) < STANDARD_ERRORS / draws.numel() ** 0.5
 
 
-def _formula_of(values: Tensor, calls: list[list[tuple[Tensor, Tensor]]], mean: float, n: int) -> str:
+def _formula_of(values: Tensor, draws: Tensor, f: Callable, mean: float) -> str:
     """Name the formula that gives these estimates from the draws at which f was called."""
-    if any(len(call) != 1 or call[0][0].shape != (n,) or call[0][1].shape != (n,) for call in calls):
-        return ""
 
     def fits(formula: Callable) -> bool:
-        due = torch.stack([formula(y.double(), z.double(), mean) for call in calls for z, y in call])
+        due = torch.stack([formula(f(z).double(), z, mean) for z in draws])
         near = due.isfinite() & ((values - due).abs() <= 1e-4 * due.abs().clamp(min=1))
         return bool(due.abs().max() > 1e-3 and near.double().mean() >= 0.9)  # quotients may round badly
 
@@ -528,19 +639,27 @@ def _explain_estimates(case: Case, got: Mapping[str, Value], want: Mapping[str, 
 
 
 def _cases_of_score_function() -> list[Case]:
-    def step(at: float) -> Callable[[Tensor], Tensor]:
-        return lambda z: 2 * (z > at).float() - 1
-
-    def box(z: Tensor) -> Tensor:
-        return ((z > 0.5) & (z < 1.5)).float()
-
     return [
-        Case("a square", (lambda z: z**2, 1.0, 50, 100)),
-        Case("a step", (step(1.75), 2.0, 2, 300)),
-        Case("three draws of a step", (step(-1.25), -1.5, 3, 300)),
-        Case("a constant, whose derivative is 0", (lambda z: torch.full_like(z, 3.0), 2.0, 2, 120)),
-        Case("a slope with a jump", (lambda z: z + 3 * (z > -0.5).float(), -0.7, 10, 200)),
-        Case("a box, with many draws", (box, 0.2, 100, 60)),
+        Case("a square", (("a square", 1.0), 1.0, 50, 100)),
+        Case("a step", (("a step", 1.75), 2.0, 2, 300)),
+        Case("three draws of a step", (("a step", -1.25), -1.5, 3, 300)),
+        Case("a constant, whose derivative is 0", (("a constant", 3.0), 2.0, 2, 120)),
+        Case("a slope with a jump", (("a slope with a jump", -0.5, 3.0), -0.7, 10, 200)),
+        Case("a box, with many draws", (("a box", 0.5, 1.5), 0.2, 100, 60)),
+    ]
+
+
+def _hidden_score_function(seed: int) -> list[Case]:
+    """Choose numbers for which an answer with a baseline, such as f(mean), does not scatter too much."""
+    generator = torch.Generator().manual_seed(seed)
+    mean, height, factor, apart, width = torch.rand(5, generator=generator).tolist()
+    mean = 0.5 + 1.5 * mean
+    n = torch.randint(40, 60, (3,), generator=generator).tolist()
+    low = mean + 0.2 + 0.3 * apart
+    return [
+        Case("a square times a number", (("a square", 0.5 + factor), mean, n[0], 200)),
+        Case("a slope with a higher or lower jump", (("a slope with a jump", low, 2 + 2 * height), mean, n[1], 200)),
+        Case("a box elsewhere", (("a box", low, low + 0.8 + width), mean, 60 + n[2], 100)),
     ]
 
 
@@ -601,7 +720,9 @@ EXERCISES = [
         "4.1",
         "vae_course.distributions.reparameterize",
         cases=_cases_of_reparameterize,
+        hidden=_hidden_reparameterize,
         use=_use_reparameterize,
+        examine=_examine_reparameterize,
         returns=("the draw",),
         shape="the shape of mean and logvar",
         properties=(_explain_draw,),
@@ -746,6 +867,7 @@ EXERCISES = [
         "4.2",
         "vae_course.distributions.kl_standard_normal",
         cases=_cases_of_kl,
+        hidden=_hidden_kl,
         gradients=("mean", "logvar"),
         shape="the shape of mean without its last axis",
         properties=(_explain_kl,),
@@ -882,6 +1004,7 @@ EXERCISES = [
         "4.3",
         "vae_course.distributions.elbo",
         cases=_cases_of_elbo,
+        hidden=_hidden_elbo,
         gradients=("log_likelihood", "log_prior", "log_q"),
         shape="(cells,), one number for every cell",
         hints=(
@@ -999,6 +1122,7 @@ EXERCISES = [
         "4.4",
         "vae_course.distributions.log_marginal_likelihood",
         cases=_cases_of_marginal,
+        hidden=_hidden_marginal,
         gradients=("log_joint", "log_q"),
         shape="(cells,), one number for every cell",
         properties=(_explain_far_logs,),
@@ -1134,7 +1258,9 @@ EXERCISES = [
         "4.5",
         "vae_course.exercises.lesson4.score_function_gradient",
         cases=_cases_of_score_function,
+        hidden=_hidden_score_function,
         use=_use_score_function,
+        examine=_examine_score_function,
         returns=("the estimate",),
         shape="a scalar",
         properties=(_explain_estimates,),
