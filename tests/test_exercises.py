@@ -1219,6 +1219,7 @@ UNFORESEEN = [
     ("3.5", lambda: {letter.lower(): cause for letter, cause in right_diagnosis().items()}, 'your keys include "a"'),
     ("3.5", lambda: {cause: letter for letter, cause in right_diagnosis().items()}, 'your keys include "KL forgotten"'),
     ("3.5", lambda: {k: v for k, v in right_diagnosis().items() if k != "F"}, "is missing"),
+    ("3.5", lambda: dict.fromkeys("ABCDEF", "right"), "0 of 6 are right"),
     ("4.1", lambda m, v, g=None: draw_by_normal(m, v + 0.2, g), "should have standard deviation 1"),
     ("4.1", lambda m, v, g=None: draw_by_normal(2 * m, v, g), "one to one"),
     ("4.1", lambda m, v, g=None: m + 2 * draw_by_normal(0 * m, 0 * v, g), "the noise is multiplied by a number"),

@@ -1,5 +1,6 @@
 """Lesson 2, PyTorch: reference answers that only the lesson needs, and what goes wrong."""
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -78,9 +79,33 @@ class GaussianHead(nn.Module):
 NO_MODULE = "not an nn.Module"
 
 
-def _parameters(module: nn.Module) -> str:
+def _between(low: int, high: int, generator: torch.Generator) -> int:
+    """Draw a whole number, both ends included."""
+    return int(torch.randint(low, high + 1, (), generator=generator))
+
+
+def _teacher(network: type[nn.Module], options: dict[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
+    """Draw weights and running averages, by the names that they have in a network."""
+    with torch.device("meta"):  # names and shapes, and no draws from PyTorch's own generator
+        shapes = network(**options).state_dict()
+    weights = {name: torch.zeros(value.shape, dtype=value.dtype) for name, value in shapes.items()}
+    for name, value in weights.items():
+        if value.is_floating_point():
+            value.uniform_(*((0.5, 1.5) if "running_var" in name else (-1.0, 1.0)), generator=generator)
+    return weights
+
+
+def _tensor_from(got: Mapping[str, Value], name: str, shape: Sequence[int]) -> Tensor:
+    """Take a tensor of a known shape from what an attempt sent; nan throughout where it sent something else."""
+    tensor = got[name].tensor if name in got else None
+    if tensor is None or tensor.is_complex() or tensor.shape != torch.Size(shape):
+        return torch.full(shape, torch.nan, dtype=torch.float64)
+    return tensor
+
+
+def _parameters(weights: Mapping[str, Tensor]) -> str:
     """List parameters and buffers with their shapes, by name."""
-    shapes = {name: tuple(value.shape) for name, value in sorted(module.state_dict().items())}
+    shapes = {name: tuple(value.shape) for name, value in sorted(weights.items())}
     return ", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "none"
 
 
@@ -141,16 +166,22 @@ def _use_linear(attempt: Callable, n_in: int, n_out: int, x: Tensor, weight: Ten
     layer = attempt(n_in, n_out)
     if not isinstance(layer, nn.Module):
         return {"its parameters": NO_MODULE}
-    found: dict[str, Any] = {"its parameters": _parameters(layer), "astray": _astray(layer)}
+    found: dict[str, Any] = {"its parameters": _parameters(layer.state_dict()), "astray": _astray(layer)}
     shapes = {name: tuple(parameter.shape) for name, parameter in layer.named_parameters()}
     if shapes != {"weight": (n_out, n_in), "bias": (n_out,)}:
         return found
-    found["the initial weight"] = _draw_of(layer.weight, attempt(n_in, n_out).weight)
     with torch.no_grad():
+        found["the initial weight"] = torch.stack([layer.weight, attempt(n_in, n_out).weight])
         layer.weight.copy_(weight)
         layer.bias.copy_(bias)
     output = layer(x)
     return found | {"the output": output} | dict(sorted(_gradients_of(output, layer).items()))
+
+
+def _examine_linear(case: Case, got: Mapping[str, Value]) -> dict[str, Any]:
+    name = "the initial weight"
+    n_in, n_out, *_ = case.arguments
+    return {**got, name: _draw_of(*_tensor_from(got, name, (2, n_out, n_in)))} if name in got else dict(got)
 
 
 def _draw_of(weight: Tensor, again: Tensor) -> str:
@@ -162,18 +193,29 @@ def _draw_of(weight: Tensor, again: Tensor) -> str:
     return "drawn at random" if not torch.equal(weight, again) else "the same in every new layer"
 
 
+def _linear(label: str, n_in: int, n_out: int, leading: tuple[int, ...], generator: torch.Generator) -> Case:
+    x, weight = torch.randn(*leading, n_in, generator=generator), torch.randn(n_out, n_in, generator=generator)
+    return Case(label, (n_in, n_out, x, weight, torch.randn(n_out, generator=generator) + 1))
+
+
 def _cases_of_linear() -> list[Case]:
     generator = torch.Generator().manual_seed(0)
-    cases = []
-    for label, n_in, n_out, shape in (
-        ("a table of five cells", 2, 3, (5, 2)),
-        ("as many outputs as inputs", 3, 3, (4, 3)),
-        ("one cell alone, of shape (n_in,)", 4, 2, (4,)),
-        ("a stack of two tables", 2, 3, (2, 5, 2)),
-    ):
-        x, weight = torch.randn(shape, generator=generator), torch.randn(n_out, n_in, generator=generator)
-        cases.append(Case(label, (n_in, n_out, x, weight, torch.randn(n_out, generator=generator) + 1)))
-    return cases
+    return [
+        _linear("a table of five cells", 2, 3, (5,), generator),
+        _linear("as many outputs as inputs", 3, 3, (4,), generator),
+        _linear("one cell alone, of shape (n_in,)", 4, 2, (), generator),
+        _linear("a stack of two tables", 2, 3, (2, 5), generator),
+    ]
+
+
+def _hidden_linear(seed: int) -> list[Case]:
+    generator = torch.Generator().manual_seed(seed)
+    n_in, n_out, n_cells = (_between(2, 6, generator) for _ in range(3))
+    return [
+        _linear("another table of cells", n_in, n_out, (n_cells,), generator),
+        _linear("another cell alone", n_out, n_in, (), generator),
+        _linear("a stack of three tables", n_in, n_out, (3, n_cells), generator),
+    ]
 
 
 def _cases_of_one_hot() -> list[Case]:
@@ -183,6 +225,18 @@ def _cases_of_one_hot() -> list[Case]:
         Case("a last category that no cell has", (torch.tensor([0, 1, 0]), 4)),
         Case("as many cells as categories", (torch.tensor([1, 1, 2]), 3)),
         Case("a single cell", (torch.tensor([1]), 2)),
+    ]
+
+
+def _hidden_one_hot(seed: int) -> list[Case]:
+    generator = torch.Generator().manual_seed(seed)
+    n_cells, n_categories = _between(5, 12, generator), _between(3, 7, generator)
+    codes = torch.randint(n_categories, (3, n_cells), generator=generator)
+    return [
+        Case("other codes", (codes[0], n_categories)),
+        Case("other codes in a column", (codes[1].unsqueeze(-1), n_categories)),
+        Case("two last categories that no cell has", (codes[2], n_categories + 2)),
+        Case("another single cell", (codes[2, :1], n_categories)),
     ]
 
 
@@ -196,30 +250,45 @@ def _explain_one_hot(case: Case, got: Mapping[str, Value], want: Mapping[str, Va
     return None
 
 
-def _use_gradient_step(attempt: Callable, values: Tensor, lr: float, form: str, n_steps: int) -> dict[str, Any]:
-    """Fit w x + b to three points, from w and b in `values`, by steps of the attempt."""
+def _use_gradient_step(
+    attempt: Callable, values: Tensor, lr: float, form: str, n_steps: int, x: Tensor, y: Tensor
+) -> dict[str, Any]:
+    """Fit w x + b to points (x, y), from w and b in `values`, by steps of the attempt."""
     w, b = (value.clone().requires_grad_() for value in values)
-    x, y = torch.tensor([-1.0, 0.5, 2.0]), torch.tensor([1.0, 0.0, 3.0])
     for _ in range(n_steps):
         loss = ((w * x + b - y) ** 2).mean()
         attempt((p for p in (w, b)) if form == "generator" else [w, b], loss, lr)
-    gradients = [p.grad for p in (w, b)]
-    empty = all(gradient is None or not gradient.any() for gradient in gradients)
     return {
         "the first parameter": w,
         "the second parameter": b,
-        "the gradients left behind": "none" if empty else "still there",
+        "the gradients left behind": torch.stack([torch.zeros(()) if p.grad is None else p.grad for p in (w, b)]),
         "the parameters": "leaves" if w.requires_grad and w.is_leaf and b.requires_grad else "no longer leaves",
     }
 
 
+def _examine_gradient_step(case: Case, got: Mapping[str, Value]) -> dict[str, Any]:
+    name = "the gradients left behind"
+    return {**got, name: "still there" if _tensor_from(got, name, (2,)).any() else "none"}
+
+
 def _cases_of_gradient_step() -> list[Case]:
-    start = torch.tensor([0.5, -1.0])
+    start, points = torch.tensor([0.5, -1.0]), (torch.tensor([-1.0, 0.5, 2.0]), torch.tensor([1.0, 0.0, 3.0]))
     return [
-        Case("one step", (start, 0.1, "list", 1)),
-        Case("another learning rate", (start, 0.01, "list", 1)),
-        Case("parameters from a generator", (start, 0.1, "generator", 1)),
-        Case("three steps", (start, 0.1, "list", 3)),
+        Case("one step", (start, 0.1, "list", 1, *points)),
+        Case("another learning rate", (start, 0.01, "list", 1, *points)),
+        Case("parameters from a generator", (start, 0.1, "generator", 1, *points)),
+        Case("three steps", (start, 0.1, "list", 3, *points)),
+    ]
+
+
+def _hidden_gradient_step(seed: int) -> list[Case]:
+    generator = torch.Generator().manual_seed(seed)
+    start, (x, y) = torch.randn(2, generator=generator), torch.randn(2, 5, generator=generator)
+    lr = _between(2, 9, generator) / 100
+    return [
+        Case("one step with other points", (start, lr, "list", 1, x, y)),
+        Case("two steps with parameters from a generator", (start + 1, lr, "generator", 2, x, y)),
+        Case("four steps", (start - 1, lr, "list", 4, x, y)),
     ]
 
 
@@ -245,39 +314,50 @@ def _explain_gradient_step(case: Case, got: Mapping[str, Value], want: Mapping[s
     return None
 
 
-def _use_fc_layers(attempt: Callable, options: dict[str, Any], x: Tensor, *codes: Tensor) -> dict[str, Any]:
-    """Give the attempt a reference's weights and compare what the two make of x, in both modes."""
-    teacher = FCLayers(**options)
-    for name, value in teacher.state_dict().items():
-        if value.is_floating_point():
-            torch.nn.init.uniform_(value, *((0.5, 1.5) if "running_var" in name else (-1.0, 1.0)))
+N_PASSES = 300  # from which the share of outputs that dropout sets to zero is told
+
+
+def _use_fc_layers(
+    attempt: Callable, options: dict[str, Any], weights: dict[str, Tensor], x: Tensor, *codes: Tensor
+) -> dict[str, Any]:
+    """Give the attempt weights and see what it makes of x, in both modes."""
     layers = attempt(**options)
     if not isinstance(layers, nn.Module):
         return {"its parameters": NO_MODULE}
-    found: dict[str, Any] = {"its parameters": _parameters(layers), "astray": _astray(layers)}
-    if found["its parameters"] != _parameters(teacher):
+    found: dict[str, Any] = {"its parameters": _parameters(layers.state_dict()), "astray": _astray(layers)}
+    if found["its parameters"] != _parameters(weights):
         return found
-    layers.load_state_dict(teacher.state_dict())
+    layers.load_state_dict(weights)
     output = layers.eval()(x, *codes)
     found |= {"the output in eval mode": output} | _gradients_of(output, layers)
-    same = torch.equal(layers(x, *codes), output) if isinstance(output, Tensor) else True
-    found["two passes in eval mode"] = "agree" if same else "differ"
     with torch.no_grad():
+        found["two passes in eval mode"] = layers(x, *codes)  # the second one
         trained = layers.train()(x, *codes)
-    if options.get("dropout_rate", 0.1) == 0:
-        found["the output in train mode"] = trained
-        found["the running means"] = torch.cat([b for n, b in layers.named_buffers() if n.endswith("mean")] or [x[0]])
-    elif isinstance(output, Tensor) and isinstance(trained, Tensor):
-        found["dropout in train mode"] = _dropout_of(layers, x, codes)
+        if options.get("dropout_rate", 0.1) == 0:
+            found["the output in train mode"] = trained
+            found["the running means"] = torch.cat(
+                [b for n, b in layers.named_buffers() if n.endswith("mean")] or [x[0]]
+            )
+        elif isinstance(output, Tensor) and isinstance(trained, Tensor):
+            found["dropout in train mode"] = torch.stack([layers(x, *codes) for _ in range(N_PASSES)])
     return found
 
 
-def _dropout_of(layers: nn.Module, x: Tensor, codes: Sequence[Tensor]) -> str:
+def _examine_fc_layers(case: Case, got: Mapping[str, Value]) -> dict[str, Any]:
+    options, _, x, *_ = case.arguments
+    shape, found = (len(x), options["n_out"]), dict(got)
+    if "two passes in eval mode" in got:
+        passes = [_tensor_from(got, name, shape) for name in ("the output in eval mode", "two passes in eval mode")]
+        found["two passes in eval mode"] = "agree" if torch.equal(*passes) else "differ"
+    if "dropout in train mode" in got:
+        found["dropout in train mode"] = _dropout_of(_tensor_from(got, "dropout in train mode", (N_PASSES, *shape)))
+    return found
+
+
+def _dropout_of(passes: Tensor) -> str:
     """Estimate the share of outputs that dropout sets to zero, from many passes in train mode."""
-    with torch.no_grad():
-        passes = torch.stack([layers(x, *codes) for _ in range(200)])  # (passes, cells, n_out)
-    alive = passes.amax(dim=0) > 0
-    return f"about {10 * round(10 * (passes[:, alive] == 0).float().mean().item()):.0f} %" if alive.any() else "all"
+    alive = passes.amax(dim=0) > 0  # (cells, n_out)
+    return f"about {10 * round(10 * (passes[:, alive] == 0).double().mean().item()):.0f} %" if alive.any() else "all"
 
 
 def _cases_of_fc_layers() -> list[Case]:
@@ -285,21 +365,41 @@ def _cases_of_fc_layers() -> list[Case]:
     x = torch.randn(6, 4, generator=generator)
     batch, donor = torch.tensor([0, 2, 1, 0, 1, 2]), torch.tensor([[0], [1], [1], [0], [0], [1]])
     plain, small = {"dropout_rate": 0.0, "use_batch_norm": False}, {"n_in": 4, "n_out": 3, "n_hidden": 5}
+
+    def case(label: str, options: dict[str, Any], *codes: Tensor) -> Case:
+        return Case(label, (options, _teacher(FCLayers, options, generator), x, *codes))
+
     return [
-        Case("a single plain layer", ({**small, **plain}, x)),
-        Case("batch normalisation", ({**small, "dropout_rate": 0.0}, x)),
-        Case("two layers", ({**small, **plain, "n_layers": 2}, x)),
-        Case("three layers with batch normalisation", ({**small, "dropout_rate": 0.0, "n_layers": 3}, x)),
-        Case("a covariate", ({**small, **plain, "n_cat_list": [3]}, x, batch)),
-        Case("a covariate and two layers", ({**small, **plain, "n_cat_list": [3], "n_layers": 2}, x, batch)),
-        Case("a covariate with a single category", ({**small, **plain, "n_cat_list": [1]}, x, 0 * batch)),
-        Case(
-            "a single category before another covariate",
-            ({**small, **plain, "n_cat_list": [1, 2]}, x, 0 * batch, donor),
-        ),
-        Case("two covariates", ({**small, **plain, "n_cat_list": [3, 2]}, x, batch, donor)),
-        Case("dropout", ({**small, "n_out": 8, "use_batch_norm": False, "dropout_rate": 0.5}, x)),
-        Case("the default options", ({"n_in": 4, "n_out": 3}, x)),
+        case("a single plain layer", {**small, **plain}),
+        case("batch normalisation", {**small, "dropout_rate": 0.0}),
+        case("two layers", {**small, **plain, "n_layers": 2}),
+        case("three layers with batch normalisation", {**small, "dropout_rate": 0.0, "n_layers": 3}),
+        case("a covariate", {**small, **plain, "n_cat_list": [3]}, batch),
+        case("a covariate and two layers", {**small, **plain, "n_cat_list": [3], "n_layers": 2}, batch),
+        case("a covariate with a single category", {**small, **plain, "n_cat_list": [1]}, 0 * batch),
+        case("a single category before another covariate", {**small, **plain, "n_cat_list": [1, 2]}, 0 * batch, donor),
+        case("two covariates", {**small, **plain, "n_cat_list": [3, 2]}, batch, donor),
+        case("dropout", {**small, "n_out": 8, "use_batch_norm": False, "dropout_rate": 0.5}),
+        case("the default options", {"n_in": 4, "n_out": 3}),
+    ]
+
+
+def _hidden_fc_layers(seed: int) -> list[Case]:
+    generator = torch.Generator().manual_seed(seed)
+    n_cells, n_in, n_hidden = (_between(4, 7, generator) for _ in range(3))
+    sizes = [_between(2, 4, generator), 1, _between(2, 4, generator)]
+    codes = [torch.randint(n, (n_cells,), generator=generator) for n in sizes]
+
+    def case(label: str, *codes: Tensor, **options: Any) -> Case:
+        options = {"n_in": n_in, "n_hidden": n_hidden, **options}
+        x = torch.randn(n_cells, n_in, generator=generator)
+        return Case(label, (options, _teacher(FCLayers, options, generator), x, *codes))
+
+    plain, rate = {"dropout_rate": 0.0, "use_batch_norm": False}, _between(2, 5, generator) / 10
+    return [
+        case("three covariates and two layers", *codes, n_out=n_hidden + 1, n_cat_list=sizes, n_layers=2, **plain),
+        case("a covariate and batch normalisation", codes[0], n_out=3, n_cat_list=sizes[:1], dropout_rate=0.0),
+        case(f"dropout of {100 * rate:.0f} %", n_out=16, dropout_rate=rate, use_batch_norm=False),
     ]
 
 
@@ -315,35 +415,67 @@ def _explain_fc_layers(case: Case, got: Mapping[str, Value], want: Mapping[str, 
     return None
 
 
-def _use_gaussian_head(attempt: Callable, n_in: int, n_latent: int, h: Tensor) -> dict[str, Any]:
+def _use_gaussian_head(attempt: Callable, n_in: int, n_latent: int, h: Tensor, far: Tensor) -> dict[str, Any]:
+    """Give the attempt other weights and see what it makes of h, and of other features."""
     head = attempt(n_in, n_latent)
     if not isinstance(head, nn.Module):
         return {"its parameters": NO_MODULE}
-    n_parameters = sum(p.numel() for p in head.parameters())
     with torch.no_grad():
         for parameter in head.parameters():
             parameter.normal_()  # a bias may start at zero
-    found: dict[str, Any] = {"how many parameters": n_parameters, "astray": _astray(head)}
+    parameters = torch.cat([torch.zeros(0), *(parameter.flatten() for parameter in head.parameters())])
+    found: dict[str, Any] = {"the parameters": parameters, "astray": _astray(head)}
     pair = head(h)
     if not (isinstance(pair, tuple | list) and len(pair) == 2 and all(isinstance(part, Tensor) for part in pair)):
         is_layers = isinstance(pair, tuple | list) and any(isinstance(part, nn.Module) for part in pair)
         other = "the layers themselves, which have to be called on h" if is_layers else f"a {type(pair).__name__}"
         return found | {"what it returns": pair if isinstance(pair, Tensor) else other}
-    found["what it returns"] = "two tensors"
-    swapped = isinstance(getattr(head, "mean", None), nn.Linear) and torch.equal(head.mean(h), pair[1])
-    found["the order"] = "logvar, mean" if swapped else "mean, logvar"
-    for name, part in zip(("mean", "logvar"), pair, strict=True):
-        found[f"the shape of {name}"] = str(tuple(part.shape))
+    found |= {"what it returns": "two tensors"} | dict(zip(("mean of h", "logvar of h"), pair, strict=True))
+    if isinstance(getattr(head, "mean", None), nn.Linear):
+        found["self.mean of h"] = head.mean(h)
     if any(part.shape != (len(h), n_latent) for part in pair):
         return found
-    zero = head(torch.zeros_like(h))
-    twice = head(2 * h)
-    far_out = dict(zip(("mean", "logvar"), head(10 * torch.randn(100, n_in)), strict=True))
-    for name, at_h, at_zero, at_twice in zip(("mean", "logvar"), pair, zero, twice, strict=True):
+    for place, features in (("0", torch.zeros_like(h)), ("2 h", 2 * h), ("far features", far)):
+        found |= {f"{name} of {place}": part for name, part in zip(("mean", "logvar"), head(features), strict=True)}
+    return found | {
+        f"what moves {name}": _moving(head, part) for name, part in zip(("mean", "logvar"), pair, strict=True)
+    }
+
+
+def _moving(head: nn.Module, part: Tensor) -> Tensor | None:
+    """Gradients of all parameters in a row, for one of the two outputs: 0 where a parameter does not move it."""
+    parameters = list(head.parameters())
+    if not part.requires_grad:
+        return None
+    found = torch.autograd.grad(part.square().sum(), parameters, retain_graph=True, allow_unused=True)
+    moved = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
+    return torch.cat([gradient.flatten() for gradient in moved])
+
+
+def _examine_gaussian_head(case: Case, got: Mapping[str, Value]) -> dict[str, Any]:
+    if "the parameters" not in got:
+        return dict(got)
+    n_parameters, pair = math.prod(got["the parameters"].shape), [got.get(f"{n} of h") for n in ("mean", "logvar")]
+    found: dict[str, Any] = {"how many parameters": n_parameters, "astray": got.get("astray")}
+    found["what it returns"] = got.get("what it returns")
+    if None in pair:
+        return found
+    _, n_latent, h, far = case.arguments
+    shape, names = (len(h), n_latent), ("mean", "logvar")
+    swapped = torch.equal(_tensor_from(got, "self.mean of h", shape), _tensor_from(got, "logvar of h", shape))
+    found["the order"] = "logvar, mean" if swapped else "mean, logvar"
+    for name, part in zip(names, pair, strict=True):
+        found[f"the shape of {name}"] = str(part.shape)
+    if any(part.shape != shape for part in pair):
+        return found
+    for name in names:
+        at_zero, at_h, at_twice = (_tensor_from(got, f"{name} of {place}", shape) for place in ("0", "h", "2 h"))
+        far_out = _tensor_from(got, f"{name} of far features", (len(far), n_latent))
         found[f"{name} as a function of h"] = _course_of(at_zero, at_h, at_twice)
-        found[f"{name} of many cells"] = "never negative" if (far_out[name] >= 0).all() else "of both signs"
+        found[f"{name} of many cells"] = "never negative" if (far_out >= 0).all() else "of both signs"
         found[f"{name} for h = 0"] = "the bias" if at_zero.any() else "zero"
-    return found | _who_owns_what(head, pair)
+    gradients = [got.get(f"what moves {name}") for name in names]
+    return found | {"the parameters of the two": _owners(gradients, n_parameters)}
 
 
 def _course_of(at_zero: Tensor, at_h: Tensor, at_twice: Tensor) -> str:
@@ -357,27 +489,36 @@ def _course_of(at_zero: Tensor, at_h: Tensor, at_twice: Tensor) -> str:
     return "bent"
 
 
-def _who_owns_what(head: nn.Module, pair: Sequence[Tensor]) -> dict[str, str]:
-    """Which entries of the parameters move the mean, and which the log-variance: gradients tell."""
-    parameters = list(head.parameters())
-    touched = []
-    for part in pair:
-        if not part.requires_grad:
-            return {"the parameters of the two": "unreached by gradients"}
-        found = torch.autograd.grad(part.square().sum(), parameters, retain_graph=True, allow_unused=True)
-        moved = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
-        touched.append(torch.cat([gradient.flatten() != 0 for gradient in moved]))
-    if (touched[0] & touched[1]).any():
-        return {"the parameters of the two": "shared"}
-    return {"the parameters of the two": "their own" if (touched[0] | touched[1]).all() else "partly unused"}
+def _owners(gradients: Sequence[Value | None], n_parameters: int) -> str:
+    """Say which entries of the parameters move the mean, and which the log-variance: gradients tell."""
+    if any(g is None or g.tensor is None or g.tensor.shape != (n_parameters,) for g in gradients):
+        return "unreached by gradients"
+    of_mean, of_logvar = (gradient.tensor != 0 for gradient in gradients)
+    if (of_mean & of_logvar).any():
+        return "shared"
+    return "their own" if (of_mean | of_logvar).all() else "partly unused"
+
+
+def _gaussian_head(label: str, n_cells: int, n_in: int, n_latent: int, generator: torch.Generator) -> Case:
+    h, far = torch.randn(n_cells, n_in, generator=generator) + 1, 10 * torch.randn(100, n_in, generator=generator)
+    return Case(label, (n_in, n_latent, h, far))
 
 
 def _cases_of_gaussian_head() -> list[Case]:
     generator = torch.Generator().manual_seed(0)
     return [
-        Case("five cells, four features and two latents", (4, 2, torch.randn(5, 4, generator=generator) + 1)),
-        Case("a single cell", (3, 2, torch.randn(1, 3, generator=generator) + 1)),
-        Case("as many latents as features", (3, 3, torch.randn(4, 3, generator=generator) + 1)),
+        _gaussian_head("five cells, four features and two latents", 5, 4, 2, generator),
+        _gaussian_head("a single cell", 1, 3, 2, generator),
+        _gaussian_head("as many latents as features", 4, 3, 3, generator),
+    ]
+
+
+def _hidden_gaussian_head(seed: int) -> list[Case]:
+    generator = torch.Generator().manual_seed(seed)
+    n_cells, n_in, n_latent = _between(2, 6, generator), _between(4, 7, generator), _between(2, 5, generator)
+    return [
+        _gaussian_head("other numbers of cells, features and latents", n_cells, n_in, n_latent, generator),
+        _gaussian_head("another single cell", 1, n_latent + 1, n_in, generator),
     ]
 
 
@@ -701,6 +842,8 @@ EXERCISES = [
         "vae_course.exercises.lesson2.Linear",
         cases=_cases_of_linear,
         use=_use_linear,
+        examine=_examine_linear,
+        hidden=_hidden_linear,
         properties=(_explain_module,),
         hints=(
             "Call super().__init__() first. A tensor becomes a parameter, which an optimizer can find, when it is "
@@ -773,6 +916,7 @@ EXERCISES = [
         "2.2",
         "vae_course.nn.one_hot",
         cases=_cases_of_one_hot,
+        hidden=_hidden_one_hot,
         shape="(cells, n_categories)",
         properties=(_explain_one_hot,),
         hints=(
@@ -838,6 +982,8 @@ EXERCISES = [
         "vae_course.exercises.lesson2.gradient_step",
         cases=_cases_of_gradient_step,
         use=_use_gradient_step,
+        examine=_examine_gradient_step,
+        hidden=_hidden_gradient_step,
         properties=(_explain_gradient_step,),
         hints=(
             "Three things: let PyTorch fill p.grad for all parameters with one call on the loss; change every "
@@ -899,6 +1045,8 @@ EXERCISES = [
         "vae_course.nn.FCLayers",
         cases=_cases_of_fc_layers,
         use=_use_fc_layers,
+        examine=_examine_fc_layers,
+        hidden=_hidden_fc_layers,
         properties=(_explain_module, _explain_fc_layers),
         hints=(
             "Build a list of steps for each layer, Linear, BatchNorm1d, ReLU, Dropout, and leave out what the options "
@@ -1000,6 +1148,8 @@ EXERCISES = [
         "vae_course.exercises.lesson2.GaussianHead",
         cases=_cases_of_gaussian_head,
         use=_use_gaussian_head,
+        examine=_examine_gaussian_head,
+        hidden=_hidden_gaussian_head,
         properties=(_explain_gaussian_head,),
         hints=(
             "Two numbers for every latent, so two layers. Any real number is a valid mean, and any real number is a "

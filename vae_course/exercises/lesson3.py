@@ -11,6 +11,7 @@ from vae_course._seeds import seeded
 from vae_course.data import CountData
 from vae_course.exercises.attempt import Case, Value
 from vae_course.exercises.engine import Exercise
+from vae_course.exercises.lesson2 import _between, _tensor_from
 from vae_course.models import BinaryVAE
 from vae_course.nn import FCLayers
 
@@ -197,21 +198,33 @@ def _kl(mean: Tensor, logvar: Tensor) -> Tensor:
     return 0.5 * (torch.exp(logvar) + mean**2 - 1 - logvar)
 
 
+def _loss_case(label: str, n_cells: int, n_genes: int, n_latent: int, generator: torch.Generator) -> Case:
+    x = torch.bernoulli(torch.full((n_cells, n_genes), 0.4), generator=generator)
+    logits = 2 * torch.randn(n_cells, n_genes, generator=generator)
+    mean, logvar = (torch.randn(n_cells, n_latent, generator=generator) for _ in range(2))
+    return Case(label, (x, logits, mean, logvar))
+
+
 def _cases_of_loss() -> list[Case]:
     generator = torch.Generator().manual_seed(0)
-    cases = []
-    for label, n_cells, n_genes, n_latent in (
-        ("four cells of five genes, with two latents", 4, 5, 2),
-        ("a single cell", 1, 3, 2),
-        ("as many cells as genes and latents", 3, 3, 3),
-    ):
-        x = torch.bernoulli(torch.full((n_cells, n_genes), 0.4), generator=generator)
-        logits = 2 * torch.randn(n_cells, n_genes, generator=generator)
-        mean, logvar = (torch.randn(n_cells, n_latent, generator=generator) for _ in range(2))
-        cases.append(Case(label, (x, logits, mean, logvar)))
+    cases = [
+        _loss_case("four cells of five genes, with two latents", 4, 5, 2, generator),
+        _loss_case("a single cell", 1, 3, 2, generator),
+        _loss_case("as many cells as genes and latents", 3, 3, 3, generator),
+    ]
     x, logits, mean, logvar = cases[0].arguments
-    cases.append(Case("logits of 200 and -200", (x, 200 * torch.sign(logits), mean, logvar)))
-    return cases
+    return [*cases, Case("logits of 200 and -200", (x, 200 * torch.sign(logits), mean, logvar))]
+
+
+def _hidden_loss(seed: int) -> list[Case]:
+    generator = torch.Generator().manual_seed(seed)
+    n_cells, n_genes, n_latent = (_between(2, 9, generator) for _ in range(3))
+    x, logits, mean, logvar = _loss_case("", n_genes, n_latent, n_cells, generator).arguments
+    return [
+        _loss_case("other numbers of cells, genes and latents", n_cells, n_genes, n_latent, generator),
+        _loss_case("another single cell", 1, n_genes, n_latent, generator),
+        Case("logits of 150 and -150", (x, 150 * torch.sign(logits), mean, logvar)),
+    ]
 
 
 def _explain_total(case: Case, got: Mapping[str, Value], want: Mapping[str, Value]) -> str | None:
@@ -237,41 +250,66 @@ def _near(got: Tensor, want: Tensor) -> bool:
 
 
 class _Deterministic(BinaryVAE):
-    """A small model without dropout and noise, whose loss depends on its mode through batch normalisation alone."""
+    """A small model without dropout and noise, whose loss depends on its mode through the latents alone.
 
-    def __init__(self) -> None:
-        super().__init__(n_input=6, n_latent=2, n_hidden=8, seed=1)
-        self.encoder = FCLayers(6, 8, dropout_rate=0)
-        with torch.no_grad(), seeded(2):
+    Batch normalisation would make gradients that are zero but for rounding, and Adam steps of a full size from these.
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(n_input=6, n_latent=2, n_hidden=8, seed=seed)
+        self.encoder, self.decoder = (FCLayers(n, 8, dropout_rate=0, use_batch_norm=False) for n in (6, 2))
+        with torch.no_grad(), seeded(seed):
             for parameter in self.parameters():
                 parameter.normal_(0, 0.5)
 
     def reparameterize(self, mu: Tensor, logvar: Tensor) -> Tensor:
-        return mu + 0.1 * logvar
+        return mu + (0.1 if self.training else 0.5) * logvar
+
+
+def _epoch(label: str, sizes: tuple[int, ...], optimizer: str, form: str, train: bool, seed: int) -> Case:
+    cells = torch.bernoulli(torch.full((sum(sizes), 6), 0.4), generator=torch.Generator().manual_seed(seed + 1))
+    return Case(label, (cells, sizes, optimizer, form, train, seed))
 
 
 def _cases_of_train_epoch() -> list[Case]:
     return [
-        Case("minibatches of unequal size", ((5, 3, 2), "SGD", "list", True)),
-        Case("a model that comes in eval mode", ((4, 4), "SGD", "list", False)),
-        Case("minibatches that can be walked only once", ((4, 2, 6), "SGD", "generator", True)),
-        Case("Adam as the optimizer", ((6, 3), "Adam", "list", True)),
+        _epoch("minibatches of unequal size", (5, 3, 2), "SGD", "list", True, 2),
+        _epoch("a model that comes in eval mode", (4, 4), "SGD", "list", False, 2),
+        _epoch("minibatches that can be walked only once", (4, 2, 6), "SGD", "generator", True, 2),
+        _epoch("Adam as the optimizer", (6, 3), "Adam", "list", True, 2),
+    ]
+
+
+def _hidden_train_epoch(seed: int) -> list[Case]:
+    generator = torch.Generator().manual_seed(seed)
+    sizes = [tuple(_between(2, 8, generator) for _ in range(4)) for _ in range(2)]
+    seeds = [_between(1000, 10**6, generator) for _ in range(2)]
+    return [
+        _epoch("another model and other minibatches", sizes[0], "SGD", "generator", False, seeds[0]),
+        _epoch("another model and Adam", sizes[1], "Adam", "list", True, seeds[1]),
     ]
 
 
 def _use_train_epoch(
-    attempt: Callable, sizes: tuple[int, ...], optimizer: str, form: str, train: bool
+    attempt: Callable, cells: Tensor, sizes: tuple[int, ...], optimizer: str, form: str, train: bool, seed: int
 ) -> dict[str, Any]:
-    model = _Deterministic().train(train)
-    generator = torch.Generator().manual_seed(3)
-    minibatches = [torch.bernoulli(torch.full((size, 6), 0.4), generator=generator) for size in sizes]
+    model = _Deterministic(seed).train(train)
+    minibatches = [x.clone() for x in cells.split(list(sizes))]
     step = torch.optim.SGD(model.parameters(), lr=0.1) if optimizer == "SGD" else torch.optim.Adam(model.parameters())
     before, steps = _weights_of(model), []
     step.register_step_post_hook(lambda *_: steps.append(1))
     result = attempt(model, minibatches if form == "list" else iter(minibatches), step)
-    weights = _weights_of(model)
-    by_another = not steps and not torch.equal(before, weights)
-    return {"the trained weights": weights, "the loss": result, "trained by": "another" if by_another else "optimizer"}
+    return {"the trained weights": _weights_of(model), "the loss": result, "steps": len(steps), "before": before}
+
+
+def _examine_train_epoch(case: Case, got: Mapping[str, Value]) -> dict[str, Any]:
+    weights, before, steps = (
+        got[name].tensor if name in got else None for name in ("the trained weights", "before", "steps")
+    )
+    moved = weights is None or before is None or not torch.equal(weights, before)
+    by_another = moved and (steps is None or not steps.any())
+    kept = {name: got[name] for name in ("the trained weights", "the loss") if name in got}
+    return kept | {"trained by": "another" if by_another else "optimizer"}
 
 
 def _weights_of(model: BinaryVAE) -> Tensor:
@@ -294,14 +332,12 @@ def _explain_train_epoch(case: Case, got: Mapping[str, Value], want: Mapping[str
     return None
 
 
-SLOPE, OFFSET = 0.4, 0.3  # log-odds that `_transparent_model` decodes in eval mode: SLOPE * z + OFFSET
-
-
 @torch.no_grad()
-def _transparent_model() -> BinaryVAE:
+def _transparent_model(slope: float, offset: float) -> BinaryVAE:
     """Make a model whose probabilities tell which latents were decoded, and in which mode.
 
-    In eval mode batch normalisation multiplies by 2; in train mode it would scale the latents to a spread of 1.
+    In eval mode the log-odds of the first three genes are slope * z + offset: batch normalisation multiplies by 2. In
+    train mode it would scale the latents to a spread of 1.
     """
     model = BinaryVAE(n_input=5, n_latent=3, n_hidden=6)
     eye = torch.eye(3)
@@ -311,35 +347,72 @@ def _transparent_model() -> BinaryVAE:
     norm.running_mean.zero_()
     norm.running_var.fill_(0.25 - norm.eps)
     model.logits_decoder.weight.zero_()
-    model.logits_decoder.weight[:3] = SLOPE / 2 * torch.cat([eye, -eye], dim=1)  # relu(z) - relu(-z) = z
-    model.logits_decoder.bias.fill_(OFFSET)
+    model.logits_decoder.weight[:3] = slope / 2 * torch.cat([eye, -eye], dim=1)  # relu(z) - relu(-z) = z
+    model.logits_decoder.bias.fill_(offset)
     return model
 
 
 def _cases_of_sample_prior() -> list[Case]:
     return [
-        Case("a model in eval mode", (4000, False)),
-        Case("a model that comes in train mode", (4000, True)),
-        Case("a single cell", (1, True)),
+        Case("a model in eval mode", (4000, False, 0.4, 0.3, 11)),
+        Case("a model that comes in train mode", (4000, True, 0.4, 0.3, 11)),
+        Case("a single cell", (1, True, 0.4, 0.3, 11)),
     ]
 
 
-def _use_sample_prior(attempt: Callable, n_cells: int, train: bool) -> dict[str, Any]:
-    model, generator = _transparent_model().train(train), torch.Generator().manual_seed(11)
+def _hidden_sample_prior(seed: int) -> list[Case]:
+    generator = torch.Generator().manual_seed(seed)
+
+    def model() -> tuple[float, float, int]:
+        return _between(30, 60, generator) / 100, _between(-50, 50, generator) / 100, _between(1000, 10**6, generator)
+
+    return [
+        Case("another model, in train mode", (_between(3500, 4500, generator), True, *model())),
+        Case("a few cells of another model", (_between(2, 9, generator), False, *model())),
+    ]
+
+
+N_COMPARED = 100  # cells by which two calls are told apart
+
+
+def _use_sample_prior(
+    attempt: Callable, n_cells: int, train: bool, slope: float, offset: float, seed: int
+) -> dict[str, Any]:
+    """Make cells up three times: twice in a row, and once more from the first seed."""
+    model, generator = _transparent_model(slope, offset).train(train), torch.Generator().manual_seed(seed)
     outside = torch.get_rng_state()
     first = attempt(model, n_cells, generator)
     if not isinstance(first, Tensor) or not first.is_floating_point() or first.shape != (n_cells, 5):
         return {"the result": first}
     untouched = torch.equal(outside, torch.get_rng_state())
     second = attempt(model.train(train), n_cells, generator)
-    again = attempt(model.train(train), n_cells, torch.Generator().manual_seed(11))
+    again = attempt(model.train(train), n_cells, torch.Generator().manual_seed(seed))
+    return {
+        "the result": first,
+        "gradient": "recorded" if first.requires_grad else "none",
+        "global random numbers": "not used" if untouched else "used",
+        "a second call": second[:N_COMPARED],
+        "the same seed": again[:N_COMPARED],
+    }
+
+
+def _examine_sample_prior(case: Case, got: Mapping[str, Value]) -> dict[str, Any]:
+    """Tell from three calls what the cells, and the latents behind them, look like."""
+    n_cells, _, slope, offset, _ = case.arguments
+    if "a second call" not in got:
+        return dict(got)
+    first = _tensor_from(got, "the result", (n_cells, 5))
+    shape = (min(n_cells, N_COMPARED), 5)
+    second, again = (_tensor_from(got, name, shape) for name in ("a second call", "the same seed"))
+    outside = got.get("global random numbers", Value("nothing")).text
+    is_repeated = outside == "not used" and torch.equal(first[:N_COMPARED], again)
     return {
         "the result": torch.zeros(first.shape),
         "range": _range_of(first),
-        "gradient": "recorded" if first.requires_grad else "none",
-        "noise": "from the generator" if untouched and torch.equal(first, again) else "not from the generator alone",
-        "a second call": "new draws" if not torch.equal(first, second) else "the same draws",
-        "latents": _looks_of((torch.logit(first[:, :3].detach().double()) - OFFSET) / SLOPE) if n_cells > 1 else "one",
+        "gradient": got.get("gradient"),
+        "noise": "from the generator" if is_repeated else "not from the generator alone",
+        "a second call": "the same draws" if torch.equal(first[:N_COMPARED], second) else "new draws",
+        "latents": _looks_of((torch.logit(first[:, :3]) - offset) / slope) if n_cells >= N_COMPARED else "few",
     }
 
 
@@ -354,8 +427,8 @@ def _range_of(values: Tensor) -> str:
 
 
 def _looks_of(z: Tensor) -> str:
-    """Say in words how draws are distributed, (draws, latents); with five standard errors of tolerance."""
-    n_draws, tolerance = len(z), 5 / len(z) ** 0.5
+    """Say in words how draws are distributed, (draws, latents); with six standard errors of tolerance."""
+    n_draws, tolerance = len(z), 6 / len(z) ** 0.5
     if not z.isfinite().all():
         return "not finite"
     if (z.std(dim=0) < 1e-3).all():
@@ -368,7 +441,7 @@ def _looks_of(z: Tensor) -> str:
     if ((spread - 1).abs() > tolerance).any():
         return f"of a spread of {round(spread.mean().item() * 2) / 2:g} instead of 1"
     kurtosis = (z**4).mean(dim=0)
-    return "standard normal" if ((kurtosis - 3).abs() < 5 * (96 / n_draws) ** 0.5 + 0.2).all() else "not Gaussian"
+    return "standard normal" if ((kurtosis - 3).abs() < 6 * (96 / n_draws) ** 0.5 + 0.2).all() else "not Gaussian"
 
 
 def _explain_sample_prior(case: Case, got: Mapping[str, Value], want: Mapping[str, Value]) -> str | None:
@@ -394,18 +467,28 @@ def _cases_of_latent_walk() -> list[Case]:
     generator = torch.Generator().manual_seed(5)
     x = torch.bernoulli(torch.full((6, 7), 0.5), generator=generator)
     return [
-        Case("five steps, with a model in eval mode", (x[0], x[1], 5, False)),
-        Case("a model that comes in train mode", (x[2], x[3], 4, True)),
-        Case("two steps, which are the two ends", (x[4], x[5], 2, False)),
-        Case("as many steps as genes", (x[1], x[4], 7, True)),
+        Case("five steps, with a model in eval mode", (x[0], x[1], 5, False, 6)),
+        Case("a model that comes in train mode", (x[2], x[3], 4, True, 6)),
+        Case("two steps, which are the two ends", (x[4], x[5], 2, False, 6)),
+        Case("as many steps as genes", (x[1], x[4], 7, True, 6)),
     ]
 
 
+def _hidden_latent_walk(seed: int) -> list[Case]:
+    generator = torch.Generator().manual_seed(seed)
+
+    def walk(label: str, train: bool) -> Case:
+        x = torch.bernoulli(torch.full((2, 7), 0.5), generator=generator)
+        return Case(label, (*x, _between(3, 12, generator), train, _between(1000, 10**6, generator)))
+
+    return [walk("another model, in train mode", True), walk("another model, in eval mode", False)]
+
+
 @torch.no_grad()
-def _walked_model() -> BinaryVAE:
+def _walked_model(seed: int) -> BinaryVAE:
     """Make a model with weights and running averages that are all of their own."""
     model = BinaryVAE(n_input=7, n_latent=2, n_hidden=8)
-    with seeded(6):
+    with seeded(seed):
         for parameter in model.parameters():
             parameter.normal_(0, 1)
         for name, buffer in model.named_buffers():
@@ -416,8 +499,10 @@ def _walked_model() -> BinaryVAE:
     return model
 
 
-def _use_latent_walk(attempt: Callable, x_start: Tensor, x_end: Tensor, n_steps: int, train: bool) -> dict[str, Any]:
-    result = attempt(_walked_model().train(train), x_start, x_end, n_steps)
+def _use_latent_walk(
+    attempt: Callable, x_start: Tensor, x_end: Tensor, n_steps: int, train: bool, seed: int
+) -> dict[str, Any]:
+    result = attempt(_walked_model(seed).train(train), x_start, x_end, n_steps)
     recorded = isinstance(result, Tensor) and result.requires_grad
     return {"the walk": result, "gradient": "recorded" if recorded else "none"}
 
@@ -436,15 +521,21 @@ def _explain_latent_walk(case: Case, got: Mapping[str, Value], want: Mapping[str
 
 
 def _use_diagnose(attempt: Callable) -> dict[str, Any]:
+    """Take down as text which cause an attempt names for every run."""
     answer = attempt()
     if not isinstance(answer, Mapping):
         return {"the answer": answer}
-    verdicts: dict[str, Any] = {
-        "further runs": ", ".join(sorted(str(key) for key in answer.keys() - set(RIGHT_CAUSES)))
-    }
+    return {f"run {letter}": str(cause) for letter, cause in answer.items()}
+
+
+def _examine_diagnose(case: Case, got: Mapping[str, Value]) -> dict[str, Any]:
+    if "the answer" in got:
+        return dict(got)
+    causes = {name.removeprefix("run "): value.text for name, value in got.items()}
+    verdicts: dict[str, Any] = {"further runs": ", ".join(sorted(causes.keys() - set(RIGHT_CAUSES)))}
     for letter, cause in RIGHT_CAUSES.items():
-        given = answer.get(letter)
-        verdicts[letter] = "right" if given == cause else f"{given}"
+        given = causes.get(letter, "None")
+        verdicts[letter] = "right" if given == cause else f"not {given}"
     return verdicts
 
 
@@ -462,7 +553,8 @@ IF_IT_WERE = {
 def _explain_diagnose(case: Case, got: Mapping[str, Value], want: Mapping[str, Value]) -> str | None:
     if "A" not in got:
         return "return a dict: a cause from the list for each of the letters A to F."
-    wrong = {letter: got[letter].text for letter in RIGHT_CAUSES if got[letter].text != "right"}
+    verdicts = {letter: got[letter].text for letter in RIGHT_CAUSES}
+    wrong = {letter: text.removeprefix("not ") for letter, text in verdicts.items() if text != "right"}
     if not wrong:
         return "there are runs in the dict that are not plotted."
     if strange := got["further runs"].text.split(", ")[0]:
@@ -582,6 +674,7 @@ EXERCISES = [
         "3.1",
         "vae_course.models.binary_vae_loss",
         cases=_cases_of_loss,
+        hidden=_hidden_loss,
         returns=("total", "bce", "kl"),
         gradients=("logits", "mean", "logvar"),
         properties=(_explain_total,),
@@ -723,6 +816,8 @@ EXERCISES = [
         "vae_course.exercises.lesson3.train_epoch",
         cases=_cases_of_train_epoch,
         use=_use_train_epoch,
+        examine=_examine_train_epoch,
+        hidden=_hidden_train_epoch,
         properties=(_explain_train_epoch,),
         advice={
             "division by zero": "minibatches can be walked through only once: count cells as you train",
@@ -821,6 +916,8 @@ EXERCISES = [
         "vae_course.exercises.lesson3.sample_prior",
         cases=_cases_of_sample_prior,
         use=_use_sample_prior,
+        examine=_examine_sample_prior,
+        hidden=_hidden_sample_prior,
         properties=(_explain_sample_prior,),
         advice={
             "cannot be multiplied": "the rows of z need as many latents as this model has, and that is model.n_latent",
@@ -895,6 +992,7 @@ EXERCISES = [
         "vae_course.exercises.lesson3.latent_walk",
         cases=_cases_of_latent_walk,
         use=_use_latent_walk,
+        hidden=_hidden_latent_walk,
         properties=(_explain_latent_walk,),
         shape="(n_steps, n_input), a row for every step",
         hints=(
@@ -972,6 +1070,7 @@ EXERCISES = [
         "vae_course.exercises.lesson3.diagnose",
         cases=lambda: [Case("the six runs", ())],
         use=_use_diagnose,
+        examine=_examine_diagnose,
         properties=(_explain_diagnose,),
         hints=(
             "Look at the scales first, then at the gap between training and held-out cells, then at the KL. Which run "

@@ -17,7 +17,15 @@ from torch import Tensor, nn
 from vae_course.distributions import kl_normal, kl_standard_normal, scvi_kl
 from vae_course.exercises.attempt import Case, Value
 from vae_course.exercises.engine import Exercise
-from vae_course.exercises.lesson2 import NO_MODULE, _astray, _explain_module, _parameters
+from vae_course.exercises.lesson2 import (
+    NO_MODULE,
+    _astray,
+    _between,
+    _explain_module,
+    _parameters,
+    _teacher,
+    _tensor_from,
+)
 from vae_course.nn import DecoderSCVI, FCLayers
 
 RECORDED = files("vae_course") / "_data"
@@ -85,14 +93,21 @@ def zinb_log_prob(x: Tensor, mu: Tensor, theta: Tensor, zi_logits: Tensor) -> Te
     return torch.where(x == 0, zero, log_nb - F.softplus(zi_logits))
 
 
-def _cases_of_nb() -> list[Case]:
-    generator = torch.Generator().manual_seed(0)
+def _nb_draws(seed: int) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
+    """Make a source of counts, and one of means and thetas, both of any shape."""
+    generator = torch.Generator().manual_seed(seed)
 
     def counts(*shape: int) -> Tensor:
         return torch.randint(0, 6, shape, generator=generator).float()
 
     def positive(*shape: int) -> Tensor:
         return 0.3 + 4 * torch.rand(shape, generator=generator)
+
+    return counts, positive
+
+
+def _cases_of_nb() -> list[Case]:
+    counts, positive = _nb_draws(0)
 
     def given(label: str, x: list[float], mu: list[float], theta: list[float]) -> Case:
         return Case(label, (torch.tensor(x), torch.tensor(mu), torch.tensor(theta)))
@@ -112,13 +127,28 @@ def _cases_of_nb() -> list[Case]:
     ]
 
 
+def _hidden_nb(seed: int) -> list[Case]:
+    counts, positive = _nb_draws(seed)
+    n_cells, n_genes = (2 + int(counts()) for _ in range(2))
+    return [
+        Case(
+            "other counts, means and thetas", (counts(n_cells, n_genes), positive(n_cells, n_genes), positive(n_genes))
+        ),
+        Case("another single cell", (counts(1, n_genes), positive(1, n_genes), positive(n_genes))),
+        Case("counts in the hundreds", (100 * counts(n_cells, 3), 90 * positive(n_cells, 3), 20 * positive(3))),
+        Case("a theta of many thousands", (counts(5), positive(5), 2e4 * positive(1))),
+    ]
+
+
+def _with_logits(cases: list[Case], seed: int) -> list[Case]:
+    """Give each case logits of the counts' shape."""
+    generator = torch.Generator().manual_seed(seed)
+    logits = [1.5 * torch.randn(case.arguments[0].shape, generator=generator) for case in cases]
+    return [Case(case.label, (*case.arguments, a)) for case, a in zip(cases, logits, strict=True)]
+
+
 def _cases_of_zinb() -> list[Case]:
-    generator = torch.Generator().manual_seed(1)
-    cases = []
-    for case in _cases_of_nb():
-        x, mu, theta = case.arguments
-        logits = 1.5 * torch.randn(x.shape, generator=generator)  # (..., genes): of the counts' shape, but for one case
-        cases.append(Case(case.label, (x, mu, theta, logits)))
+    cases = _with_logits(_cases_of_nb(), 1)
     zeros = (torch.zeros(4), torch.tensor([2.0, 0.5, 1e6, 1e6]), torch.tensor([1.7, 3.0, 400.0, 0.4]))
     counts = tuple(torch.tensor([[3.0, 1.0, 8.0, 20.0], [2.0, 0.5, 4.0, 30.0], [1.7, 3.0, 9.0, 0.4]]))
     extreme = torch.tensor([30.0, -30.0])
@@ -130,6 +160,16 @@ def _cases_of_zinb() -> list[Case]:
         Case("zeros with logits of 30 and -30", (*zeros, extreme.repeat(2))),
         *cases[6:],
     ]
+
+
+def _hidden_zinb(seed: int) -> list[Case]:
+    cases = _with_logits(_hidden_nb(seed), seed)
+    x, mu, theta, logits = cases[0].arguments
+    return [*cases, Case("logits between 10 and 30, and between -30 and -10", (x, mu, theta, _far_from_zero(logits)))]
+
+
+def _far_from_zero(logits: Tensor) -> Tensor:
+    return (10 * logits.sign() + 10 * logits).clamp(-30, 30)
 
 
 def _wrong_entries(got: Tensor, want: Tensor) -> Tensor:
@@ -325,20 +365,22 @@ PX = ("px_scale", "px_r", "px_rate", "px_dropout")
 
 
 def _use_decoder(
-    attempt: Callable, options: dict[str, Any], dispersion: str, z: Tensor, library: Tensor, *codes: Tensor
+    attempt: Callable,
+    options: dict[str, Any],
+    weights: dict[str, Tensor],
+    dispersion: str,
+    z: Tensor,
+    library: Tensor,
+    *codes: Tensor,
 ) -> dict[str, Any]:
-    """Give the attempt a reference's weights and compare what the two make of z, in both modes."""
-    teacher = DecoderSCVI(**options)
-    for name, value in teacher.state_dict().items():
-        if value.is_floating_point():
-            torch.nn.init.uniform_(value, *((0.5, 1.5) if "running_var" in name else (-1.0, 1.0)))
+    """Give the attempt weights and see what it makes of z, in both modes."""
     decoder = attempt(**options)
     if not isinstance(decoder, nn.Module):
         return {"its parameters": NO_MODULE}
-    found: dict[str, Any] = {"its parameters": _parameters(decoder), "astray": _astray(decoder)}
-    if found["its parameters"] != _parameters(teacher):
+    found: dict[str, Any] = {"its parameters": _parameters(decoder.state_dict()), "astray": _astray(decoder)}
+    if found["its parameters"] != _parameters(weights):
         return found
-    decoder.load_state_dict(teacher.state_dict())
+    decoder.load_state_dict(weights)
     outputs = decoder.eval()(dispersion, z, library, *codes)
     if not isinstance(outputs, tuple | list) or len(outputs) != len(PX):
         return found | {"what it returns": _kind_of(outputs)}
@@ -367,7 +409,7 @@ def _weights_reached(outputs: Sequence[Any], decoder: nn.Module) -> dict[str, An
 
 
 def _in_train_mode(decoder: nn.Module, dispersion: str, z: Tensor, library: Tensor, *codes: Tensor) -> dict[str, Any]:
-    """Decode in train mode, and tell whether the result changes from pass to pass, as with dropout."""
+    """Decode four times in train mode: with dropout, the result would change from pass to pass."""
     if len(z) == 1:
         return {}  # nothing to normalise over
     with torch.no_grad():
@@ -375,9 +417,19 @@ def _in_train_mode(decoder: nn.Module, dispersion: str, z: Tensor, library: Tens
         means = [buffer for name, buffer in decoder.named_buffers() if name.endswith("running_mean")]
     if not all(isinstance(one, Tensor) and one.shape == passes[0].shape for one in passes):
         return {"passes in train mode": "no tensors"}
+    return {"passes in train mode": torch.stack(passes), "the running means": torch.cat(means)}
+
+
+def _examine_decoder(case: Case, got: Mapping[str, Value]) -> dict[str, Any]:
+    """Tell whether passes in train mode agree; if they do, the first one and the running means count."""
+    passes = got["passes in train mode"].tensor if "passes in train mode" in got else None
+    if passes is None or passes.dim() == 0 or len(passes) < 2:
+        return dict(got)
+    rest = {name: value for name, value in got.items() if name not in ("passes in train mode", "the running means")}
     if not all(torch.equal(one, passes[0]) for one in passes[1:]):
-        return {"passes in train mode": "differ"}
-    return {"passes in train mode": "agree", "px_scale in train mode": passes[0], "the running means": torch.cat(means)}
+        return rest | {"passes in train mode": "differ"}
+    in_train_mode = {"passes in train mode": "agree", "px_scale in train mode": passes[0]}
+    return rest | in_train_mode | {"the running means": got.get("the running means")}
 
 
 def _cases_of_decoder() -> list[Case]:
@@ -386,24 +438,40 @@ def _cases_of_decoder() -> list[Case]:
     batch, donor = torch.tensor([0, 2, 1, 0, 1, 2]), torch.tensor([[0], [1], [1], [0], [0], [1]])
     small = {"n_input": 3, "n_output": 4, "n_hidden": 5}
     square = torch.randn(4, 4, generator=generator)
+
+    def case(label: str, options: dict[str, Any], dispersion: str, *inputs: Tensor) -> Case:
+        return Case(label, (options, _teacher(DecoderSCVI, options, generator), dispersion, *inputs))
+
     return [
-        Case('the dispersion "gene"', (small, "gene", z, library)),
-        Case('the dispersion "gene-cell"', (small, "gene-cell", z, library)),
-        Case('the dispersion "gene-batch"', ({**small, "n_cat_list": [3]}, "gene-batch", z, library, batch)),
-        Case('the dispersion "gene-label"', ({**small, "n_cat_list": [3]}, "gene-label", z, library, batch)),
-        Case("two layers", ({**small, "n_layers": 2}, "gene-cell", z, library)),
-        Case(
-            "a covariate and two layers",
-            ({**small, "n_cat_list": [2], "n_layers": 2}, "gene-cell", z, library, donor),
-        ),
-        Case("two covariates", ({**small, "n_cat_list": [3, 2]}, "gene-cell", z, library, batch, donor)),
-        Case("a covariate with a single category", ({**small, "n_cat_list": [1]}, "gene", z, library, 0 * batch)),
-        Case(
-            "as many cells and latents as genes",
-            ({**small, "n_input": 4}, "gene-cell", square, library[:4] + 1),
-        ),
-        Case("a single cell", (small, "gene-cell", z[:1], library[:1])),
-        Case("the default options", ({"n_input": 3, "n_output": 4}, "gene-cell", z, library)),
+        case('the dispersion "gene"', small, "gene", z, library),
+        case('the dispersion "gene-cell"', small, "gene-cell", z, library),
+        case('the dispersion "gene-batch"', {**small, "n_cat_list": [3]}, "gene-batch", z, library, batch),
+        case('the dispersion "gene-label"', {**small, "n_cat_list": [3]}, "gene-label", z, library, batch),
+        case("two layers", {**small, "n_layers": 2}, "gene-cell", z, library),
+        case("a covariate and two layers", {**small, "n_cat_list": [2], "n_layers": 2}, "gene-cell", z, library, donor),
+        case("two covariates", {**small, "n_cat_list": [3, 2]}, "gene-cell", z, library, batch, donor),
+        case("a covariate with a single category", {**small, "n_cat_list": [1]}, "gene", z, library, 0 * batch),
+        case("as many cells and latents as genes", {**small, "n_input": 4}, "gene-cell", square, library[:4] + 1),
+        case("a single cell", small, "gene-cell", z[:1], library[:1]),
+        case("the default options", {"n_input": 3, "n_output": 4}, "gene-cell", z, library),
+    ]
+
+
+def _hidden_decoder(seed: int) -> list[Case]:
+    generator = torch.Generator().manual_seed(seed)
+    n_cells, n_input, n_output, n_hidden = (_between(4, 7, generator) for _ in range(4))
+    sizes = [_between(2, 4, generator) for _ in range(2)]
+    codes = [torch.randint(n, (n_cells,), generator=generator) for n in sizes]
+
+    def case(label: str, dispersion: str, *codes: Tensor, **options: Any) -> Case:
+        options = {"n_input": n_input, "n_output": n_output, "n_hidden": n_hidden, **options}
+        z, library = (torch.randn(n_cells, n, generator=generator) for n in (n_input, 1))
+        return Case(label, (options, _teacher(DecoderSCVI, options, generator), dispersion, z, library + 1, *codes))
+
+    return [
+        case("other numbers of latents and genes", "gene"),
+        case("covariates and two layers", "gene-cell", *codes, n_cat_list=sizes, n_layers=2),
+        case("another covariate", "gene-label", codes[0], n_cat_list=sizes[:1]),
     ]
 
 
@@ -458,7 +526,7 @@ def _explain_decoder(case: Case, got: Mapping[str, Value], want: Mapping[str, Va
     if wrong.any() and torch.allclose(found["px_scale"], want["px_scale"].tensor, atol=1e-4):
         cell, gene = torch.nonzero(wrong)[0].tolist()
         return (
-            f"the shares are right, px_rate is not: with a log-library of {case.arguments[3][cell].item():.4g} it "
+            f"the shares are right, px_rate is not: with a log-library of {case.arguments[4][cell].item():.4g} it "
             f"should be {due[cell, gene].item():.4g} times the share; yours is {ratio[cell, gene].item():.4g} times."
         )
     if got.get("passes in train mode", want.get("passes in train mode")) != want.get("passes in train mode"):
@@ -625,6 +693,22 @@ def _cases_of_select_dispersion() -> list[Case]:
     ]
 
 
+def _hidden_select_dispersion(seed: int) -> list[Case]:
+    generator = torch.Generator().manual_seed(seed)
+    n_cells, n_genes, n_batch, n_labels = (_between(2, 7, generator) for _ in range(4))
+    batch, y = (torch.randint(n, (n_cells,), generator=generator) for n in (n_batch, n_labels))
+
+    def case(label: str, mode: str, *shape: int, batch: Tensor | None = batch, y: Tensor | None = y) -> Case:
+        return Case(label, (torch.randn(shape, generator=generator), mode, batch, y, (n_cells, n_genes)))
+
+    return [
+        case("other batches and labels", "gene-batch", n_genes, n_batch),
+        case("other labels in a column", "gene-label", n_genes, n_labels, batch=None, y=y[:, None]),
+        case("other genes", "gene", n_genes),
+        case("other cells", "gene-cell", n_cells, n_genes, batch=None, y=None),
+    ]
+
+
 def _explain_dispersion(case: Case, got: Mapping[str, Value], want: Mapping[str, Value]) -> str | None:
     values, (_, mode, batch_index, y, _) = got["theta"].tensor, case.arguments
     if values.isnan().any():
@@ -675,20 +759,22 @@ def _indicator(codes: Tensor, n_categories: int) -> Tensor:
 # --------------------------------------------------------------------------------------------------------------------
 
 
+def _scvi_kl_case(label: str, n_cells: int, n_latent: int, generator: torch.Generator) -> Case:
+    qz_m = torch.randn(n_cells, n_latent, generator=generator)
+    qz_v = 0.2 + 2 * torch.rand(n_cells, n_latent, generator=generator)
+    ql_m, library_mean = (5 + torch.randn(n_cells, 1, generator=generator) for _ in range(2))
+    ql_v, library_var = (0.2 + 2 * torch.rand(n_cells, 1, generator=generator) for _ in range(2))
+    return Case(label, (qz_m, qz_v, ql_m, ql_v, library_mean, library_var))
+
+
 def _cases_of_scvi_kl() -> list[Case]:
     generator = torch.Generator().manual_seed(0)
-    cases = []
-    for label, n_cells, n_latent in (
-        ("three cells with two latents", 3, 2),
-        ("as many cells as latents", 3, 3),
-        ("a single cell", 1, 4),
-        ("a single latent", 4, 1),
-    ):
-        qz_m = torch.randn(n_cells, n_latent, generator=generator)
-        qz_v = 0.2 + 2 * torch.rand(n_cells, n_latent, generator=generator)
-        ql_m, library_mean = (5 + torch.randn(n_cells, 1, generator=generator) for _ in range(2))
-        ql_v, library_var = (0.2 + 2 * torch.rand(n_cells, 1, generator=generator) for _ in range(2))
-        cases.append(Case(label, (qz_m, qz_v, ql_m, ql_v, library_mean, library_var)))
+    cases = [
+        _scvi_kl_case("three cells with two latents", 3, 2, generator),
+        _scvi_kl_case("as many cells as latents", 3, 3, generator),
+        _scvi_kl_case("a single cell", 1, 4, generator),
+        _scvi_kl_case("a single latent", 4, 1, generator),
+    ]
     latent = torch.tensor([[0.5, -1.0], [2.0, 0.1]]), torch.tensor([[1e-4, 50.0], [3.0, 1e-6]])
     library = torch.tensor([[[7.0], [9.0]], [[1e-3], [20.0]], [[8.0], [6.5]], [[0.1], [0.4]]])
     cases.append(Case("very small and very large variances", (*latent, *(value.clone() for value in library))))
@@ -696,6 +782,16 @@ def _cases_of_scvi_kl() -> list[Case]:
     same = (torch.zeros(2, 3), torch.ones(2, 3), *(value.clone() for value in prior), *prior)
     cases.append(Case("two posteriors equal to their priors", same))
     return cases
+
+
+def _hidden_scvi_kl(seed: int) -> list[Case]:
+    generator = torch.Generator().manual_seed(seed)
+    n_cells, n_latent = (_between(2, 9, generator) for _ in range(2))
+    return [
+        _scvi_kl_case("other numbers of cells and latents", n_cells, n_latent, generator),
+        _scvi_kl_case("another single cell", 1, n_latent, generator),
+        _scvi_kl_case("another single latent", n_cells, 1, generator),
+    ]
 
 
 def _kls(
@@ -745,41 +841,84 @@ def _cases_of_corrupt() -> list[Case]:
     block = torch.tensor([[[1.0, 0.0, 2.0], [6.0, 3.0, 0.0]], [[0.0, 8.0, 1.0], [0.0, 0.0, 5.0]]])
     large = torch.poisson(0.8 * torch.ones(20, 60), generator=torch.Generator().manual_seed(0))
     return [
-        Case("seven non-zero counts in three cells", (table, 0.6, 1000)),
-        Case("another rate", (table, 0.4, 200)),
-        Case("a single cell", (torch.tensor([[3.0, 0.0, 1.0, 14.0, 2.0, 6.0]]), 0.5, 200)),
-        Case("as many cells as genes", (square, 0.5, 200)),
-        Case("counts of one axis", (torch.tensor([2.0, 9.0, 1.0, 4.0, 1.0, 3.0, 25.0, 6.0]), 0.25, 200)),
-        Case("counts of three axes", (block, 0.5, 200)),
-        Case("rate 1", (table, 1.0, 20)),
-        Case("rate 0", (table, 0.0, 20)),
-        Case("a rate too small for one count", (table, 0.1, 20)),
-        Case("a thousand entries", (large, 0.35, 20)),
+        Case("seven non-zero counts in three cells", (table, 0.6, 1000, 1)),
+        Case("another rate", (table, 0.4, 200, 1)),
+        Case("a single cell", (torch.tensor([[3.0, 0.0, 1.0, 14.0, 2.0, 6.0]]), 0.5, 200, 1)),
+        Case("as many cells as genes", (square, 0.5, 200, 1)),
+        Case("counts of one axis", (torch.tensor([2.0, 9.0, 1.0, 4.0, 1.0, 3.0, 25.0, 6.0]), 0.25, 200, 1)),
+        Case("counts of three axes", (block, 0.5, 200, 1)),
+        Case("rate 1", (table, 1.0, 20, 1)),
+        Case("rate 0", (table, 0.0, 20, 1)),
+        Case("a rate too small for one count", (table, 0.1, 20, 1)),
+        Case("a thousand entries", (large, 0.35, 20, 1)),
     ]
 
 
-def _use_corrupt(attempt: Callable, counts: Tensor, rate: float, n_calls: int) -> dict[str, Any]:
-    """Say in words what an attempt does in many calls, since single draws cannot be compared."""
+def _hidden_corrupt(seed: int) -> list[Case]:
+    generator = torch.Generator().manual_seed(seed)
+
+    def case(label: str, n_calls: int) -> Case:
+        """Half of the entries are zero; the due number is far from a whole one before it is rounded down."""
+        n_cells, n_genes = _between(3, 4, generator), _between(4, 5, generator)
+        n_nonzero = n_cells * n_genes // 2 + 1
+        counts = torch.zeros(n_cells * n_genes)
+        places = torch.randperm(len(counts), generator=generator)[:n_nonzero]
+        counts[places] = torch.randint(1, 40, (n_nonzero,), generator=generator).float()
+        rate = (n_nonzero // 2 + 0.5) / n_nonzero
+        return Case(label, (counts.reshape(n_cells, n_genes), rate, n_calls, _between(1000, 10**6, generator)))
+
+    return [case("other counts", 1000), case("a few calls with other counts", 20)]
+
+
+N_REPEATED = 20  # calls that are made a second time from the same seed
+
+
+def _use_corrupt(attempt: Callable, counts: Tensor, rate: float, n_calls: int, seed: int) -> dict[str, Any]:
+    """Call an attempt many times, since single draws cannot be compared, and once more from the same seed."""
     before, states = counts.clone(), _global_states()
-    generator = torch.Generator().manual_seed(1)
+    generator = torch.Generator().manual_seed(seed)
     start = generator.get_state()
     pair = attempt(counts, rate, generator)
     moved = not torch.equal(generator.get_state(), start)
-    found = {"what it returns": _kind_of_pair(pair, counts)}
-    if found["what it returns"] != "corrupted and mask":
-        return found
-    found["counts itself"] = "left as it was" if torch.equal(before, counts) else "changed"
-    copied = pair[0].untyped_storage().data_ptr() != counts.untyped_storage().data_ptr()
-    found["corrupted"] = "a copy" if copied or found["counts itself"] == "changed" else "counts itself"
+    returned = _kind_of_pair(pair, counts)
+    if returned != "corrupted and mask":
+        return {"what it returns": returned}
+    is_counts = pair[0].untyped_storage().data_ptr() == counts.untyped_storage().data_ptr()
     corrupted, masks = _many_calls(attempt, before, rate, generator, n_calls, pair)
-    found |= _what_is_hidden(before, rate, corrupted, masks)
-    n_nonzero = int((before != 0).sum())
+    other_states = _global_states()
+    again = torch.Generator().manual_seed(seed)
+    repeated, _ = _many_calls(attempt, before, rate, again, N_REPEATED, attempt(before.clone(), rate, again))
+    return {
+        "what it returns": returned,
+        "counts itself": counts,
+        "corrupted": "counts itself" if is_counts else "a copy",
+        "all corrupted": corrupted,
+        "all masks": masks,
+        "the generator": "moved on" if moved else "not used",
+        "other randomness": "none" if states == other_states else "used",
+        "the same seed twice": repeated,
+    }
+
+
+def _examine_corrupt(case: Case, got: Mapping[str, Value]) -> dict[str, Any]:
+    """Say in words what an attempt did in many calls."""
+    counts, rate, n_calls, _ = case.arguments
+    returned = got.get("what it returns")
+    if returned is None or returned.text != "corrupted and mask":
+        return {"what it returns": returned}
+    corrupted, masks = (_tensor_from(got, f"all {what}", (n_calls, counts.numel())) for what in ("corrupted", "masks"))
+    left = torch.equal(_tensor_from(got, "counts itself", counts.shape), counts.double())
+    found = {
+        "what it returns": returned,
+        "counts itself": "left as it was" if left else "changed",
+        "corrupted": got.get("corrupted") if left else "a copy",
+        **_what_is_hidden(counts, rate, corrupted, masks.bool()),
+    }
+    n_nonzero = int((counts != 0).sum())
     if 0 < int(rate * n_nonzero) < n_nonzero:
-        found["the generator"] = "moved on" if moved else "not used"
-        found["other randomness"] = "none" if states == _global_states() else "used"
-        again = torch.Generator().manual_seed(1)
-        repeated, _ = _many_calls(attempt, before, rate, again, 20, attempt(before.clone(), rate, again))
-        found["the same seed twice"] = "the same" if torch.equal(repeated, corrupted[:20]) else "something else"
+        found |= {name: got.get(name) for name in ("the generator", "other randomness")}
+        repeated = _tensor_from(got, "the same seed twice", (N_REPEATED, counts.numel()))
+        found["the same seed twice"] = "the same" if torch.equal(repeated, corrupted[:N_REPEATED]) else "something else"
     return found
 
 
@@ -990,13 +1129,15 @@ def entropy_batch_mixing(latent: Tensor, batch_index: Tensor, n_neighbors: int =
     return entropy.mean()
 
 
-def _cases_of_mixing() -> list[Case]:
-    def draw(n_cells: int, n_latent: int, seed: int, shares: Sequence[float]) -> tuple[Tensor, Tensor]:
-        """Cells and batches; with these seeds no cell has two candidates for its last neighbour at one distance."""
-        generator = torch.Generator().manual_seed(seed)
-        latent = torch.randn(n_cells, n_latent, generator=generator)
-        return latent, torch.multinomial(torch.tensor(shares), n_cells, replacement=True, generator=generator)
+def _draw_cells(n_cells: int, n_latent: int, seed: int, shares: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """Draw latents and batches."""
+    generator = torch.Generator().manual_seed(seed)
+    latent = torch.randn(n_cells, n_latent, generator=generator)
+    return latent, torch.multinomial(torch.tensor(shares), n_cells, replacement=True, generator=generator)
 
+
+def _cases_of_mixing() -> list[Case]:
+    draw = _draw_cells  # with these seeds no cell has two candidates for its last neighbour at one distance
     z, column = draw(15, 2, 142, (0.4, 0.3, 0.3))
     places, first = draw(16, 2, 42, (0.4, 0.3, 0.3))
     twins = torch.cat([first, (first + 1 + torch.arange(16) % 2) % 3])
@@ -1013,6 +1154,24 @@ def _cases_of_mixing() -> list[Case]:
         Case("all other cells as neighbours", (*draw(12, 2, 15, (0.5, 0.3, 0.2)), 11)),
         Case("70 cells and n_neighbors not given", draw(70, 4, 178, (0.7, 0.2, 0.1))),
         Case("cells that have a double in another batch", (torch.cat([places, places]), twins, 7)),
+    ]
+
+
+def _hidden_mixing(seed: int) -> list[Case]:
+    generator = torch.Generator().manual_seed(seed)
+
+    def case(label: str, shares: Sequence[float], column: bool = False) -> Case:
+        n_cells, n_latent, n_neighbors = (_between(*ends, generator) for ends in ((16, 24), (1, 4), (2, 7)))
+        while True:
+            latent, batch_index = _draw_cells(n_cells, n_latent, _between(1000, 10**9, generator), shares)
+            distances = torch.cdist(latent, latent).sort(dim=1).values
+            if (distances.diff()[:, n_neighbors] > 1e-3).all():  # one candidate for every last neighbour
+                return Case(label, (latent, batch_index.unsqueeze(-1) if column else batch_index, n_neighbors))
+
+    return [
+        case("two other batches", (0.6, 0.4)),
+        case("four batches of unequal size", (0.4, 0.3, 0.2, 0.1)),
+        case("other codes of shape (cells, 1)", (0.4, 0.3, 0.3), column=True),
     ]
 
 
@@ -1116,12 +1275,16 @@ def bayes_factor(scale_1: Tensor, scale_2: Tensor, eps: float = 1e-8) -> Tensor:
     return torch.log(p + eps) - torch.log(1 - p + eps)
 
 
+def _draw_scales(n_draws: int, n_genes: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    tables = (torch.randn(n_draws, n_genes, generator=generator) for _ in range(2))
+    return tuple(torch.softmax(table + torch.linspace(0, 1, n_genes), dim=1) for table in tables)
+
+
 def _cases_of_bayes_factor() -> list[Case]:
     generator = torch.Generator().manual_seed(0)
 
     def shares(n_draws: int, n_genes: int) -> tuple[Tensor, Tensor]:
-        tables = (torch.randn(n_draws, n_genes, generator=generator) for _ in range(2))
-        return tuple(torch.softmax(table + torch.linspace(0, 1, n_genes), dim=1) for table in tables)
+        return _draw_scales(n_draws, n_genes, generator)
 
     first, second = shares(8, 4)
     first[:4, 0], second[:4, 0] = second[4:, 1], second[4:, 1]  # ties with unequal rows
@@ -1142,6 +1305,19 @@ def _cases_of_bayes_factor() -> list[Case]:
         Case("another eps and ties", (first, second, 0.2)),
         Case("a single draw", shares(1, 3)),
         Case("a thousand draws", (many, rare)),
+    ]
+
+
+def _hidden_bayes_factor(seed: int) -> list[Case]:
+    generator = torch.Generator().manual_seed(seed)
+    n_draws, n_genes = _between(5, 30, generator), _between(2, 7, generator)
+    first, second = _draw_scales(n_draws, n_genes, generator)
+    tied = first.clone()
+    tied[n_draws // 2 :] = second[n_draws // 2 :]
+    return [
+        Case("other scales", (first, second)),
+        Case("other scales with ties and another eps", (tied, second, _between(5, 50, generator) / 100)),
+        Case("another gene, of shape (draws,)", tuple(table[:, 0] for table in _draw_scales(n_draws, 2, generator))),
     ]
 
 
@@ -1182,6 +1358,7 @@ EXERCISES = [
         "5.1",
         "vae_course.distributions.nb_log_prob",
         cases=_cases_of_nb,
+        hidden=_hidden_nb,
         gradients=("mu", "theta"),
         tolerance=1e-5,
         plain=nb_log_prob,
@@ -1327,6 +1504,7 @@ EXERCISES = [
         "5.2",
         "vae_course.distributions.zinb_log_prob",
         cases=_cases_of_zinb,
+        hidden=_hidden_zinb,
         gradients=("mu", "theta", "zi_logits"),
         tolerance=1e-5,
         plain=zinb_log_prob,
@@ -1468,6 +1646,8 @@ EXERCISES = [
         "vae_course.nn.DecoderSCVI",
         cases=_cases_of_decoder,
         use=_use_decoder,
+        examine=_examine_decoder,
+        hidden=_hidden_decoder,
         gradients=("z", "library"),
         shape="(cells, genes)",
         properties=(_explain_heads, _explain_module, _explain_decoder),
@@ -1640,6 +1820,7 @@ EXERCISES = [
         "vae_course.models.select_dispersion",
         cases=_cases_of_select_dispersion,
         use=_use_select_dispersion,
+        hidden=_hidden_select_dispersion,
         gradients=("px_r",),
         returns=("theta",),
         plain=select_dispersion,
@@ -1747,6 +1928,7 @@ EXERCISES = [
         "5.5",
         "vae_course.distributions.scvi_kl",
         cases=_cases_of_scvi_kl,
+        hidden=_hidden_scvi_kl,
         gradients=("qz_m", "qz_v", "ql_m", "ql_v", "library_mean", "library_var"),
         returns=("the local KL", "the global KL"),
         shape="(cells,), one number for every cell",
@@ -1913,6 +2095,8 @@ EXERCISES = [
         "vae_course.data.corrupt",
         cases=_cases_of_corrupt,
         use=_use_corrupt,
+        examine=_examine_corrupt,
+        hidden=_hidden_corrupt,
         properties=(_explain_corrupt,),
         plain=corrupt,
         hints=(
@@ -2075,6 +2259,7 @@ EXERCISES = [
         "5.7",
         "vae_course.metrics.entropy_batch_mixing",
         cases=_cases_of_mixing,
+        hidden=_hidden_mixing,
         shape="one score for all cells",
         properties=(_explain_mixing,),
         advice=dict.fromkeys(COLUMN_MEETS_ROW, "flatten the codes first, which may have shape (cells, 1)"),
@@ -2229,6 +2414,7 @@ EXERCISES = [
         "5.8",
         "vae_course.metrics.bayes_factor",
         cases=_cases_of_bayes_factor,
+        hidden=_hidden_bayes_factor,
         shape="one number for every gene, (genes,), or a single one for (draws,)",
         properties=(_explain_bayes_factor,),
         plain=bayes_factor,
