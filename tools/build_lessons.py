@@ -27,24 +27,32 @@ import jupytext
 import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
+from videos import Video, read_videos
 
 import vae_course
 from vae_course.exercises.sources import blanked, excerpt, find, names_beside, source_of
 
 ROOT = Path(__file__).resolve().parents[1]
 ADDRESS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Homepage"]
-VIDEOS = tomllib.loads((ROOT / "lessons" / "videos.toml").read_text(encoding="utf-8"))["video"]
+VIDEOS = read_videos()
 VERSION = vae_course.__version__
+BRANCH = "main"  # what links lead to: a version's tag is there only once it is released, and no link may be dead before
 
 SETUP = f"""\
-# Nothing happens where the course is installed. Elsewhere (Colab) it is installed; torch and numpy stay as they are.
-import importlib.util, subprocess, sys
-from importlib.metadata import version
+# Nothing happens where the course is installed. Elsewhere (Colab) pip adds what is missing; what is there stays.
+import importlib.util, subprocess, sys, tempfile
+from pathlib import Path
 
 if importlib.util.find_spec("vae_course") is None:
-    kept = [f"{{name}}=={{version(name)}}" for name in ("torch", "numpy")]
-    course = "vae-course @ git+{ADDRESS}@v{VERSION}"
-    if subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", course, *kept]).returncode:
+    course, file = "vae-course @ git+{ADDRESS}@{BRANCH}", Path(tempfile.mkdtemp(), "kept.txt")
+    pip = [sys.executable, "-m", "pip"]
+    there = subprocess.run([*pip, "list", "--format=freeze"], capture_output=True, text=True).stdout.split()
+    # All of it stays; or these four alone, where what is there contradicts itself.
+    for kept in there, [one for one in there if one.startswith(("torch==", "numpy==", "pandas==", "scipy=="))]:
+        file.write_text("\\n".join(kept))
+        if not subprocess.run([*pip, "install", "--quiet", course, "--constraint", file]).returncode:
+            break
+    else:
         raise SystemExit("The course could not be installed: check the network connection and run this cell again.")
 """
 
@@ -167,20 +175,34 @@ def _code_source(cell: NotebookNode) -> str:
 
 
 def _with_links(text: str, stem: str) -> str:
-    """Fill in the header's links and put the video's chapter under a section's heading."""
-    video = next(video for video in VIDEOS if video["number"] == int(stem[:2]))
-    name = f'video {video["number"]}, "{video["title"]}"'
-    linked = f"[{name}]({video['url']})" if video["url"] else name
-    slug = ADDRESS.split("github.com/")[-1]
-    colab = f"https://colab.research.google.com/github/{slug}/blob/v{VERSION}/lessons/{stem}.ipynb"
-    binder = f"https://mybinder.org/v2/gh/{slug}/v{VERSION}?urlpath=lab/tree/lessons/{stem}.ipynb"
-    text = text.replace("{{links}}", f"▶ {linked} · [open in Colab]({colab}) · [open in Binder]({binder})")
-    for chapter in video.get("chapter", []):
-        where = f"{chapter['start']}" + (f" ([watch]({video['url']}&t={chapter['seconds']}))" if video["url"] else "")
-        heading = re.search(rf"^## {re.escape(chapter['section'])} .*$", text, flags=re.MULTILINE)
-        if heading:
-            text = text.replace(heading.group(), f"{heading.group()}\n\n▶ Video {video['number']}, {where}", 1)
+    """Fill in the header's links; put the chapter, and how the lesson differs from it, under a section's heading."""
+    video = VIDEOS[int(stem[:2])]
+    text = text.replace("{{links}}", _header(video, stem))
+    for chapter in video.chapters:
+        text = _under_heading(text, chapter.sections[0], f"▶ Video {video.number}, {video.link(chapter.start)}")
+    for section, difference in video.differs.items():
+        text = _under_heading(text, section, f"> **Differs from the video.** {difference}")
     return text
+
+
+def _header(video: Video, stem: str) -> str:
+    """Return the line with the player's link, Colab and Binder, and the folded list of chapters."""
+    name = f'video {video.number}, "{video.title}"'
+    player = f"[{name}]({video.url})" if video.url else f"{name} (not recorded yet)"
+    slug = ADDRESS.split("github.com/")[-1]
+    colab = f"https://colab.research.google.com/github/{slug}/blob/{BRANCH}/lessons/{stem}.ipynb"
+    binder = f"https://mybinder.org/v2/gh/{slug}/{BRANCH}?urlpath=lab/tree/lessons/{stem}.ipynb"
+    chapters = "\n".join(f"- {video.link(one.start)} {one.title} (section {one.sections[0]})" for one in video.chapters)
+    planned = "" if video.url else "planned "
+    return (
+        f"▶ {player} · [open in Colab]({colab}) · [open in Binder]({binder})\n\n"
+        f"<details><summary>Chapters of the {planned}video, {video.minutes} minutes</summary>\n\n"
+        f"{chapters}\n\n</details>"
+    )
+
+
+def _under_heading(text: str, section: str, line: str) -> str:
+    return re.sub(rf"^## {re.escape(section)} .*$", lambda found: f"{found[0]}\n\n{line}", text, flags=re.MULTILINE)
 
 
 def _markdown(source: str) -> NotebookNode:
