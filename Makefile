@@ -1,7 +1,7 @@
 # For maintainers; learners use course.py. `make environment` first.
 PYTHON = .venv/bin/python
 
-.PHONY: environment lint test lessons slides budgets mistakes data comparison benchmarks
+.PHONY: environment lint test lessons slides budgets kits site explorer mistakes data comparison benchmarks
 
 environment:
 	python3 course.py test --collect-only -q
@@ -26,6 +26,15 @@ budgets:
 data:
 	$(PYTHON) data/make_pbmc.py
 	$(PYTHON) data/record_scvi_tools.py
+
+kits:
+	$(PYTHON) tools/build_kits.py
+
+site:
+	$(PYTHON) tools/build_site.py
+
+explorer:
+	$(PYTHON) tools/export_explorer.py
 
 mistakes:
 	$(PYTHON) tools/write_mistakes.py

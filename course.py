@@ -19,7 +19,10 @@ PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 # No pop-up that asks whether JupyterLab may fetch news.
 JUPYTERLAB = '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}'
 PYTEST = ["-m", "pytest", "-n", "2"]
-OTHERS = ["tests/test_exercises.py", "tests/test_lessons.py", "tests/test_browser.py"]
+OTHERS = [
+    f"tests/test_{name}.py"
+    for name in ("exercises", "lessons", "browser", "grading", "site", "explorer", "videos", "selfstudy", "colab", "docs")
+]
 COMMANDS = {
     "lab": [["-m", "vae_course.cli", "lab"]],
     "demo": [["-m", "vae_course.cli", "demo"]],

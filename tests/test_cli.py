@@ -182,8 +182,8 @@ def course(tmp_path, monkeypatch):
 def test_lab_opens_the_learners_own_copies(course):
     folder, _, opened = course
     assert main(["lab", "--no-browser"]) == 0
-    assert opened == [(["-m", "jupyterlab", "--no-browser"], "work")]
-    assert os.listdir(folder / "work") == ["00_latents.ipynb"]
+    assert opened == [(["-m", "jupyterlab", "--LabApp.default_url=/lab/tree/START.ipynb", "--no-browser"], "work")]
+    assert sorted(os.listdir(folder / "work")) == ["00_latents.ipynb", "START.ipynb"]
 
 
 def test_lab_never_overwrites_and_puts_a_newer_version_beside(course):
@@ -192,11 +192,11 @@ def test_lab_never_overwrites_and_puts_a_newer_version_beside(course):
     mine = folder / "work" / "00_latents.ipynb"
     mine.write_text(mine.read_text().replace("of 1.0", "my answers"))
     assert main(["lab"]) == 0
-    assert os.listdir(folder / "work") == ["00_latents.ipynb"]
+    assert sorted(os.listdir(folder / "work")) == ["00_latents.ipynb", "START.ipynb"]
     write("1.1")
     for _ in range(2):
         assert main(["lab"]) == 0
-        assert sorted(os.listdir(folder / "work")) == ["00_latents.ipynb", "00_latents_v1.1.ipynb"]
+        assert sorted(os.listdir(folder / "work")) == ["00_latents.ipynb", "00_latents_v1.1.ipynb", "START.ipynb"]
     assert "my answers" in mine.read_text()
     assert "of 1.1" in (folder / "work" / "00_latents_v1.1.ipynb").read_text()
 

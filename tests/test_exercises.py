@@ -1968,18 +1968,6 @@ def test_two_hints_then_the_solution(number, capsys):
     assert progress()[number]["solution"] is True
 
 
-def test_progress_is_a_table(capsys):
-    exercise("0.1")(lambda c: c.sum(0))
-    exercise("0.1")(lambda c: c.sum(1))
-    exercise("0.2")(lambda c: c)
-    hint("0.2")
-    lines = repr(progress()).splitlines()
-    assert lines[0] == "✓ 0.1 library_size             2 attempts"
-    assert lines[1] == "✗ 0.2 log_normalize            1 attempt, 1 hint"
-    assert lines[2] == "· 0.3 pca_encode"
-    assert lines[-1] == f"1 of {len(IDS)} exercises passed."
-
-
 def test_what_was_passed_stays_passed():
     exercise("0.1")(lambda c: c.sum(1))
     exercise("0.1")(lambda c: c.sum(0))

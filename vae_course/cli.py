@@ -83,6 +83,11 @@ def _parser() -> argparse.ArgumentParser:
 
     lab = commands.add_parser("lab", help="open JupyterLab in the folder work/; other options go to JupyterLab")
     lab.set_defaults(run=run_lab)
+
+    progress = commands.add_parser("progress", help="show what is done of the exercises, and what is next")
+    progress.add_argument("--certificate", type=Path, metavar="FILE.html", help="write a page to print as well")
+    progress.add_argument("--name", help="whose certificate it is")
+    progress.set_defaults(run=run_progress)
     return parser
 
 
@@ -173,14 +178,33 @@ def run_grade(options: argparse.Namespace) -> None:
 
 
 def run_lab(options: argparse.Namespace) -> None:
-    """Copy the lessons to work/, beside the learner's own copies, and open JupyterLab in it."""
+    """Copy the lessons to work/, beside the learner's own copies, and open JupyterLab there at the start page."""
     if shutil.which("jupyter-lab") is None and not (Path(sys.executable).parent / "jupyter-lab").exists():
         raise ImportError("JupyterLab is not installed: pip install 'vae-course[lab]'.")
+    from vae_course.exercises.start import START, write_start_page
+
     work = Path("work")
     _make_folder(work)
     for lesson in sorted(Path("lessons").glob("*.ipynb")):
         copy_lesson(lesson, work)
-    subprocess.run([sys.executable, "-m", "jupyterlab", *options.for_jupyter], cwd=work, check=False)
+    write_start_page(work)
+    command = [sys.executable, "-m", "jupyterlab", f"--LabApp.default_url=/lab/tree/{START}", *options.for_jupyter]
+    subprocess.run(command, cwd=work, check=False)
+
+
+def run_progress(options: argparse.Namespace) -> None:
+    """Print what is done and what is next; write the page to print, if it is asked for."""
+    from vae_course._files import write_atomically
+    from vae_course.exercises import certificate, progress
+
+    sys.stdout.reconfigure(errors="replace")  # a console may have no sign for a bar
+    print(progress())
+    if options.certificate:
+        if not options.name:
+            raise ValueError('Say whose certificate it is: --name "Ada Lovelace".')
+        page = certificate(options.name)
+        write_atomically(options.certificate, lambda path: path.write_text(page, encoding="utf-8"))
+        print(f"\nWritten to {options.certificate}: open it in a browser and print it.")
 
 
 def copy_lesson(lesson: Path, folder: Path) -> None:

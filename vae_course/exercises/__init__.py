@@ -11,19 +11,21 @@ from collections.abc import Callable
 from textwrap import shorten
 from typing import Any
 
-from vae_course.exercises import lesson0, lesson1, lesson2, lesson3, lesson4, lesson5, record
+from vae_course.exercises import record
+from vae_course.exercises.catalogue import EXERCISES, LESSONS
+from vae_course.exercises.certificate import certificate
 from vae_course.exercises.engine import Exercise, Result, judge
+from vae_course.exercises.overview import Progress, progress
 from vae_course.exercises.sources import blanked, find, source_of, without_docstrings
-
-LESSONS = (lesson0, lesson1, lesson2, lesson3, lesson4, lesson5)
-EXERCISES: dict[str, Exercise] = {one.id: one for lesson in LESSONS for one in lesson.EXERCISES}
 
 __all__ = [
     "EXERCISES",
+    "LESSONS",
     "Exercise",
     "Progress",
     "Result",
     "catch_up",
+    "certificate",
     "check",
     "exercise",
     "export_progress",
@@ -135,22 +137,6 @@ def reset(exercise_id: str) -> None:
     print(without_docstrings(blanked(source_of(one.reference))))
 
 
-class Progress(dict):
-    """What is done of every exercise: id -> its status, attempts, hints and whether the solution was seen."""
-
-    def __repr__(self) -> str:
-        lines = []
-        for exercise_id, known in self.items():
-            name = EXERCISES[exercise_id].name if exercise_id in EXERCISES else ""
-            mark = {"passed": "✓", "not_attempted": "·"}.get(known["status"], "✗")
-            extras = [f"{known['attempts']} attempt{'s' * (known['attempts'] != 1)}"] if known["attempts"] else []
-            extras += [f"{known['hints']} hint{'s' * (known['hints'] != 1)}"] if known["hints"] else []
-            extras += ["solution seen"] if known["solution"] else []
-            lines.append(f"{mark} {exercise_id} {name:24} {', '.join(extras)}".rstrip())
-        done = sum(known["status"] == "passed" for known in self.values())
-        return "\n".join([*lines, f"{done} of {len(self)} exercises passed."])
-
-
 def catch_up(names: dict[str, Any], *symbols: str) -> None:
     """Bind what the next part of a lesson needs and its reader has not written, so that parts can be entered late.
 
@@ -163,15 +149,6 @@ def catch_up(names: dict[str, Any], *symbols: str) -> None:
     """
     for symbol in symbols:
         names.setdefault(symbol.rsplit(".", 1)[1], find(symbol))
-
-
-def progress() -> Progress:
-    """Return what is done of every exercise; shown as a table in a notebook.
-
-    Read from a small file in the folder named by VAE_COURSE_HOME, else in the user's data folder. Nothing is sent.
-    """
-    known = record.load()
-    return Progress({exercise_id: record.entry(known, exercise_id) for exercise_id in [*EXERCISES]})
 
 
 def export_progress() -> str:

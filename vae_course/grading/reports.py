@@ -78,14 +78,19 @@ def write_reports(grades: Sequence[Grade], out: str | Path, title: str = "vae_co
     for path, rows in tables.items():
         write_atomically(path, lambda file, rows=rows: _write_table(file, rows))
     for grade in grades:
-        page = _page(grade)
-        write_atomically(feedback / f"{grade.student}.html", lambda file, page=page: file.write_text(page, "utf-8"))
+        page, stem = _page(grade), grade.student.encode()[:200].decode(errors="ignore")  # file names have at most 255
+        write_atomically(feedback / f"{stem}.html", lambda file, page=page: file.write_text(page, "utf-8", "replace"))
     return [*tables, feedback]
 
 
 def _write_table(path: Path, rows: Iterable[Sequence[Any]]) -> None:
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(rows)
+    with open(path, "w", newline="", encoding="utf-8", errors="replace") as file:
+        csv.writer(file).writerows([_as_text(field) for field in row] for row in rows)
+
+
+def _as_text(field: Any) -> Any:
+    """Put an apostrophe before text that a spreadsheet would take for a formula."""
+    return f"'{field}" if isinstance(field, str) and field[0:1] in tuple("=+-@\t\r") and len(field) > 1 else field
 
 
 def _generic(grades: Sequence[Grade]) -> list[Sequence[Any]]:

@@ -40,8 +40,9 @@ def write_package(folder: Path) -> None:
         mine = {symbol.rsplit(".", 1)[1] for symbol in secret if symbol.startswith(f"vae_course.{path.stem}.")}
         (folder / "vae_course" / path.name).write_text(_with_blanks(path.read_text(encoding="utf-8"), mine), "utf-8")
     exercises = folder / "vae_course" / "exercises"
-    for name in ("engine.py", "record.py", "sources.py"):
-        (exercises / name).unlink()
+    for path in exercises.glob("*.py"):
+        if path.name != "attempt.py":
+            path.unlink()
     _write_what_calls_attempts(exercises)
     (exercises / "__init__.py").write_text(EXERCISES_STUB, encoding="utf-8")
     for path in (folder / "vae_course" / "grading").glob("*.py"):

@@ -68,10 +68,11 @@ def find_submissions(folder: str | Path) -> list[Submission]:
 
 def _who(path: Path) -> tuple[str, str]:
     """Return id and name of the student to whom a folder or a file belongs."""
-    known = MOODLE.fullmatch(path.name) or CANVAS.fullmatch(path.name)
+    text = _text(path.name)
+    known = MOODLE.fullmatch(text) or CANVAS.fullmatch(text)
     if known:
         return known["id"], known["name"]
-    return (path.name.removesuffix(".ipynb"), "")
+    return (text.removesuffix(".ipynb"), "")
 
 
 def _files_in(folder: Path) -> list[Path]:
@@ -84,12 +85,17 @@ def _add(found: dict[str, Submission], student: str, name: str, paths: list[Path
     for path in paths:
         try:
             if path.is_symlink() or not path.is_file():
-                submission.notes.append(f"{path.name} is a link, not a file, and was not read.")
+                submission.notes.append(f"{_text(path.name)} is a link, not a file, and was not read.")
             elif path.stat().st_size > LARGEST:
-                submission.notes.append(f"{path.name} is larger than {LARGEST // 2**20} MB and was not read.")
+                submission.notes.append(f"{_text(path.name)} is larger than {LARGEST // 2**20} MB and was not read.")
             else:
-                submission.notebooks[str(path)] = path.read_bytes()
+                submission.notebooks[_text(str(path))] = path.read_bytes()
         except OSError as error:
-            submission.notes.append(f"{path.name} could not be read: {error.strerror}.")
+            submission.notes.append(f"{_text(path.name)} could not be read: {error.strerror}.")
     if not (submission.notebooks or submission.notes):
         submission.notes.append("There is no notebook in this folder.")
+
+
+def _text(name: str) -> str:
+    """Return the name of a file as text: one in another encoding is none yet."""
+    return name.encode(errors="replace").decode()

@@ -1,0 +1,318 @@
+"""A learner alone: progress that stays and says what is next, a page to print, a page to start from."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import suppress
+from datetime import date
+from html.parser import HTMLParser
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+
+from vae_course.cli import main
+from vae_course.exercises import EXERCISES, certificate, hint, progress, record, solution
+from vae_course.exercises.catalogue import CONTENTS
+from vae_course.exercises.start import write_start_page
+
+ROOT = Path(__file__).parents[1]
+ORDER = [exercise_id for lesson in CONTENTS for exercise_id in lesson.sections]
+
+
+@pytest.fixture(autouse=True)
+def _own_record(tmp_path, monkeypatch):
+    monkeypatch.setenv("VAE_COURSE_HOME", str(tmp_path / "home"))
+
+
+def pass_exercises(*exercise_ids):
+    for exercise_id in exercise_ids:
+        record.note_attempt(exercise_id, "passed")
+
+
+class Tags(HTMLParser):
+    """All tags of a page with their attributes, and its text."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Progress
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_catalogue_is_in_step_with_the_lessons():
+    sources = sorted((ROOT / "lessons").glob("[0-9][0-9]_*.py"))
+    assert [lesson.stem for lesson in CONTENTS] == [source.stem for source in sources]
+    for number, (lesson, source) in enumerate(zip(CONTENTS, sources, strict=True)):
+        text, sections, section = source.read_text(encoding="utf-8"), {}, ""
+        assert text.splitlines()[1] == f"# # Lesson {number} · {lesson.title}"
+        assert f"**Time:** about {lesson.minutes} minutes" in text
+        for heading, exercise_id in re.findall(r'^# ## (.*)$|^# %%.* exercise="(.*?)"', text, flags=re.MULTILINE):
+            section = heading or section
+            if exercise_id:
+                sections[exercise_id] = section
+        assert list(lesson.sections.items()) == list(sections.items())
+    assert sorted(ORDER) == sorted(EXERCISES)
+
+
+@pytest.mark.parametrize(
+    ("done", "following"),
+    [
+        ([], "0.1"),
+        (["0.1", "0.2"], "0.3"),
+        (["0.5"], "1.1"),
+        (["1.2"], "1.3"),
+        (["5.5"], "5.7"),  # it stands before 5.6
+        (["5.8"], "0.1"),
+        ([one for one in ORDER if one != "2.3"], "2.3"),
+        (ORDER, None),
+    ],
+    ids=str,
+)
+def test_what_is_next(done, following):
+    pass_exercises(*done)
+    assert progress().next == following
+
+
+def test_progress_as_text(capsys):
+    record.note_attempt("0.1", "wrong")
+    pass_exercises("0.1", "1.2")
+    record.note_attempt("0.2", "error")
+    hint("0.2")
+    solution("1.2")
+    assert repr(progress()).splitlines()[:10] == [
+        "2 of 34 exercises passed. "
+        "Next: exercise 1.3 kl_normal in lesson 1, section 1.7 Two Gaussians: the KL in closed form.",
+        "",
+        "Lesson 0  █░░░░    1 of 5  scVI as a dimensionality reduction problem",
+        "  ✓ 0.1 library_size             2 attempts",
+        "  ✗ 0.2 log_normalize            1 attempt, 1 hint",
+        "  · 0.3 pca_encode",
+        "  · 0.4 pca_decode",
+        "  · 0.5 reconstruction_error",
+        "Lesson 1  █░░░░░   1 of 6  Problem setup and mathematical background",
+        "  · 1.1 bernoulli_log_prob",
+    ]
+    assert "  ✓ 1.2 normal_log_prob          1 attempt, solution seen" in repr(progress())
+    assert repr(progress()).splitlines()[-1] == "Lesson 5  ░░░░░░░░ 0 of 8  From our VAE to scVI, and the comparison"
+
+
+def test_progress_as_a_table():
+    pass_exercises("0.1", "0.2", "5.8")
+    record.note_attempt("1.1", "wrong")
+    page = Tags(progress()._repr_html_())
+    bars = [attributes for tag, attributes in page.tags if tag == "progress"]
+    assert [(bar["value"], bar["max"]) for bar in bars] == [
+        ("2", "5"), ("0", "6"), ("0", "5"), ("0", "5"), ("0", "5"), ("1", "8"),
+    ]  # fmt: skip
+    assert bars[5]["aria-label"] == "lesson 5: 1 of 8 exercises passed"
+    assert "3 of 34 exercises passed." in page.text
+    assert "Next: exercise 0.3 pca_encode in lesson 0, section 0.4 PCA: the first encoder and decoder." in page.text
+    assert {"0.2\xa0✓", "1.1\xa0✗", "1.2\xa0·"} <= set(re.findall(r"\d\.\d\xa0.", page.text))
+    assert "color" not in progress()._repr_html_()  # those of the page, light or dark
+
+
+def test_everything_done():
+    pass_exercises(*ORDER)
+    for shown in (repr(progress()), Tags(progress()._repr_html_()).text):
+        assert "34 of 34 exercises passed. Nothing is left to do." in shown
+
+
+def test_progress_survives_a_restart():
+    begin = "from vae_course.exercises import exercise; exercise('0.1')(lambda counts: counts.sum(1))"
+    subprocess.run([sys.executable, "-c", begin], check=True)
+    command = [sys.executable, "-m", "vae_course.cli", "progress"]
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8"}
+    again = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=True).stdout
+    assert again.startswith("1 of 34 exercises passed. Next: exercise 0.2 log_normalize in lesson 0, section 0.3 ")
+
+
+def test_a_console_without_these_signs_gets_others():
+    command = [sys.executable, "-m", "vae_course.cli", "progress"]
+    shown = subprocess.run(
+        command, env=os.environ | {"PYTHONIOENCODING": "ascii"}, capture_output=True, text=True, check=True
+    )
+    assert "Lesson 0  ?????    0 of 5" in shown.stdout
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# The page to print
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_certificate_says_what_is_done_and_what_it_is_not(capsys):
+    pass_exercises("0.1", "0.2", "1.1")
+    solution("0.2")
+    solution("0.3")  # seen, not passed
+    page = Tags(certificate("Ada Lovelace"))
+    today = date.today()
+    assert "3 of 34 exercises passed" in page.text
+    assert f"{today.day} {today:%B} {today.year}" in page.text
+    assert "0 · scVI as a dimensionality reduction problem2 of 51\n" in page.text
+    assert "1 · Problem setup and mathematical background1 of 60\n" in page.text
+    assert "made on the learner's own computer" in re.sub(r"\s+", " ", page.text)
+    assert "no proof of identity" in page.text
+    assert not [attributes for _, attributes in page.tags if attributes.keys() & {"src", "href"}]
+
+
+@pytest.mark.parametrize("name", ["Zoë O'Neill", "李小龍", "علي", "<script>alert(1)</script> & {name}", "A" * 80])
+def test_a_name_is_shown_as_it_was_given(name):
+    page = Tags(certificate(f"  {name}\n"))
+    assert page.text.split("Self-study record of")[1].split("\n")[1] == name
+    assert "script" not in [tag for tag, _ in page.tags]
+
+
+@pytest.mark.parametrize(
+    ("name", "came"), [("", "''"), (" \n", r"' \\n'"), (None, "None"), ("A" * 81, "81 characters")]
+)
+def test_a_name_that_cannot_be_printed_is_refused(name, came):
+    with pytest.raises(ValueError, match=f"a name of 1 to 80 characters.*{came}"):
+        certificate(name)
+
+
+def test_the_command_writes_the_certificate(tmp_path, capsys):
+    pass_exercises("0.1")
+    file = tmp_path / "record.html"
+    assert main(["progress", "--certificate", str(file), "--name", "李小龍"]) == 0
+    assert file.read_text(encoding="utf-8") == certificate("李小龍")
+    printed = capsys.readouterr().out
+    assert repr(progress()) in printed
+    assert str(file) in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--certificate", "record.html"], "--name"),
+        (["--certificate", "no/such/folder/record.html", "--name", "Ada"], "could not write"),
+    ],
+)
+def test_a_certificate_that_cannot_be_written_gets_one_line(tmp_path, monkeypatch, capsys, options, message):
+    monkeypatch.chdir(tmp_path)
+    assert main(["progress", *options]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.glob("*.html"))
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# The page to start from
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_start_page_leads_to_the_lessons_and_shows_progress(tmp_path):
+    pass_exercises("0.1")
+    write_start_page(tmp_path)
+    page = nbformat.read(tmp_path / "START.ipynb", as_version=4)
+    nbformat.validate(page)
+    links = re.findall(r"\]\((.*?)\)", page.cells[0].source)
+    assert links == [path.name for path in sorted((ROOT / "lessons").glob("*.ipynb"))]
+    assert all(f"`{one.name}`" in page.cells[0].source for one in EXERCISES.values())
+    (output,) = page.cells[2].outputs
+    assert output.data == {"text/plain": repr(progress()), "text/html": progress()._repr_html_()}
+
+
+def test_the_start_page_is_renewed(tmp_path):
+    write_start_page(tmp_path)
+    pass_exercises("0.1")
+    write_start_page(tmp_path)
+    assert "1 of 34 exercises passed" in (tmp_path / "START.ipynb").read_text(encoding="utf-8")
+    assert [path.name for path in tmp_path.glob("*.ipynb")] == ["START.ipynb"]
+
+
+def test_the_cells_of_the_start_page_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_start_page(tmp_path)
+    names = {}
+    for cell in nbformat.read("START.ipynb", as_version=4).cells:
+        if cell.cell_type == "code":
+            exec(cell.source.replace('certificate("")', 'certificate("Zoë")'), names)
+    assert "Zoë" in Path("record.html").read_text(encoding="utf-8")
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# In a real browser
+# --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def chromium():
+    import test_browser
+
+    if test_browser.CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    with test_browser.playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=test_browser.CHROMIUM, args=test_browser.OPTIONS)
+        yield browser
+        browser.close()
+
+
+def test_the_certificate_fits_on_one_sheet_and_on_a_telephone(chromium):
+    page = chromium.new_page(viewport={"width": 390, "height": 844})
+    page.set_content(certificate("W" * 80))
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    for sheet in ("A4", "Letter"):
+        assert len(re.findall(rb"/Type /Page\b", page.pdf(format=sheet))) == 1
+
+
+def test_the_command_opens_jupyterlab_at_the_start_page(chromium, tmp_path):
+    from test_browser import SETTINGS
+
+    pass_exercises("0.1", "0.2")
+    shutil.copytree(ROOT / "lessons", tmp_path / "lessons")
+    for name, content in SETTINGS.items():
+        path = tmp_path / "config" / "lab" / "user-settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    home = {"HOME": str(tmp_path), "JUPYTER_CONFIG_DIR": str(tmp_path / "config")}
+    options = ["--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--IdentityProvider.token="]
+    command = [sys.executable, "-m", "vae_course.cli", "lab", *options]
+    with open(tmp_path / "server.log", "w") as log:
+        server = subprocess.Popen(command, cwd=tmp_path, env=os.environ | home, stdout=log, stderr=log)
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/api", server, tmp_path / "server.log")
+        page = chromium.new_page(viewport={"width": 1300, "height": 1000})
+        page.goto(f"http://127.0.0.1:{port}")  # as the browser that JupyterLab opens
+        page.wait_for_selector(".jp-OutputArea-output progress", timeout=120_000)
+        assert page.url.removesuffix("?").endswith("/lab/tree/START.ipynb")
+        values = page.eval_on_selector_all(".jp-OutputArea-output progress", "bars => bars.map(bar => bar.value)")
+        assert values == [2, 0, 0, 0, 0, 0]
+        assert "Next: exercise 0.3 pca_encode" in page.inner_text(".jp-OutputArea-output")
+        page.click("a:has-text('Problem setup and mathematical background')")
+        page.wait_for_selector("h1:has-text('Lesson 1')", timeout=120_000)
+        assert (tmp_path / "work" / "01_problem_setup.ipynb").is_file()
+    finally:
+        for jupyterlab in psutil.Process(server.pid).children():
+            jupyterlab.terminate()
+        server.wait(timeout=60)
+
+
+def _wait_for(address, server, log):
+    """Wait until the server answers: PyTorch is imported first, which takes long where much else runs."""
+    for _ in range(240):
+        assert server.poll() is None, log.read_text()
+        with suppress(OSError):
+            return urllib.request.urlopen(address, timeout=5)
+        time.sleep(1)
+    raise AssertionError(log.read_text())

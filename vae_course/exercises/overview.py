@@ -1,0 +1,94 @@
+"""What is done, and what is next: as text for a terminal, as a table for a notebook."""
+
+from collections.abc import Iterable
+from html import escape
+
+from vae_course.exercises import record
+from vae_course.exercises.catalogue import CONTENTS, EXERCISES, Lesson
+
+MARKS = {"passed": "✓", "not_attempted": "·"}  # any other is ✗
+WORDS = {"passed": "passed", "not_attempted": "open"}  # any other is "not right yet"
+
+
+class Progress(dict):
+    """What is done of every exercise: id -> its status, attempts, hints and whether the solution was seen."""
+
+    @property
+    def next(self) -> str | None:
+        """The exercise to do next: the one after the last that was passed, else the first open one, else None."""
+        order = [exercise_id for lesson in CONTENTS for exercise_id in lesson.sections]
+        done = [self[exercise_id]["status"] == "passed" for exercise_id in order]
+        if all(done):
+            return None
+        after_last = len(done) - done[::-1].index(True) if any(done) else 0
+        return order[after_last] if after_last < len(order) else order[done.index(False)]
+
+    def passed(self, exercise_ids: Iterable[str]) -> list[str]:
+        """Return those of some exercises that are passed."""
+        return [exercise_id for exercise_id in exercise_ids if self[exercise_id]["status"] == "passed"]
+
+    def __repr__(self) -> str:
+        where = f"Next: {_where(self.next)}." if self.next else "Nothing is left to do."
+        lines = [f"{self._sum()} {where}", ""]
+        for number, lesson in enumerate(CONTENTS):
+            done, total = len(self.passed(lesson.sections)), len(lesson.sections)
+            bar = ("█" * done + "░" * (total - done)).ljust(8)
+            lines.append(f"Lesson {number}  {bar} {done} of {total}  {lesson.title}")
+            begun = any(self[exercise_id] != record.NEW for exercise_id in lesson.sections)
+            lines += [self._line(exercise_id) for exercise_id in sorted(lesson.sections)] if begun else []
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """Return a table without colours of its own: it takes those of the page, light or dark."""
+        rows = "".join(self._row(number, lesson) for number, lesson in enumerate(CONTENTS))
+        where = f"Next: {escape(_where(self.next))}." if self.next else "Nothing is left to do."
+        return (
+            f"<p><b>{self._sum()}</b> {where}</p>"
+            f"<table>{rows}</table><p>✓ passed, ✗ not right yet, · open</p>"
+            f"<details><summary>Attempts, hints and solutions</summary><pre>{escape(self._begun())}</pre></details>"
+        )
+
+    def _sum(self) -> str:
+        return f"{len(self.passed(EXERCISES))} of {len(EXERCISES)} exercises passed."
+
+    def _begun(self) -> str:
+        begun = [exercise_id for exercise_id in EXERCISES if self[exercise_id] != record.NEW]
+        return "\n".join(map(self._line, begun)) or "Nothing yet."
+
+    def _line(self, exercise_id: str) -> str:
+        known = self[exercise_id]
+        extras = [f"{known['attempts']} attempt{'s' * (known['attempts'] != 1)}"] if known["attempts"] else []
+        extras += [f"{known['hints']} hint{'s' * (known['hints'] != 1)}"] if known["hints"] else []
+        extras += ["solution seen"] if known["solution"] else []
+        mark = MARKS.get(known["status"], "✗")
+        return f"  {mark} {exercise_id} {EXERCISES[exercise_id].name:24} {', '.join(extras)}".rstrip()
+
+    def _row(self, number: int, lesson: Lesson) -> str:
+        done, total = len(self.passed(lesson.sections)), len(lesson.sections)
+        marks = []
+        for exercise_id in sorted(lesson.sections):
+            status = self[exercise_id]["status"]
+            said = f"{EXERCISES[exercise_id].name}: {WORDS.get(status, 'not right yet')}"
+            marks.append(f'<span title="{said}">{exercise_id}&nbsp;{MARKS.get(status, "✗")}</span>')
+        left = ' style="text-align: left"'
+        return (
+            f"<tr><td{left}>{number} · {escape(lesson.title)}</td>"
+            f'<td{left}><progress max="{total}" value="{done}" style="width: 6em"'
+            f' aria-label="lesson {number}: {done} of {total} exercises passed"></progress></td>'
+            f"<td{left}>{done}&nbsp;of&nbsp;{total}</td><td{left}>{' &ensp;'.join(marks)}</td></tr>"
+        )
+
+
+def progress() -> Progress:
+    """Return what is done of every exercise and what is next; shown as a table in a notebook.
+
+    Read from a small file in the folder named by VAE_COURSE_HOME, else in the user's data folder. Nothing is sent.
+    """
+    known = record.load()
+    return Progress({exercise_id: record.entry(known, exercise_id) for exercise_id in EXERCISES})
+
+
+def _where(exercise_id: str) -> str:
+    number = exercise_id.split(".")[0]
+    section = CONTENTS[int(number)].sections[exercise_id]
+    return f"exercise {exercise_id} {EXERCISES[exercise_id].name} in lesson {number}, section {section}"

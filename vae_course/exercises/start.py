@@ -1,0 +1,75 @@
+"""The page at which JupyterLab opens: the six lessons, and how far the learner is."""
+
+from pathlib import Path
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from vae_course._files import write_atomically
+from vae_course.exercises.catalogue import CONTENTS, EXERCISES
+from vae_course.exercises.overview import progress
+
+START = "START.ipynb"
+
+WELCOME = """\
+# From a count matrix to a variational autoencoder
+
+Six lessons, best in this order. Take as many sittings as you like: your files and your progress stay.
+
+|  | lesson | minutes | what you write |
+|:---|:---|:---|:---|
+{rows}
+
+These copies are yours: nothing overwrites them. A newer edition of a lesson lies beside yours, with its version in its
+name. An exercise is checked when you run its cell; `hint("0.1")` helps."""
+
+PROGRESS = """\
+## Your progress
+
+As it was when JupyterLab was started. Run the next cell (Shift and Enter) to see it as it is now."""
+
+SHOW = """\
+from vae_course.exercises import progress
+
+progress()"""
+
+RECORD = """\
+## A page to print
+
+Put your name in the next cell and run it. It writes `record.html` beside the lessons: open that file in a browser and
+print it. This page here is made anew at every start. Write nothing in it that you want to keep."""
+
+WRITE = """\
+from pathlib import Path
+
+from vae_course.exercises import certificate
+
+page = certificate("")  # your name between the quotes
+Path("record.html").write_text(page, encoding="utf-8");"""
+
+
+def write_start_page(folder: Path) -> None:
+    """Write the notebook START.ipynb, with the progress of now as the output of its cell; an earlier one is replaced.
+
+    Raises
+    ------
+    OSError
+        With one line that says what failed, when the folder cannot be written to.
+    """
+    rows = [
+        f"| {number} | [{lesson.title}]({lesson.stem}.ipynb) | {lesson.minutes} "
+        f"| {', '.join(f'`{EXERCISES[exercise_id].name}`' for exercise_id in lesson.sections)} |"
+        for number, lesson in enumerate(CONTENTS)
+    ]
+    now = progress()
+    shown = new_output("execute_result", {"text/plain": repr(now), "text/html": now._repr_html_()}, execution_count=1)
+    cells = [
+        new_markdown_cell(WELCOME.format(rows="\n".join(rows)), id="welcome"),
+        new_markdown_cell(PROGRESS, id="how-far"),
+        new_code_cell(SHOW, id="progress", execution_count=1, outputs=[shown]),
+        new_markdown_cell(RECORD, id="how-to-print"),
+        new_code_cell(WRITE, id="certificate"),
+    ]
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    text = nbformat.writes(new_notebook(cells=cells, metadata={"kernelspec": kernel}))
+    write_atomically(folder / START, lambda path: path.write_text(text + "\n", encoding="utf-8"))
