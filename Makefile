@@ -5,7 +5,7 @@ PYTHON = .venv/bin/python
 
 environment:
 	python3 course.py test --collect-only -q
-	$(PYTHON) -m pip install -c constraints.txt -e '.[compare,dev]'
+	$(PYTHON) -m pip install -c constraints.txt -e '.[compare,dev,site]'
 
 lint:
 	.venv/bin/ruff check .

@@ -19,27 +19,22 @@ PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 # No pop-up that asks whether JupyterLab may fetch news.
 JUPYTERLAB = '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}'
 PYTEST = ["-m", "pytest", "-n", "2"]
-OTHERS = [
-    f"tests/test_{name}.py"
-    for name in ("exercises", "lessons", "browser", "grading", "site", "explorer", "videos", "selfstudy", "colab", "docs")
-]
+# Tests of many short cases, and tests that share a costly start with others of their file.
+SHORT = [f"tests/test_{name}.py" for name in ("colab", "exercises", "lessons", "selfstudy")]
+SHARED = [f"tests/test_{name}.py" for name in ("browser", "docs", "explorer", "grading", "site", "videos")]
 COMMANDS = {
     "lab": [["-m", "vae_course.cli", "lab"]],
     "demo": [["-m", "vae_course.cli", "demo"]],
     # Coverage makes the runs of notebooks and of answers to exercises slow, and nbval's kernels fail to start: three
-    # runs. A notebook that nbval runs has to stay on one worker.
+    # runs. A notebook that nbval runs has to stay on one worker, as a file with a costly start should.
     "test": [
         [
-            *PYTEST,
-            "--dist",
-            "worksteal",
-            "--cov",
-            "--cov-fail-under=95",
-            *(f"--ignore={path}" for path in OTHERS),
+            *(*PYTEST, "--dist", "worksteal", "--cov", "--cov-fail-under=95"),
+            *(f"--ignore={path}" for path in SHORT + SHARED),
             "tests",
         ],
-        [*PYTEST, "--dist", "worksteal", *OTHERS],
-        [*PYTEST, "--dist", "loadfile", "solutions"],
+        [*PYTEST, "--dist", "worksteal", *SHORT],
+        [*PYTEST, "--dist", "loadfile", *SHARED, "solutions"],
     ],
 }
 

@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from importlib import import_module
 from types import CodeType
 from typing import Any
 
@@ -20,11 +21,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-import vae_course
-
+MOST_CODE = 2 * 10**6  # characters in a notebook; the lessons have a fiftieth of it
 NAMES = {  # what a lesson's setup cell imports, should a student have deleted it
-    "torch": torch, "np": np, "math": math, "nn": nn, "F": nn.functional, "Tensor": Tensor, "vc": vae_course,
-    "Callable": Callable,
+    "torch": torch, "np": np, "math": math, "nn": nn, "F": nn.functional, "Tensor": Tensor, "Callable": Callable,
+    "vc": import_module("vae_course"),
 }  # fmt: skip
 
 
@@ -65,7 +65,7 @@ def read_notebook(content: bytes, name: str, exercises: Mapping[str, Collection[
     Raises
     ------
     ValueError
-        If it is no notebook.
+        If it is no notebook, or one of more code than anybody writes.
     """
     try:
         notebook = json.loads(content)
@@ -73,6 +73,8 @@ def read_notebook(content: bytes, name: str, exercises: Mapping[str, Collection[
         known = str(notebook.get("metadata", {}).get("vae_course", {}).get("lesson", ""))
     except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
         raise ValueError(f"{name} is not a notebook that can be read.") from error
+    if sum(map(len, cells)) > MOST_CODE:
+        raise ValueError(f"{name} has more than {MOST_CODE // 10**6} million characters of code and was not read.")
     statements = _statements(cells, name)
     return _lesson_of(known, name, statements, exercises), statements
 
@@ -159,7 +161,7 @@ def _statements(cells: list[str], notebook: str) -> list[Statement]:
 
 def _parsed(text: str) -> list[ast.stmt]:
     """Parse a cell; one with an error in it part by part, so that an error costs one definition."""
-    text = re.sub(r"^(\s*)[%!?].*$", r"\1pass", text, flags=re.MULTILINE)  # commands of IPython
+    text = re.sub(r"^([ \t]*)[%!?].*$", r"\1pass", text, flags=re.MULTILINE)  # commands of IPython
     try:
         return ast.parse(text).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):

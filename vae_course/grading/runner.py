@@ -6,16 +6,18 @@ standard output. Every exercise runs in a child process of its own, which may no
 
 import ast
 import base64
+import ctypes
 import math
 import os
 import selectors
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from io import BytesIO
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -28,12 +30,14 @@ from vae_course.grading.answers import Statement, define, find_answer, read_note
 LONGEST = 4 * SECONDS  # seconds by the clock that an exercise may take; SECONDS are those of the processor
 MEMORY = 2 * 2**30  # bytes that an exercise may take beside what is there
 FILE = 10 * 2**20  # bytes of a file
+PR_SET_DUMPABLE = 4  # of Linux's prctl
 NOBODY = 65534  # user that runs students' code where the grader is started by root
 
 
 def main() -> None:
     """Answer requests until there are no more."""
     requests, replies = _own_pipes()
+    _close_to_others()
     if "--as-nobody" in sys.argv:
         _become_nobody()
     torch.set_num_threads(1)
@@ -45,7 +49,10 @@ def main() -> None:
             return
         for symbol, source in request.get("answers", {}).items():
             _hand_in(symbol, source)
-        reply = _read_notebooks(request, notebooks) if "files" in request else _answer_in_a_child(request, notebooks)
+        if "files" in request:
+            reply = _read_notebooks(request, notebooks)
+        else:
+            reply = _answer_in_a_child(request, notebooks, (requests, replies))
         wire.send(replies, reply)
 
 
@@ -123,7 +130,10 @@ def _use(request: dict[str, Any]) -> Any:
 # --------------------------------------------------------------------------------------------------------------------
 
 
-def _answer_in_a_child(request: dict[str, Any], notebooks: dict[str, list[Statement]]) -> dict[str, Any]:
+def _answer_in_a_child(
+    request: dict[str, Any], notebooks: dict[str, list[Statement]], pipes: Sequence[BinaryIO]
+) -> dict[str, Any]:
+    """Answer in a child, which has neither the runner's pipes nor its rights."""
     if not hasattr(os, "fork"):
         return _reply(request, notebooks)
     readable, writable = os.pipe()
@@ -131,6 +141,8 @@ def _answer_in_a_child(request: dict[str, Any], notebooks: dict[str, list[Statem
     if child == 0:
         try:
             os.close(readable)
+            for pipe in pipes:
+                os.close(pipe.fileno())
             _forgo()
             file = BytesIO()
             wire.send(file, _reply(request, notebooks))
@@ -164,13 +176,19 @@ def _read_all(descriptor: int, deadline: float) -> tuple[bytes, bool]:
     return said, len(said) > wire.LONGEST
 
 
-def _own_pipes() -> tuple[Any, Any]:
+def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
     """Keep standard input and output for requests and replies alone, whatever is printed."""
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
     return requests, replies
+
+
+def _close_to_others() -> None:
+    """Let no process of the same user look into this one, or into its pipes."""
+    with suppress(OSError, AttributeError):  # Linux only
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0)
 
 
 def _become_nobody() -> None:

@@ -120,6 +120,7 @@ def _bubblewrap(package: Path) -> list[str]:
     if any(ROOT.is_relative_to(folder) for folder in ("/usr", *folders)):
         command += ["--tmpfs", str(ROOT)]  # the package with its answers
     command += ["--ro-bind", str(package), PACKAGE, "--proc", "/proc"]
+    command += ["--perms", "0755", "--dir", "/dev"]
     for device in ("/dev/null", "/dev/zero", "/dev/urandom"):
         command += ["--dev-bind", device, device]
     return [*command, "--chdir", "/tmp", "--remount-ro", "/"]

@@ -1,0 +1,90 @@
+"""Time the grading of a class: submissions of all lessons, solved, partly wrong, partly done or as they came.
+
+    python benchmarks/grading_speed.py [--students 100] [--jobs 2]
+
+A wrong answer is a misconception that the exercises know. The seed of the class and of its hidden cases is fixed.
+"""
+
+import argparse
+import ast
+import json
+import random
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from vae_course.exercises import EXERCISES, LESSONS
+from vae_course.grading import grade_folder
+
+ROOT = Path(__file__).parents[1]
+SHARES = {"solved": 0.0, "partly wrong": 0.4, "partly done": 0.5, "as it came": 0.0}  # of exercises that differ
+
+
+def misconceptions() -> dict[str, list[str]]:
+    """Return the wrong answers of every exercise, as expressions of its lesson's file."""
+    found: dict[str, list[str]] = {}
+    for lesson in LESSONS:
+        for node in ast.walk(ast.parse(Path(lesson.__file__).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Exercise":
+                mistakes = next(keyword.value for keyword in node.keywords if keyword.arg == "mistakes")
+                pairs = mistakes.values if isinstance(mistakes, ast.Dict) else []
+                answers = [ast.unparse(pair.elts[0]) for pair in pairs if isinstance(pair, ast.Tuple)]
+                found[node.args[0].value] = answers
+    return found
+
+
+def helpers() -> dict[str, str]:
+    """Return the file of every lesson without its exercises: what wrong answers are made of."""
+    files = {lesson.__name__[-1]: Path(lesson.__file__).read_text(encoding="utf-8") for lesson in LESSONS}
+    return {number: text.split("\nEXERCISES")[0] for number, text in files.items()}
+
+
+def cell(source: str) -> dict:
+    return {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None, "source": source}
+
+
+def write_student(folder: Path, kind: str, dice: random.Random, wrong: dict[str, list[str]]) -> None:
+    """Write the six notebooks of a student."""
+    folder.mkdir()
+    beside = helpers()
+    for path in sorted((ROOT / ("lessons" if kind == "as it came" else "solutions")).glob("*.ipynb")):
+        number = path.name[1]
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        notebook["cells"] += [cell(beside[number])] if kind == "partly wrong" else []
+        for one in [one for one in EXERCISES.values() if one.id[0] == number and dice.random() < SHARES[kind]]:
+            if kind == "partly done":
+                notebook["cells"] = [
+                    c for c in notebook["cells"] if f'@exercise("{one.id}")' not in "".join(c["source"])
+                ]
+            else:
+                notebook["cells"].append(cell(f"{one.name} = {dice.choice(wrong[one.id])}"))
+        (folder / path.name).write_text(json.dumps(notebook), encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--students", type=int, default=100)
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args()
+    dice, wrong = random.Random(0), misconceptions()
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(options.students):
+            kind = list(SHARES)[number % len(SHARES)]
+            write_student(Path(folder, f"{number:04} {kind}"), kind, dice, wrong)
+        start = time.perf_counter()
+        grades = grade_folder(folder, seed=0, jobs=options.jobs)
+        seconds = time.perf_counter() - start
+    points: dict[str, list[int]] = {}
+    for grade in grades:
+        points.setdefault(grade.student[5:], []).append(grade.total)
+    statuses = Counter(result.status for grade in grades for result in grade.results.values())
+    named = sum(bool(result.diagnosis) for grade in grades for result in grade.results.values())
+    print(f"{len(grades)} submissions of {len(EXERCISES)} exercises, {options.jobs} at a time")
+    print(f"{seconds:.0f} s, {seconds / len(grades):.2f} s a submission")
+    print(", ".join(f"{kind}: {min(found)} to {max(found)} points" for kind, found in sorted(points.items())))
+    print(f"{dict(statuses)}; a misconception is named in {named} of {statuses['wrong'] + statuses['error']}")
+
+
+if __name__ == "__main__":
+    main()
