@@ -6,6 +6,8 @@ import os
 import re
 import sys
 import time
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import psutil
@@ -28,6 +30,7 @@ from vae_course.exercises import (
     reset,
     solution,
 )
+from vae_course.exercises.engine import judge
 from vae_course.exercises.lesson3 import diagnose as right_diagnosis
 from vae_course.exercises.sources import blanked, excerpt, names_beside, solution_lines, source_of, without_docstrings
 from vae_course.nn import FCLayers, one_hot
@@ -842,6 +845,13 @@ def test_right_answers_in_other_styles_pass(number, position):
     assert result.status == "passed", result.message
 
 
+@pytest.mark.parametrize("number", [number for number, one in EXERCISES.items() if one.hidden])
+def test_right_answers_pass_the_cases_that_grading_adds(number):
+    for seed, answer in enumerate([EXERCISES[number].reference, *RIGHT[number]]):
+        result = judge(replace(EXERCISES[number], cases=partial(EXERCISES[number].hidden, seed)), answer)
+        assert result.status == "passed", f"seed {seed}: {result.message}"
+
+
 def test_right_answers_of_every_exercise_are_tried():
     assert list(RIGHT) == IDS
     assert all(len(answers) >= 2 for answers in RIGHT.values())
@@ -1344,7 +1354,10 @@ def test_an_unforeseen_mistake_is_told_by_the_property_that_fails(number, answer
     assert "\n" not in result.message
 
 
-@pytest.mark.parametrize(("number", "answer", "words"), UNFORESEEN)
+ONE_EACH = {number: (number, answer, words) for number, answer, words in UNFORESEEN}.values()
+
+
+@pytest.mark.parametrize(("number", "answer", "words"), ONE_EACH)
 def test_without_a_child_process_it_is_told_the_same(number, answer, words, in_thread):
     assert words.lower() in check(number, answer).message.lower()
 

@@ -6,6 +6,7 @@ and every comparison stay in this process; what comes back from the sandbox is p
 
 import ast
 import base64
+import os
 import secrets
 import tempfile
 import threading
@@ -33,6 +34,7 @@ __all__ = ["Grade", "check_notebook", "grade_folder", "write_reports"]
 SECONDS = 40.0  # for the reply to one exercise; the sandbox's own limit is shorter
 SECONDS_OF_ALL = 180.0  # for one submission
 STARTS = 4  # of the sandbox for one submission, if its code ends it
+LONGEST_MESSAGE = 1000  # characters that are said of one answer
 FIRST = ("4.1", "4.2")  # are graded before lesson 3, whose answers and models may be made of them
 JUDGING = threading.Lock()  # misconceptions are run in this process, with its random numbers
 
@@ -95,7 +97,7 @@ def grade_folder(
             tell(done)
             return done
 
-        with ThreadPoolExecutor(jobs) as pool:
+        with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
             return list(pool.map(grade, submissions))
 
 
@@ -120,8 +122,9 @@ def check_notebook(path: str | Path) -> dict[str, Result]:
         If it is no notebook, or of none of the lessons.
     """
     path = Path(path)
-    lesson, statements = read_notebook(path.read_bytes(), path.name, names_by_lesson(EXERCISES.values()))
-    if lesson not in names_by_lesson(EXERCISES.values()):
+    names = names_by_lesson(EXERCISES.values())
+    lesson, statements = read_notebook(path.read_bytes(), path.name, names)
+    if lesson not in names:
         raise ValueError(f"{path.name} has no exercise of the lessons in it.")
     results, references = {}, {one.name: one.reference for one in EXERCISES.values()}
     for one in (one for one in EXERCISES.values() if f"0{one.id[0]}" == lesson):
@@ -243,7 +246,8 @@ def judge_reply(exercise: Exercise, reply: dict[str, Any]) -> Result:
     try:
         outcomes = wire.unpack_outcomes(reply.get("outcomes"), len(exercise.cases()))
         with JUDGING:
-            return verdict(exercise, Report(exercise.examined(outcomes)))
+            result = verdict(exercise, Report(exercise.examined(outcomes)))
+        return replace(result, message=result.message[:LONGEST_MESSAGE])
     except Exception:  # whatever else a forged reply may hold
         return verdict(exercise, Report([], trouble="crash"))
 

@@ -1,6 +1,8 @@
 """What an instructor hands on: tables of grades, for any use, for Canvas and for Moodle, and a page for a student."""
 
 import csv
+import re
+import tempfile
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
@@ -28,8 +30,15 @@ PAGE = """<!DOCTYPE html>
 :root {{ color-scheme: light dark; }}
 body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
 table {{ border-collapse: collapse; width: 100%; }}
+h1 {{ overflow-wrap: anywhere; }}
 th, td {{ text-align: left; vertical-align: top; padding: .4rem .6rem; border-bottom: 1px solid #8888; }}
 td:nth-child(3) {{ white-space: nowrap; }}
+td:last-child {{ overflow-wrap: anywhere; }}
+@media (max-width: 40rem) {{  /* a phone: what was seen goes below */
+  tr {{ display: grid; grid-template-columns: 5rem 1fr auto; border-bottom: 1px solid #8888; }}
+  th, td {{ border-bottom: 0; overflow-wrap: anywhere; }}
+  th:last-child, td:last-child {{ grid-column: 1 / -1; }}
+}}
 </style>
 </head>
 <body>
@@ -43,11 +52,39 @@ td:nth-child(3) {{ white-space: nowrap; }}
 {rows}
 </tbody>
 </table>
-<p>Each answer was called on the cases of the lesson and on further ones with random numbers (seed {seed}). To look at
-an answer again, run its cell: <code>hint("{first}")</code> helps. Graded by vae_course {version}.</p>
+<p>Each answer was called on the cases of the lesson and on further ones with random numbers (seed {seed}), so that one
+may pass in the notebook and not here. {help}Graded by vae_course {version}.</p>
 </body>
 </html>
 """
+
+
+def make_folders(out: str | Path) -> Path:
+    """Make the folder of the table of grades, and `feedback/` in it: before the grading, which may take hours.
+
+    Returns
+    -------
+    Path
+        The folder `feedback/`.
+
+    Raises
+    ------
+    ValueError
+        If `out` is a folder.
+    OSError
+        With one line that says what failed, when the folder cannot be written to.
+    """
+    out = Path(out)
+    if out.is_dir():
+        raise ValueError(f"Expected a file for the table of grades, such as grades.csv; {out} is a folder.")
+    feedback = out.parent / "feedback"
+    try:
+        feedback.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out.parent), tempfile.TemporaryFile(dir=feedback):
+            pass
+    except OSError as error:
+        raise type(error)(error.errno, f"could not write to the folder {out.parent}: {error.strerror}") from error
+    return feedback
 
 
 def write_reports(grades: Sequence[Grade], out: str | Path, title: str = "vae_course") -> list[Path]:
@@ -68,8 +105,7 @@ def write_reports(grades: Sequence[Grade], out: str | Path, title: str = "vae_co
         The three tables and the folder.
     """
     out = Path(out)
-    feedback = out.parent / "feedback"
-    feedback.mkdir(parents=True, exist_ok=True)
+    feedback = make_folders(out)
     tables = {
         out: _generic(grades),
         out.with_name(f"{out.stem}_canvas{out.suffix}"): _canvas(grades, title),
@@ -128,7 +164,7 @@ def _moodle(grades: Sequence[Grade]) -> list[Sequence[Any]]:
 def _page(grade: Grade) -> str:
     rows = [
         f"<tr><td>{one}</td><td><code>{EXERCISES[one].name}</code></td><td>{MARKS[result.status]}</td>"
-        f"<td>{escape(result.message)}</td></tr>"
+        f"<td>{_with_code(result.message)}</td></tr>"
         for one, result in grade.results.items()
     ]
     missed = [one for one, result in grade.results.items() if result.status != "passed"]
@@ -140,6 +176,10 @@ def _page(grade: Grade) -> str:
         notes="".join(f"<p>{escape(note)}</p>" for note in grade.notes),
         rows="\n".join(rows),
         seed=grade.seed,
-        first=(missed or list(grade.results))[0],
+        help=f'To look at an answer again, run its cell: <code>hint("{missed[0]}")</code> helps. ' if missed else "",
         version=__version__,
     )
+
+
+def _with_code(message: str) -> str:
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(message))

@@ -28,7 +28,7 @@ from vae_course.grading import wire
 from vae_course.grading.answers import Statement, define, find_answer, read_notebook
 
 LONGEST = 4 * SECONDS  # seconds by the clock that an exercise may take; SECONDS are those of the processor
-MEMORY = 2 * 2**30  # bytes that an exercise may take beside what is there
+MEMORY = 2 * 2**30  # bytes that notebooks and an exercise may take beside what is there
 FILE = 10 * 2**20  # bytes of a file
 PR_SET_DUMPABLE = 4  # of Linux's prctl
 NOBODY = 65534  # user that runs students' code where the grader is started by root
@@ -41,6 +41,7 @@ def main() -> None:
     if "--as-nobody" in sys.argv:
         _become_nobody()
     torch.set_num_threads(1)
+    _limit_memory()
     notebooks: dict[str, list[Statement]] = {}
     while True:
         try:
@@ -199,8 +200,17 @@ def _become_nobody() -> None:
         os.setresuid(NOBODY, NOBODY, NOBODY)
 
 
+def _limit_memory() -> None:
+    """Let this process, and each that it starts, take only so much: notebooks may be many, and answers greedy."""
+    with suppress(ImportError, OSError), open("/proc/self/statm") as file:  # Linux only
+        import resource
+
+        limit = int(file.read().split()[0]) * resource.getpagesize() + MEMORY
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
 def _forgo() -> None:
-    """Forgo, in the child that runs an exercise, other processes, large files, more memory and more time."""
+    """Forgo, in the child that runs an exercise, other processes, large files and more time."""
     import resource  # not on Windows, where there are no child processes either
 
     limits = {
@@ -210,8 +220,6 @@ def _forgo() -> None:
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_CPU: math.ceil(SECONDS),
     }
-    with suppress(OSError), open("/proc/self/statm") as file:
-        limits[resource.RLIMIT_AS] = int(file.read().split()[0]) * resource.getpagesize() + MEMORY
     for kind, limit in limits.items():
         resource.setrlimit(kind, (limit, limit))
 

@@ -6,6 +6,7 @@ may be handed in (`answer_of`): what comes later may be built on it.
 """
 
 import ast
+import compileall
 import inspect
 import shutil
 from pathlib import Path
@@ -48,6 +49,7 @@ def write_package(folder: Path) -> None:
         if path.name not in ("answers.py", "runner.py", "wire.py"):
             path.unlink()
     (folder / "vae_course" / "grading" / "__init__.py").write_text("", encoding="utf-8")
+    compileall.compile_dir(folder, quiet=1)  # once, not at every start
 
 
 def symbols_of(exercise: Exercise) -> list[str]:

@@ -2,12 +2,15 @@
 
 import os
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
-LARGEST = 20 * 2**20  # bytes of a notebook that is still read
-CANVAS = re.compile(r"(?P<name>[^_]+)_(?:LATE_)?(?P<id>\d+)_\d+_.+\.ipynb")  # doejane_LATE_1234_56789_01_lesson.ipynb
-MOODLE = re.compile(r"(?P<name>.+)_(?P<id>\d+)_assignsubmission_file_?")  # Jane Doe_0012345_assignsubmission_file
+from vae_course.exercises.catalogue import CONTENTS
+
+LARGEST = 40 * 2**20  # bytes of all notebooks of a student that are read
+CANVAS = re.compile(r"(?P<name>.+?)_(?:LATE_)?(?P<id>\d+)_\d+_.+\.ipynb")  # doejane_LATE_1234_56789_01_lesson.ipynb
+MOODLE = re.compile(r"(?P<name>.+)_(?P<id>\d+)_assignsubmission_.+")  # Jane Doe_0012345_assignsubmission_file
 
 
 @dataclass
@@ -39,7 +42,7 @@ def find_submissions(folder: str | Path) -> list[Submission]:
     ----------
     folder
         Holds one folder a student, whose name is the student's id (nbgrader's `submitted`, a Moodle download), or
-        notebooks alone (a Canvas download, or one file a student).
+        notebooks alone (a Canvas download, or one file a student). The folder that holds `submitted` will do too.
 
     Returns
     -------
@@ -49,11 +52,18 @@ def find_submissions(folder: str | Path) -> list[Submission]:
     Raises
     ------
     ValueError
-        If there is no such folder, or no notebook in it.
+        If there is no such folder, or no notebook in it, or if it is the folder of one student.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"Expected a folder with one folder of notebooks a student; {folder} is none.")
+    folder = folder / "submitted" if (folder / "submitted").is_dir() else folder
+    for lesson in CONTENTS:
+        if (folder / f"{lesson.stem}.ipynb").exists():
+            raise ValueError(
+                f"{folder} holds {lesson.stem}.ipynb, as the folder of one student does: grade the folder above it, or "
+                "call the file by its student."
+            )
     found: dict[str, Submission] = {}
     for path in sorted(folder.iterdir()):
         student, name = _who(path)
@@ -86,8 +96,8 @@ def _add(found: dict[str, Submission], student: str, name: str, paths: list[Path
         try:
             if path.is_symlink() or not path.is_file():
                 submission.notes.append(f"{_text(path.name)} is a link, not a file, and was not read.")
-            elif path.stat().st_size > LARGEST:
-                submission.notes.append(f"{_text(path.name)} is larger than {LARGEST // 2**20} MB and was not read.")
+            elif path.stat().st_size + sum(map(len, submission.notebooks.values())) > LARGEST:
+                submission.notes.append(f"{_text(path.name)} was not read: more than {LARGEST // 2**20} MB in all.")
             else:
                 submission.notebooks[_text(str(path))] = path.read_bytes()
         except OSError as error:
@@ -97,5 +107,5 @@ def _add(found: dict[str, Submission], student: str, name: str, paths: list[Path
 
 
 def _text(name: str) -> str:
-    """Return the name of a file as text: one in another encoding is none yet."""
-    return name.encode(errors="replace").decode()
+    """Return the name of a file as text, with what is none (another encoding, control characters) written out."""
+    return "".join(ascii(one)[1:-1] if unicodedata.category(one) in ("Cc", "Cs") else one for one in name)
