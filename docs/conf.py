@@ -20,8 +20,10 @@ myst_heading_anchors = 4
 nb_execution_mode = "off"  # the solved lessons come with their outputs
 nb_ipywidgets_js = {}  # it would come from another host
 
-# One file draws all equations, as SVG, so that no font is asked for. tools/build_site.py puts it there.
+# Equations are drawn as SVG, so that no font is asked for; textmacros reads \_ inside of \text. tools/build_site.py
+# puts the two files there.
 mathjax_path = "mathjax/tex-svg.js"
+mathjax3_config = {"loader": {"load": ["[tex]/textmacros"]}, "tex": {"packages": {"[+]": ["textmacros"]}}}
 
 html_theme = "sphinx_book_theme"
 html_title = "vae_course"

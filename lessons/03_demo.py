@@ -122,7 +122,7 @@ print("parameters:", sum(p.numel() for p in model.parameters()))
 
 # %% [markdown]
 # By hand: trunk $64 \cdot 128 + 128$ and batch norm $2 \cdot 128$; heads $2 \cdot (128 \cdot 2 + 2)$; decoder
-# $2 \cdot 128 + 128$ and batch norm $2 \cdot 128$; logits $128 \cdot 64 + 64$. The sum is 17 988.
+# $2 \cdot 128 + 128$ and batch norm $2 \cdot 128$; logits $128 \cdot 64 + 64$. The sum is 17,988.
 #
 # **What breaks it.** Give the model the same image twice. Lesson 2 taught you `eval()` against random answers:
 

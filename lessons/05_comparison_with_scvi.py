@@ -731,7 +731,7 @@ for row in scale:
 # The softmax of lesson 2 makes shares of them: positive, and each row sums to 1. That is `px_scale`, the *expected
 # share of each gene* in the cell. Size comes from elsewhere, from $l$. Multiply:
 #
-# $$\mu = e^{l} \cdot \text{px\_scale},$$
+# $$\mu = e^{l} \cdot \mathrm{px\_scale},$$
 #
 # in the code `px_rate = exp(library) * px_scale`. The library is a column, (cells, 1), so it goes under every gene of
 # its own cell:
@@ -920,8 +920,8 @@ assert abs(math.log(deep / shallow_run)) < 0.7
 # $$\mathrm{KL}\big(q(z, l \mid x) \,\|\, p(z)\,p(l)\big)
 # = \mathbb E_q\Big[\log\frac{q(z \mid x)}{p(z)} + \log\frac{q(l \mid x)}{p(l)}\Big],$$
 #
-# $$\phantom{\mathrm{KL}} = \underbrace{\mathrm{KL}\big(q(z \mid x) \,\|\, \mathcal N(0, I)\big)}_{\text{kl\_global}}
-# + \underbrace{\mathrm{KL}\big(q(l \mid x) \,\|\, p(l)\big)}_{\text{kl\_local}} .$$
+# $$\phantom{\mathrm{KL}} = \underbrace{\mathrm{KL}\big(q(z \mid x) \,\|\, \mathcal N(0, I)\big)}_{\mathrm{kl\_global}}
+# + \underbrace{\mathrm{KL}\big(q(l \mid x) \,\|\, p(l)\big)}_{\mathrm{kl\_local}} .$$
 #
 # The lectures, scVI 0.3.0 and we call the first **global** and the second **local**. Both belong to a cell. The names
 # say what the latent is about: $z$ places a cell in a space that all cells share, $l$ is a nuisance of its own, with

@@ -465,6 +465,28 @@ def test_page_and_tables_of_hostile_students_are_written(aftermath, tmp_path):
         assert "<script" not in page.read_text(encoding="utf-8")
 
 
+TENSOR = {"kind": "tensor", "shape": [], "dtype": "float32", "tensor": None, "text": ""}
+FORGED = {
+    "a shape of vast numbers": ("2.5", {"the parameters": TENSOR | {"shape": [10**3000] * 4000}}),
+    "a long axis beside an empty one": (
+        "5.3", {"passes in train mode": TENSOR | {"shape": [10**8, 0], "tensor": {"type": "float64", "data": ""}}},
+    ),
+    "a vast name of a kind": ("1.1", {"the result": TENSOR | {"kind": "x" * 10**7}}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_a_forged_reply_costs_the_grader_little(name):
+    exercise_id, values = FORGED[name]
+    one, start = EXERCISES[exercise_id], time.monotonic()
+    outcome = {"values": values, "gradients": {}, "changed": [], "error": "", "reason": "", "line": ""}
+    one.wanted, one.mistaken  # noqa: B018  # not to be timed
+    result = grading.judge_reply(one, {"answer": "called", "outcomes": [outcome] * len(one.cases())})
+    assert result.status != "passed"
+    assert len(result.message) <= 1000
+    assert time.monotonic() - start < 10
+
+
 # --------------------------------------------------------------------------------------------------------------------
 # The package without answers, hidden cases, the sandbox
 # --------------------------------------------------------------------------------------------------------------------

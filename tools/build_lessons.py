@@ -179,7 +179,7 @@ def _with_links(text: str, stem: str) -> str:
     video = VIDEOS[int(stem[:2])]
     text = text.replace("{{links}}", _header(video, stem))
     for chapter in video.chapters:
-        text = _under_heading(text, chapter.sections[0], f"▶ Video {video.number}, {video.link(chapter.start)}")
+        text = _beside_minutes(text, chapter.sections[0], f"▶ video {video.number}, {video.link(chapter.start)}")
     for section, difference in video.differs.items():
         text = _under_heading(text, section, f"> **Differs from the video.** {difference}")
     return text
@@ -199,6 +199,12 @@ def _header(video: Video, stem: str) -> str:
         f"<details><summary>Chapters of the {planned}video, {video.minutes} minutes</summary>\n\n"
         f"{chapters}\n\n</details>"
     )
+
+
+def _beside_minutes(text: str, section: str, words: str) -> str:
+    """Put words on the line under a section's heading that tells its minutes."""
+    line = rf"^(## {re.escape(section)} .*\n\n\d+ minutes)\b"
+    return re.sub(line, lambda found: f"{found[0]} · {words}", text, flags=re.MULTILINE)
 
 
 def _under_heading(text: str, section: str, line: str) -> str:

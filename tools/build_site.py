@@ -23,7 +23,7 @@ DOCS = ROOT / "docs"
 SITE = ROOT / "build" / "site"
 ADDRESS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Homepage"]
 LESSONS = sorted((ROOT / "solutions").glob("[0-9][0-9]_*.ipynb"))
-NOT_PAGES = ("_static", "_templates", "conf.py", "explorer", "kits", "slides")
+NOT_PAGES = ("_static", "_templates", "conf.py", "explorer", "slides")
 
 
 def pages() -> dict[Path, str]:
@@ -98,8 +98,9 @@ def build(site: Path = SITE) -> None:
     source = site.with_name(f"{site.name}_source")
     gather(source)
     shutil.rmtree(site, ignore_errors=True)
-    (site / "_static" / "mathjax").mkdir(parents=True)
-    shutil.copy(fetch("mathjax", "3.2.2") / "es5" / "tex-svg.js", site / "_static" / "mathjax")
+    for name in ("tex-svg.js", "input/tex/extensions/textmacros.js"):
+        (site / "_static" / "mathjax" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(fetch("mathjax", "3.2.2") / "es5" / name, site / "_static" / "mathjax" / name)
     command = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--fresh-env", "-c", DOCS, source, site]
     if subprocess.run(command, check=False).returncode:
         raise SystemExit("The site was not built: mend what Sphinx says above.")

@@ -69,6 +69,9 @@ def shortened(slides: list[Slide], minutes: float) -> list[list[str]]:
 def _beginning(text: str, count: int, kind: str) -> str:
     if kind in ("exercise", "quiz", "goals") or (kind == "question" and text.startswith("**Ask.**")):
         return text
+    items = re.findall(r"^(- |\d+\. )(.+?)(?=^- |^\d+\. |\Z)", text, flags=re.DOTALL | re.MULTILINE)
+    if items and text.startswith(items[0][0]):
+        return "\n".join(sign + " ".join(sentences(item)[:count]) for sign, item in items)
     return " ".join(sentences(text)[:count])
 
 

@@ -19,13 +19,14 @@ CODE_LINES, PRINTED_LINES, ALL_LINES, LINES_UNDER_TEXT = 12, 12, 14, 10
 TEXT_COLUMNS = 58  # characters in a line of text
 TABLE_HEIGHT = EQUATION_HEIGHT = 490  # pixels under the heading
 TITLE_WORDS = 32  # a sentence with more of them is said, not shown
+FOR_READERS = r"▶|> \*\*Differs|#|This section uses|\*\*(The second|A) good place to stop|\*\*End of sitting"
 
 
 @dataclass
 class Slide:
     """What the listeners see (cells), and what the speaker says meanwhile (paragraphs)."""
 
-    kind: str  # title, question, equation, diagram, table, code, figure, breaks, ask, exercise or quiz
+    kind: str  # title, goals, question, equation, diagram, table, code, figure, breaks, ask, exercise or quiz
     section: str
     heading: str
     cells: list[NotebookNode]
@@ -116,8 +117,8 @@ class _Deck:
             self.section, title = part.removeprefix("## ").split(maxsplit=1)
             self.heading = f"{self.section} {re.sub(r'^Part [A-Z], [^:]*: (.)', lambda first: first[1].upper(), title)}"
             self.opening = True
-        elif re.match(r"▶|> \*\*Differs|#", part):
-            pass  # for readers
+        elif re.match(FOR_READERS, part):
+            pass
         elif self.heading.endswith(" Quiz"):
             minutes = int(part.split()[0])
             body = f"> {self.questions} questions in the lesson\n\nPause the video. You have **{minutes} minutes**."

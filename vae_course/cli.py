@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -163,12 +162,11 @@ def run_grade(options: argparse.Namespace) -> None:
     from vae_course.grading import grade_folder, write_reports
 
     started = time.monotonic()
-    jobs = options.jobs or os.cpu_count()
     grades = grade_folder(
         options.folder,
         options.lessons,
         options.seed,
-        jobs,
+        options.jobs,
         options.unsafe,
         tell=lambda grade: print(f"{grade.student}: {grade.total} of {grade.maximum}", *grade.notes, flush=True),
     )

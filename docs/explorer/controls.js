@@ -25,7 +25,10 @@ function listenToTour() {
   };
   $("tour-next").addEventListener("click", () => go(1));
   $("tour-back").addEventListener("click", () => go(-1));
-  $("tour-run").addEventListener("click", () => TOUR[state.stop].run());
+  $("tour-run").addEventListener("click", () => {
+    TOUR[state.stop].run();
+    $("plane").scrollIntoView({ block: "nearest" }); // on a phone it lies below the screen
+  });
 }
 
 function setPixel(cell, value) {
@@ -166,10 +169,7 @@ const explorer = {
   data,
   numbers,
   setUp,
-  setInput,
   setZ,
-  pick,
-  draw,
   disagreement: () => disagreement(data()),
   current: () => current,
 };

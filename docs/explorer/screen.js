@@ -90,7 +90,7 @@ function showScore() {
   const part = (name, value) => `<span>${math(name)} <b>${fixed(value)}</b></span>`;
   const parts = [part(costName(), reconstruction), part("KL", kl)];
   if (!isDigits()) parts.push(part("KL of l", klLibrary));
-  $("score").innerHTML = `${part("ELBO", elbo)} = −(${parts.join(" + ")})`;
+  $("score").innerHTML = `${part("ELBO at this z", elbo)} = −(${parts.join(" + ")})`;
 }
 
 function showRows() {

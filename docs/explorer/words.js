@@ -25,7 +25,7 @@ const BETA_NOTES = {
     "The VAE. Both parts of the loss weigh the same. The points fill the prior, and every place in it decodes to " +
       "something like a digit.",
     "Collapse. Saying anything about x costs more than it saves: the ellipse is the prior, whatever you draw, and " +
-      "every z decodes to the same grey.",
+      "every z decodes to the same blur, an average of all digits.",
   ],
   cells: [
     "Nearly an autoencoder. The types move far apart, well outside the prior, and each cell's ellipse is a dot.",
@@ -58,7 +58,9 @@ const ABOUT =
 const TOUR = [
   {
     ask: "Draw a 3, pixel by pixel.",
-    see: "The ellipse q(z|x) wanders from where blank images lie to the threes. What is odd about your 3 costs most.",
+    see:
+      "With every pixel the ellipse q(z|x) moves, and it ends among the threes. " +
+      "The pixels that are odd for a 3 cost most.",
     run: () => {
       setUp("digits", 1);
       pick(3);
@@ -66,17 +68,21 @@ const TOUR = [
     },
   },
   {
-    ask: "Drag z from the zeros to the ones.",
-    see: "One digit melts into the other. Far from the ellipse the BCE climbs; the KL stays, because it knows x alone.",
+    ask: "Drag z from the zeros to the fours.",
+    see:
+      "The 0 melts into a 6, and the 6 into a 4. Far from the ellipse the BCE climbs. " +
+      "The KL stays: it depends on x, not on z.",
     run: () => {
       setUp("digits", 1);
       pick(0);
-      walkTo(middleOf(1));
+      walkTo(middleOf(4));
     },
   },
   {
     ask: "Draw thirty times, and compare with the true posterior.",
-    see: "Draws fill the ellipse. The shade is what q(z|x) should be; the misfit is the gap from ELBO to log p(x).",
+    see:
+      "Draws fill the ellipse. The shade is what q(z|x) should be. " +
+      "The misfit is the gap from the ELBO to log p(x), in the last row below.",
     run: () => {
       setUp("digits", 1, "posterior");
       pick(8);
@@ -93,7 +99,7 @@ const TOUR = [
   },
   {
     ask: "Switch to β = 32.",
-    see: "The ellipse becomes the prior, the KL is zero, and every z decodes to the same grey.",
+    see: "The ellipse becomes the prior, the KL is zero, and every z decodes to the same blur, an average of all digits.",
     run: () => {
       setUp("digits", 2);
       pick(4);

@@ -28,6 +28,9 @@ th, td {{ border-bottom: 1px solid; padding: .35rem .3rem; }}
 td + td, th + th {{ text-align: right; padding-left: .8rem; }}
 td:first-child {{ hyphens: auto; }}
 .note {{ font-size: .85rem; }}
+@media (max-width: 30rem) {{
+  main {{ padding: 1rem .3rem; }} th, td {{ padding: .35rem .1rem; }} td + td, th + th {{ padding-left: .3rem; }}
+}}
 @media print {{ :root {{ color-scheme: light; }} body {{ margin: 0 auto; }} }}
 </style>
 </head>

@@ -1,7 +1,6 @@
 """Lesson 2, PyTorch: reference answers that only the lesson needs, and what goes wrong."""
 
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -145,13 +144,15 @@ def _explain_module(case: Case, got: Mapping[str, Value], want: Mapping[str, Val
     return None
 
 
+def _shapes(text: str) -> dict[str, str]:
+    """Undo `_parameters`: the shape of every parameter by its name."""
+    parts = (part.partition(" (") for part in text.removesuffix(")").split("), "))
+    return {name: f"({shape})" for name, between, shape in parts if between}
+
+
 def _first_difference(got: str, want: str) -> str:
     """Name the first parameter that is missing, superfluous, or of another shape."""
-
-    def shapes(text: str) -> dict[str, str]:
-        return dict(re.findall(r"(\S.*?) (\(.*?\))", text.replace("), ", ")\n")))
-
-    mine, due = shapes(got), shapes(want)
+    mine, due = _shapes(got), _shapes(want)
     for name in sorted(mine.keys() | due.keys()):
         if name not in mine:
             return f"`{name}`, of shape {due[name]}, is missing; yours has {', '.join(mine) or 'no parameters'}"

@@ -3,7 +3,6 @@
 import json
 import math
 import random
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from importlib.resources import files
@@ -23,6 +22,7 @@ from vae_course.exercises.lesson2 import (
     _between,
     _explain_module,
     _parameters,
+    _shapes,
     _teacher,
     _tensor_from,
 )
@@ -426,7 +426,7 @@ def _examine_decoder(case: Case, got: Mapping[str, Value]) -> dict[str, Any]:
     if passes is None or passes.dim() == 0 or len(passes) < 2:
         return dict(got)
     rest = {name: value for name, value in got.items() if name not in ("passes in train mode", "the running means")}
-    if not all(torch.equal(one, passes[0]) for one in passes[1:]):
+    if not torch.equal(passes, passes[:1].expand_as(passes)):
         return rest | {"passes in train mode": "differ"}
     in_train_mode = {"passes in train mode": "agree", "px_scale in train mode": passes[0]}
     return rest | in_train_mode | {"the running means": got.get("the running means")}
@@ -498,11 +498,6 @@ def _explain_heads(case: Case, got: Mapping[str, Value], want: Mapping[str, Valu
     if superfluous:
         return f"there is a `{superfluous[0]}`, which should not be; due are {', '.join(heads)}."
     return f"`{missing[0]}`, of shape {due[missing[0]]}, is missing."
-
-
-def _shapes(parameters: str) -> dict[str, str]:
-    """Undo `_parameters`: the shape of every parameter by its name."""
-    return dict(re.findall(r"(\S.*?) (\(.*?\))", parameters.replace("), ", ")\n")))
 
 
 def _parts(names: Iterable[str]) -> list[str]:

@@ -72,8 +72,10 @@ def grade_folder(
     Raises
     ------
     ValueError
-        If there is nothing to grade, or no sandbox can be had.
+        If there is no such lesson, no submission, no job, or no sandbox to be had.
     """
+    if jobs is not None and jobs < 1:
+        raise ValueError(f"Expected one job or more; got {jobs}.")
     exercises = _to_grade(lessons)
     submissions = find_submissions(folder)
     if not unsafe:
@@ -182,8 +184,9 @@ class _Grader:
                 self.handed_in.append(one)
         finally:
             self._close()
+        too_late = Result("error", "Not graded: exercises before it used up the time, or kept ending Python.")
         for one in self.exercises:
-            results.setdefault(one.id, Result("error", "Not graded: exercises before it used up the time."))
+            results.setdefault(one.id, too_late)
         return {one: results[one] for one in sorted(results)}
 
     def _grade(self, exercise: Exercise, submission: Submission) -> Result:

@@ -1,8 +1,8 @@
 """What an instructor hands on: tables of grades, for any use, for Canvas and for Moodle, and a page for a student."""
 
 import csv
+import os
 import re
-import tempfile
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
@@ -35,9 +35,10 @@ th, td {{ text-align: left; vertical-align: top; padding: .4rem .6rem; border-bo
 td:nth-child(3) {{ white-space: nowrap; }}
 td:last-child {{ overflow-wrap: anywhere; }}
 @media (max-width: 40rem) {{  /* a phone: what was seen goes below */
-  tr {{ display: grid; grid-template-columns: 5rem 1fr auto; border-bottom: 1px solid #8888; }}
-  th, td {{ border-bottom: 0; overflow-wrap: anywhere; }}
-  th:last-child, td:last-child {{ grid-column: 1 / -1; }}
+  thead {{ position: absolute; clip-path: inset(50%); }}
+  tr {{ display: grid; grid-template-columns: 3rem 1fr auto; border-bottom: 1px solid #8888; }}
+  td {{ border-bottom: 0; overflow-wrap: anywhere; }}
+  td:last-child {{ grid-column: 1 / -1; }}
 }}
 </style>
 </head>
@@ -59,32 +60,20 @@ may pass in the notebook and not here. {help}Graded by vae_course {version}.</p>
 """
 
 
-def make_folders(out: str | Path) -> Path:
-    """Make the folder of the table of grades, and `feedback/` in it: before the grading, which may take hours.
-
-    Returns
-    -------
-    Path
-        The folder `feedback/`.
+def check_place(out: str | Path) -> None:
+    """Refuse a place where no table can be written: before the grading, which may take hours.
 
     Raises
     ------
     ValueError
-        If `out` is a folder.
-    OSError
-        With one line that says what failed, when the folder cannot be written to.
+        If `out` is a folder, or lies in what is no folder or may not be written to.
     """
     out = Path(out)
     if out.is_dir():
         raise ValueError(f"Expected a file for the table of grades, such as grades.csv; {out} is a folder.")
-    feedback = out.parent / "feedback"
-    try:
-        feedback.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out.parent), tempfile.TemporaryFile(dir=feedback):
-            pass
-    except OSError as error:
-        raise type(error)(error.errno, f"could not write to the folder {out.parent}: {error.strerror}") from error
-    return feedback
+    nearest = next(place for place in out.absolute().parents if place.exists())
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
+        raise ValueError(f"{out} cannot be written: {nearest} is no folder, or you may not write to it.")
 
 
 def write_reports(grades: Sequence[Grade], out: str | Path, title: str = "vae_course") -> list[Path]:
@@ -105,7 +94,9 @@ def write_reports(grades: Sequence[Grade], out: str | Path, title: str = "vae_co
         The three tables and the folder.
     """
     out = Path(out)
-    feedback = make_folders(out)
+    check_place(out)
+    feedback = out.parent / "feedback"
+    feedback.mkdir(parents=True, exist_ok=True)
     tables = {
         out: _generic(grades),
         out.with_name(f"{out.stem}_canvas{out.suffix}"): _canvas(grades, title),

@@ -9,8 +9,10 @@ import base64
 import ctypes
 import math
 import os
+import platform
 import selectors
 import signal
+import struct
 import sys
 import time
 from collections.abc import Sequence
@@ -24,13 +26,15 @@ import torch
 from vae_course import data, distributions, metrics, models  # noqa: F401  # once, not in every child
 from vae_course.exercises import lesson0, lesson1, lesson2, lesson3, lesson4, lesson5  # noqa: F401
 from vae_course.exercises.attempt import SECONDS, called, run_case
+from vae_course.exercises.sources import find
 from vae_course.grading import wire
 from vae_course.grading.answers import Statement, define, find_answer, read_notebook
 
 LONGEST = 4 * SECONDS  # seconds by the clock that an exercise may take; SECONDS are those of the processor
 MEMORY = 2 * 2**30  # bytes that notebooks and an exercise may take beside what is there
 FILE = 10 * 2**20  # bytes of a file
-PR_SET_DUMPABLE = 4  # of Linux's prctl
+PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 4, 22, 38  # of Linux's prctl
+SHMGET = {"x86_64": (0xC000003E, 29), "aarch64": (0xC00000B7, 194)}  # machine -> its number for seccomp, the call's
 NOBODY = 65534  # user that runs students' code where the grader is started by root
 
 
@@ -42,6 +46,7 @@ def main() -> None:
         _become_nobody()
     torch.set_num_threads(1)
     _limit_memory()
+    _share_no_memory()
     notebooks: dict[str, list[Statement]] = {}
     while True:
         try:
@@ -94,7 +99,7 @@ def _reply(request: dict[str, Any], notebooks: dict[str, list[Statement]]) -> di
     if not statements:
         return {"answer": "none"}
     try:
-        attempt = define(name, statements, {one: _find(symbol) for one, symbol in graded.items()})
+        attempt = define(name, statements, {one: find(symbol) for one, symbol in graded.items()})
     except BaseException as error:
         return {"answer": "raises", "error": type(error).__name__, "reason": f"{error}"[:200]}
     if not callable(attempt):
@@ -106,15 +111,10 @@ def _reply(request: dict[str, Any], notebooks: dict[str, list[Statement]]) -> di
     return {"answer": "called", "text": text, "outcomes": wire.pack_outcomes(outcomes)}
 
 
-def _find(symbol: str) -> Any:
-    module, name = symbol.rsplit(".", 1)
-    return getattr(import_module(module), name)
-
-
 def _use(request: dict[str, Any]) -> Any:
     """Return what turns an attempt and a case's arguments into named results."""
     if request["use"]:
-        return _find(request["use"])
+        return find(request["use"])
     returns = request["returns"]
 
     def use(attempt: Any, *arguments: Any) -> dict[str, Any]:
@@ -207,6 +207,23 @@ def _limit_memory() -> None:
 
         limit = int(file.read().split()[0]) * resource.getpagesize() + MEMORY
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def _share_no_memory() -> None:
+    """Refuse System V's shared memory, here and in children: no limit counts it, and it outlives whoever fills it."""
+    if sys.platform != "linux" or platform.machine() not in SHMGET:
+        return
+    machine, shmget = SHMGET[platform.machine()]
+    load, equal, at_least, end = 0x20, 0x15, 0x35, 0x06  # of the kernel's filters: what to do, jumps, a number
+    steps = [
+        (load, 0, 0, 4), (equal, 1, 0, machine), (end, 0, 0, 0x50001),  # calls of another machine: refused
+        (load, 0, 0, 0), (equal, 1, 0, shmget), (at_least, 0, 1, 2**30), (end, 0, 0, 0x50001),  # x32's from 2**30 on
+        (end, 0, 0, 0x7FFF0000),  # the rest is allowed
+    ]  # fmt: skip
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+    libc = ctypes.CDLL(None)
+    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    libc.prctl(PR_SET_SECCOMP, 2, struct.pack("HP", len(steps), ctypes.addressof(code)), 0, 0)
 
 
 def _forgo() -> None:

@@ -41,7 +41,7 @@ def write_package(folder: Path) -> None:
         (folder / "vae_course" / path.name).write_text(_with_blanks(path.read_text(encoding="utf-8"), mine), "utf-8")
     exercises = folder / "vae_course" / "exercises"
     for path in exercises.glob("*.py"):
-        if path.name != "attempt.py":
+        if path.name not in ("attempt.py", "sources.py"):
             path.unlink()
     _write_what_calls_attempts(exercises)
     (exercises / "__init__.py").write_text(EXERCISES_STUB, encoding="utf-8")
