@@ -128,6 +128,7 @@ def with_error_before(sources, kinds, exercise_id):
     return [text.replace(start, f"x = = 3\n{start}") for text in sources], kinds
 
 
+BLANK = 'def kl_normal(mean_q, var_q, mean_p, var_p):\n    """KL."""\n    ...  # your code\n'
 HELPED = """
 name = "x"
 def bernoulli_log_prob(x, logits):
@@ -149,6 +150,7 @@ VARIANTS = {  # what is done to the solved lesson 1; the answers that are still 
     "wrong at last": (lambda sources, kinds: ([*sources, WRONG_KL], [*kinds, "code"]), FIRST[:2] + FIRST[3:]),
     "right at last": (lambda sources, kinds: ([WRONG_KL, *sources], ["code", *kinds]), FIRST),
     "helper": (lambda *_: ([*HELPERS, HELPED], None), FIRST[:1]),
+    "untouched copy": (lambda sources, kinds: ([*sources, BLANK], [*kinds, "code"]), FIRST),
     "lambda": (lambda *_: (["bernoulli_log_prob = lambda x, a: x * a - F.softplus(a)"], None), FIRST[:1]),
 }
 
@@ -559,6 +561,36 @@ def test_unsafe_grades_without_bubblewrap(tmp_path, monkeypatch):
     command = ["grade", str(tmp_path / "class"), "--out", str(tmp_path / "grades.csv"), "--lessons", "1", "--unsafe"]
     assert main(command) == 0
     assert list(pd.read_csv(tmp_path / "grades.csv")["total"]) == [1]
+
+
+def test_the_folder_of_a_course_with_nbgrader_will_do(tmp_path):
+    hand_in(tmp_path / "submitted" / "007", "lesson1", [answer("1.1")])
+    assert [one.student for one in grading.find_submissions(tmp_path)] == ["007"]
+
+
+@pytest.mark.parametrize("end", ["file/a.ipynb", "file_/a.ipynb", "onlinetext/a.ipynb", "file_a.ipynb"])
+def test_moodle_downloads_with_and_without_folders(tmp_path, end):
+    path = tmp_path / f"Zoë Müller_0071_assignsubmission_{end}"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("{}")
+    assert [(one.student, one.name) for one in grading.find_submissions(tmp_path)] == [("0071", "Zoë Müller")]
+
+
+def test_refuses_the_folder_of_one_student(tmp_path, capsys):
+    (tmp_path / "00_latents.ipynb").write_text("{}")
+    assert main(["grade", str(tmp_path), "--out", str(tmp_path / "g.csv")]) == 1
+    assert "grade the folder above it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("out", ["file/grades.csv", "."])
+def test_says_before_the_grading_that_nothing_can_be_written(tmp_path, capsys, out):
+    hand_in(tmp_path / "class", "ann", [answer("1.1")])
+    (tmp_path / "file").write_text("")
+    assert main(["grade", str(tmp_path / "class"), "--out", str(tmp_path / out)]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert str(tmp_path) in said.err
+    assert said.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("folder", ["missing", "file", "nothing"])

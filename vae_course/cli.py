@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.run(options)
     except (ValueError, OSError, ImportError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        reason = f"{error.filename}: {reason}" if getattr(error, "filename", None) else reason
         print(f"vae-course: {reason}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -160,7 +161,9 @@ def run_check(options: argparse.Namespace) -> None:
 def run_grade(options: argparse.Namespace) -> None:
     """Grade the submissions in a folder, and write tables and feedback."""
     from vae_course.grading import grade_folder, write_reports
+    from vae_course.grading.reports import check_place
 
+    check_place(options.out)
     started = time.monotonic()
     grades = grade_folder(
         options.folder,
@@ -168,7 +171,7 @@ def run_grade(options: argparse.Namespace) -> None:
         options.seed,
         options.jobs,
         options.unsafe,
-        tell=lambda grade: print(f"{grade.student}: {grade.total} of {grade.maximum}", *grade.notes, flush=True),
+        tell=lambda grade: print(f"{grade.student}: {grade.total} of {grade.maximum}.", *grade.notes, flush=True),
     )
     written = write_reports(grades, options.out, options.title)
     print(f"Graded {len(grades)} submissions in {time.monotonic() - started:.0f} s, with seed {grades[0].seed}.")

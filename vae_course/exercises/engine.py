@@ -465,7 +465,7 @@ def _explain_values(name: str, got: Value, want: Value, exercise: Exercise, case
         return f"{name} is {pattern}"
     if right.any():
         return f"{name} is right in {_share(right.sum(), got)} and wrong elsewhere. The first wrong one is {at_first}."
-    return f"{name} has the right shape but wrong values. The first is {at_first}."
+    return f"{name} has the right shape but wrong values. Your first is {at_first}."
 
 
 def _arguments_at(where: tuple[int, ...], shape: tuple[int, ...], exercise: Exercise, case: Case) -> str:

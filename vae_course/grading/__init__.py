@@ -133,7 +133,7 @@ def check_notebook(path: str | Path) -> dict[str, Result]:
         others = {name: value for name, value in references.items() if name != one.name}
         answer = find_answer(one.name, statements, others)
         try:
-            results[one.id] = check(one.id, define(one.name, answer, others) if answer else None)
+            results[one.id] = check(one.id, define(one.name, answer, others)) if answer else _missing(one)
         except BaseException as error:
             results[one.id] = _stopped(one, type(error).__name__, str(error))
     return results
@@ -236,7 +236,7 @@ def judge_reply(exercise: Exercise, reply: dict[str, Any]) -> Result:
     """Judge what came back from the sandbox, of which nothing is taken on trust."""
     answer = reply.get("answer")
     if answer == "none":
-        return Result("not_attempted", f"No answer: there is no `{exercise.name}`, or its body is still blank.")
+        return _missing(exercise)
     if answer == "no function":
         kind = "class" if isinstance(exercise.reference, type) else "function"
         return Result("wrong", f"Expected the {kind} {exercise.name}; it is of type {str(reply.get('kind'))[:40]}.")
@@ -257,3 +257,8 @@ def judge_reply(exercise: Exercise, reply: dict[str, Any]) -> Result:
 
 def _stopped(exercise: Exercise, error: str, reason: str) -> Result:
     return Result("error", f"The cell that defines {exercise.name} stopped with {error[:40]}: {reason[:160]}.")
+
+
+def _missing(exercise: Exercise) -> Result:
+    reasons = f"there is no `{exercise.name}`, its body is still blank, or its cell has a syntax error"
+    return Result("not_attempted", f"No answer: {reasons}.")

@@ -80,7 +80,7 @@ def read_notebook(content: bytes, name: str, exercises: Mapping[str, Collection[
 
 
 def find_answer(name: str, statements: list[Statement], others: Collection[str] = ()) -> list[Statement]:
-    """Find the last definition of an answer, and what it is made of.
+    """Find the last definition of an answer that is not blank, and what it is made of.
 
     Parameters
     ----------
@@ -94,10 +94,11 @@ def find_answer(name: str, statements: list[Statement], others: Collection[str] 
     Returns
     -------
     list of Statement
-        Imports, then the rest, in the notebook's order; none if there is no definition, or if its body is still blank.
+        Imports, then the rest, in the notebook's order; none if there is no definition whose body is not blank.
     """
-    places = [place for place, one in enumerate(statements) if name in one.binds and not one.is_import]
-    if not places or _is_blank(statements[places[-1]].node):
+    found = [place for place, one in enumerate(statements) if name in one.binds and not one.is_import]
+    places = [place for place in found if not _is_blank(statements[place].node)]  # of an untouched copy
+    if not places:
         return []
     chosen, to_do = {places[-1]}, [places[-1]]
     while to_do:

@@ -156,8 +156,9 @@ def _answer_in_a_child(
     os.close(readable)
     with suppress(OSError):
         os.kill(child, signal.SIGKILL)
-    used = os.wait4(child, 0)[2]
-    in_time = in_time and used.ru_utime + used.ru_stime < SECONDS
+    _, status, used = os.wait4(child, 0)
+    out_of_time = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU
+    in_time = in_time and not out_of_time and used.ru_utime + used.ru_stime < SECONDS
     try:
         return wire.receive(BytesIO(said)) if in_time else {"answer": "endless"}
     except ValueError:
@@ -235,10 +236,11 @@ def _forgo() -> None:
         resource.RLIMIT_FSIZE: FILE,
         resource.RLIMIT_NOFILE: 64,
         resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_CPU: math.ceil(SECONDS),
     }
     for kind, limit in limits.items():
         resource.setrlimit(kind, (limit, limit))
+    seconds = math.ceil(SECONDS)
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))  # SIGXCPU first, which tells why it ended
 
 
 if __name__ == "__main__":
