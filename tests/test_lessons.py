@@ -504,9 +504,8 @@ def symbols(text):
     text = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
     found = set()
     for display, inline in re.findall(r"\$\$(.+?)\$\$|\$(.+?)\$", text, flags=re.DOTALL):
-        formula = re.sub(
-            r"\\text(?:tt)?\{[^{}]*\}|\\mathrm\{\w+\\_\w+\}", " ", display or inline
-        )  # words, names of code
+        words = r"\\text(?:tt)?\{[^{}]*\}|\\mathrm\{\w+\\_\w+\}"  # the latter are names of code
+        formula = re.sub(words, " ", display or inline)
         for pattern in (r"\\(?:mathrm|operatorname)\{([^{}]*)\}", r"\\(math(?:cal|bb)\s*\{?\s*[A-Z])\}?"):
             found |= {re.sub(r"[\s{]", "", name) for name in re.findall(pattern, formula)}
             formula = re.sub(pattern, " ", formula)
