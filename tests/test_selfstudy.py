@@ -303,8 +303,8 @@ def test_the_command_opens_jupyterlab_at_the_start_page(chromium, tmp_path):
         page.wait_for_selector("h1:has-text('Lesson 1')", timeout=120_000)
         assert (tmp_path / "work" / "01_problem_setup.ipynb").is_file()
     finally:
-        for jupyterlab in psutil.Process(server.pid).children():
-            jupyterlab.terminate()
+        for process in [*psutil.Process(server.pid).children(recursive=True), server]:  # the kernels among them
+            process.kill()
         server.wait(timeout=60)
 
 
