@@ -21,9 +21,17 @@ import build_lessons as build  # noqa: E402
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 SLUG = PROJECT["urls"]["Homepage"].removeprefix("https://github.com/")
-NEWEST = shutil.which("python3.13")  # Colab's; its folder may hold a shim for a Python that is not there
-WORKS = NEWEST and not subprocess.run([NEWEST, "-c", ""], capture_output=True, check=False).returncode
-PYTHONS = [sys.executable, *([NEWEST] if WORKS else [])]
+
+
+def newest():
+    """Python 3.13, which is Colab's, if it is here; one of pyenv's will do."""
+    found = shutil.which("python3.13")
+    show = [found, "-c", "import sys; print(sys.executable)"]
+    run = found and subprocess.run(show, env=os.environ | {"PYENV_VERSION": "3.13"}, capture_output=True, text=True)
+    return [run.stdout.strip()] if run and not run.returncode else []
+
+
+PYTHONS = [sys.executable, *newest()]
 
 # What Colab has of the course's needs, and an older set: statsmodels would be moved if nothing held it.
 COLAB = """torch==2.11.0+cu128 torchvision==0.26.0+cu128 numpy==2.0.2 pandas==2.2.2 scipy==1.16.3 scikit-learn==1.6.1
