@@ -139,6 +139,13 @@ def run_case(attempt: Any, use: Use, case: Case, gradients: Sequence[str], names
     return outcome
 
 
+def name_results(result: Any, returns: Sequence[str]) -> dict[str, Any]:
+    """Name what a plain call returned: one thing, or as many as are due."""
+    if len(returns) > 1 and isinstance(result, tuple | list) and len(result) == len(returns):
+        return dict(zip(returns, result, strict=True))
+    return {returns[0]: result}
+
+
 def plain(result: Any) -> Value:
     """Copy a result into plain tensors, numbers and text; leave what is plain already."""
     if isinstance(result, Value):

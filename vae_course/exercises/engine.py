@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from vae_course.exercises import attempt as attempts
-from vae_course.exercises.attempt import Case, Outcome, Report, Use, Value, plain, run, run_case
-from vae_course.exercises.sources import find
+from vae_course.exercises.attempt import Case, Outcome, Report, Use, Value, name_results, plain, run, run_case
+from vae_course.exercises.sources import find, says_nothing
 
 Property = Callable[[Case, Mapping[str, Value], Mapping[str, Value]], str | None]
 
@@ -146,10 +146,7 @@ class Exercise:
     def _use(self, attempt: Callable, *arguments: Any) -> dict[str, Any]:
         if self.use is not None:
             return self.use(attempt, *arguments)
-        result = attempt(*arguments)
-        if len(self.returns) > 1 and isinstance(result, tuple | list) and len(result) == len(self.returns):
-            return dict(zip(self.returns, result, strict=True))
-        return {self.returns[0]: result}
+        return name_results(attempt(*arguments), self.returns)
 
 
 def judge(exercise: Exercise, attempt: Any) -> Result:
@@ -544,15 +541,7 @@ def _is_blank_function(function: Callable) -> bool:
         return _is_blank_code(function)
     if not isinstance(node, ast.FunctionDef):
         return False
-    return all(_says_nothing(statement) for statement in node.body)
-
-
-def _says_nothing(statement: ast.stmt) -> bool:
-    if isinstance(statement, ast.Raise) and statement.exc is not None:
-        raised = statement.exc.func if isinstance(statement.exc, ast.Call) else statement.exc
-        return isinstance(raised, ast.Name) and raised.id == "NotImplementedError"
-    is_constant = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-    return is_constant or isinstance(statement, ast.Pass)
+    return all(says_nothing(statement) for statement in node.body)
 
 
 def _is_blank_code(function: Callable) -> bool:

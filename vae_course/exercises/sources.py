@@ -79,6 +79,15 @@ def solution_lines(source: str) -> set[str]:
     return {line.strip() for line in source.splitlines()} - kept
 
 
+def says_nothing(statement: ast.stmt) -> bool:
+    """Whether a statement is a docstring, `...`, `pass` or `raise NotImplementedError`."""
+    if isinstance(statement, ast.Raise) and statement.exc is not None:
+        raised = statement.exc.func if isinstance(statement.exc, ast.Call) else statement.exc
+        return isinstance(raised, ast.Name) and raised.id == "NotImplementedError"
+    is_constant = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    return is_constant or isinstance(statement, ast.Pass)
+
+
 def _is_public_method(node: ast.stmt) -> bool:
     return isinstance(node, ast.FunctionDef) and (node.name == "__init__" or not node.name.startswith("_"))
 

@@ -25,7 +25,7 @@ import torch
 
 from vae_course import data, distributions, metrics, models  # noqa: F401  # once, not in every child
 from vae_course.exercises import lesson0, lesson1, lesson2, lesson3, lesson4, lesson5  # noqa: F401
-from vae_course.exercises.attempt import SECONDS, called, run_case
+from vae_course.exercises.attempt import SECONDS, called, name_results, run_case
 from vae_course.exercises.sources import find
 from vae_course.grading import wire
 from vae_course.grading.answers import Statement, define, find_answer, read_notebook
@@ -115,15 +115,7 @@ def _use(request: dict[str, Any]) -> Any:
     """Return what turns an attempt and a case's arguments into named results."""
     if request["use"]:
         return find(request["use"])
-    returns = request["returns"]
-
-    def use(attempt: Any, *arguments: Any) -> dict[str, Any]:
-        result = attempt(*arguments)
-        if len(returns) > 1 and isinstance(result, tuple | list) and len(result) == len(returns):
-            return dict(zip(returns, result, strict=True))
-        return {returns[0]: result}
-
-    return use
+    return lambda attempt, *arguments: name_results(attempt(*arguments), request["returns"])
 
 
 # --------------------------------------------------------------------------------------------------------------------
