@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -84,6 +85,21 @@ def test_mixing_against_its_definition():
     nearest = np.argsort(distances, axis=1)[:, :7]
     expected = np.mean([entropy(*(np.mean(batch[cells] == b) for b in range(3))) for cells in nearest])
     assert metrics.entropy_batch_mixing(latent, batch, 7) == pytest.approx(expected, abs=1e-12)
+
+
+def test_mixing_of_many_batches_needs_no_table_of_cells_and_batches():
+    latent, batch = rng().normal(size=(2000, 2)), rng(1).integers(400, size=2000)
+    metrics.entropy_batch_mixing(latent, batch, 5)  # imports what it needs
+    tracemalloc.start()
+    try:
+        found = metrics.entropy_batch_mixing(latent, batch, 5)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2000 * 400 * 8 / 4
+    of_neighbours = batch[metrics.nearest_other_cells(latent, 5)]
+    shares = (of_neighbours[:, :, None] == np.arange(400)).mean(axis=1)  # (cells, batches)
+    assert found == pytest.approx(entr(shares).sum(axis=1).mean(), abs=1e-12)
 
 
 @pytest.mark.parametrize("n_neighbors", [1, 3, 19])
@@ -239,6 +255,15 @@ def test_bayes_factor_is_antisymmetric_gene_by_gene():
     there, back = metrics.bayes_factor(first, second), metrics.bayes_factor(second, first)
     torch.testing.assert_close(there, -back)
     assert there.unique().numel() > 1
+
+
+def test_log_odds_are_the_bayes_factor_of_a_known_probability():
+    first, second = torch.tensor([[1.0], [2.0], [3.0], [0.0]]), torch.tensor([[0.0], [2.0], [1.0], [1.0]])
+    assert metrics.probability_greater(first, second).item() == 0.625
+    probabilities = torch.tensor([0.0, 0.625, 1.0], dtype=torch.float64)
+    least, found, most = metrics.log_odds(probabilities)
+    assert found == metrics.bayes_factor(first, second)
+    assert most == metrics.bayes_factor(torch.ones(1), torch.zeros(1)) == -least
 
 
 # --------------------------------------------------------------------------------------------------------------------

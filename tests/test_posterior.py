@@ -4,6 +4,9 @@ import os
 import random
 import subprocess
 import sys
+import tracemalloc
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,7 @@ from scipy import stats
 
 import vae_course as vc
 from vae_course import metrics, posterior
+from vae_course._seeds import seeded
 from vae_course.distributions import normal_log_prob
 
 N_CELLS, N_GENES, N_LATENT = 150, 30, 4
@@ -662,7 +666,16 @@ def test_imputation_follows_the_indices_and_the_binomial_corruption(model, data)
     mean = cells.imputation(n_samples=3, seed=1).mean(axis=0)
     for i in range(90):
         np.testing.assert_array_equal(original[i], counts[i][counts[i] != damaged[i]])
-        np.testing.assert_allclose(imputed[i], mean[i][counts[i] != damaged[i]], rtol=1e-5)
+        np.testing.assert_array_equal(imputed[i], mean[i][counts[i] != damaged[i]])  # to the last bit
+
+
+def test_entries_that_were_zero_and_are_shown_as_counts_have_changed_too(model, data):
+    damaged = data.corrupt(0.3, seed=1)
+    cells = vc.Posterior(model, damaged, SUBSET).showing(data)
+    original = cells.imputation_list()[0]
+    changed = (data.counts[SUBSET] != damaged.counts[SUBSET]).sum(axis=1).A1
+    assert [len(part) for part in original] == changed.tolist()
+    assert not np.concatenate(original).any()
 
 
 def test_nothing_changed_is_refused_with_advice(cells):
@@ -728,6 +741,48 @@ def test_masks_and_positions_give_the_same_table(cells):
     by_mask = cells.differential_expression_score(STATES, ~STATES, n_samples=50)
     by_position = cells.differential_expression_score(np.flatnonzero(STATES), np.flatnonzero(~STATES), n_samples=50)
     pd.testing.assert_frame_equal(by_mask, by_position)
+
+
+def drawn_scales(cells: vc.Posterior, group: np.ndarray, batches: list[int], n_samples: int) -> torch.Tensor:
+    """Draw shares of random cells of the group under each batch, all of them in one table."""
+    scales = []
+    for batch in batches:
+        drawn = group[torch.randint(len(group), (n_samples,)).numpy()]
+        for x, batch_index, labels, _ in cells.minibatches(drawn):
+            scales.append(cells.model.get_sample_scale(x, torch.full_like(batch_index, batch), labels))
+    return torch.cat(scales)
+
+
+@pytest.mark.parametrize("batches", [[1], [1, 0, 1]])
+def test_a_comparison_in_portions_is_that_of_all_draws_together(cells, batches):
+    table = cells.differential_expression_score(STATES, ~STATES, batches, n_samples=75, delta=0.1, seed=3)
+    rows = table.set_index("gene").loc[cells.data.gene_names]
+    with torch.no_grad(), seeded(3):
+        scale_1, scale_2 = (drawn_scales(cells, SUBSET[group], batches, 75) for group in (STATES, ~STATES))
+    lfc = torch.log2(scale_1 + 1e-6) - torch.log2(scale_2 + 1e-6)
+    assert rows["bayes_factor"].tolist() == metrics.bayes_factor(scale_1, scale_2).tolist()
+    assert rows["prob_greater"].tolist() == metrics.probability_greater(scale_1, scale_2).tolist()
+    assert rows["prob_de"].tolist() == (lfc.abs() >= 0.1).double().mean(dim=0).tolist()
+    assert 0.05 < rows["prob_de"].mean() < 0.95
+    dense = {"lfc": lfc.mean(dim=0), "lfc_std": lfc.std(dim=0)}
+    for name, expected in (dense | {"scale_1": scale_1.mean(dim=0), "scale_2": scale_2.mean(dim=0)}).items():
+        assert rows[name].dtype == np.float32
+        np.testing.assert_allclose(rows[name], expected, rtol=2e-6, atol=1e-6)
+
+
+def test_draws_that_always_tie_show_no_difference(data):
+    model = trained_vae(data, n_epochs=1)
+    with torch.no_grad():
+        model.decoder.px_scale_decoder[0].weight.zero_()  # every cell decodes to the same shares
+    table = vc.Posterior(model, data).differential_expression_score(range(50), range(50, N_CELLS), n_samples=75)
+    assert (table["prob_greater"] == 0.5).all()
+    assert (table[["bayes_factor", "lfc", "lfc_std", "prob_de"]] == 0).all(axis=None)
+
+
+def test_a_single_draw_has_no_standard_deviation(cells):
+    table = cells.differential_expression_score(STATES, ~STATES, batchid=[0], n_samples=1)
+    assert table["lfc_std"].isna().all()
+    assert table["lfc"].notna().all()
 
 
 def test_a_group_against_itself_does_not_differ(cells):
@@ -877,3 +932,79 @@ def test_impossible_comparisons_are_refused(cells, options, words):
 
 def test_draws_of_neighbouring_seeds_are_not_shared(cells):
     assert not (cells.imputation(2, seed=0)[1] == cells.imputation(1, seed=1)).all()
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Memory: tables of all cells exist where they are the answer, and once
+# --------------------------------------------------------------------------------------------------------------------
+
+
+class Decoded:
+    """Counts the cells whose decoded shares are in memory at the same time."""
+
+    def __init__(self, model: vc.VAE) -> None:
+        self.shares: list[weakref.ref] = []
+        self.most = 0
+        model.decoder.register_forward_hook(self)
+
+    def __call__(self, decoder, arguments, results):
+        self.shares = [share for share in self.shares if share() is not None] + [weakref.ref(results[0])]
+        self.most = max(self.most, sum(len(share()) for share in self.shares))
+
+
+def peak_of_arrays(question: Callable[[], Any]) -> int:
+    """Most bytes that Python and NumPy, which tells tracemalloc of its arrays, take while the question is answered."""
+    tracemalloc.start()
+    try:
+        question()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+MANY_CELLS, MANY_GENES = 3000, 400
+TABLE = MANY_CELLS * MANY_GENES * 4  # bytes
+
+
+@pytest.fixture
+def sparse_cells() -> vc.Posterior:
+    """Many cells of which 95 % are zeros, in small minibatches."""
+    generator = np.random.default_rng(0)
+    counts = generator.poisson(0.05, size=(MANY_CELLS, MANY_GENES))
+    counts[:, 0] = 1
+    data = vc.CountData(counts, np.arange(MANY_CELLS) % 2, np.arange(MANY_CELLS) % 3)
+    return vc.Posterior(vc.VAE(MANY_GENES, 2, n_hidden=4, n_latent=2), data, batch_size=50)
+
+
+@pytest.mark.parametrize("n_samples", [1, 3])
+def test_scores_of_an_imputation_need_no_table_of_all_cells(sparse_cells, n_samples):
+    corrupted, decoded = sparse_cells.corrupted(), Decoded(sparse_cells.model)
+    assert peak_of_arrays(lambda: corrupted.imputation_benchmark(n_samples)) < 0.6 * TABLE
+    assert decoded.most <= 100
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "n_tables"),
+    [
+        ("get_sample_scale", {}, 1),
+        ("get_harmonized_scale", {"fixed_batch": 1}, 1),
+        ("imputation", {}, 1),
+        ("imputation", {"n_samples": 3}, 3),
+        ("differential_expression_stats", {"n_samples": 3}, 3),
+        ("generate", {"n_samples": 2}, 3),  # the counts as they are among them
+        ("generate_parameters", {}, 3),
+    ],
+)
+def test_a_table_of_all_cells_is_in_memory_once(sparse_cells, name, options, n_tables):
+    decoded = Decoded(sparse_cells.model)
+    peak = peak_of_arrays(lambda: getattr(sparse_cells, name)(**options))
+    assert n_tables * TABLE <= peak < (n_tables + 0.5) * TABLE
+    assert decoded.most <= 100
+
+
+def test_a_comparison_under_many_batches_needs_no_more_memory_than_under_one(sparse_cells):
+    cells_1, cells_2 = range(100), range(100, 300)
+    for n_batches in (1, 30):
+        decoded = Decoded(sparse_cells.model)
+        sparse_cells.differential_expression_score(cells_1, cells_2, batchid=[0, 1] * n_batches, n_samples=100)
+        assert decoded.most <= 200  # two minibatches of each group

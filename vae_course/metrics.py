@@ -46,8 +46,8 @@ def entropy_batch_mixing(latent: Any, batch_index: Any, n_neighbors: int = 50) -
     latent, batch_index = matched(latent, batch_index)
     batches, codes = np.unique(batch_index, return_inverse=True)
     of_neighbours = codes[nearest_other_cells(latent, n_neighbors)]  # (cells, n_neighbors)
-    shares = np.stack([(of_neighbours == b).mean(axis=1) for b in range(len(batches))], axis=1)  # (cells, batches)
-    return float(entr(shares).sum(axis=1).mean())
+    shares = ((of_neighbours == b).mean(axis=1) for b in range(len(batches)))  # (cells,) each
+    return float(sum(entr(share) for share in shares).mean())
 
 
 def knn_purity(latent: Any, labels: Any, n_neighbors: int = 30) -> float:
@@ -193,6 +193,11 @@ def probability_greater(scale_1: Tensor, scale_2: Tensor) -> Tensor:
     return wins + ties / 2
 
 
+def log_odds(p: Tensor, eps: float = 1e-8) -> Tensor:
+    """Log-odds of a probability, elementwise: `bayes_factor` for whom the probability is at hand."""
+    return torch.log(p + eps) - torch.log(1 - p + eps)
+
+
 def matched(latent: Any, codes: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return both as arrays, the codes flat; raise ValueError unless there is one code per cell."""
     latent, codes = np.asarray(latent), np.ravel(codes)
@@ -202,7 +207,11 @@ def matched(latent: Any, codes: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def nearest_other_cells(latent: np.ndarray, n_neighbors: int) -> np.ndarray:
-    """Positions of each cell's nearest other cells, (cells, n_neighbors)."""
+    """Positions of each cell's nearest other cells, (cells, n_neighbors).
+
+    The search is exact: scikit-learn's tree up to 15 columns, beyond that all pairs, some rows at a time. Memory grows
+    as the number of cells; time grows about so too in two dimensions, and nearly as its square in ten.
+    """
     from sklearn.neighbors import NearestNeighbors
 
     if not 1 <= n_neighbors < len(latent):

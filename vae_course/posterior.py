@@ -5,16 +5,18 @@ returns arrays whose rows are the cells in the order of `.indices`.
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from torch import Tensor
 
 from vae_course import metrics
+from vae_course._devices import chosen, computing_on
 from vae_course._seeds import same_threads, seeded
 from vae_course.data import CountData, as_indices, split_minibatches
 from vae_course.distributions import effective_sample_size, log_marginal_likelihood, sample_nb, sample_zinb
@@ -48,6 +50,9 @@ class Posterior:
         Positions or a boolean mask of the cells to look at; all if None.
     batch_size
         Cells in a minibatch.
+    device
+        Where to compute: "auto" (a card, if there is one), "cpu", "cuda". The model is moved there for as long as a
+        method runs.
 
     Attributes
     ----------
@@ -55,13 +60,20 @@ class Posterior:
         Positions of the cells in `data`, (n,). Results come in this order.
     """
 
-    def __init__(self, model: torch.nn.Module, data: CountData, indices: Any = None, batch_size: int = 128) -> None:
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        data: CountData,
+        indices: Any = None,
+        batch_size: int = 128,
+        device: str | torch.device = "auto",
+    ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size has to be at least 1, got {batch_size}.")
         self.model = model
         self.data = data
         self.indices = np.arange(data.n_cells) if indices is None else as_indices(indices, data.n_cells)
-        self.batch_size = batch_size
+        self.batch_size, self.device = batch_size, chosen(device)
         self.seen = data  # what the model gets to see: the data themselves, or a corrupted copy
 
     def __len__(self) -> int:
@@ -73,14 +85,35 @@ class Posterior:
             raise ValueError("This posterior has no cells: with train_size=1 there is no test set.")
         return self.minibatches(self.indices)
 
-    def shuffled(self) -> Iterator[Minibatch]:
+    def shuffled(self, sparse: bool = False) -> Iterator[Minibatch]:
         """Go through the cells in an order drawn from PyTorch's global generator."""
-        return self.minibatches(self.indices[torch.randperm(len(self)).numpy()])
+        return self.minibatches(self.indices[torch.randperm(len(self)).numpy()], sparse)
 
-    def minibatches(self, indices: np.ndarray) -> Iterator[Minibatch]:
-        """Go through the cells at these positions of the data."""
+    def minibatches(self, indices: np.ndarray, sparse: bool = False) -> Iterator[Minibatch]:
+        """Go through the cells at these positions of the data, with their counts dense or as `data.Nonzeros`."""
         for chunk in split_minibatches(indices, self.batch_size):
-            yield Minibatch(*self.seen.minibatch(chunk), chunk)
+            yield Minibatch(*self.seen.minibatch(chunk, sparse, self.device), chunk)
+
+    def _with_rows(self) -> Iterator[tuple[slice, Minibatch]]:
+        """Go through the cells, each minibatch with the rows that are its in a result that holds all cells."""
+        end = 0
+        for minibatch in self:
+            start, end = end, end + len(minibatch.x)
+            yield slice(start, end), minibatch
+
+    def _table(self, ask: Callable[[Minibatch], Tensor]) -> Tensor:
+        """Ask the same of every minibatch, and write the answers, (b, columns), into one table on the CPU.
+
+        A list of them would leave small tensors between the large ones that come and go, whose memory then lies in
+        pieces too small to be used again: with 100,000 cells that came to a gigabyte.
+        """
+        table = None
+        for rows, minibatch in self._with_rows():
+            answer = ask(minibatch)
+            if table is None:
+                table = answer.new_empty((len(self), answer.shape[1]), device="cpu")
+            table[rows] = answer
+        return table
 
     def corrupted(self, rate: float = 0.1, corruption: str = "uniform", seed: int = 0) -> Self:
         """Return this posterior with damaged counts shown to the model (`CountData.corrupt`).
@@ -103,9 +136,9 @@ class Posterior:
 
     def loss_terms(self, seed: int = 0) -> LossTerms:
         """Return reconstruction, local KL and global KL of every cell, nats, tensors of shape (n,)."""
-        with evaluating(self.model, seed):
-            terms = [self.model.loss_terms(*minibatch[:3]) for minibatch in self]
-        return LossTerms(*(torch.cat(parts) for parts in zip(*terms, strict=True)))
+        with evaluating(self.model, seed, self.device):
+            terms = self._table(lambda minibatch: torch.stack(self.model.loss_terms(*minibatch[:3]), dim=1))
+        return LossTerms(*terms.T.contiguous())
 
     def reconstruction_error(self, seed: int = 0) -> float:
         """Return the mean negative log-likelihood -log p(x|z, l), nats per cell; lower is better."""
@@ -136,15 +169,14 @@ class Posterior:
             an estimate that rests on one draw.
         """
         _check_draws(n_samples)
-        values, sizes = [], []
-        with evaluating(self.model, seed):
-            for minibatch in self:
-                log_joint, log_q = self._importance_terms(minibatch, n_samples)
-                values.append(log_marginal_likelihood(log_joint, log_q))
-                sizes.append(effective_sample_size(log_joint, log_q))
-        if return_per_cell:
-            return torch.cat(values).numpy(), torch.cat(sizes).numpy()
-        return torch.cat(values).mean().item()
+
+        def value_and_size(minibatch: Minibatch) -> Tensor:
+            terms = self._importance_terms(minibatch, n_samples)
+            return torch.stack([log_marginal_likelihood(*terms), effective_sample_size(*terms)], dim=1)
+
+        with evaluating(self.model, seed, self.device):
+            values, ess = self._table(value_and_size).T.contiguous()
+        return (values.numpy(), ess.numpy()) if return_per_cell else values.mean().item()
 
     def _importance_terms(self, minibatch: Minibatch, n_samples: int) -> tuple[Tensor, Tensor]:
         """Draw in portions that fit in memory, and put them together on the axis of the draws."""
@@ -170,9 +202,9 @@ class Posterior:
         latent, batch_index, labels
             Float (n, n_latent), int (n,), int (n,).
         """
-        with evaluating(self.model, seed):
-            latent = [self.model.sample_from_posterior_z(m.x, m.labels, give_mean=not sample) for m in self]
-        return torch.cat(latent).numpy(), self.data.batch_index[self.indices], self.data.labels[self.indices]
+        with evaluating(self.model, seed, self.device):
+            latent = self._table(lambda m: self.model.sample_from_posterior_z(m.x, m.labels, give_mean=not sample))
+        return latent.numpy(), self.data.batch_index[self.indices], self.data.labels[self.indices]
 
     def t_sne(self, seed: int = 0, **options: Any) -> np.ndarray:
         """Return t-SNE coordinates of the latent means, (n, 2); options go to `sklearn.manifold.TSNE`."""
@@ -225,14 +257,14 @@ class Posterior:
         """
         if other is None:
             counts = self.data.counts[self.indices]
-            other = np.log1p(counts.multiply(1e4 / counts.sum(axis=1)).toarray())
+            other = counts.multiply(1e4 / counts.sum(axis=1)).log1p().toarray()
         return metrics.nn_overlap(self.get_latent()[0], other, n_neighbors)
 
     # -- what the model expects the counts to be ----------------------------------------------------------------------
 
     def get_sample_scale(self, seed: int = 0) -> np.ndarray:
         """Return the expected share of each gene at one draw of z, (n, genes); rows sum to 1."""
-        return self._inferred("px_scale", seed)
+        return self._draws("px_scale", 1, seed)[0]
 
     def get_harmonized_scale(self, fixed_batch: int, seed: int = 0) -> np.ndarray:
         """Return the expected shares as if all cells came from one batch, (n, genes).
@@ -244,17 +276,16 @@ class Posterior:
         """
         if not 0 <= fixed_batch < max(1, self._vae.n_batch):
             raise ValueError(f"fixed_batch has to be from 0 to {max(1, self._vae.n_batch) - 1}, got {fixed_batch}.")
-        return self._inferred("px_scale", seed, batch=fixed_batch)
+        return self._draws("px_scale", 1, seed, batch=fixed_batch)[0]
 
     def get_stats(self, seed: int = 0) -> np.ndarray:
         """Return one draw of every cell's log-library, (n,)."""
-        return self._inferred("library", seed)[:, 0]
+        with evaluating(self._vae, seed, self.device):
+            return self._table(lambda minibatch: self._vae.inference(*minibatch[:3])["library"])[:, 0].numpy()
 
     def generate_parameters(self, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return dropout log-odds, mean and inverse dispersion at one draw of z and l, (n, genes) each."""
-        shape = (len(self), self.data.n_genes)
-        names = ("px_dropout", "px_rate", "px_r")
-        return tuple(np.broadcast_to(self._inferred(name, seed), shape).copy() for name in names)
+        return tuple(self._draws(name, 1, seed)[0] for name in ("px_dropout", "px_rate", "px_r"))
 
     def generate(self, n_samples: int = 100, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Draw new counts for every cell from the posterior predictive, zero inflation included.
@@ -269,15 +300,15 @@ class Posterior:
         Returns
         -------
         generated, observed
-            Counts, (n, genes, n_samples) and (n, genes).
+            Counts, (n, genes, n_samples) and (n, genes), float32: 4 bytes for each of these numbers.
         """
         _check_draws(n_samples)
-        generated = []
-        with evaluating(self._vae, seed):
-            for minibatch in self:
-                draws = [self._generate_once(minibatch) for _ in range(n_samples)]
-                generated.append(torch.stack(draws, dim=-1))  # (b, genes, n_samples)
-        return torch.cat(generated).numpy(), self.data.counts[self.indices].toarray()
+        generated = np.empty((len(self), self.data.n_genes, n_samples), np.float32)
+        with evaluating(self._vae, seed, self.device):
+            for rows, minibatch in self._with_rows():
+                for draw in range(n_samples):
+                    generated[rows, :, draw] = self._generate_once(minibatch).cpu().numpy()
+        return generated, self.data.counts[self.indices].toarray()
 
     def _generate_once(self, minibatch: Minibatch) -> Tensor:
         inferred = self._vae.inference(*minibatch[:3])
@@ -287,22 +318,24 @@ class Posterior:
             return sample_nb(inferred["px_rate"], inferred["px_r"])
         return sample_zinb(inferred["px_rate"], inferred["px_r"], inferred["px_dropout"])
 
-    def _inferred(self, name: str, seed: int, batch: int | None = None) -> np.ndarray:
-        """One result of `VAE.inference` for all cells; what is the same for all of them comes once."""
-        return self._draws(name, 1, seed, batch)[0]
-
     def _draws(self, name: str, n_samples: int, seed: int, batch: int | None = None) -> np.ndarray:
-        """Draw a result of `VAE.inference` several times for all cells, (n_samples, n, ...)."""
-        _check_draws(n_samples)
-        with evaluating(self._vae, seed):
-            return torch.stack([self._draw(name, batch) for _ in range(n_samples)]).numpy()
+        """Draw a result of `VAE.inference` that has a column per gene for all cells, (n_samples, n, genes).
 
-    def _draw(self, name: str, batch: int | None) -> Tensor:
-        results = []
-        for x, batch_index, labels, _ in self:
+        In memory the draws of one cell stand together. Nothing of this size exists twice.
+        """
+        _check_draws(n_samples)
+        table = np.empty((len(self), n_samples, self.data.n_genes), np.float32)
+        with evaluating(self._vae, seed, self.device):
+            for draw in range(n_samples):
+                for rows, inferred in self._inferences(batch):
+                    table[rows, draw] = inferred[name].cpu().numpy()  # what is the same for all cells is repeated
+        return table.swapaxes(0, 1)
+
+    def _inferences(self, batch: int | None = None) -> Iterator[tuple[slice, dict[str, Tensor]]]:
+        """Run `VAE.inference` on a minibatch at a time."""
+        for rows, (x, batch_index, labels, _) in self._with_rows():
             batch_index = batch_index if batch is None else torch.full_like(batch_index, batch)
-            results.append(self._vae.inference(x, batch_index, labels)[name])
-        return results[0] if results[0].dim() == 1 else torch.cat(results)
+            yield rows, self._vae.inference(x, batch_index, labels)
 
     @property
     def _vae(self) -> VAE:
@@ -313,7 +346,10 @@ class Posterior:
     # -- imputation ---------------------------------------------------------------------------------------------------
 
     def imputation(self, n_samples: int = 1, seed: int = 0) -> np.ndarray:
-        """Return the expected counts (px_rate), (n, genes), or (n_samples, n, genes) for more than one draw."""
+        """Return the expected counts (px_rate), (n, genes), or (n_samples, n, genes) for more than one draw.
+
+        4 bytes for each of these numbers; `imputation_list` needs far fewer.
+        """
         draws = self._draws("px_rate", n_samples, seed)
         return draws[0] if n_samples == 1 else draws
 
@@ -332,11 +368,17 @@ class Posterior:
         original, imputed
             A list with one array per cell each; a cell without changed entries has empty ones.
         """
-        original = self.data.counts[self.indices].toarray()
-        changed = original != self.seen.counts[self.indices].toarray()
-        imputed = np.reshape(self.imputation(n_samples, seed), (n_samples, *original.shape)).mean(axis=0)
-        cells = range(len(self))
-        return [original[i, changed[i]] for i in cells], [imputed[i, changed[i]] for i in cells]
+        _check_draws(n_samples)
+        changed = self.data.counts[self.indices] != self.seen.counts[self.indices]  # sparse, (n, genes)
+        original = _pick((self.data.counts[minibatch.indices].toarray() for minibatch in self), changed)
+        with evaluating(self._vae, seed, self.device):
+            imputed = sum(_pick(self._rates(), changed) for _ in range(n_samples)) / n_samples  # draw by draw
+        ends = changed.indptr[1:-1]  # where each cell's entries end, the last one's left out
+        return np.split(original, ends), np.split(imputed, ends)
+
+    def _rates(self) -> Iterator[np.ndarray]:
+        """Draw the expected counts, (b, genes), of a minibatch at a time."""
+        return (inferred["px_rate"].cpu().numpy() for _, inferred in self._inferences())
 
     def imputation_score(self, n_samples: int = 1, seed: int = 0) -> float:
         """Return the median absolute difference between original and imputed counts at the changed entries.
@@ -381,7 +423,8 @@ class Posterior:
         Returns
         -------
         scales, labels
-            (n * n_samples, genes) and (n * n_samples,); the draws of one cell stand together.
+            (n * n_samples, genes), float32: 4 bytes for each of these numbers; and (n * n_samples,). The draws of one
+            cell stand together.
         """
         draws = self._draws("px_scale", n_samples, seed).swapaxes(0, 1)  # (n, n_samples, genes)
         labels = np.repeat(self.data.labels[self.indices], n_samples)
@@ -437,20 +480,15 @@ class Posterior:
         for position, group in enumerate(groups, start=1):
             if not len(group):
                 raise ValueError(f"Group {position} has no cells, so there is nothing to compare.")
-        with evaluating(self._vae, seed):
-            scale_1, scale_2 = (self._draw_scales(group, self._batches(batchid), n_samples) for group in groups)
-        lfc = torch.log2(scale_1 + pseudocount) - torch.log2(scale_2 + pseudocount)
+        with evaluating(self._vae, seed, self.device):
+            drawn_1, drawn_2 = (self._draw_latents(group, self._batches(batchid), n_samples) for group in groups)
+            pairs = zip(map(self._decode_scale, drawn_1), map(self._decode_scale, drawn_2), strict=True)
+            compared = _compare(pairs, delta, pseudocount)
         raw_1, raw_2 = (self.data.counts[group] for group in groups)
         table = pd.DataFrame(
             {
                 "gene": self.data.gene_names,
-                "bayes_factor": metrics.bayes_factor(scale_1, scale_2),
-                "prob_greater": metrics.probability_greater(scale_1, scale_2),
-                "lfc": lfc.mean(dim=0),
-                "lfc_std": lfc.std(dim=0),
-                "prob_de": (lfc.abs() >= delta).double().mean(dim=0),
-                "scale_1": scale_1.mean(dim=0),
-                "scale_2": scale_2.mean(dim=0),
+                **{name: values.cpu().numpy() for name, values in compared.items()},
                 "raw_mean_1": raw_1.mean(axis=0).A1,
                 "raw_mean_2": raw_2.mean(axis=0).A1,
                 "nonzero_1": (raw_1 > 0).mean(axis=0).A1,
@@ -466,14 +504,22 @@ class Posterior:
             raise ValueError(f"batchid has to name batches from 0 to {n_batch - 1}, got {batches}.")
         return batches
 
-    def _draw_scales(self, cells: np.ndarray, batches: list[int], n_samples: int) -> Tensor:
-        """Draw shares of random cells under each batch, (batches * n_samples, genes)."""
-        scales = []
+    def _draw_latents(self, cells: np.ndarray, batches: list[int], n_samples: int) -> list[tuple[Tensor, ...]]:
+        """Draw z and log-library of random cells for each batch to decode under; return minibatches of all three.
+
+        They are kept because they are small: what they decode to has a column per gene.
+        """
+        latents = []
         for batch in batches:
             drawn = cells[torch.randint(len(cells), (n_samples,)).numpy()]
             for x, batch_index, labels, _ in self.minibatches(drawn):
-                scales.append(self._vae.get_sample_scale(x, torch.full_like(batch_index, batch), labels))
-        return torch.cat(scales)
+                z, library = self._vae.sample_from_posterior_z(x, labels), self._vae.sample_from_posterior_l(x)
+                latents.append((z, library, torch.full_like(batch_index, batch)))
+        return latents
+
+    def _decode_scale(self, latents: tuple[Tensor, ...]) -> Tensor:
+        """Return px_scale, (b, genes), of one minibatch of `_draw_latents`."""
+        return self._vae.decoder(self._vae.dispersion, *latents)[0]
 
     def one_vs_all_degenes(self, min_cells: int = 10, **options: Any) -> "pd.DataFrame":
         """Compare the cells of every label with all others.
@@ -546,13 +592,48 @@ def _check_draws(n_samples: int) -> None:
         raise ValueError(f"n_samples has to be at least 1, got {n_samples}.")
 
 
+def _pick(tables: Iterable[np.ndarray], entries: sp.csr_matrix) -> np.ndarray:
+    """Pick entries out of a dense table that comes some rows at a time, row by row."""
+    picked, end = np.empty(entries.nnz, np.float32), 0
+    for table in tables:
+        start, end = end, end + len(table)
+        picked[entries.indptr[start] : entries.indptr[end]] = table[entries[start:end].nonzero()]
+    return picked
+
+
+def _compare(pairs: Iterable[tuple[Tensor, Tensor]], delta: float, pseudocount: float) -> dict[str, Tensor]:
+    """Compare draws of two groups that come in portions of (b, genes) each, gene by gene; only sums are kept."""
+    n_draws, sums, centre = 0, {}, None
+    for scale_1, scale_2 in pairs:
+        lfc = torch.log2(scale_1 + pseudocount) - torch.log2(scale_2 + pseudocount)
+        centre = lfc[0].double() if centre is None else centre
+        deviation = lfc - centre  # from the first draw: where all draws agree, the variance is exactly 0
+        portion = {"wins": scale_1 > scale_2, "ties": scale_1 == scale_2, "large": lfc.abs() >= delta}
+        portion |= {"scale_1": scale_1, "scale_2": scale_2, "deviation": deviation, "square": deviation**2}
+        for name, values in portion.items():
+            sums[name] = sums.get(name, 0) + values.sum(dim=0, dtype=torch.float64)
+        n_draws += len(lfc)
+    means = {name: total / n_draws for name, total in sums.items()}
+    var = (means["square"] - means["deviation"] ** 2) * n_draws / (n_draws - 1)  # of a single draw: not a number
+    prob_greater = means["wins"] + means["ties"] / 2
+    return {
+        "bayes_factor": metrics.log_odds(prob_greater),
+        "prob_greater": prob_greater,
+        "lfc": (centre + means["deviation"]).float(),
+        "lfc_std": var.sqrt().float(),
+        "prob_de": means["large"],
+        "scale_1": means["scale_1"].float(),
+        "scale_2": means["scale_2"].float(),
+    }
+
+
 @contextmanager
-def evaluating(model: torch.nn.Module, seed: int) -> Iterator[None]:
-    """Run the body in evaluation mode, without gradients, seeded; restore the mode and the random state."""
+def evaluating(model: torch.nn.Module, seed: int, device: torch.device) -> Iterator[None]:
+    """Run the body on a device, in evaluation mode, without gradients, seeded; restore all that afterwards."""
     was_training = model.training
     model.eval()
     try:
-        with torch.no_grad(), seeded(seed):
+        with torch.no_grad(), seeded(seed), computing_on(device, model):
             yield
     finally:
         model.train(was_training)
