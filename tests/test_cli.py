@@ -7,12 +7,15 @@ import sys
 import time
 
 import anndata
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 import torch
 
 import vae_course as vc
+from vae_course import cli
 from vae_course.cli import main
 
 FIGURES = ["losses.png", "mean_variance.png", "zeros.png"]
@@ -135,6 +138,174 @@ def test_gene_selection_keeps_the_other_genes_in_the_output(cells, tmp_path):
     assert main(options(cells, tmp_path / "out", "--n-top-genes", "20")) == 0
     assert vc.VAE.load(tmp_path / "out" / "model.pt").n_input == 20
     assert anndata.read_h5ad(tmp_path / "out" / "data.h5ad").n_vars == 40
+
+
+def stored(path):
+    """Every data set and every attribute of an HDF5 file, by name."""
+    found = {}
+
+    def note(name, item):
+        found.update({f"{name}@{key}": str(value) for key, value in item.attrs.items()})
+        if isinstance(item, h5py.Dataset):
+            found[name] = item[()]
+
+    with h5py.File(path) as file:
+        file.visititems(note)
+    return found
+
+
+@pytest.mark.parametrize("with_obsm", [True, False])
+def test_all_of_the_input_survives_beside_the_latent(cells, tmp_path, with_obsm):
+    adata = anndata.read_h5ad(cells)
+    adata.raw = adata
+    adata.uns["note"] = {"who": "me", "when": [1, 2]}
+    adata.obsm["X_pca"] = np.ones((150, 2))
+    adata.obsp["distances"] = sp.eye(150, format="csr")
+    adata.layers["dense"] = adata.X.toarray()
+    adata.write_h5ad(cells, compression="gzip")
+    if not with_obsm:
+        with h5py.File(cells, "r+") as file:
+            del file["obsm"]
+    latent = np.arange(300.0).reshape(150, 2)
+    cli._write_data(cells, tmp_path / "data.h5ad", latent)
+    before, after = stored(cells), stored(tmp_path / "data.h5ad")
+    np.testing.assert_array_equal(after.pop("obsm/X_vae"), latent)
+    new = {name for name in after if name.startswith("obsm/X_vae@") or (name.startswith("obsm@") and not with_obsm)}
+    assert after.keys() - new == before.keys()
+    for name, value in before.items():
+        np.testing.assert_array_equal(after[name], value)
+    np.testing.assert_array_equal(anndata.read_h5ad(tmp_path / "data.h5ad").obsm["X_vae"], latent)
+    cli._write_data(tmp_path / "data.h5ad", tmp_path / "data.h5ad", -latent)  # over the earlier one
+    np.testing.assert_array_equal(anndata.read_h5ad(tmp_path / "data.h5ad").obsm["X_vae"], -latent)
+
+
+@pytest.mark.filterwarnings("ignore")  # of anndata, about the age of the file
+def test_the_latent_is_added_to_a_file_of_an_old_anndata_too(tmp_path):
+    with h5py.File(tmp_path / "old.h5ad", "w") as file:
+        file["X"] = np.eye(2, dtype=np.float32)
+        file["obs"] = np.array([(b"first",), (b"second",)], dtype=[("index", "S6")])
+        file["var"] = np.array([(b"CD3E",), (b"LYZ",)], dtype=[("index", "S4")])
+        file["obsm"] = np.array([((1.0, 2.0),)] * 2, dtype=[("X_pca", "f4", (2,))])
+    cli._write_data(tmp_path / "old.h5ad", tmp_path / "data.h5ad", np.ones((2, 3)))
+    adata = anndata.read_h5ad(tmp_path / "data.h5ad")
+    assert adata.obs_names.tolist() == ["first", "second"]
+    assert adata.obsm["X_vae"].tolist() == np.ones((2, 3)).tolist()
+    assert adata.obsm["X_pca"].tolist() == [[1, 2], [1, 2]]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files the POSIX way")
+@pytest.mark.parametrize("share", [0.5, 1.0], ids=["while copying", "while adding the latent"])
+def test_a_full_disk_leaves_no_half_of_the_data(cells, tmp_path, share):
+    code = f"""
+import resource, sys
+from pathlib import Path
+import numpy as np
+from vae_course.cli import _write_data
+limit = int({share} * Path(sys.argv[1]).stat().st_size)
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+try:
+    _write_data(Path(sys.argv[1]), Path(sys.argv[2]), np.ones((150, 1000)))
+except OSError as error:
+    print(error.strerror or error)
+"""
+    (tmp_path / "out").mkdir()
+    target = tmp_path / "out" / "data.h5ad"
+    command = [sys.executable, "-c", code, str(cells), str(target)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert printed.startswith(f"could not write {target}: ")
+    assert "nothing was written" in printed
+    assert printed.count("\n") == 1
+    assert not any((tmp_path / "out").iterdir())
+
+
+def test_the_likelihood_of_many_held_out_cells_is_estimated_on_some(cells, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(cli, "_draw_figures", lambda *_: [])
+    monkeypatch.setattr(cli, "N_DRAWS", 10)
+    printed, summaries = [], []
+    for limit in (14, 15):  # of 15 held-out cells
+        monkeypatch.setattr(cli, "LIKELIHOOD_CELLS", limit)
+        torch.set_num_threads(1)
+        assert main(options(cells, tmp_path / str(limit), "--epochs", "1", "--warmup", "0")) == 0
+        printed.append(capsys.readouterr().out)
+        summaries.append(json.loads((tmp_path / str(limit) / "summary.json").read_text()))
+    assert "on 14 of them, drawn at random" in printed[0]
+    assert "of them" not in printed[1]
+    assert [summary["marginal_log_likelihood_cells"] for summary in summaries] == [14, 15]
+    assert summaries[0]["negative_elbo"] == summaries[1]["negative_elbo"]
+    data = vc.load_h5ad(cells, layer="counts", batch_key="donor", label_key="type")
+    model = vc.VAE.load(tmp_path / "15" / "model.pt")
+    held_out = vc.UnsupervisedTrainer(vc.VAE(40, n_batch=2), data).test_set.indices
+    expected = vc.Posterior(model, data, held_out).marginal_ll(10, return_per_cell=True)[0].mean()
+    assert summaries[1]["marginal_log_likelihood"] == pytest.approx(expected, rel=1e-6)
+
+
+COMMAND = """
+import os, signal, sys
+from vae_course import cli
+from vae_course.trainer import Trainer
+
+cli.N_DRAWS, cli._draw_figures = 10, lambda *_: []  # what takes long
+train_epoch, attempt = Trainer._train_epoch, os.environ["TORCHELASTIC_RESTART_COUNT"]
+
+def train_epoch_or_die(trainer):
+    if trainer.epoch == 2 and os.environ["RANK"] == "1" and attempt == "0":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return train_epoch(trainer)
+
+Trainer._train_epoch = train_epoch_or_die
+if __name__ == "__main__":
+    sys.exit(cli.main())
+"""
+
+
+def torchrun(folder, *arguments):
+    """Run the command in two processes that train together; the second is killed once, in the third epoch."""
+    (folder / "command.py").write_text(COMMAND)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*launcher, "--max-restarts", "1", str(folder / "command.py"), *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "VAE_COURSE_DEVICE": "cpu"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+
+
+needs_gloo = pytest.mark.skipif(
+    sys.platform == "win32" or not torch.distributed.is_available() or not torch.distributed.is_gloo_available(),
+    reason="training in several processes needs a PyTorch with gloo, and is tried on Linux and macOS",
+)
+
+
+@needs_gloo
+def test_two_processes_train_one_model_whatever_happens_to_one_and_the_first_writes(cells, tmp_path):
+    out = tmp_path / "out"
+    run = torchrun(tmp_path, *options(cells, out, "--resume"))
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count("held-out cells of the first of 2 parts") == 1
+    assert "exitcode: -9" in run.stderr
+    assert len(json.loads((out / "history.json").read_text())["elbo_train_set"]) == 3
+    assert "CountData: 75 cells" in run.stdout
+    model = vc.VAE.load(out / "model.pt")
+    data = vc.load_h5ad(cells, layer="counts", batch_key="donor", label_key="type")
+    latent = vc.Posterior(model, data).get_latent()[0]
+    np.testing.assert_allclose(anndata.read_h5ad(out / "data.h5ad").obsm["X_vae"], latent, rtol=1e-4, atol=1e-5)
+    table = pd.read_csv(out / "latent.csv", index_col="cell")
+    np.testing.assert_allclose(table.to_numpy(), latent, rtol=1e-4, atol=1e-5)
+    assert list(table.index) == list(anndata.read_h5ad(cells).obs_names)
+    assert json.loads((out / "summary.json").read_text())["processes"] == 2
+    assert (out / "checkpoint.pt").exists()
+
+
+@needs_gloo
+def test_an_error_in_one_process_ends_all_with_one_line(cells, tmp_path):
+    adata = anndata.read_h5ad(cells)
+    counts = adata.layers["counts"].toarray()
+    counts[149] = 0  # the second process's
+    adata.layers["counts"] = counts
+    adata.write_h5ad(cells)
+    run = torchrun(tmp_path, *options(cells, tmp_path / "out"))
+    assert run.returncode != 0
+    lines = [line for line in run.stderr.splitlines() if line.startswith("vae-course: ")]
+    assert len(lines) == 2  # in the first attempt and in the second
+    assert "1 of 75 cells have no counts at all, the first is cell 149" in lines[0]
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.filterwarnings("ignore:Training ended with a KL weight")

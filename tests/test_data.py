@@ -4,10 +4,12 @@ import importlib.util
 import os
 import subprocess
 import sys
+import tracemalloc
 import warnings
 from pathlib import Path
 
 import anndata
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,7 +18,15 @@ import torch
 from scipy import stats
 
 import vae_course as vc
-from vae_course.data import LIBRARY_VAR_FLOOR, as_indices, corrupt, read_h5ad, select_genes, split_minibatches
+from vae_course.data import (
+    LIBRARY_VAR_FLOOR,
+    as_indices,
+    corrupt,
+    open_h5ad,
+    read_h5ad,
+    select_genes,
+    split_minibatches,
+)
 
 ROOT = Path(__file__).parents[1]
 SMALL = np.array([[1, 0, 3], [0, 2, 0], [5, 0, 0], [1, 1, 1]])
@@ -328,6 +338,15 @@ def test_emptied_cells_do_not_enter_the_library_and_an_absent_batch_takes_that_o
     emptied.counts.data[-1] = 0  # as corruption may leave the only cell of batch 1
     np.testing.assert_allclose(emptied.library_mean, [4.60517018598809] * 2, rtol=1e-14)
     np.testing.assert_allclose(emptied.library_var, [3.53459874031893] * 2, rtol=1e-14)
+
+
+@pytest.mark.parametrize("indices", [[7, 0, 33], np.arange(60) % 3 == 0], ids=["positions", "mask"])
+def test_library_moments_of_some_cells_are_those_of_the_subset(indices):
+    data = vc.CountData(random_counts(), batch_index=np.arange(60) % 2)
+    mean, var = data.library_moments(indices)
+    part = data.subset(indices)
+    assert mean.tolist() == part.library_mean.tolist() != data.library_mean.tolist()
+    assert var.tolist() == part.library_var.tolist()
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -755,8 +774,6 @@ def test_load_h5ad_of_a_truncated_file(h5ad_file, share):
 
 
 def test_load_h5ad_of_another_hdf5_file(tmp_path):
-    import h5py
-
     with h5py.File(tmp_path / "cells.h5ad", "w") as file:
         file["X"] = SMALL
     with pytest.raises(ValueError, match=r"cells\.h5ad"):
@@ -771,6 +788,170 @@ def test_load_h5ad_of_normalised_values_names_the_layer_with_counts(tmp_path):
         with pytest.raises(ValueError, match=r"^X: .*fractional.*'raw_umi'"):
             vc.load_h5ad(tmp_path / "cells.h5ad", n_top_genes=n_top_genes)
     np.testing.assert_array_equal(dense(vc.load_h5ad(tmp_path / "cells.h5ad", layer="raw_umi")), SMALL)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        *(FORMS[name] for name in ("int64", "float64", "csr", "csr float32", "csc")),
+        *(with_explicit_zeros, with_duplicates, with_unsorted_columns),
+    ],
+)
+@pytest.mark.parametrize("layer", [None, "counts"])
+def test_counts_are_read_in_portions_in_whatever_form_they_are_stored(tmp_path, monkeypatch, form, layer):
+    monkeypatch.setattr("vae_course.data.PORTION", 7 * 30)  # 60 cells x 30 genes: 7 cells at a time
+    counts = random_counts()
+    adata = anndata.AnnData(form(counts) if layer is None else None, obs=pd.DataFrame(index=map(str, range(60))))
+    if layer is not None:
+        adata = anndata.AnnData(np.zeros((60, 30)), layers={layer: form(counts)})
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    data = vc.load_h5ad(tmp_path / "cells.h5ad", layer=layer)
+    np.testing.assert_array_equal(dense(data), counts)
+    assert data.counts.nnz == np.count_nonzero(counts)
+    assert data.counts.dtype == np.float32
+    assert data.counts.indices.dtype == data.counts.indptr.dtype == np.int32
+    backed = anndata.read_h5ad(tmp_path / "cells.h5ad", backed="r")
+    np.testing.assert_array_equal(dense(vc.CountData.from_anndata(backed, layer=layer)), counts)
+    backed.file.close()
+
+
+@pytest.mark.parametrize("stored", [np.asarray, sp.csr_matrix])
+def test_nothing_but_the_counts_is_loaded_and_no_dense_matrix_of_them(tmp_path, monkeypatch, stored):
+    monkeypatch.setattr("vae_course.data.PORTION", 2**18)  # 1 MiB of float32
+    n_cells, n_genes = 10_000, 500  # 20 MB dense
+    others = sp.random(n_cells, n_genes - 1, density=0.02, dtype=np.float32, rng=np.random.default_rng(0)).ceil()
+    counts = sp.csr_matrix(sp.hstack([np.ones((n_cells, 1), np.float32), others]))
+    whole = np.zeros((n_cells, n_genes), np.float32)
+    adata = anndata.AnnData(stored(counts.toarray()), layers={"other": whole}, obsm={"X": whole}, uns={"x": whole})
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    del adata, whole
+    vc.load_h5ad(tmp_path / "cells.h5ad")  # imports what it needs
+    tracemalloc.start()
+    data = vc.load_h5ad(tmp_path / "cells.h5ad")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (data.counts != counts).nnz == 0
+    assert peak < 12e6  # the counts take 1.8 MB
+
+
+def test_a_portion_is_at_least_a_cell(monkeypatch):
+    monkeypatch.setattr("vae_course.data.PORTION", 1)
+    np.testing.assert_array_equal(dense(vc.CountData(SMALL)), SMALL)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix, sp.csc_matrix])
+def test_bad_entries_of_all_portions_are_counted_and_the_first_is_named(monkeypatch, form):
+    monkeypatch.setattr("vae_course.data.PORTION", 30)  # a cell at a time
+    counts = random_counts().astype(float)
+    counts[9, 3], counts[20, 4], counts[50, 5], counts[59, 6] = 0.5, 1.5, 2.5, -1
+    with pytest.raises(ValueError, match=r"1 negative entries, the first at cell 59, gene 6: -1\.0"):
+        vc.CountData(form(counts))
+    counts[59, 6] = 7.5
+    with pytest.raises(ValueError, match=r"4 fractional entries, the first at cell 9, gene 3: 0\.5"):
+        vc.CountData(form(counts))
+
+
+@pytest.mark.parametrize("number", [1, 2, 7])
+def test_shards_are_all_cells_once_with_the_codes_of_the_whole_file(h5ad_file, number):
+    whole = vc.load_h5ad(h5ad_file, batch_key="batch", label_key="label")
+    shards = [
+        vc.load_h5ad(h5ad_file, batch_key="batch", label_key="label", shard=(position, number))
+        for position in range(number)
+    ]
+    assert {shard.n_cells for shard in shards} <= {300 // number, 300 // number + 1}
+    assert (sp.vstack([shard.counts for shard in shards]) != whole.counts).nnz == 0
+    for name in ("batch_index", "labels"):
+        assert np.concatenate([getattr(shard, name) for shard in shards]).tolist() == getattr(whole, name).tolist()
+    for shard in shards:
+        for name in ("batch_names", "label_names", "gene_names"):
+            assert getattr(shard, name).tolist() == getattr(whole, name).tolist()
+
+
+def test_a_shard_leaves_out_the_categories_without_cells_in_the_whole_file_alone(tmp_path):
+    adata = anndata.AnnData(np.ones((6, 3)))
+    adata.obs["type"] = pd.Categorical(list("aabbcc"), categories=list("zcba"))
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    data = vc.load_h5ad(tmp_path / "cells.h5ad", label_key="type", shard=(1, 3))
+    assert data.label_names.tolist() == ["c", "b", "a"]
+    assert data.labels.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("shard", [(2, 2), (-1, 2), (0, 0), (0, 301)])
+def test_a_shard_that_there_is_not_is_refused(h5ad_file, shard):
+    with pytest.raises(ValueError, match=r"0 <= position < number <= 300 cells"):
+        vc.load_h5ad(h5ad_file, shard=shard)
+
+
+def test_genes_cannot_be_chosen_on_a_shard(h5ad_file):
+    with pytest.raises(ValueError, match=r"n_top_genes=20 needs all cells.*beforehand"):
+        vc.load_h5ad(h5ad_file, n_top_genes=20, shard=(0, 2))
+
+
+def test_a_shard_names_cells_by_their_place_in_the_file(tmp_path):
+    counts = random_counts()
+    counts[45] = 0
+    anndata.AnnData(counts).write_h5ad(tmp_path / "cells.h5ad")
+    with pytest.raises(ValueError, match=r"1 of 30 cells.*the first is cell 45"):
+        vc.load_h5ad(tmp_path / "cells.h5ad", shard=(1, 2))
+    counts[45] = -1
+    anndata.AnnData(counts).write_h5ad(tmp_path / "cells.h5ad")
+    with pytest.raises(ValueError, match=r"30 negative entries, the first at cell 45, gene 0"):
+        vc.load_h5ad(tmp_path / "cells.h5ad", shard=(1, 2))
+
+
+def compressed_badly(file: h5py.File) -> None:
+    stored = file["X/data"]
+    del file["X/data"]
+    broken = file.create_dataset("X/data", stored.shape, stored.dtype, chunks=stored.shape, compression="gzip")
+    broken.id.write_direct_chunk((0,), b"these bytes were never compressed")
+
+
+def pointing_outside(file: h5py.File) -> None:
+    file["X/indices"][5] = 10_000
+
+
+def with_too_few_columns(file: h5py.File) -> None:
+    file["X/indices"].resize((5,))
+
+
+def without_values(file: h5py.File) -> None:
+    del file["X/data"]
+
+
+@pytest.mark.parametrize("damage", [compressed_badly, pointing_outside, with_too_few_columns, without_values])
+def test_damage_that_shows_when_the_counts_are_read(h5ad_file, damage):
+    with h5py.File(h5ad_file, "r+") as file:
+        damage(file)
+    with pytest.raises(ValueError, match=r"^[^:]*cells\.h5ad cannot be read as \.h5ad: it is damaged"):
+        vc.load_h5ad(h5ad_file)
+
+
+def test_a_file_is_closed_when_its_counts_are_loaded(h5ad_file):
+    data = vc.load_h5ad(h5ad_file)
+    with pytest.raises(ValueError, match="shard") as caught:
+        vc.load_h5ad(h5ad_file, shard=(9, 9))
+    h5py.File(h5ad_file, "w").close()  # HDF5 refuses that for a file that is open
+    del data, caught  # until here they could have held it open
+
+
+def write_old_h5ad(path: Path) -> None:
+    """Write a file as anndata before 0.7 did: tables are compound data sets."""
+    with h5py.File(path, "w") as file:
+        file["X"] = SMALL.astype(np.float32)
+        file["obs"] = np.array([(f"cell {i}".encode(), i) for i in range(4)], dtype=[("index", "S6"), ("age", "i4")])
+        file["var"] = np.array([(b"CD3E",), (b"LYZ",), (b"NKG7",)], dtype=[("index", "S4")])
+        file["obsm"] = np.array([((1.0, 2.0),)] * 4, dtype=[("X_pca", "f4", (2,))])
+
+
+@pytest.mark.filterwarnings("ignore")  # of anndata, about the age of the file
+def test_files_of_an_old_anndata_are_read(tmp_path):
+    write_old_h5ad(tmp_path / "cells.h5ad")
+    data = vc.load_h5ad(tmp_path / "cells.h5ad", batch_key="age")
+    np.testing.assert_array_equal(dense(data), SMALL)
+    assert data.gene_names.tolist() == ["CD3E", "LYZ", "NKG7"]
+    assert data.batch_index.tolist() == [0, 1, 2, 3]
+    with open_h5ad(tmp_path / "cells.h5ad") as adata:
+        assert adata.obs_names.tolist() == ["cell 0", "cell 1", "cell 2", "cell 3"]
 
 
 @pytest.mark.parametrize("n_top_genes", [0, -1, 61, 10_000])

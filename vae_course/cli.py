@@ -1,12 +1,15 @@
 """The command `vae-course`."""
 
 import argparse
+import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ import numpy as np
 from vae_course import __version__
 
 SHOWN_CELLS = 5000  # cells in figures and clustering scores at most
+LIKELIHOOD_CELLS = 2000  # cells whose marginal log-likelihood is estimated at most
 N_DRAWS = 1000  # for the marginal log-likelihood
 
 
@@ -45,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="train on the bundled blood cells, print a table, write figures")
     demo.add_argument("--epochs", type=int, default=200, help="passes through the cells (default: %(default)s)")
     demo.add_argument("--seed", type=int, default=0)
+    demo.add_argument("--device", default="auto", help="auto (a card, if there is one), cpu or cuda")
     demo.add_argument("--out", type=Path, default=Path("results/demo"), help="folder (default: %(default)s)")
     demo.set_defaults(run=run_demo)
 
@@ -63,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--warmup", type=int, default=50, help="epochs of KL warm-up (default: %(default)s)")
     train.add_argument("--train-size", type=float, default=0.9, help="share of the cells (default: %(default)s)")
     train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--device", default="auto", help="auto (a card, if there is one), cpu or cuda")
     train.add_argument("--out", type=Path, required=True, help="folder for the results")
     train.add_argument("--resume", action="store_true", help="go on with an interrupted run in the same folder")
     train.set_defaults(run=run_train)
@@ -103,26 +109,77 @@ def run_demo(options: argparse.Namespace) -> None:
     data = vc.load_pbmc()
     print(data)
     model = vc.VAE(data.n_genes, n_batch=data.n_batches, n_labels=data.n_labels, seed=options.seed)
-    trainer = vc.UnsupervisedTrainer(model, data, seed=options.seed)
+    trainer = vc.UnsupervisedTrainer(model, data, seed=options.seed, device=options.device)
     _make_folder(options.out)
     trainer.train(options.epochs)
     report(trainer, options.out, options.seed)
 
 
 def run_train(options: argparse.Namespace) -> None:
-    """Train on a user's .h5ad file, with a checkpoint after every epoch, and report."""
+    """Train on a user's .h5ad file, with a checkpoint after every epoch, and report.
+
+    Under torchrun each process trains on its own part of the cells, and the first one writes and reports.
+    """
     import vae_course as vc
-    from vae_course._files import write_atomically
-    from vae_course.data import read_h5ad, select_genes
+    from vae_course._distributed import gather, n_processes, rank, together
 
     checkpoint = options.out / "checkpoint.pt"
-    if checkpoint.exists() and not options.resume:
+    if checkpoint.exists() and not options.resume:  # before any process can have written one
         raise ValueError(f"{options.out} holds a run already: add --resume to go on with it, or choose another --out.")
-    adata = read_h5ad(options.file)
-    keys = {"layer": options.layer, "batch_key": options.batch_key}
-    chosen = adata if options.n_top_genes is None else select_genes(adata, options.n_top_genes, **keys)
-    data = vc.CountData.from_anndata(chosen, label_key=options.label_key, **keys)
-    print(data)
+    with process_group():
+        with together():
+            data = vc.load_h5ad(
+                options.file,
+                layer=options.layer,
+                batch_key=options.batch_key,
+                label_key=options.label_key,
+                n_top_genes=options.n_top_genes,
+                shard=(rank(), n_processes()) if n_processes() > 1 else None,
+            )
+        if rank() == 0:
+            print(data if n_processes() == 1 else f"The first of {n_processes()} parts: {data}")
+        trainer = _trainer_for(data, options)
+        _make_folder(options.out)
+        trainer.train(options.epochs, checkpoint=checkpoint, resume=options.resume)
+        own_latent = vc.Posterior(trainer.model, data, device=options.device).get_latent()[0]
+        latent = np.concatenate(gather(own_latent))  # in the order of the file
+        if rank() == 0:
+            trainer.model.save(options.out / "model.pt")
+            _write_data(options.file, options.out / "data.h5ad", latent)
+            _write_latent(options.file, options.out / "latent.csv", latent)
+            report(trainer, options.out, options.seed)
+
+
+@contextmanager
+def process_group() -> Iterator[None]:
+    """Join the processes that torchrun started, if it did; the one that fails says why, the others end silently."""
+    import torch
+    from torch import distributed
+
+    from vae_course._distributed import ElsewhereError
+
+    if not distributed.is_available() or not distributed.is_torchelastic_launched():
+        yield
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+    store, own_rank, number = next(distributed.rendezvous("env://"))
+    # torchrun keeps its store when it starts the processes again, and addresses of those that ended would be taken
+    store = distributed.PrefixStore(f"attempt {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
+    # without a name of a backend it is gloo for tensors of the processor, nccl for those of cards
+    distributed.init_process_group(store=store, rank=own_rank, world_size=number)
+    try:
+        yield
+    except ElsewhereError:
+        sys.exit(1)
+    finally:
+        distributed.destroy_process_group()
+
+
+def _trainer_for(data: Any, options: argparse.Namespace) -> Any:
+    """Return a trainer of a new model, both as the options say."""
+    import vae_course as vc
+
     model = vc.VAE(
         data.n_genes,
         n_batch=data.n_batches,
@@ -134,16 +191,9 @@ def run_train(options: argparse.Namespace) -> None:
         library=options.library,
         seed=options.seed,
     )
-    trainer = vc.UnsupervisedTrainer(
-        model, data, options.train_size, n_epochs_kl_warmup=options.warmup, seed=options.seed
+    return vc.UnsupervisedTrainer(
+        model, data, options.train_size, n_epochs_kl_warmup=options.warmup, seed=options.seed, device=options.device
     )
-    _make_folder(options.out)
-    trainer.train(options.epochs, checkpoint=checkpoint, resume=options.resume)
-    model.save(options.out / "model.pt")
-    adata.obsm["X_vae"] = vc.Posterior(model, data).get_latent()[0]
-    write_atomically(options.out / "data.h5ad", adata.write_h5ad)
-    _write_latent(options.out / "latent.csv", adata)
-    report(trainer, options.out, options.seed)
 
 
 def run_check(options: argparse.Namespace) -> None:
@@ -233,7 +283,10 @@ def _version_of(notebook: Path) -> str:
 
 
 def report(trainer: Any, folder: Path, seed: int) -> dict[str, Any]:
-    """Print the table of a finished training; write it as summary.json, the history and the figures."""
+    """Print the table of a finished training; write it as summary.json, the history and the figures.
+
+    Of several processes, each with its own cells, the one that calls this shows its own.
+    """
     from vae_course._files import write_atomically
 
     numbers = measure(trainer, seed)
@@ -249,13 +302,17 @@ def report(trainer: Any, folder: Path, seed: int) -> dict[str, Any]:
 def measure(trainer: Any, seed: int) -> dict[str, Any]:
     """Return all that the table shows: how well held-out cells are explained, how well cell types come apart."""
     from vae_course import metrics
+    from vae_course._distributed import n_processes
 
     data, held_out = trainer.data, trainer.test_set if len(trainer.test_set) else trainer.train_set
     terms = held_out.loss_terms(seed)
-    values, ess = held_out.marginal_ll(N_DRAWS, return_per_cell=True, seed=seed)
+    sampled = _some_cells(held_out, LIKELIHOOD_CELLS, seed)
+    values, ess = sampled.marginal_ll(N_DRAWS, return_per_cell=True, seed=seed)
     numbers: dict[str, Any] = {
+        "processes": n_processes(),
         "cells": data.n_cells,
         "held_out_cells": len(trainer.test_set),
+        "evaluated_cells": len(held_out),
         "genes": data.n_genes,
         "batches": data.n_batches,
         "labels": data.n_labels,
@@ -267,6 +324,7 @@ def measure(trainer: Any, seed: int) -> dict[str, Any]:
         "negative_elbo": sum(terms).double().mean().item(),
         **{name: term.double().mean().item() for name, term in terms._asdict().items()},
         "marginal_log_likelihood": float(values.mean()),
+        "marginal_log_likelihood_cells": len(sampled),
         "draws": N_DRAWS,
         "effective_sample_size": {"median": float(np.median(ess)), "smallest": float(ess.min())},
     }
@@ -286,8 +344,15 @@ def _shown_cells(trainer: Any, seed: int) -> Any:
     """Posterior of all cells, or of a random part of them if they are too many for figures."""
     from vae_course import Posterior
 
-    cells = np.random.default_rng(seed).permutation(trainer.data.n_cells)[:SHOWN_CELLS]
-    return Posterior(trainer.model, trainer.data, np.sort(cells))
+    return _some_cells(Posterior(trainer.model, trainer.data, device=trainer.device), SHOWN_CELLS, seed)
+
+
+def _some_cells(posterior: Any, n_cells: int, seed: int) -> Any:
+    """Return a posterior of that many random cells of this one, in their order; of all if there are no more."""
+    from vae_course import Posterior
+
+    chosen = np.random.default_rng(seed).permutation(len(posterior))[:n_cells]
+    return Posterior(posterior.model, posterior.data, posterior.indices[np.sort(chosen)], device=posterior.device)
 
 
 def _pca(counts: Any, n_components: int, seed: int) -> np.ndarray:
@@ -305,12 +370,16 @@ def _pca(counts: Any, n_components: int, seed: int) -> np.ndarray:
 def _print_table(numbers: dict[str, Any]) -> None:
     ess = numbers["effective_sample_size"]
     which = f"{numbers['held_out_cells']} held-out cells" if numbers["held_out_cells"] else "training cells"
+    if numbers["processes"] > 1:
+        which += f" of the first of {numbers['processes']} parts"
     print(f"\nAfter {numbers['epochs']} epochs, KL weight {numbers['kl_weight']:.2f}, on {which} (nats per cell)")
     print(f"  negative ELBO               {numbers['negative_elbo']:10.2f}")
     print(f"    reconstruction            {numbers['reconstruction']:10.2f}")
     print(f"    local KL (library)        {numbers['kl_local']:10.2f}")
     print(f"    global KL (z)             {numbers['kl_global']:10.2f}")
-    print(f"  marginal log-likelihood     {numbers['marginal_log_likelihood']:10.2f}")
+    sampled = numbers["marginal_log_likelihood_cells"]
+    where = f"   on {sampled} of them, drawn at random" if sampled < numbers["evaluated_cells"] else ""
+    print(f"  marginal log-likelihood     {numbers['marginal_log_likelihood']:10.2f}{where}")
     print(
         f"    effective sample size     {ess['median']:10.1f}   median over cells; {ess['smallest']:.1f} at least, "
         f"{numbers['draws']} draws"
@@ -339,7 +408,7 @@ def _draw_figures(trainer: Any, folder: Path, seed: int) -> list[str]:
             title = f"{method} of the latent space, by {by}"
             name = f"{method.lower().replace('-', '')}_{by}.png"
             axes[name] = plots.latent(coordinates, codes[shown.indices], names, title=title, axis_name=method)
-    few = Posterior(trainer.model, data, shown.indices[:: 1 + len(shown) // 1000])
+    few = Posterior(trainer.model, data, shown.indices[:: 1 + len(shown) // 1000], device=trainer.device)
     generated, observed = few.generate(1, seed)
     axes["mean_variance.png"] = plots.mean_variance(observed, generated[..., 0])
     axes["zeros.png"] = plots.zero_fractions(observed, generated[..., 0])
@@ -357,14 +426,45 @@ def _save_figure(figure: Any, path: Path) -> None:
     plt.close(figure)
 
 
-def _write_latent(path: Path, adata: Any) -> None:
+def _write_data(source: Path, target: Path, latent: np.ndarray) -> None:
+    """Copy an .h5ad file and add `obsm["X_vae"]`; all else stays as it is."""
+    import h5py
+    from anndata.io import write_elem
+
+    from vae_course._files import write_atomically
+    from vae_course.data import is_old_h5ad, read_h5ad
+
+    def write(temporary: Path) -> None:
+        with h5py.File(source) as file:
+            is_old = is_old_h5ad(file)
+        if is_old:
+            adata = read_h5ad(source)
+            adata.obsm["X_vae"] = latent
+            adata.write_h5ad(temporary)
+            return
+        shutil.copyfile(source, temporary)
+        try:
+            with h5py.File(temporary, "r+") as file:
+                if "obsm" not in file:
+                    write_elem(file, "obsm", {})
+                write_elem(file["obsm"], "X_vae", latent)
+        except OSError as error:  # in words of HDF5, several lines of them
+            raise OSError(error.errno, os.strerror(error.errno or errno.EIO)) from error
+
+    write_atomically(target, write)
+
+
+def _write_latent(source: Path, target: Path, latent: np.ndarray) -> None:
+    """Write a table of the latent means with the names that the cells have in an .h5ad file."""
     import pandas as pd
 
     from vae_course._files import write_atomically
+    from vae_course.data import open_h5ad
 
-    latent = adata.obsm["X_vae"]
-    table = pd.DataFrame(latent, index=adata.obs_names, columns=[f"z{k + 1}" for k in range(latent.shape[1])])
-    write_atomically(path, lambda temporary: table.to_csv(temporary, index_label="cell"))
+    with open_h5ad(source) as adata:
+        names = adata.obs_names
+    table = pd.DataFrame(latent, index=names, columns=[f"z{k + 1}" for k in range(latent.shape[1])])
+    write_atomically(target, lambda temporary: table.to_csv(temporary, index_label="cell"))
 
 
 def _make_folder(path: Path) -> None:

@@ -1,10 +1,11 @@
 """Counts and what belongs to them: `CountData`, its loaders, simulated cells with known truth, corruption."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 LIBRARY_VAR_FLOOR = 1e-6  # a standard deviation of 0.1 % of the total; anything smaller counts as constant
+LARGEST_TABLED = 16  # counts above it are rare, so that what `fast` does with them may be slow
 LARGEST_COUNT = 2**24  # the largest range of whole numbers that float32 holds exactly
+PORTION = 2**24  # entries of a matrix that are looked at together, zeros among them: 128 MiB as dense float64
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -121,6 +124,100 @@ class SimulationTruth:
         return replace(self, **per_cell)
 
 
+@dataclass(frozen=True)
+class Nonzeros:
+    """The counts of a minibatch that are not zero, twice: in the order of the cells, and in that of the genes.
+
+    Attributes
+    ----------
+    counts, cells, genes
+        Value, row and column of each, (nonzeros,).
+    places
+        Their positions in the dense table, row by row, (nonzeros,).
+    ends_of_cells
+        Where each cell begins in that list, and its end, (cells + 1,).
+    counts_by_gene, cells_by_gene, ends_of_genes
+        The same ordered by gene: value and row, (nonzeros,), and where each gene begins, (genes + 1,).
+    large
+        Which of them are above `LARGEST_TABLED`: their positions in this list.
+    shape
+        That of the dense table, (cells, genes).
+    """
+
+    counts: Tensor
+    cells: Tensor
+    genes: Tensor
+    places: Tensor
+    ends_of_cells: Tensor
+    counts_by_gene: Tensor
+    cells_by_gene: Tensor
+    ends_of_genes: Tensor
+    large: Tensor
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, rows: sp.csr_matrix) -> Self:
+        """Take the counts of some cells, (cells, genes)."""
+        cells = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+        places = cells * rows.shape[1] + rows.indices
+        by_gene = rows.tocsc()
+        large = np.flatnonzero(rows.data > LARGEST_TABLED)
+        arrays = rows.data, cells, rows.indices, places, rows.indptr, by_gene.data, by_gene.indices, by_gene.indptr
+        return cls(*map(torch.from_numpy, (*arrays, large)), rows.shape)
+
+    def dense(self) -> Tensor:
+        """Return the dense table, (cells, genes)."""
+        return torch.zeros(self.shape[0] * self.shape[1]).index_copy_(0, self.places, self.counts).view(self.shape)
+
+    def __len__(self) -> int:
+        """Return the number of cells."""
+        return self.shape[0]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return self.counts.device
+
+
+@dataclass(frozen=True)
+class CountsOnDevice:
+    """The counts of all cells in the memory of a device, as a sparse matrix by rows.
+
+    Attributes
+    ----------
+    values, genes
+        Non-zero counts, float32, and their columns, int32, (nonzeros,).
+    ends
+        Where each cell begins in that list, on the processor, (cells + 1,).
+    n_genes
+        Number of columns.
+    """
+
+    values: Tensor
+    genes: Tensor
+    ends: np.ndarray
+    n_genes: int
+
+    @classmethod
+    def of(cls, counts: sp.csr_matrix, device: torch.device) -> Self:
+        """Copy a matrix to the device."""
+        genes = torch.from_numpy(counts.indices.astype(np.int32, copy=False))
+        return cls(torch.from_numpy(counts.data).to(device), genes.to(device), counts.indptr, counts.shape[1])
+
+    def rows(self, indices: np.ndarray) -> Tensor:
+        """Return some rows as a dense table, (b, genes)."""
+        starts = self.ends[indices].astype(np.int64)
+        lengths = self.ends[indices + 1] - starts
+        where = self.values.device
+        before = torch.from_numpy(np.cumsum(lengths) - lengths).to(where)
+        starts, lengths, n = torch.from_numpy(starts).to(where), torch.from_numpy(lengths).to(where), int(lengths.sum())
+        cells = torch.repeat_interleave(torch.arange(len(indices), device=where), lengths, output_size=n)
+        place = torch.arange(n, device=where) + (starts - before)[cells]
+        x = torch.zeros(len(indices), self.n_genes, device=where)
+        x[cells, self.genes[place].long()] = self.values[place]
+        return x
+
+
 class CountData:
     """A matrix of counts with the batch and the label of every cell.
 
@@ -169,6 +266,7 @@ class CountData:
             raise ValueError(f"gene_names needs one name per gene: expected {n_genes}, got {len(gene_names)}.")
         self.gene_names = np.array([f"gene {g}" for g in range(n_genes)] if gene_names is None else gene_names, str)
         self.truth: SimulationTruth | None = None
+        self._on_card: dict[torch.device, CountsOnDevice | None] = {}
 
     @property
     def n_cells(self) -> int:
@@ -193,16 +291,29 @@ class CountData:
     @property
     def library_mean(self) -> np.ndarray:
         """Mean log-total of each batch, (n_batches,)."""
-        return self._library_moments()[0]
+        return self.library_moments()[0]
 
     @property
     def library_var(self) -> np.ndarray:
         """Variance of the log-totals of each batch, (n_batches,)."""
-        return self._library_moments()[1]
+        return self.library_moments()[1]
 
-    def _library_moments(self) -> tuple[np.ndarray, np.ndarray]:
-        totals = self.counts.sum(axis=1, dtype=np.float64).A1
-        log_totals, batch_index = np.log(totals[totals > 0]), self.batch_index[totals > 0]
+    def library_moments(self, indices: Any = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return `library_mean` and `library_var` of some cells, without copying their counts.
+
+        Parameters
+        ----------
+        indices
+            Positions or a boolean mask of the cells; all if None.
+
+        Returns
+        -------
+        mean, var
+            Of the log-totals of each batch, (n_batches,) each.
+        """
+        cells = np.arange(self.n_cells) if indices is None else as_indices(indices, self.n_cells)
+        totals = self.counts.sum(axis=1, dtype=np.float64).A1[cells]
+        log_totals, batch_index = np.log(totals[totals > 0]), self.batch_index[cells][totals > 0]
         of_batch = [log_totals[batch_index == b] for b in range(self.n_batches)]
         of_batch = [values if len(values) else log_totals for values in of_batch]
         mean = np.array([values.mean() if len(values) else 0.0 for values in of_batch])
@@ -218,23 +329,43 @@ class CountData:
             f"{self.n_labels} label(s), {1 - self.counts.nnz / max(1, self.n_cells * self.n_genes):.0%} zeros"
         )
 
-    def minibatch(self, indices: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-        """Return some cells as dense tensors.
+    def minibatch(
+        self, indices: np.ndarray, sparse: bool = False, device: torch.device | str = "cpu"
+    ) -> tuple[Any, Tensor, Tensor]:
+        """Return some cells as tensors.
 
         Parameters
         ----------
         indices
             Integer positions of the cells, (b,).
+        sparse
+            Return the counts as `Nonzeros` instead of a dense table; on the processor only.
+        device
+            Where the tensors shall be. On a card the counts stay, as sparse as they are, once they were used there, if
+            they fit into half of its free memory; else every minibatch is copied to it.
 
         Returns
         -------
         x, batch_index, labels
-            Counts, float32, (b, genes); experimental batch and label, int64, (b, 1) each.
+            Counts, float32, (b, genes), or `Nonzeros`; experimental batch and label, int64, (b, 1) each.
         """
-        x = torch.from_numpy(self.counts[indices].toarray())
+        if sparse:
+            x = Nonzeros.of(self.counts[indices])
+        elif torch.device(device).type == "cpu":
+            x = torch.from_numpy(self.counts[indices].toarray())
+        else:
+            x = self._dense_on_card(np.asarray(indices), torch.device(device))
         batch_index = torch.from_numpy(self.batch_index[indices]).unsqueeze(-1)  # (b,) -> (b, 1)
         labels = torch.from_numpy(self.labels[indices]).unsqueeze(-1)  # (b,) -> (b, 1)
-        return x, batch_index, labels
+        return x, batch_index.to(device), labels.to(device)
+
+    def _dense_on_card(self, indices: np.ndarray, device: torch.device) -> Tensor:
+        """Return the counts of some cells, (b, genes), on a card, made there if the card has them all."""
+        if device not in self._on_card:
+            needed, (free, _) = 8 * self.counts.nnz, torch.cuda.mem_get_info(device)
+            self._on_card[device] = CountsOnDevice.of(self.counts, device) if needed < free / 2 else None
+        counts = self._on_card[device]
+        return torch.from_numpy(self.counts[indices].toarray()).to(device) if counts is None else counts.rows(indices)
 
     def subset(self, indices: Any) -> "CountData":
         """Return some cells, by integer positions or a boolean mask; genes, names and codes stay as they are."""
@@ -287,7 +418,7 @@ class CountData:
     def _with_counts(self, counts: sp.csr_matrix) -> "CountData":
         """Copy of this data with other counts, which are not checked again."""
         data = object.__new__(CountData)
-        data.__dict__.update(self.__dict__, counts=counts)
+        data.__dict__.update(self.__dict__, counts=counts, _on_card={})
         return data
 
     def to_anndata(self) -> "AnnData":
@@ -306,9 +437,16 @@ class CountData:
 
     @classmethod
     def from_anndata(
-        cls, adata: "AnnData", layer: str | None = None, batch_key: str | None = None, label_key: str | None = None
+        cls,
+        adata: "AnnData",
+        layer: str | None = None,
+        batch_key: str | None = None,
+        label_key: str | None = None,
+        shard: tuple[int, int] | None = None,
     ) -> "CountData":
         """Take counts, batches and labels out of an AnnData object.
+
+        Counts that AnnData left in a file (`backed`) are read a portion of cells at a time.
 
         Parameters
         ----------
@@ -318,21 +456,26 @@ class CountData:
             Name of the layer with the counts; `adata.X` if None.
         batch_key, label_key
             Columns of `adata.obs` with the experimental batch and the cell type; none if None.
+        shard
+            (position, number): take only that one of `number` contiguous parts of about equal size, counted from 0.
+            Codes and names of batches and labels are those of all cells. All cells if None.
 
         Raises
         ------
         ValueError
-            For an unknown layer or column, for a column with missing values, and for what `CountData` refuses.
+            For an unknown layer or column, for a column with missing values, for a shard that there is not, and for
+            what `CountData` refuses.
         """
         if layer is not None and layer not in adata.layers:
             raise ValueError(f"There is no layer {layer!r}; the data have {_listed(adata.layers)}.")
-        batch_index, batch_names = _codes_of_column(adata, batch_key, "batch_key")
-        labels, label_names = _codes_of_column(adata, label_key, "label_key")
+        cells = _cells_of_shard(shard, adata.n_obs)
+        batch_index, batch_names = _codes_of_column(adata, batch_key, "batch_key", cells)
+        labels, label_names = _codes_of_column(adata, label_key, "label_key", cells)
         counts = adata.X if layer is None else adata.layers[layer]
         if counts is None:
             raise ValueError(f"The data have no X; name a layer with the counts: {_listed(adata.layers)}.")
         try:
-            return cls(counts, batch_index, labels, adata.var_names, batch_names, label_names)
+            return cls(_Rows(counts, cells), batch_index, labels, adata.var_names, batch_names, label_names)
         except ValueError as error:
             source = "X" if layer is None else f"layer {layer!r}"
             others = [name for name in adata.layers if name != layer]
@@ -377,43 +520,107 @@ def split_minibatches(indices: np.ndarray, batch_size: int) -> Iterator[np.ndarr
         start = end
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """Some rows of a matrix that is in memory or in a file; in a file, h5py and anndata read what is sliced."""
+
+    matrix: Any
+    cells: range
+
+    def portions(self) -> Iterator[tuple[int, sp.csr_matrix]]:
+        """Go through the rows, as many at a time as make a portion, each time with the position of the first."""
+        in_memory = sp.issparse(self.matrix) or isinstance(self.matrix, np.ndarray)
+        try:
+            matrix = _by_rows(self.matrix)
+            n_rows = max(1, PORTION // matrix.shape[1])
+            for first in self.cells[::n_rows]:
+                portion = sp.csr_matrix(matrix[first : min(first + n_rows, self.cells.stop)])
+                if not in_memory:
+                    portion.check_format()  # what a damaged file says may point outside of the matrix
+                yield first, portion
+        except ValueError as error:  # of scipy, about arrays that do not fit each other
+            if in_memory:
+                raise
+            raise OSError(f"the counts cannot be read from their file: {error}") from error
+
+
+def _by_rows(matrix: Any) -> Any:
+    """Return the matrix in a form whose rows can be sliced; what is stored by columns has to be read whole."""
+    if getattr(matrix, "format", "csr") == "csr":
+        return matrix
+    return (matrix if sp.issparse(matrix) else matrix.to_memory()).tocsr()
+
+
+def _cells_of_shard(shard: tuple[int, int] | None, n_cells: int) -> range:
+    """Return the positions of the cells in one of several contiguous parts; of all cells if there are no parts."""
+    if shard is None:
+        return range(n_cells)
+    position, number = shard
+    if not 0 <= position < number <= n_cells:
+        raise ValueError(
+            f"shard: expected (position, number) with 0 <= position < number <= {n_cells} cells, got {shard}."
+        )
+    return range(position * n_cells // number, (position + 1) * n_cells // number)
+
+
+BAD_ENTRIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "missing (NaN)": np.isnan,
+    "infinite": np.isinf,
+    "negative": lambda values: values < 0,
+    "fractional": lambda values: values != np.floor(values),
+    f"above {LARGEST_COUNT:,}, the largest that float32 holds exactly,": lambda values: values > LARGEST_COUNT,
+}
+
+
 def _validated_counts(counts: Any) -> sp.csr_matrix:
+    """Look at all entries, a portion of cells at a time; return a float32 copy of the counts."""
     if isinstance(counts, Tensor):
         counts = counts.detach().cpu().numpy()
-    if not sp.issparse(counts):
-        counts = np.asarray(counts)
-    if counts.ndim != 2:
-        raise ValueError(f"counts has to be a matrix (cells, genes), got shape {counts.shape}.")
-    if 0 in counts.shape:
-        raise ValueError(f"counts needs at least one cell and one gene, got shape {counts.shape} (cells, genes).")
-    if not (np.issubdtype(counts.dtype, np.number) or counts.dtype == bool) or np.iscomplexobj(counts):
-        raise ValueError(f"counts has to hold whole numbers, got entries of type {counts.dtype}.")
-    matrix = sp.csr_matrix(counts)
-    values = matrix.data
-    raw = "Use raw counts, not normalised or log-transformed values."
-    for what, bad in (
-        ("missing (NaN)", np.isnan(values)),
-        ("infinite", np.isinf(values)),
-        ("negative", values < 0),
-        ("fractional", values != np.floor(values)),
-        (f"above {LARGEST_COUNT:,}, the largest that float32 holds exactly,", values > LARGEST_COUNT),
-    ):
-        if bad.any():
-            first = np.flatnonzero(bad)[0]
-            cell = np.searchsorted(matrix.indptr, first, side="right") - 1
-            where = f"the first at cell {cell}, gene {matrix.indices[first]}: {values[first]}"
-            raise ValueError(f"counts has {bad.sum()} {what} entries, {where}. {raw}")
-    matrix = matrix.astype(np.float32)  # a copy even when it was float32 already
-    matrix.sum_duplicates()
-    matrix.eliminate_zeros()
-    empty = np.flatnonzero(np.diff(matrix.indptr) == 0)
+    matrix = counts.matrix if isinstance(counts, _Rows) else counts
+    if not (hasattr(matrix, "shape") and hasattr(matrix, "dtype")):
+        matrix = np.asarray(matrix)
+    shape = tuple(matrix.shape)
+    if len(shape) != 2:
+        raise ValueError(f"counts has to be a matrix (cells, genes), got shape {shape}.")
+    if 0 in shape:
+        raise ValueError(f"counts needs at least one cell and one gene, got shape {shape} (cells, genes).")
+    if np.dtype(matrix.dtype).kind not in "biuf":
+        raise ValueError(f"counts has to hold whole numbers, got entries of type {matrix.dtype}.")
+    cells = counts.cells if isinstance(counts, _Rows) else range(shape[0])
+    validated = _checked_portions(_Rows(matrix, cells))
+    empty = np.flatnonzero(np.diff(validated.indptr) == 0)
     if len(empty):
         raise ValueError(
-            f"{len(empty)} of {matrix.shape[0]} cells have no counts at all, the first is cell {empty[0]}. "
+            f"{len(empty)} of {len(cells)} cells have no counts at all, the first is cell {cells[empty[0]]}. "
             "Remove empty cells first, for example with scanpy.pp.filter_cells(adata, min_counts=1); "
             "if genes were chosen, choose more of them."
         )
-    return matrix
+    return validated
+
+
+def _checked_portions(rows: _Rows) -> sp.csr_matrix:
+    """Return the rows as float32; refuse entries that are no counts, with their number and the first of them."""
+    portions, found = [], {}
+    for first_cell, portion in rows.portions():
+        values = portion.data
+        for what, is_bad in BAD_ENTRIES.items():
+            bad = np.flatnonzero(is_bad(values))
+            if len(bad):
+                cell = first_cell + np.searchsorted(portion.indptr, bad[0], side="right") - 1
+                where = f"the first at cell {cell}, gene {portion.indices[bad[0]]}: {values[bad[0]]}"
+                number, where = found.get(what, (0, where))
+                found[what] = number + len(bad), where
+        if not found:
+            portion = portion.astype(np.float32)  # a copy even when it was float32 already
+            portion.sum_duplicates()
+            portion.eliminate_zeros()
+            portions.append(portion)
+    for what in BAD_ENTRIES:  # in this order, wherever in the matrix they are
+        if what in found:
+            number, where = found[what]
+            raw = "Use raw counts, not normalised or log-transformed values."
+            raise ValueError(f"counts has {number} {what} entries, {where}. {raw}")
+    return sp.vstack(portions, format="csr")
 
 
 def _validated_codes(name: str, codes: Any, names: Sequence[str] | None, n_cells: int) -> tuple[np.ndarray, np.ndarray]:
@@ -435,7 +642,8 @@ def _validated_codes(name: str, codes: Any, names: Sequence[str] | None, n_cells
     return codes, np.array(names, dtype=str)
 
 
-def _codes_of_column(adata: "AnnData", key: str | None, argument: str) -> tuple[Any, Any]:
+def _codes_of_column(adata: "AnnData", key: str | None, argument: str, cells: range) -> tuple[Any, Any]:
+    """Return the codes of some cells, and the names of the codes, which are those of all cells."""
     if key is None:
         return None, None
     if key not in adata.obs:
@@ -445,7 +653,7 @@ def _codes_of_column(adata: "AnnData", key: str | None, argument: str) -> tuple[
         raise ValueError(
             f"{argument}: column {key!r} has no value for {column.isna().sum()} cells; fill it or remove them."
         )
-    return column.cat.codes.to_numpy(), column.cat.categories.astype(str)
+    return column.cat.codes.to_numpy()[cells.start : cells.stop], column.cat.categories.astype(str)
 
 
 def _listed(names: Any) -> str:
@@ -487,8 +695,11 @@ def load_h5ad(
     batch_key: str | None = None,
     label_key: str | None = None,
     n_top_genes: int | None = None,
+    shard: tuple[int, int] | None = None,
 ) -> CountData:
-    """Load counts from an .h5ad file.
+    """Load counts from an .h5ad file, a portion of cells at a time; nothing else of the file is kept.
+
+    A matrix that the file holds dense is never dense in memory.
 
     Parameters
     ----------
@@ -498,36 +709,103 @@ def load_h5ad(
         As in `CountData.from_anndata`.
     n_top_genes
         Keep this many most variable genes (`select_genes`); all genes if None.
+    shard
+        As in `CountData.from_anndata`: load only a part of the cells, for example one part in each of several
+        processes.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is not a readable .h5ad, and for what `CountData.from_anndata` refuses.
+        If the file is not a readable .h5ad, for n_top_genes together with a shard, and for what
+        `CountData.from_anndata` and `select_genes` refuse.
     """
-    adata = read_h5ad(path)
-    if n_top_genes is not None:
-        adata = select_genes(adata, n_top_genes, layer=layer, batch_key=batch_key)
-    return CountData.from_anndata(adata, layer=layer, batch_key=batch_key, label_key=label_key)
+    if n_top_genes is not None and shard is not None:
+        raise ValueError(
+            f"n_top_genes={n_top_genes} needs all cells and shard={shard} reads a part of them: "
+            "choose the genes beforehand and write them to a file of their own."
+        )
+    with open_h5ad(path) as adata:
+        data = CountData.from_anndata(adata, layer=layer, batch_key=batch_key, label_key=label_key, shard=shard)
+    if n_top_genes is None:
+        return data
+    chosen = _most_variable(data, n_top_genes, by_batch=batch_key is not None)
+    names = data.gene_names[chosen], data.batch_names, data.label_names
+    return CountData(data.counts[:, chosen], data.batch_index, data.labels, *names)
 
 
 def read_h5ad(path: str | Path) -> "AnnData":
-    """Read an .h5ad file, or say in one sentence why that cannot be done."""
+    """Read a whole .h5ad file into memory, or say in one sentence why that cannot be done."""
     import anndata
 
+    path = _existing_file(path)
+    try:
+        return anndata.read_h5ad(path)
+    except Exception as error:  # h5py and anndata raise many kinds; each means that the file is not what it should be
+        raise _damaged(path, error) from error
+
+
+@contextmanager
+def open_h5ad(path: str | Path) -> Iterator["AnnData"]:
+    """Open an .h5ad file: `obs` and `var` are read, X and the layers stay in the file, the rest is left out.
+
+    Files that anndata wrote before version 0.7 are read whole.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is not a readable .h5ad, which may turn out only when its counts are read.
+    """
+    import h5py
+    from anndata import AnnData
+    from anndata.io import read_elem, sparse_dataset
+
+    def in_file(stored: Any) -> Any:
+        return sparse_dataset(stored) if isinstance(stored, h5py.Group) else stored
+
+    path = _existing_file(path)
+    try:
+        file = h5py.File(path)
+    except Exception as error:
+        raise _damaged(path, error) from error
+    with file:
+        try:
+            if is_old_h5ad(file):
+                adata = read_h5ad(path)
+            else:
+                layers = {name: in_file(stored) for name, stored in file.get("layers", {}).items()}
+                counts = in_file(file["X"]) if "X" in file else None
+                adata = AnnData(counts, obs=read_elem(file["obs"]), var=read_elem(file["var"]), layers=layers)
+        except Exception as error:
+            raise _damaged(path, error) from error
+        try:
+            yield adata
+        except (OSError, LookupError, RuntimeError) as error:
+            raise _damaged(path, error) from error
+
+
+def is_old_h5ad(file: Any) -> bool:
+    """Whether anndata before version 0.7 wrote an open .h5ad file: `obs` is a single HDF5 data set then."""
+    return hasattr(file["obs"], "dtype")
+
+
+def _existing_file(path: str | Path) -> Path:
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"There is no file {path}.")
     if not path.is_file():
         raise ValueError(f"{path} is a folder; an .h5ad file was expected.")
-    try:
-        return anndata.read_h5ad(path)
-    except Exception as error:  # h5py and anndata raise many kinds; each means that the file is not what it should be
-        raise ValueError(
-            f"{path} cannot be read as .h5ad: it is damaged, incomplete or of another format "
-            f"({type(error).__name__}). Open it with anndata.read_h5ad to see more."
-        ) from error
+    return path
+
+
+def _damaged(path: Path, error: Exception) -> ValueError:
+    return ValueError(
+        f"{path} cannot be read as .h5ad: it is damaged, incomplete or of another format "
+        f"({type(error).__name__}). Open it with anndata.read_h5ad to see more."
+    )
 
 
 def select_genes(
@@ -544,19 +822,32 @@ def select_genes(
     ImportError
         If scikit-misc, which scanpy needs for this, is not installed.
     """
-    import scanpy as sc
+    data = CountData.from_anndata(adata, layer=layer, batch_key=batch_key)  # refuses what is not counts
+    return adata[:, _most_variable(data, n_top_genes, by_batch=batch_key is not None)].copy()
 
-    if not 1 <= n_top_genes <= adata.n_vars:
-        raise ValueError(f"n_top_genes: expected 1 to {adata.n_vars} (the genes there are), got {n_top_genes}.")
-    CountData.from_anndata(adata, layer=layer, batch_key=batch_key)  # refuse what is not counts before ranking genes
+
+def _most_variable(data: CountData, n_top_genes: int, by_batch: bool) -> np.ndarray:
+    """Return which genes are the most variable ones, boolean, (genes,)."""
+    import pandas as pd
+    import scanpy as sc
+    from anndata import AnnData
+
+    if not 1 <= n_top_genes <= data.n_genes:
+        raise ValueError(f"n_top_genes: expected 1 to {data.n_genes} (the genes there are), got {n_top_genes}.")
+    obs = pd.DataFrame({"batch": data.batch_index.astype(str)}, index=np.arange(data.n_cells).astype(str))
+    batch_key = "batch" if by_batch else None
     try:
         with same_threads():
             ranked = sc.pp.highly_variable_genes(
-                adata, flavor="seurat_v3", n_top_genes=n_top_genes, layer=layer, batch_key=batch_key, inplace=False
+                AnnData(data.counts, obs=obs),
+                flavor="seurat_v3",
+                n_top_genes=n_top_genes,
+                batch_key=batch_key,
+                inplace=False,
             )
     except ImportError as error:
         raise ImportError("Choosing genes needs scikit-misc: pip install 'vae-course[genes]'.") from error
-    return adata[:, ranked["highly_variable"].to_numpy()].copy()
+    return ranked["highly_variable"].to_numpy()
 
 
 # --------------------------------------------------------------------------------------------------------------------
