@@ -641,23 +641,59 @@ vc.UnsupervisedTrainer(vc.VAE(10, n_hidden=8), data, n_epochs_kl_warmup=0).train
 """
 
 
+def printed(script: str, **changes: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", script]
+    return subprocess.run(command, capture_output=True, text=True, env=environment(**changes), check=True)
+
+
 def environment(**changes: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("TQDM")} | changes
 
 
 def test_the_progress_bar_is_silent_without_a_terminal():
-    result = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=environment())
-    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    result = printed(SCRIPT)
+    assert (result.stdout, result.stderr) == ("", "")
 
 
-def shown_on_a_terminal(**changes: str) -> str:
-    """Run the script with a pseudo-terminal as its standard error; return what a person would see."""
+LONG = """
+import time
+import vae_course as vc
+from vae_course import trainer
+trainer.SECONDS_BETWEEN_LINES = 0.3
+step = vc.Trainer._step
+vc.Trainer._step = lambda *arguments: (time.sleep(0.01), step(*arguments))[1]  # stands for more cells
+data = vc.simulate_counts(n_cells=400, n_genes=10, seed=0)
+vc.UnsupervisedTrainer(vc.VAE(10, n_hidden=8), data, train_size=1.0, batch_size=4, n_epochs_kl_warmup=0).train(2)
+"""
+
+
+def test_a_long_run_without_a_terminal_writes_a_plain_line_now_and_then():
+    result = printed(LONG)
+    assert result.stdout == ""
+    lines = result.stderr.splitlines()
+    assert 2 <= len(lines) <= 20  # 200 minibatches of a hundredth of a second, a line after 0.3 seconds each
+    assert not re.search(r"[\r\x1b]", result.stderr)
+    shares = []
+    for line in lines:
+        shown = re.fullmatch(r"training, epoch [12]/2: (\d+)% \[\d\d:\d\d<\d\d:\d\d, .*cells/s, loss=\d+\.\d\]", line)
+        assert shown, line
+        shares.append(int(shown[1]))
+    assert shares == sorted(set(shares))  # it moves within an epoch
+    assert 0 < shares[0] < 50
+
+
+def test_a_long_run_is_silent_with_tqdm_disable():
+    assert printed(LONG, TQDM_DISABLE="1").stderr == ""
+
+
+def shown_on_a_terminal(script: str = SCRIPT, **changes: str) -> str:
+    """Run a script with a pseudo-terminal as its standard error; return what a person would see."""
     import pty
     import termios
 
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 120))  # a new one has no columns, in which nothing can be shown
-    process = subprocess.Popen([sys.executable, "-c", SCRIPT], stderr=theirs, env=environment(**changes))
+    process = subprocess.Popen([sys.executable, "-c", script], stderr=theirs, env=environment(**changes))
     os.close(theirs)
     shown, end = b"", time.monotonic() + 120
     while time.monotonic() < end:
@@ -680,13 +716,32 @@ def test_the_progress_bar_shows_epochs_loss_and_time_left_on_a_terminal():
     last = re.split(r"[\r\n]+", shown.strip())[-1]
     assert "training" in last
     assert "30/30" in last
+    assert "100%" in last
+    assert "1.08k/1.08k" in last  # 36 training cells in 30 epochs
     assert re.search(r"loss=\d+\.\d", last)
-    assert re.search(r"\d\d:\d\d<\d\d:\d\d", last)  # elapsed<left
+    assert re.search(r"\d\d:\d\d<\d\d:\d\d, .*cells/s", last)  # elapsed<left, speed
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals of this kind")
+def test_the_progress_bar_moves_within_an_epoch_and_does_not_flicker():
+    shown = re.split(r"[\r\n]+", shown_on_a_terminal(LONG))
+    first_epoch = {int(share) for share in re.findall(r"epoch 1/2: +(\d+)%", "\n".join(shown))}
+    assert len(first_epoch) > 4
+    assert len(shown) < 150  # 200 minibatches in 2 seconds or more, at most 10 updates a second
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals of this kind")
 def test_the_progress_bar_is_silent_with_tqdm_disable():
     assert shown_on_a_terminal(TQDM_DISABLE="1") == ""
+
+
+def test_a_trainer_can_be_copied_before_and_after_training():
+    trainer = make_trainer()
+    trainer.train(1)
+    copied = deepcopy(trainer)
+    trainer.train(1)
+    copied.train(1)
+    assert_same_weights(trainer.model, copied.model)
 
 
 def test_training_after_an_early_stop_says_that_it_does_nothing():

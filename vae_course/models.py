@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vae_course._distributed import pooled_moments
 from vae_course._files import write_atomically
 from vae_course._seeds import seeded
 from vae_course.data import LIBRARY_VAR_FLOOR, CountData
@@ -379,6 +380,12 @@ class VAE(Model):
             self.l_encoder = Encoder(n_input, 1, None, 1, n_hidden, dropout_rate, var_eps)
             # p(x|z, l, s)
             self.decoder = DecoderSCVI(n_latent, n_input, [n_batch], n_layers, n_hidden)
+        # what the loss leaves unused has no gradient
+        if self.px_r is not None:
+            self.px_r.requires_grad_(likelihood != "poisson")
+        self.decoder.px_r_decoder.requires_grad_(dispersion == "gene-cell" and likelihood != "poisson")
+        self.decoder.px_dropout_decoder.requires_grad_(likelihood == "zinb")
+        self.l_encoder.requires_grad_(library == "latent")
         nothing_yet = torch.full((1, max(1, n_batch)), torch.nan)
         self.register_buffer("library_log_means", nothing_yet)
         self.register_buffer("library_log_vars", nothing_yet.clone())
@@ -584,7 +591,8 @@ class VAE(Model):
         Parameters
         ----------
         data
-            The training cells.
+            The training cells. Where several processes train together, each passes its own, and the prior is that of
+            all of them.
 
         Raises
         ------
@@ -719,7 +727,8 @@ def _library_prior_of(data: CountData, by_batch: bool) -> tuple[np.ndarray, np.n
     """Mean and variance of the log-library, (1, n_batch or 1) each; refuse what a latent library cannot learn from."""
     if not by_batch:
         data = data.without_batches()
-    n_cells = np.bincount(data.batch_index, minlength=data.n_batches)
+    n_cells, mean, var = np.bincount(data.batch_index, minlength=data.n_batches), data.library_mean, data.library_var
+    n_cells, mean, var = pooled_moments(n_cells, mean, np.where(var > LIBRARY_VAR_FLOOR, var, 0.0))
     advice = "Use library='observed'"
     for batch in range(data.n_batches):
         name = f"Batch {str(data.batch_names[batch])!r}" if by_batch else "The data"
@@ -728,12 +737,12 @@ def _library_prior_of(data: CountData, by_batch: bool) -> tuple[np.ndarray, np.n
                 f"{name} has {n_cells[batch]} training cell(s), and a latent library needs the spread of at least 2. "
                 f"{advice}, or leave the batch out."
             )
-        if data.library_var[batch] <= LIBRARY_VAR_FLOOR:
+        if var[batch] <= LIBRARY_VAR_FLOOR:
             raise ValueError(
                 f"{name} has cells that all have the same total count, so a latent library has nothing to learn. "
                 f"{advice}; if the counts were normalised or downsampled to one total, take the raw ones."
             )
-    return data.library_mean[None], data.library_var[None]
+    return mean[None], var[None]
 
 
 def _check_scvi_tools_options(module: nn.Module) -> None:

@@ -8,8 +8,9 @@ import platform
 import sys
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,26 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from vae_course import fast
+from vae_course._devices import chosen, computing_on
+from vae_course._distributed import (
+    NonFiniteLossError,
+    broadcast,
+    gather,
+    n_processes,
+    own_seed,
+    rank,
+    shared_steps,
+    together,
+)
 from vae_course._files import write_atomically
+from vae_course._seeds import first_random_states, random_states, set_random_states
 from vae_course.data import CountData
 from vae_course.models import LossTerms, read_torch_file
 from vae_course.posterior import Minibatch, Posterior
 
 HIGHER_IS_BETTER = {"elbo": True, "reconstruction_error": False, "kl_local": False, "kl_global": False}
+SECONDS_BETWEEN_LINES = 60  # of progress, where it is written to a file
 
 
 class EarlyStopping:
@@ -86,6 +101,15 @@ class EarlyStopping:
 class Trainer:
     """The training loop for any model; a subclass says what the posteriors and the loss are.
 
+    Where `torch.distributed` is initialised (by a script that `torchrun` starts, say), its processes train one model
+    together through DistributedDataParallel: each has its own cells in `data`, draws its own random numbers, and makes
+    the same steps, along the mean of all processes' gradients. The loss of a minibatch is a mean over its cells, so
+    that minibatches count the same whatever their size, and a process that has none left counts as a gradient of 0:
+    with shards of about equal size, all cells count about the same. History is that of the cells of all processes;
+    the running means of batch normalisation are those of the first of them. For `torchrun --max-restarts`, set
+    TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1: processes started again may otherwise look for each other where the ended
+    ones were (pytorch/pytorch, issue 135712).
+
     Parameters
     ----------
     model
@@ -100,6 +124,9 @@ class Trainer:
         When to stop before the end; None for never.
     seed
         Seed of the split, of the order of the cells, of dropout and of the draws.
+    device
+        Where to train: "auto" (a card, if there is one), "cpu", "cuda". The counts stay on the card if they fit there.
+        After training the model is back where it was.
 
     Attributes
     ----------
@@ -128,16 +155,18 @@ class Trainer:
         weight_decay: float = 1e-6,
         early_stopping: EarlyStopping | None = None,
         seed: int = 0,
+        device: str | torch.device = "auto",
     ) -> None:
         if batch_size < 2:
             raise ValueError(f"batch_size has to be at least 2, for batch normalisation, got {batch_size}.")
         self.model, self.data, self.batch_size = model, data, batch_size
-        self.early_stopping, self.seed = early_stopping, seed
+        self.early_stopping, self.seed, self.device = early_stopping, seed, chosen(device)
         self.optimizer = torch.optim.Adam(model.parameters(), lr=lr, eps=eps, weight_decay=weight_decay, fused=True)
         self.history: dict[str, list[float]] = {}
         self.epoch = 0
         self.epoch_seconds: list[float] = []
-        self._random_state = torch.Generator().manual_seed(seed).get_state()
+        self._random_states = first_random_states(own_seed(seed), self.device)
+        self._bar: tqdm | None = None  # while training
         self._starts: list[int] = []  # the epoch at which each call of train() with a checkpoint began
 
     def loss(self, terms: LossTerms) -> Tensor:
@@ -154,7 +183,8 @@ class Trainer:
         n_epochs
             Passes through the training cells.
         checkpoint
-            File that is replaced after every epoch by all that is needed to go on from there.
+            File that is replaced after every epoch by all that is needed to go on from there. Of several processes
+            the first one writes and reads it, for all.
         resume
             Go on from `checkpoint` until `n_epochs` are complete, counted from the start of the interrupted call. In
             a script that calls `train` several times, calls that were complete are passed over. The weights come out
@@ -163,7 +193,8 @@ class Trainer:
         Raises
         ------
         ValueError
-            If the loss or a weight becomes NaN or infinite; if a checkpoint is damaged or belongs to another run.
+            If the loss or a weight becomes NaN or infinite; if a checkpoint is damaged or belongs to another run or
+            another number of processes. What one process finds ends all of them.
         OSError
             If the checkpoint cannot be written; the one before stays whole.
         """
@@ -171,28 +202,43 @@ class Trainer:
             raise ValueError(f"n_epochs has to be a whole number of at least 1, got {n_epochs}.")
         if resume and checkpoint is None:
             raise ValueError("resume=True needs to know where from: give checkpoint, the file to go on from.")
-        last_epoch = self.epoch + n_epochs
-        if checkpoint is not None:
-            identity, starts = self.identity(), [*self._starts, self.epoch]
-            self._starts = self._resume(checkpoint, identity, starts) if resume else starts
-            last_epoch = self._starts[-1] + n_epochs
-            if self.epoch < last_epoch:
-                self._save_checkpoint(checkpoint, identity)  # says now, not after an epoch, if it cannot be written
         if self.early_stopping and self.early_stopping.stopped and not resume:
             warnings.warn("Training was stopped early before; this call trains no further.", stacklevel=2)
-        with torch.random.fork_rng(), progress_bar(last_epoch, self.epoch) as bar:
-            torch.set_rng_state(self._random_state)
-            while self.epoch < last_epoch and not (self.early_stopping and self.early_stopping.stopped):
-                loss = self._train_epoch()
-                self._random_state = torch.get_rng_state()
-                if checkpoint is not None:
-                    self._save_checkpoint(checkpoint, identity)
-                bar.set_postfix(loss=f"{loss:.1f}", refresh=False)
-                bar.update()
+        try:
+            with computing_on(self.device, self.model):
+                self._train(n_epochs, checkpoint, resume)
+        finally:
+            self._bar = None  # it holds a stream, which cannot be copied with the trainer
         if self.early_stopping and self.early_stopping.best_weights:
             self.model.load_state_dict(self.early_stopping.best_weights)
         self.model.eval()
         self.on_train_end()
+
+    def _train(self, n_epochs: int, checkpoint: str | Path | None, resume: bool) -> None:
+        """Find out from which epoch to which, and train."""
+        last_epoch, identity = self.epoch + n_epochs, {}
+        if checkpoint is not None:
+            with together():
+                identity, starts = self.identity(), [*self._starts, self.epoch]
+                self._starts = self._resume(checkpoint, identity, starts) if resume else starts
+                last_epoch = self._starts[-1] + n_epochs
+                if self.epoch < last_epoch:
+                    self._save_checkpoint(checkpoint, identity)  # says now, not after an epoch, if it cannot be written
+        self._train_until(last_epoch, checkpoint, identity)
+
+    def _train_until(self, last_epoch: int, checkpoint: str | Path | None, identity: dict[str, Any]) -> None:
+        """Train until so many epochs are complete, or early stopping says so."""
+        n_cells = sum(gather(len(self.posteriors["train_set"])))
+        with torch.random.fork_rng(), progress_bar(last_epoch * n_cells, self.epoch * n_cells) as self._bar:
+            set_random_states(self._random_states, self.device)
+            while self.epoch < last_epoch and not (self.early_stopping and self.early_stopping.stopped):
+                self._bar.set_description_str(f"training, epoch {self.epoch + 1}/{last_epoch}", refresh=False)
+                self._train_epoch()
+                self._bar.update(self.epoch * n_cells - self._bar.n)  # shards of several processes may differ in size
+                self._random_states = random_states(self.device)
+                if checkpoint is not None:
+                    with together():  # nobody goes on before it is written
+                        self._save_checkpoint(checkpoint, identity)
 
     def on_train_end(self) -> None:
         """Say what the user should know about the finished training; nothing by default."""
@@ -200,35 +246,52 @@ class Trainer:
     def _train_epoch(self) -> float:
         """One pass through the training cells, then the metrics; return the mean loss."""
         start = time.perf_counter()
-        train_set = self.posteriors["train_set"]
-        sums = np.zeros(4)  # of the loss and its parts, over cells
+        sums = np.zeros(5)  # of the loss, of its parts, and of 1, over cells
         self.model.train()
-        for minibatch in train_set.shuffled():
-            sums += self._step(minibatch)
+        sparse = self.device.type == "cpu" and fast.applies(self.model)
+        own_loss_terms = partial(fast.loss_terms, self.model) if sparse else self.model.loss_terms
+        with shared_steps(self.model, own_loss_terms, self.optimizer) as loss_terms:
+            for minibatch in self.posteriors["train_set"].shuffled(sparse):
+                sums += self._step(minibatch, loss_terms)
+                self._bar.set_postfix_str(f"loss={sums[0] / sums[-1]:.1f}", refresh=False)
+                self._bar.update(len(minibatch.x) * n_processes())
         check_parameters(self.model)
         self.epoch += 1
         self.epoch_seconds.append(time.perf_counter() - start)
-        loss, *terms = (sums / len(train_set)).tolist()
-        self._record("loss_train_set", loss)
-        self._record_terms("train_set", *terms)
+        with together():
+            loss, *terms = mean_over_processes(sums)
+            self._record("loss_train_set", loss)
+            self._record_terms("train_set", *terms)
+            self._evaluate()
+        return loss
+
+    def _step(self, minibatch: Minibatch, loss_terms: Callable[..., Iterable[Tensor]]) -> np.ndarray:
+        """Update the weights; return the loss and its three parts, summed over the cells, and the number of cells."""
+        terms = LossTerms(*loss_terms(*minibatch[:3]))
+        loss = self.loss(terms)
+        problem = "" if torch.isfinite(loss) else self._explain_nonfinite(minibatch.indices)
+        self.optimizer.zero_grad()
+        loss.backward()  # in spite of a problem: other processes wait for these gradients
+        if problem:
+            raise NonFiniteLossError(problem)
+        self.optimizer.step()
+        n_cells = len(minibatch.x)
+        return np.array([loss.item() * n_cells, *(term.detach().sum().item() for term in terms), n_cells])
+
+    def _explain_nonfinite(self, indices: np.ndarray) -> str:
+        x = self.posteriors["train_set"].seen.minibatch(indices, device=self.device)
+        return explain_nonfinite(self.model, Minibatch(*x, indices))
+
+    def _evaluate(self) -> None:
+        """Record the metrics of the posteriors that are not trained on, and let early stopping know."""
         for name, posterior in self.posteriors.items():
-            if name != "train_set" and len(posterior):
-                self._record_terms(name, *(term.double().mean().item() for term in posterior.loss_terms()))
+            if name != "train_set" and sum(gather(len(posterior))):
+                terms = posterior.loss_terms() if len(posterior) else ()
+                sums = [term.double().sum().item() for term in terms] or [0.0] * 3
+                self._record_terms(name, *mean_over_processes(np.array([*sums, len(posterior)])))
         if self.early_stopping:
             watched = self.history[f"{self.early_stopping.metric}_{self.early_stopping.on}"]
             self.early_stopping.update(watched[-1], self.model)
-        return loss
-
-    def _step(self, minibatch: Minibatch) -> np.ndarray:
-        """Update the weights; return the loss and its three parts, summed over the cells."""
-        terms = LossTerms(*self.model.loss_terms(*minibatch[:3]))
-        loss = self.loss(terms)
-        if not torch.isfinite(loss):
-            raise ValueError(explain_nonfinite(self.model, minibatch))
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        return np.array([loss.item() * len(minibatch.x), *(term.detach().sum().item() for term in terms)])
 
     def _record_terms(self, name: str, reconstruction: float, kl_local: float, kl_global: float) -> None:
         if not np.isfinite([reconstruction, kl_local, kl_global]).all():
@@ -272,29 +335,37 @@ class Trainer:
     def _save_checkpoint(self, path: str | Path, identity: dict[str, Any]) -> None:
         content = io.BytesIO()
         state = {
-            "identity": identity,
+            "identities": gather(identity),
             "machine": _machine(),
             "weights": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "random_state": self._random_state,
+            "random_states": gather(self._random_states),
             "starts": self._starts,
             "epoch": self.epoch,
             "epoch_seconds": self.epoch_seconds,
             "history": self.history,
             "early_stopping": vars(self.early_stopping) if self.early_stopping else None,
         }
-        torch.save(state, content)
-        write_atomically(path, lambda temporary: temporary.write_bytes(content.getbuffer()))
+        if rank() == 0:
+            torch.save(state, content)
+            write_atomically(path, lambda temporary: temporary.write_bytes(content.getbuffer()))
 
     def _resume(self, path: str | Path, identity: dict[str, Any], starts: list[int]) -> list[int]:
         """Take over the state in a checkpoint; return at which epochs this call and those before it began."""
-        if not Path(path).exists():
+        state = None
+        if rank() == 0 and not Path(path).exists():
             print(f"There is no checkpoint {path} yet: training starts from the beginning.", file=sys.stderr)
+        elif rank() == 0:
+            state = read_torch_file(path)
+            if not isinstance(state, dict) or "identities" not in state:
+                raise ValueError(f"{path} is not a checkpoint of a trainer.")
+        state = broadcast(state)
+        if state is None:
             return starts
-        state = read_torch_file(path)
-        if not isinstance(state, dict) or "random_state" not in state:
-            raise ValueError(f"{path} is not a checkpoint of a trainer.")
-        differing = [k for k, value in identity.items() if state["identity"].get(k) != value]
+        then = len(state["identities"])
+        if then != n_processes():
+            raise ValueError(f"{path} is of a run of {then} process(es), this has {n_processes()}: start {then} again.")
+        differing = [k for k, value in identity.items() if state["identities"][rank()].get(k) != value]
         if differing:
             raise ValueError(f"{path} belongs to another run: {', '.join(differing)} differ(s). Start a new one.")
         if len(state["starts"]) < len(starts):
@@ -309,7 +380,7 @@ class Trainer:
             )
         self.model.load_state_dict(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self._random_state = state["random_state"]
+        self._random_states = state["random_states"][rank()]
         self.epoch, self.epoch_seconds, self.history = state["epoch"], state["epoch_seconds"], state["history"]
         if self.early_stopping and state["early_stopping"]:
             vars(self.early_stopping).update(state["early_stopping"])
@@ -330,7 +401,7 @@ class UnsupervisedTrainer(Trainer):
         Share of the cells to train on, above 0 and at most 1; the others are the test set.
     n_epochs_kl_warmup
         Epochs until the global KL has its full weight, counted over all calls of `train`; 0 for no warm-up.
-    batch_size, lr, eps, weight_decay, early_stopping, seed
+    batch_size, lr, eps, weight_decay, early_stopping, seed, device
         As in `Trainer`.
 
     Attributes
@@ -356,23 +427,30 @@ class UnsupervisedTrainer(Trainer):
         eps: float = 0.01,
         weight_decay: float = 1e-6,
         early_stopping: EarlyStopping | None = None,
+        device: str | torch.device = "auto",
     ) -> None:
-        super().__init__(model, data, batch_size, lr, eps, weight_decay, early_stopping, seed)
+        super().__init__(model, data, batch_size, lr, eps, weight_decay, early_stopping, seed, device)
         if not 0 < train_size <= 1:
             raise ValueError(f"train_size is the share of cells to train on: expected 0 to 1, got {train_size}.")
         if n_epochs_kl_warmup < 0:
             raise ValueError(f"n_epochs_kl_warmup has to be at least 0, got {n_epochs_kl_warmup}.")
         self.n_epochs_kl_warmup = n_epochs_kl_warmup
-        order = np.random.default_rng(seed).permutation(data.n_cells)
-        n_train = math.ceil(round(train_size * data.n_cells, 6))  # rounded, so that 0.55 of 100 are 55
+        with together():
+            self.posteriors = self._split(train_size)
+            if early_stopping and early_stopping.on == "test_set" and not sum(gather(len(self.test_set))):
+                raise ValueError("Early stopping on the test set needs test cells: choose train_size below 1.")
+            if hasattr(model, "prepare"):
+                model.prepare(data.subset(self.train_set.indices))
+
+    def _split(self, train_size: float) -> dict[str, Posterior]:
+        n_cells = self.data.n_cells
+        order = np.random.default_rng(self.seed).permutation(n_cells)
+        n_train = math.ceil(round(train_size * n_cells, 6))  # rounded, so that 0.55 of 100 are 55
         if n_train < 2:
-            raise ValueError(f"Training needs at least 2 cells, got {n_train} of {data.n_cells}.")
-        if early_stopping and early_stopping.on == "test_set" and n_train == data.n_cells:
-            raise ValueError("Early stopping on the test set needs test cells: choose train_size below 1.")
+            raise ValueError(f"Training needs at least 2 cells, got {n_train} of {n_cells}.")
         split = {"train_set": np.sort(order[:n_train]), "test_set": np.sort(order[n_train:])}
-        self.posteriors = {name: Posterior(model, data, cells, batch_size) for name, cells in split.items()}
-        if hasattr(model, "prepare"):
-            model.prepare(data.subset(split["train_set"]))
+        sets = {name: (self.model, self.data, cells, self.batch_size, self.device) for name, cells in split.items()}
+        return {name: Posterior(*arguments) for name, arguments in sets.items()}
 
     @property
     def train_set(self) -> Posterior:
@@ -413,11 +491,40 @@ class UnsupervisedTrainer(Trainer):
 
 
 def progress_bar(total: int, initial: int) -> tqdm:
-    """Bar of epochs with the time left; silent outside of terminals and notebooks, and if TQDM_DISABLE is set."""
+    """Bar of cells with the time left; silent if TQDM_DISABLE is set, and in all processes but the first.
+
+    Outside of terminals and notebooks a plain line is written once a minute instead, to runs of less than that nothing.
+    """
     ipython = sys.modules.get("IPython")
     in_notebook = ipython is not None and hasattr(ipython.get_ipython(), "kernel")
-    wanted = os.environ.get("TQDM_DISABLE", "") in ("", "0") and (sys.stderr.isatty() or in_notebook)
-    return tqdm(total=total, initial=initial, desc="training", unit="epoch", disable=not wanted)
+    kind = tqdm if sys.stderr.isatty() or in_notebook else ProgressLines
+    silent = rank() > 0 or os.environ.get("TQDM_DISABLE", "") not in ("", "0")
+    return kind(total=total, initial=initial, desc="training", unit="cells", unit_scale=True, disable=silent)
+
+
+class ProgressLines(tqdm):
+    """A progress bar for files: now and then a line of its own, without control characters."""
+
+    monitor_interval = 0  # no thread that looks after the display
+
+    def __init__(self, **options: Any) -> None:
+        seconds = {"delay": SECONDS_BETWEEN_LINES, "mininterval": SECONDS_BETWEEN_LINES, "miniters": 1}
+        layout = "{desc}: {percentage:.0f}% [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+        super().__init__(bar_format=layout, **seconds, **options)
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> None:
+        """Write a line."""
+        print(self, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Write nothing more."""
+        self.disable = True
+
+
+def mean_over_processes(sums: np.ndarray) -> list[float]:
+    """Divide sums over cells by the number of cells, which is the last of them; both of all processes together."""
+    *totals, n_cells = sum(gather(sums))
+    return [float(total / n_cells) for total in totals]
 
 
 def check_parameters(model: torch.nn.Module) -> None:
