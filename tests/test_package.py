@@ -13,7 +13,7 @@ import vae_course as vc
 
 PACKAGE = Path(vc.__file__).parent
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
-CORE = ["distributions", "data", "nn", "models", "metrics", "posterior", "trainer"]
+CORE = ["distributions", "data", "nn", "models", "fast", "metrics", "posterior", "trainer"]
 ORDER = [*CORE, "plots", "exercises", "grading", "cli"]  # each may import those before it
 HEAVY = ["matplotlib", "scanpy", "sklearn"]
 

@@ -1,0 +1,48 @@
+"""Where a model computes: on the processor, or on a card."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+def chosen(device: str | torch.device) -> torch.device:
+    """Return the device that "auto" or a name stands for.
+
+    "auto" is what the environment variable VAE_COURSE_DEVICE names, else a CUDA card where there is one, else the
+    processor.
+
+    Raises
+    ------
+    ValueError
+        For a device that is not there.
+    """
+    if device == "auto":
+        device = os.environ.get("VAE_COURSE_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(device)
+        torch.zeros(1, dtype=torch.float64, device=device)  # the gamma functions need float64, which not all cards have
+    except (RuntimeError, AssertionError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device has to be 'auto', 'cpu' or a card that is there, got {device!r}: {reason}") from error
+    return device
+
+
+def device_of(model: torch.nn.Module) -> torch.device:
+    """Return where the model is."""
+    return next((p.device for p in model.parameters()), torch.device("cpu"))
+
+
+@contextmanager
+def computing_on(device: torch.device, model: torch.nn.Module) -> Iterator[None]:
+    """Have the model on a device while the body runs, and put it back where it was.
+
+    So a model can always be given the tensors that its owner has, wherever it was trained.
+    """
+    home = device_of(model)
+    model.to(device)
+    try:
+        yield
+    finally:
+        model.to(home)
