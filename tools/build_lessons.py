@@ -40,7 +40,7 @@ BRANCH = "main"  # what links lead to: a version's tag is there only once it is 
 
 SETUP = f"""\
 # Nothing happens where the course is installed. Elsewhere (Colab) pip adds what is missing; what is there stays.
-import importlib.util, subprocess, sys, tempfile
+import importlib.util, os, subprocess, sys, tempfile
 from pathlib import Path
 
 if importlib.util.find_spec("vae_course") is None:
@@ -54,6 +54,7 @@ if importlib.util.find_spec("vae_course") is None:
             break
     else:
         raise SystemExit("The course could not be installed: check the network connection and run this cell again.")
+os.environ.setdefault("VAE_COURSE_DEVICE", "cpu")  # the numbers in the text are those of a processor
 """
 
 # Python imports this module when it starts: only this machine can be reached.
