@@ -42,5 +42,6 @@ mistakes:
 comparison:
 	$(PYTHON) benchmarks/paired_comparison.py --seeds 10 --out vae_course/_data/comparison_pbmc.json
 
-benchmarks:
-	$(PYTHON) benchmarks/train_speed.py
+benchmarks:  # each of them writes what it measured, and RESULTS.md; cells of your own: train_speed.py cells.h5ad
+	for script in train_speed operations evaluation_scale train_scale gpu_speed grading_speed; do \
+		$(PYTHON) benchmarks/$$script.py || exit 1; done

@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from results import save
 from vae_course.exercises import EXERCISES, LESSONS
 from vae_course.grading import grade_folder
 
@@ -84,6 +85,8 @@ def main() -> None:
     print(f"{seconds:.0f} s, {seconds / len(grades):.2f} s a submission")
     print(", ".join(f"{kind}: {min(found)} to {max(found)} points" for kind, found in sorted(points.items())))
     print(f"{dict(statuses)}; a misconception is named in {named} of {statuses['wrong'] + statuses['error']}")
+    figures = {"submissions": len(grades), "exercises": len(EXERCISES), "jobs": options.jobs, "seconds": seconds}
+    save("grading_speed", figures | {"wrong": statuses["wrong"] + statuses["error"], "named": named})
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Train scvi-tools' SCVI and our VAE from the same initial weights on the same cells, and compare what they learnt.
 
     python benchmarks/paired_comparison.py [FILE.h5ad] --label-key K --seeds 5 --epochs 100 --likelihood zinb
-        --out benchmarks/paired_comparison.json
+        --out benchmarks/results/paired_comparison.json
 
 Of a file, the 1,000 most variable genes are used; without one, the bundled blood cells. What is equal in a pair: cells,
 genes, split (10 % held out), initial weights, the prior of the library (that of our training cells is copied into
@@ -27,6 +27,7 @@ import torch
 from sklearn.decomposition import PCA
 
 import vae_course as vc
+from results import write_results
 from vae_course._files import write_atomically
 from vae_course.metrics import clustering_scores
 
@@ -172,7 +173,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--kl-warmup", type=int, default=50, help="epochs until the KL has its full weight")
     parser.add_argument("--likelihood", choices=("zinb", "nb"), default="zinb")
-    parser.add_argument("--out", default="benchmarks/paired_comparison.json")
+    parser.add_argument("--out", default="benchmarks/results/paired_comparison.json")
     args = parser.parse_args()
     if args.seeds < 2:
         parser.error("--seeds has to be at least 2, for a standard error")
@@ -198,6 +199,7 @@ def main() -> None:
     summary, baseline = summarise(pairs), pca_baseline(data)
     print_summary(summary, baseline)
     record(args, data, pairs, summary, baseline)
+    write_results()
 
 
 if __name__ == "__main__":

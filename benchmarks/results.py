@@ -1,0 +1,286 @@
+"""What the benchmarks share: how a measurement is kept, and `RESULTS.md`, which is written from what is kept.
+
+    python benchmarks/results.py
+
+A script calls `save` with its figures; that writes `results/NAME.json`, with the machine and the versions, and then
+`RESULTS.md`, its plots and the table in `docs/fast.md`. A benchmark that was not run is said to be missing.
+"""
+
+import json
+import os
+import platform
+import statistics
+from collections.abc import Iterable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vae_course._files import write_atomically
+
+FOLDER = Path(__file__).parent
+KEPT = FOLDER / "results"
+RECORDED = FOLDER.parent / "vae_course" / "_data"
+FAST = FOLDER.parent / "docs" / "fast.md"
+PACKAGES = ("vae-course", "scvi-tools", "torch", "numpy", "scipy", "scikit-learn", "anndata")
+
+
+def save(name: str, figures: dict[str, Any]) -> None:
+    """Keep the figures of a benchmark, and write everything anew that is made of them."""
+    KEPT.mkdir(exist_ok=True)
+    content = {"machine": machine(), "versions": versions(), "figures": figures}
+    write_json(KEPT / f"{name}.json", content)
+    write_results()
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write the file, whole or not at all."""
+    text = json.dumps(content, indent=1) + "\n"
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def machine() -> dict[str, Any]:
+    """Say what the figures were measured on."""
+    card = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    return {"processor": _processor(), "cores": os.cpu_count(), "system": platform.platform(terse=True), "card": card}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that are installed."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """Return the median of some measurements, the smallest, the largest and their number."""
+    return {"median": statistics.median(values), "least": min(values), "most": max(values), "n": len(values)}
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# RESULTS.md
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def write_results() -> None:
+    """Write `RESULTS.md`, its plots, and the table of operations in `docs/fast.md`."""
+    comparisons = f"## What is learnt, beside scvi-tools\n\n{_comparisons()}"
+    sections = [_introduction(), comparisons, *(_section(*section) for section in SECTIONS)]
+    text = "\n\n".join(sections) + "\n"
+    write_atomically(FOLDER / "RESULTS.md", lambda path: path.write_text(text, encoding="utf-8"))
+    operations = kept("operations")
+    if operations and FAST.exists():
+        before, _, rest = FAST.read_text(encoding="utf-8").partition("<!-- operations -->")
+        _, _, after = rest.partition("<!-- end of operations -->")
+        table = f"<!-- operations -->\n\n{_operations(operations['figures'])}\n\n<!-- end of operations -->"
+        write_atomically(FAST, lambda path: path.write_text(before + table + after, encoding="utf-8"))
+
+
+def kept(name: str) -> dict[str, Any] | None:
+    """Return what `save` kept of a benchmark, or None."""
+    path = KEPT / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def _introduction() -> str:
+    return (
+        "# What was measured\n\n"
+        "Written by the scripts in this folder (`results.py`); do not edit. Every section names the script, the\n"
+        "machine and the versions. Medians are followed by the smallest and the largest value. The cells called\n"
+        "`pbmc_facs` are 3,774 sorted human blood cells (Zheng et al. 2017) with their 1,000 most variable genes\n"
+        "(`seurat_v3`), 91 % zeros; their file is not part of this repository."
+    )
+
+
+def _section(title: str, script: str, name: str, render: Any) -> str:
+    content = kept(name)
+    heading = f"## {title}\n\n"
+    if content is None:
+        return f"{heading}`{script}` was not run yet."
+    where = content["machine"]
+    packages = ", ".join(f"{package} {number}" for package, number in content["versions"].items())
+    card = "" if where["card"] == "none" else f", {where['card']}"
+    on = f"on {where['processor']} ({where['cores']} cores{card}), {where['system']}"
+    return f"{heading}`{script}`, {on}; {packages}.\n\n{render(content['figures'])}"
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """Return a table in Markdown."""
+    lines = [list(header)]
+    lines.append(["---"] * len(lines[0]))
+    lines += [[str(cell) for cell in row] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def shown(values: dict[str, Any], digits: int = 3) -> str:
+    """Return a median with its range."""
+    return f"{values['median']:.{digits}f} ({values['least']:.{digits}f} to {values['most']:.{digits}f})"
+
+
+def _paired(summary: dict[str, Any], baseline: dict[str, float]) -> str:
+    names = {"negative_elbo": 2, "marginal_ll": 2, "ari": 3, "nmi": 3}
+    rows = [
+        [who, *(f"{summary[name][who]:.{d}f}" for name, d in names.items())] for who in ("vae_course", "scvi-tools")
+    ]
+    differences = [
+        f"{summary[name]['difference']:.{d}f} ± {summary[name]['standard_error']:.{d}f}" for name, d in names.items()
+    ]
+    rows.append(["mean paired difference ± standard error", *differences])
+    rows.append(
+        ["PCA, 10 components of log-normalised counts", "", "", f"{baseline['ari']:.3f}", f"{baseline['nmi']:.3f}"]
+    )
+    return table(["", "negative ELBO", "log p(x)", "ARI", "NMI"], rows)
+
+
+def _comparisons() -> str:
+    """Render the three records of `paired_comparison.py`, which hold their own versions."""
+    parts = [
+        "`paired_comparison.py`: same cells, split, initial weights and settings; what differs are random numbers.\n"
+        "Held-out cells, nats per cell; ARI and NMI of k-means on all cells against the labels."
+    ]
+    for path in (
+        KEPT / "paired_comparison.json",
+        KEPT / "paired_comparison_nb.json",
+        RECORDED / "comparison_pbmc.json",
+    ):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        settings, used = content["settings"], content["versions"]
+        parts.append(
+            f"{content['data']['file']}, {settings['likelihood'].upper()}, {settings['seeds']} seeds, "
+            f"{settings['epochs']} epochs, KL warm-up of {settings['kl_warmup']} "
+            f"(torch {used['torch']}, scvi-tools {used['scvi-tools']}):\n\n"
+            + _paired(content["summary"], content["pca_10"])
+        )
+    return "\n\n".join(parts)
+
+
+def _train_speed(figures: dict[str, Any]) -> str:
+    rows = []
+    for one in figures["rows"]:
+        ours, theirs, products = (one[name] for name in ("vae_course", "scvi-tools", "matrix products"))
+        ratio, share = theirs["median"] / ours["median"], ours["median"] / products["median"]
+        rows.append(
+            [
+                *(one["cells"], f"{one['zeros']:.0%}"),
+                *map(shown, (ours, one["readable"], theirs, products)),
+                *(f"{ratio:.2f}", f"{share:.2f}"),
+            ]
+        )
+    header = ["cells", "zeros", "vae_course, s", "its readable formula, s", "scvi-tools, s", "matrix products alone, s"]
+    return (
+        "Seconds an epoch, one thread, alternating in one process.\n\n"
+        + table([*header, "times as fast as scvi-tools", "times the matrix products"], rows)
+        + "\n\nWhere the time goes is in [docs/fast.md](../docs/fast.md)."
+    )
+
+
+def _operations(figures: dict[str, Any]) -> str:
+    total = sum(row["microseconds"] for row in figures["rows"])
+    rows = [
+        [row["what"], row["calls"], f"{row['microseconds']:.0f}", f"{row['microseconds'] / total:.0%}"]
+        for row in figures["rows"]
+    ]
+    rows.append(["**together**", "", f"**{total:.0f}**", "100%"])
+    return table(["operation", "calls", "microseconds", "share"], rows)
+
+
+def _evaluation_scale(figures: dict[str, Any]) -> str:
+    rows = [[f"{r['cells']:,}", r["what"], f"{r['seconds']:.1f}", f"{r['peak_mb']:,.0f}"] for r in figures["rows"]]
+    plot("evaluation_scale", figures["rows"], "seconds", group="what")
+    return (
+        f"{figures.get('settings', '')}\n\n".lstrip()
+        + table(["cells", "what", "seconds", "peak memory of the process, MB"], rows)
+        + "\n\n![Two panels over the number of cells: seconds of each evaluation, and peak memory of its process]"
+        "(results/evaluation_scale.png)"
+    )
+
+
+def _train_scale(figures: dict[str, Any]) -> str:
+    rows = [
+        [
+            *(f"{r[key]:,}" for key in ("cells", "nonzeros")),
+            *(f"{r[key]:,.0f}" for key in ("cells_per_second", "seconds_reading", "seconds_total", "peak_mb")),
+        ]
+        for r in figures["rows"]
+    ]
+    header = ["cells", "non-zero counts", "cells per second of training", "seconds to read", "seconds in all"]
+    plot("train_scale", figures["rows"], "seconds_total")
+    return (
+        f"{figures.get('settings', '')}\n\n".lstrip()
+        + table([*header, "peak memory of the process, MB"], rows)
+        + "\n\nSeconds in all include the report: scores and figures of a sample of the cells."
+        + "\n\n![Two panels over the number of cells: seconds of the whole command, and its peak memory]"
+        "(results/train_scale.png)"
+    )
+
+
+def plot(name: str, rows: list[dict[str, Any]], seconds: str, group: str | None = None) -> None:
+    """Draw seconds and peak memory against cells, and save the figure."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from vae_course.plots import COLORS, MARKERS
+
+    figure, panels = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
+    groups = list(dict.fromkeys(row[group] for row in rows)) if group else [None]
+    for panel, key, label in zip(panels, (seconds, "peak_mb"), ("seconds", "peak memory (MB)"), strict=True):
+        for one, colour, marker in zip(groups, COLORS, MARKERS, strict=False):
+            mine = [row for row in rows if group is None or row[group] == one]
+            panel.plot([r["cells"] for r in mine], [r[key] for r in mine], color=colour, marker=marker, label=one)
+        panel.set(xlabel="cells", ylabel=label, xscale="log")
+        panel.xaxis.set_major_formatter("{x:,.0f}")
+    panels[0].set_yscale("log")
+    panels[0].yaxis.set_major_formatter("{x:g}")
+    panels[1].set_ylim(bottom=0)
+    panels[1].yaxis.set_major_formatter("{x:,.0f}")
+    if group:
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    write_atomically(KEPT / f"{name}.png", lambda path: figure.savefig(path, dpi=150))
+    plt.close(figure)
+
+
+def _gpu(figures: dict[str, Any]) -> str:
+    if "reason" in figures:
+        return figures["reason"]
+    rows = [
+        [r["what"], r["batch_size"], f"{r['cells_per_second']:,.0f}", f"{r['share_of_products']:.0%}"]
+        for r in figures["rows"]
+    ]
+    return table(["what", "minibatch", "cells per second", "of what the matrix products alone would allow"], rows)
+
+
+def _grading(figures: dict[str, Any]) -> str:
+    return (
+        f"{figures['submissions']} submissions of {figures['exercises']} exercises, a quarter each solved, partly\n"
+        f"wrong, partly done and untouched, {figures['jobs']} at a time in the sandbox: {figures['seconds']:.0f} s,\n"
+        f"{figures['seconds'] / figures['submissions']:.1f} s a submission. Of the {figures['wrong']} answers that\n"
+        f"were wrong, the message named the misconception in {figures['named']}."
+    )
+
+
+SECTIONS = (
+    ("How fast an epoch is", "train_speed.py", "train_speed", _train_speed),
+    ("Evaluation against the number of cells", "evaluation_scale.py", "evaluation_scale", _evaluation_scale),
+    ("Training from a file against the number of cells", "train_scale.py", "train_scale", _train_scale),
+    ("On a card", "gpu_speed.py", "gpu_speed", _gpu),
+    ("How long a class takes to grade", "grading_speed.py", "grading_speed", _grading),
+)
+
+
+if __name__ == "__main__":
+    write_results()
