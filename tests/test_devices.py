@@ -25,9 +25,15 @@ def test_a_variable_of_the_environment_says_what_auto_is(monkeypatch):
     assert chosen("auto") == torch.device("cpu")
 
 
-@pytest.mark.parametrize("device", ["card", "cuda:99", 3.5, None])
+def test_a_wrong_variable_of_the_environment_is_named(monkeypatch):
+    monkeypatch.setenv("VAE_COURSE_DEVICE", "gpu")
+    with pytest.raises(ValueError, match=r"VAE_COURSE_DEVICE has to be .* got 'gpu'"):
+        chosen("auto")
+
+
+@pytest.mark.parametrize("device", ["card", "cuda:99", "meta", 3.5, None])
 def test_a_device_that_is_not_there_is_refused_in_one_sentence(device):
-    with pytest.raises(ValueError, match="device has to be 'auto', 'cpu' or a card that is there, got") as caught:
+    with pytest.raises(ValueError, match=r"device has to be 'auto', 'cpu' or .*, got") as caught:
         vc.UnsupervisedTrainer(vc.VAE(30), DATA, device=device)
     assert "\n" not in str(caught.value)
 

@@ -18,15 +18,20 @@ def chosen(device: str | torch.device) -> torch.device:
     ValueError
         For a device that is not there.
     """
+    name = "device"
     if device == "auto":
-        device = os.environ.get("VAE_COURSE_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        if os.environ.get("VAE_COURSE_DEVICE"):
+            name, device = "VAE_COURSE_DEVICE", os.environ["VAE_COURSE_DEVICE"]
     try:
-        device = torch.device(device)
-        torch.zeros(1, dtype=torch.float64, device=device)  # the gamma functions need float64, which not all cards have
+        found = torch.device(device)
+        torch.zeros(1, device=found)
     except (RuntimeError, AssertionError, TypeError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"device has to be 'auto', 'cpu' or a card that is there, got {device!r}: {reason}") from error
-    return device
+        raise ValueError(f"{name} has to be 'auto', 'cpu' or a card that is there, got {device!r}: {reason}") from error
+    if found.type not in ("cpu", "cuda"):  # the gamma functions need float64, which other cards may not have
+        raise ValueError(f"{name} has to be 'auto', 'cpu' or 'cuda', got {device!r}, which was never tried.")
+    return found
 
 
 def device_of(model: torch.nn.Module) -> torch.device:
@@ -41,8 +46,8 @@ def computing_on(device: torch.device, model: torch.nn.Module) -> Iterator[None]
     So a model can always be given the tensors that its owner has, wherever it was trained.
     """
     home = device_of(model)
-    model.to(device)
     try:
+        model.to(device)
         yield
     finally:
         model.to(home)

@@ -126,7 +126,7 @@ def run_train(options: argparse.Namespace) -> None:
     checkpoint = options.out / "checkpoint.pt"
     if checkpoint.exists() and not options.resume:  # before any process can have written one
         raise ValueError(f"{options.out} holds a run already: add --resume to go on with it, or choose another --out.")
-    with process_group():
+    with process_group(options.device):
         with together():
             data = vc.load_h5ad(
                 options.file,
@@ -145,24 +145,31 @@ def run_train(options: argparse.Namespace) -> None:
         latent = np.concatenate(gather(own_latent))  # in the order of the file
         if rank() == 0:
             trainer.model.save(options.out / "model.pt")
-            _write_data(options.file, options.out / "data.h5ad", latent)
             _write_latent(options.file, options.out / "latent.csv", latent)
+            _write_data(options.file, options.out / "data.h5ad", latent)
             report(trainer, options.out, options.seed)
 
 
 @contextmanager
-def process_group() -> Iterator[None]:
-    """Join the processes that torchrun started, if it did; the one that fails says why, the others end silently."""
+def process_group(device: str) -> Iterator[None]:
+    """Join the processes that torchrun started, if it did; those that end because another one failed say nothing."""
     import torch
     from torch import distributed
 
+    from vae_course._devices import chosen
     from vae_course._distributed import ElsewhereError
 
     if not distributed.is_available() or not distributed.is_torchelastic_launched():
         yield
         return
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+    if chosen(device).type == "cuda":
+        number_here, cards = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
+        if number_here > cards:
+            raise ValueError(
+                f"There are {number_here} processes and {cards} card(s) on this machine: start at most {cards}, or add "
+                "--device cpu."
+            )
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     store, own_rank, number = next(distributed.rendezvous("env://"))
     # torchrun keeps its store when it starts the processes again, and addresses of those that ended would be taken
     store = distributed.PrefixStore(f"attempt {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
@@ -170,7 +177,9 @@ def process_group() -> Iterator[None]:
     distributed.init_process_group(store=store, rank=own_rank, world_size=number)
     try:
         yield
-    except ElsewhereError:
+    except ElsewhereError as error:
+        if error.__cause__:  # nobody may be left who could say why
+            print(f"vae-course: {error}", file=sys.stderr)
         sys.exit(1)
     finally:
         distributed.destroy_process_group()
@@ -285,7 +294,7 @@ def _version_of(notebook: Path) -> str:
 def report(trainer: Any, folder: Path, seed: int) -> dict[str, Any]:
     """Print the table of a finished training; write it as summary.json, the history and the figures.
 
-    Of several processes, each with its own cells, the one that calls this shows its own.
+    Of several processes, each with its own cells, the one that calls this shows its own; the history is that of all.
     """
     from vae_course._files import write_atomically
 
@@ -448,8 +457,9 @@ def _write_data(source: Path, target: Path, latent: np.ndarray) -> None:
                 if "obsm" not in file:
                     write_elem(file, "obsm", {})
                 write_elem(file["obsm"], "X_vae", latent)
-        except OSError as error:  # in words of HDF5, several lines of them
-            raise OSError(error.errno, os.strerror(error.errno or errno.EIO)) from error
+        except (OSError, RuntimeError) as error:  # in words of HDF5, several lines of them
+            number = getattr(error, "errno", None) or errno.EIO
+            raise OSError(number, os.strerror(number)) from error
 
     write_atomically(target, write)
 

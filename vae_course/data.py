@@ -699,7 +699,8 @@ def load_h5ad(
 ) -> CountData:
     """Load counts from an .h5ad file, a portion of cells at a time; nothing else of the file is kept.
 
-    A matrix that the file holds dense is never dense in memory.
+    A matrix that the file holds dense becomes sparse a portion at a time. One that it holds by columns (CSC) is read
+    whole, as sparse as it is.
 
     Parameters
     ----------

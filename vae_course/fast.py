@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from vae_course.data import LARGEST_TABLED, Nonzeros
@@ -18,21 +18,24 @@ from vae_course.nn import DecoderSCVI, Encoder, FCLayers, sample_normal
 
 SPARSE = 0.2  # share of non-zeros up to which the first product of the encoders is faster without the zeros
 STEPS = torch.arange(LARGEST_TABLED, dtype=torch.float64).unsqueeze(-1)  # (LARGEST_TABLED, 1)
-SMALLEST = torch.finfo(torch.float32).tiny
+SMALLEST = torch.finfo(torch.float32).tiny  # keeps log p(0) finite where pi underflows, for logits below -87
+PARTS = {VAE, Encoder, DecoderSCVI, FCLayers, nn.Sequential, nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Dropout, nn.Softmax}
 
 
 def applies(model: torch.nn.Module) -> bool:
     """Whether `loss_terms` computes what the model's own method does: for a ZINB `VAE` whose parts are the package's.
 
-    Where a part was replaced, as learners do, the model is left to its own method.
+    Where a part or a method of it was replaced, as learners do, or is watched by a hook, the model is left to its own
+    method.
     """
+    if type(model) is not VAE or model.likelihood != "zinb":
+        return False
+    parts = list(model.modules())
     return (
-        type(model) is VAE
-        and model.likelihood == "zinb"
-        and not any(map(callable, vars(model).values()))  # no method was replaced in this one object
-        and {type(model.z_encoder), type(model.l_encoder)} == {Encoder}
-        and {type(model.z_encoder.encoder), type(model.l_encoder.encoder)} == {FCLayers}
-        and type(model.decoder) is DecoderSCVI
+        {type(part) for part in parts} <= PARTS
+        and [type(part) for part in model.decoder.px_scale_decoder] == [nn.Linear, nn.Softmax]
+        and not any(part._forward_hooks or part._forward_pre_hooks for part in parts)
+        and not any(callable(value) for part in parts for value in vars(part).values())
     )
 
 

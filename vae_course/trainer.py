@@ -327,6 +327,7 @@ class Trainer:
             "early stopping": self.early_stopping and self.early_stopping.settings(),
             "batch_size": self.batch_size,
             "seed": self.seed,
+            "device": self.device.type,
             **{name: group[name] for name in ("lr", "eps", "weight_decay")},
             **{f"cells in {name}": len(posterior) for name, posterior in self.posteriors.items()},
             "counts, batches and labels": _fingerprint(self.posteriors["train_set"].seen),
