@@ -77,16 +77,24 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
 
 def write_results() -> None:
     """Write `RESULTS.md`, its plots, and the table of operations in `docs/fast.md`."""
-    comparisons = f"## What is learnt, beside scvi-tools\n\n{_comparisons()}"
-    sections = [_introduction(), comparisons, *(_section(*section) for section in SECTIONS)]
-    text = "\n\n".join(sections) + "\n"
+    text = results()
     write_atomically(FOLDER / "RESULTS.md", lambda path: path.write_text(text, encoding="utf-8"))
+    for name, seconds, group in PLOTS:
+        if content := kept(name):
+            plot(name, content["figures"]["rows"], seconds, group)
     operations = kept("operations")
     if operations and FAST.exists():
         before, _, rest = FAST.read_text(encoding="utf-8").partition("<!-- operations -->")
         _, _, after = rest.partition("<!-- end of operations -->")
         table = f"<!-- operations -->\n\n{_operations(operations['figures'])}\n\n<!-- end of operations -->"
         write_atomically(FAST, lambda path: path.write_text(before + table + after, encoding="utf-8"))
+
+
+def results() -> str:
+    """Return the text of `RESULTS.md`."""
+    comparisons = f"## What is learnt, beside scvi-tools\n\n{_comparisons()}"
+    sections = [_introduction(), comparisons, *(_section(*section) for section in SECTIONS)]
+    return "\n\n".join(sections) + "\n"
 
 
 def kept(name: str) -> dict[str, Any] | None:
@@ -199,7 +207,6 @@ def _operations(figures: dict[str, Any]) -> str:
 
 def _evaluation_scale(figures: dict[str, Any]) -> str:
     rows = [[f"{r['cells']:,}", r["what"], f"{r['seconds']:.1f}", f"{r['peak_mb']:,.0f}"] for r in figures["rows"]]
-    plot("evaluation_scale", figures["rows"], "seconds", group="what")
     return (
         f"{figures.get('settings', '')}\n\n".lstrip()
         + table(["cells", "what", "seconds", "peak memory of the process, MB"], rows)
@@ -217,7 +224,6 @@ def _train_scale(figures: dict[str, Any]) -> str:
         for r in figures["rows"]
     ]
     header = ["cells", "non-zero counts", "cells per second of training", "seconds to read", "seconds in all"]
-    plot("train_scale", figures["rows"], "seconds_total")
     return (
         f"{figures.get('settings', '')}\n\n".lstrip()
         + table([*header, "peak memory of the process, MB"], rows)
@@ -244,7 +250,10 @@ def plot(name: str, rows: list[dict[str, Any]], seconds: str, group: str | None 
             panel.plot([r["cells"] for r in mine], [r[key] for r in mine], color=colour, marker=marker, label=one)
         panel.set(xlabel="cells", ylabel=label, xscale="log")
         panel.xaxis.set_major_formatter("{x:,.0f}")
-    panels[0].set_yscale("log")
+    if max(row[seconds] for row in rows) > 10 * min(row[seconds] for row in rows):
+        panels[0].set_yscale("log")
+    else:
+        panels[0].set_ylim(bottom=0)
     panels[0].yaxis.set_major_formatter("{x:g}")
     panels[1].set_ylim(bottom=0)
     panels[1].yaxis.set_major_formatter("{x:,.0f}")
@@ -280,6 +289,7 @@ SECTIONS = (
     ("On a card", "gpu_speed.py", "gpu_speed", _gpu),
     ("How long a class takes to grade", "grading_speed.py", "grading_speed", _grading),
 )
+PLOTS = (("evaluation_scale", "seconds", "what"), ("train_scale", "seconds_total", None))
 
 
 if __name__ == "__main__":

@@ -84,3 +84,11 @@ def test_readme_tells_what_every_lesson_costs_and_it_is_within_the_budget():
         assert int(seconds) < 90
         assert int(longest) <= 30
         assert float(gigabytes) < 1.5
+
+
+def test_the_results_are_those_that_the_benchmarks_kept(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import results
+
+    assert (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8") == results.results()
+    assert "was not run yet" not in results.results()

@@ -291,29 +291,16 @@ class CountData:
     @property
     def library_mean(self) -> np.ndarray:
         """Mean log-total of each batch, (n_batches,)."""
-        return self.library_moments()[0]
+        return self._library_moments()[0]
 
     @property
     def library_var(self) -> np.ndarray:
         """Variance of the log-totals of each batch, (n_batches,)."""
-        return self.library_moments()[1]
+        return self._library_moments()[1]
 
-    def library_moments(self, indices: Any = None) -> tuple[np.ndarray, np.ndarray]:
-        """Return `library_mean` and `library_var` of some cells, without copying their counts.
-
-        Parameters
-        ----------
-        indices
-            Positions or a boolean mask of the cells; all if None.
-
-        Returns
-        -------
-        mean, var
-            Of the log-totals of each batch, (n_batches,) each.
-        """
-        cells = np.arange(self.n_cells) if indices is None else as_indices(indices, self.n_cells)
-        totals = self.counts.sum(axis=1, dtype=np.float64).A1[cells]
-        log_totals, batch_index = np.log(totals[totals > 0]), self.batch_index[cells][totals > 0]
+    def _library_moments(self) -> tuple[np.ndarray, np.ndarray]:
+        totals = self.counts.sum(axis=1, dtype=np.float64).A1
+        log_totals, batch_index = np.log(totals[totals > 0]), self.batch_index[totals > 0]
         of_batch = [log_totals[batch_index == b] for b in range(self.n_batches)]
         of_batch = [values if len(values) else log_totals for values in of_batch]
         mean = np.array([values.mean() if len(values) else 0.0 for values in of_batch])
@@ -709,7 +696,8 @@ def load_h5ad(
     layer, batch_key, label_key
         As in `CountData.from_anndata`.
     n_top_genes
-        Keep this many most variable genes (`select_genes`); all genes if None.
+        Keep this many most variable genes, chosen on the counts by scanpy's `seurat_v3`; all genes if None. Cells
+        without counts in them are refused.
     shard
         As in `CountData.from_anndata`: load only a part of the cells, for example one part in each of several
         processes.
@@ -719,8 +707,10 @@ def load_h5ad(
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is not a readable .h5ad, for n_top_genes together with a shard, and for what
-        `CountData.from_anndata` and `select_genes` refuse.
+        If the file is not a readable .h5ad, if there are not that many genes, for n_top_genes together with a shard,
+        and for what `CountData.from_anndata` refuses.
+    ImportError
+        If scikit-misc, which scanpy needs to choose genes, is not installed.
     """
     if n_top_genes is not None and shard is not None:
         raise ValueError(
@@ -809,26 +799,8 @@ def _damaged(path: Path, error: Exception) -> ValueError:
     )
 
 
-def select_genes(
-    adata: "AnnData", n_top_genes: int, layer: str | None = None, batch_key: str | None = None
-) -> "AnnData":
-    """Keep the most variable genes, chosen on the counts by scanpy's `seurat_v3` method.
-
-    Cells that have no counts in the chosen genes stay; `CountData` refuses them with a message.
-
-    Raises
-    ------
-    ValueError
-        If there are not that many genes, or the counts are not counts.
-    ImportError
-        If scikit-misc, which scanpy needs for this, is not installed.
-    """
-    data = CountData.from_anndata(adata, layer=layer, batch_key=batch_key)  # refuses what is not counts
-    return adata[:, _most_variable(data, n_top_genes, by_batch=batch_key is not None)].copy()
-
-
 def _most_variable(data: CountData, n_top_genes: int, by_batch: bool) -> np.ndarray:
-    """Return which genes are the most variable ones, boolean, (genes,)."""
+    """Return which genes are the most variable ones by scanpy's `seurat_v3`, boolean, (genes,)."""
     import pandas as pd
     import scanpy as sc
     from anndata import AnnData
