@@ -1,5 +1,6 @@
 """The loss with gradients by hand against the readable formula, which is taught."""
 
+import copy
 import itertools
 
 import pytest
@@ -18,30 +19,45 @@ class ReadableVAE(vc.VAE):
     """The same model; a subclass is left to its own methods, which are the readable ones."""
 
 
-def outcome(loss_terms, model, *arguments):
-    """Return the terms and the gradients of their sum, with the same draws every time."""
-    model.zero_grad()
+def adam(model):
+    return torch.optim.Adam(model.parameters(), lr=1e-3, eps=0.01, weight_decay=1e-6, fused=True)
+
+
+def outcome(loss_terms, *arguments):
+    """Return the terms, with the same draws every time, and go back from their sum."""
     torch.manual_seed(0)
     terms = loss_terms(*arguments)
-    (terms.reconstruction + 2 * terms.kl_local + 3 * terms.kl_global).dot(
-        torch.linspace(0.5, 1, len(terms[0]))
-    ).backward()
-    gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
-    return terms, gradients
+    weighted = terms.reconstruction + 2 * terms.kl_local + 3 * terms.kl_global
+    weighted.dot(torch.linspace(0.5, 1, len(weighted))).backward()
+    return terms
+
+
+def gradients_of(model):
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
 def compare(model, data=DATA):
-    """Both ways to compute the loss give the same, up to the rounding of float32."""
+    """Both ways to compute the loss give the same, up to the rounding of float32, and leave the same behind."""
     x, batch_index, labels = data.minibatch(range(data.n_cells))
     nonzeros, *_ = data.minibatch(range(data.n_cells), sparse=True)
-    expected, gradients = outcome(model.loss_terms, model, x, batch_index, labels)
-    terms, by_hand = outcome(lambda *a: fast.loss_terms(model, *a), model, nonzeros, batch_index, labels)
+    before, layouts = copy.deepcopy(model.state_dict()), {p: (p.data_ptr(), p.stride()) for p in model.parameters()}
+    model.zero_grad()
+    expected = outcome(model.loss_terms, x, batch_index, labels)
+    gradients, buffers = gradients_of(model), copy.deepcopy(dict(model.named_buffers()))
+    model.load_state_dict(before)
+    model.zero_grad()
+    with fast.arranged(model, adam(model)) as (loss_terms, _):
+        terms = outcome(loss_terms, nonzeros, batch_index, labels)
+    by_hand = gradients_of(model)
     for ours, theirs in zip(terms, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=2e-6, atol=1e-4)
     assert by_hand.keys() == gradients.keys()
     whole = torch.cat([g.flatten() for g in gradients.values()]).abs().max()
     for name, gradient in gradients.items():
         assert (by_hand[name] - gradient).abs().max() < 1e-5 * gradient.abs().max() + 1e-6 * whole, name
+    for name, statistics in model.named_buffers():
+        torch.testing.assert_close(statistics, buffers[name], rtol=1e-5, atol=1e-6, equal_nan=True)
+    assert layouts == {p: (p.data_ptr(), p.stride()) for p in model.parameters()}
 
 
 @pytest.mark.parametrize(
@@ -51,12 +67,15 @@ def compare(model, data=DATA):
 def test_is_the_readable_loss(dispersion, library):
     model = vc.VAE(40, n_batch=2, n_labels=3, n_hidden=16, dispersion=dispersion, library=library, seed=3)
     model.prepare(DATA)
-    assert fast.applies(model)
+    assert fast.applies(model, adam(model))
     compare(model)
     compare(model.eval())
 
 
-@pytest.mark.parametrize("options", [{"n_layers": 3}, {"log_variational": False}, {"dropout_rate": 0}, {"var_eps": 0}])
+OPTIONS = [{"n_layers": 3}, {"n_layers": 2, "n_batch": 2}, {"log_variational": False}, {"dropout_rate": 0}]
+
+
+@pytest.mark.parametrize("options", [*OPTIONS, {"var_eps": 0}])
 def test_other_options(options):
     model = vc.VAE(40, n_hidden=16, seed=4, **options)
     model.prepare(DATA)
@@ -121,17 +140,19 @@ def fast_minibatch(counts, genes):
 def test_a_second_way_back_is_refused():
     model = vc.VAE(40, n_hidden=16)
     model.prepare(DATA)
-    loss = fast.loss_terms(model, DATA.minibatch(range(60), sparse=True)[0]).reconstruction.sum()
-    loss.backward(retain_graph=True)
-    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        loss.backward()
+    with fast.arranged(model, adam(model)) as (loss_terms, _):
+        loss = loss_terms(DATA.minibatch(range(60), sparse=True)[0]).reconstruction.sum()
+        loss.backward(retain_graph=True)
+        with pytest.raises(RuntimeError, match="Compute the loss again"):
+            loss.backward()
 
 
 @pytest.mark.parametrize(
     ("options", "model"), [({"likelihood": "nb"}, vc.VAE), ({"likelihood": "poisson"}, vc.VAE), ({}, ReadableVAE)]
 )
 def test_other_models_keep_their_own_loss(options, model):
-    assert not fast.applies(model(40, **options))
+    model = model(40, **options)
+    assert not fast.applies(model, adam(model))
 
 
 def replace_decoder(model):
@@ -162,9 +183,24 @@ def watch(model):
     model.decoder.register_forward_hook(lambda *arguments: None)
 
 
+def change_momentum(model):
+    model.decoder.px_decoder.fc_layers[0][1].momentum = 0.1
+
+
+def freeze(model):
+    model.decoder.px_dropout_decoder.requires_grad_(False)
+
+
+def watch_gradient(model):
+    model.px_r.register_hook(lambda gradient: gradient)
+
+
 @pytest.mark.parametrize(
     "change",
     [
+        change_momentum,
+        freeze,
+        watch_gradient,
         replace_decoder,
         replace_layers,
         replace_linear,
@@ -176,16 +212,71 @@ def watch(model):
 )
 def test_a_replaced_part_keeps_its_own_loss(change):
     model = vc.VAE(40, n_layers=2)
-    assert fast.applies(model)
+    assert fast.applies(model, adam(model))
     change(model)
-    assert not fast.applies(model)
-    assert not fast.applies(vc.BinaryVAE(40))
+    assert not fast.applies(model, adam(model))
+    binary = vc.BinaryVAE(40)
+    assert not fast.applies(binary, adam(binary))
 
 
 def test_a_changed_method_keeps_its_own_loss():
     model = vc.VAE(40)
     model.kl = lambda inferred, batch_index: (torch.zeros(1), torch.zeros(1))
-    assert not fast.applies(model)
+    assert not fast.applies(model, adam(model))
+
+
+def test_another_optimizer_keeps_the_model_s_own_loss():
+    model = vc.VAE(40)
+    assert not fast.applies(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    groups = [{"params": model.z_encoder.parameters()}, {"params": model.decoder.parameters(), "lr": 0.1}]
+    assert not fast.applies(model, torch.optim.Adam(groups))
+
+
+def test_the_optimizer_learns_what_it_would_have_learned():
+    """Steps in turns, arranged and not: Adam's moments and the weights go on from where the other was."""
+    minibatches = [range(30), range(30, 60), range(20, 50), range(10, 40)]
+    models = [vc.VAE(40, n_hidden=16, n_layers=2, dropout_rate=0, seed=6) for _ in range(2)]
+    optimizers = [adam(model) for model in models]
+    for step, cells in enumerate(minibatches):
+        for in_turns, model, optimizer in zip((True, False), models, optimizers, strict=True):
+            model.prepare(DATA)
+            if in_turns and step % 2 == 0:
+                with fast.arranged(model, optimizer) as (loss_terms, own):
+                    outcome(loss_terms, *DATA.minibatch(cells, sparse=True)[:1])
+                    own.step()
+            else:
+                outcome(model.loss_terms, DATA.minibatch(cells)[0])
+                optimizer.step()
+            optimizer.zero_grad()
+    states = [optimizer.state_dict()["state"] for optimizer in optimizers]
+    assert states[0].keys() == states[1].keys()
+    for index, state in states[0].items():
+        assert state["step"] == len(minibatches)
+        for key, value in state.items():
+            torch.testing.assert_close(value, states[1][index][key], rtol=1e-3, atol=1e-3)
+    for ours, theirs in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_what_fails_in_between_leaves_the_weights_that_were_reached():
+    model = vc.VAE(40, n_hidden=16)
+    model.prepare(DATA)
+    first = model.z_encoder.encoder.fc_layers[0][0].weight
+    before = first.detach().clone()
+    reached = []
+
+    def a_step_and_an_interruption():
+        with fast.arranged(model, adam(model)) as (loss_terms, own):
+            outcome(loss_terms, DATA.minibatch(range(60), sparse=True)[0])
+            own.step()
+            reached.append(first.detach().clone())
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        a_step_and_an_interruption()
+    assert not torch.equal(before, reached[0])
+    assert torch.equal(first, reached[0])
+    assert first.is_contiguous()
 
 
 def test_training_goes_the_same_way():

@@ -126,11 +126,12 @@ def pooled_moments(n: np.ndarray, mean: np.ndarray, var: np.ndarray) -> tuple[np
 
 
 class _LossTerms(torch.nn.Module):
-    """What DistributedDataParallel wraps: it acts in `forward` alone, and the loss is another function of the model."""
+    """What DistributedDataParallel wraps: it acts in `forward` alone, which gives the loss of the weights."""
 
-    def __init__(self, model: torch.nn.Module, loss_terms: Callable[..., Any]) -> None:
+    def __init__(self, optimizer: torch.optim.Optimizer, loss_terms: Callable[..., Any]) -> None:
         super().__init__()
-        self.model, self.loss_terms, self.n_calls = model, loss_terms, 0
+        self.weights = torch.nn.ParameterList(p for group in optimizer.param_groups for p in group["params"])
+        self.loss_terms, self.n_calls = loss_terms, 0
 
     def forward(self, *minibatch: Any) -> tuple[Tensor, ...]:
         self.n_calls += 1
@@ -155,7 +156,7 @@ def shared_steps(
     if not is_distributed():
         yield loss_terms
         return
-    module, problem = _LossTerms(model, loss_terms), ""
+    module, problem = _LossTerms(optimizer, loss_terms), ""
     # A new wrapper every epoch: it orders the sums of the gradients by what it saw in its first step, and a resumed
     # run has to order them like one that was never interrupted.
     wrapped = DistributedDataParallel(module, broadcast_buffers=False)

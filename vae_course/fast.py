@@ -1,11 +1,16 @@
 """The loss of a ZINB `VAE` as in `models.py`, made fast for a processor: the same formula, its gradients by hand.
 
-`loss_terms` here gives what `VAE.loss_terms` gives, to float32 rounding, and draws the same random numbers. It sees a
-minibatch as the list of its non-zero counts, `data.Nonzeros`. The trainer takes it where it can (`applies`).
-`docs/fast.md` derives it line by line and says what each operation costs.
+While a model is `arranged`, its loss terms are those of `VAE.loss_terms` to float32 rounding, with the same random
+numbers. They are computed from the non-zero counts of a minibatch, `data.Nonzeros`. The trainer does so where it can
+(`applies`). `docs/fast.md` derives it line by line and says what each operation costs.
+
+Names that begin with `by_`, and the dictionary `by`, are gradients: of what is minimised, by what is named.
 """
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -13,93 +18,245 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from vae_course.data import LARGEST_TABLED, Nonzeros
+from vae_course.distributions import sample_normal
 from vae_course.models import VAE, LossTerms
-from vae_course.nn import DecoderSCVI, Encoder, FCLayers, sample_normal
+from vae_course.nn import DecoderSCVI, Encoder, FCLayers, one_hot, one_hot_covariates
 
 SPARSE = 0.2  # share of non-zeros up to which the first product of the encoders is faster without the zeros
 STEPS = torch.arange(LARGEST_TABLED, dtype=torch.float64).unsqueeze(-1)  # (LARGEST_TABLED, 1)
 SMALLEST = torch.finfo(torch.float32).tiny  # keeps log p(0) finite where pi underflows, for logits below -87
+LOG2_E = 1.4426950408889634
+STANDARD = torch.zeros(()), torch.ones(())  # mean and variance of p(z)
 PARTS = {VAE, Encoder, DecoderSCVI, FCLayers, nn.Sequential, nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Dropout, nn.Softmax}
+LAYER = [nn.Linear, nn.BatchNorm1d, nn.ReLU]  # and often nn.Dropout
+NORM = 0.01, 0.001, True, True  # momentum, eps, affine and track_running_stats of the package's batch normalisations
+
+Weights = dict[str, Tensor]  # and statistics, by the names of an `Arrangement`
 
 
-def applies(model: torch.nn.Module) -> bool:
-    """Whether `loss_terms` computes what the model's own method does: for a ZINB `VAE` whose parts are the package's.
+def applies(model: nn.Module, optimizer: torch.optim.Optimizer) -> bool:
+    """Whether an arranged model trains as the model itself does: for a ZINB `VAE` of the package's parts, and Adam.
 
-    Where a part or a method of it was replaced, as learners do, or is watched by a hook, the model is left to its own
-    method.
+    Where a part or a method of it was replaced, as learners do, or is watched by a hook, or is kept from learning, the
+    model is left to its own method.
     """
     if type(model) is not VAE or model.likelihood != "zinb":
         return False
+    if type(optimizer) is not torch.optim.Adam or len(optimizer.param_groups) > 1:
+        return False
     parts = list(model.modules())
+    layers = [list(layer) for part in parts if type(part) is FCLayers for layer in part.fc_layers]
+    norms = [part for part in parts if type(part) is nn.BatchNorm1d]
+    unused = () if model.dispersion == "gene-cell" else ("decoder.px_r_decoder.",)
+    unused += () if model.library == "latent" else ("l_encoder.",)
     return (
         {type(part) for part in parts} <= PARTS
         and [type(part) for part in model.decoder.px_scale_decoder] == [nn.Linear, nn.Softmax]
+        and all([type(step) for step in layer][:4] in (LAYER, [*LAYER, nn.Dropout]) for layer in layers)
+        and all((norm.momentum, norm.eps, norm.affine, norm.track_running_stats) == NORM for norm in norms)
+        and all(p.requires_grad or name.startswith(unused) for name, p in model.named_parameters())
+        and not any(p._backward_hooks or p._post_accumulate_grad_hooks for p in model.parameters())
         and not any(part._forward_hooks or part._forward_pre_hooks for part in parts)
         and not any(callable(value) for part in parts for value in vars(part).values())
     )
 
 
-def loss_terms(model: VAE, x: Nonzeros, batch_index: Tensor | None = None, y: Tensor | None = None) -> LossTerms:
+# --------------------------------------------------------------------------------------------------------------------
+# The weights
+# --------------------------------------------------------------------------------------------------------------------
+
+
+class Arrangement:
+    """The weights and running statistics of a model in groups, each of which is used as one.
+
+    The rows of a group are those of all its parts, one after the other. The first layers of the encoders, which see
+    the same counts, are one group; so are mean and variance of an encoder, and the last layers of the decoder.
+
+    Parameters
+    ----------
+    model
+        The model.
+
+    Attributes
+    ----------
+    parts
+        The model's own tensors, by the names of the groups.
+    weights
+        The groups. "first weight" is turned, (genes, columns), so that a gene's weights are together in memory.
+    """
+
+    def __init__(self, model: VAE) -> None:
+        encoders = {"z": model.z_encoder, "l": model.l_encoder} if model.library == "latent" else {"z": model.z_encoder}
+        first = [encoder.encoder.fc_layers[0] for encoder in encoders.values()]
+        layers = {"first": [linear for linear, *_ in first], "first norm": [norm for _, norm, *_ in first]}
+        for name, encoder in encoders.items():
+            layers[name] = [encoder.mean_encoder, encoder.var_encoder]
+        inner = [("z", i, layer) for i, layer in enumerate(model.z_encoder.encoder.fc_layers) if i > 0]
+        inner += [("decoder", i, layer) for i, layer in enumerate(model.decoder.px_decoder.fc_layers)]
+        for name, i, (linear, norm, *_) in inner:
+            layers |= {f"{name} {i}": [linear], f"{name} {i} norm": [norm]}
+        layers["heads"] = [model.decoder.px_scale_decoder[0], model.decoder.px_dropout_decoder]
+        if model.dispersion == "gene-cell":
+            layers["heads"].append(model.decoder.px_r_decoder)
+        self.parts = {
+            f"{name} {key}": [getattr(layer, key) for layer in group]
+            for name, group in layers.items()
+            for key in [*group[0]._parameters, *group[0]._buffers]
+        }
+        if model.px_r is not None:
+            self.parts["px_r"] = [model.px_r]
+        self.weights = {
+            name: nn.Parameter(whole) if isinstance(parts[0], nn.Parameter) else whole
+            for name, parts in self.parts.items()
+            for whole in [joined(name, parts)]
+        }
+
+
+def joined(name: str, parts: Sequence[Tensor]) -> Tensor:
+    """Put tensors together that are of the shapes of a group's parts; of numbers, of steps say, take the first."""
+    if parts[0].dim() == 0:
+        return parts[0].clone()
+    whole = torch.cat([part.detach() for part in parts])
+    return whole.t().contiguous() if name == "first weight" else whole
+
+
+def pieces(name: str, whole: Tensor, parts: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Return views of what `joined` made: what stands in the place of each part, in its shape."""
+    if whole.dim() == 0:
+        return [whole] * len(parts)
+    return (whole.t() if name == "first weight" else whole).split([len(part) for part in parts])
+
+
+@contextmanager
+def arranged(model: VAE, optimizer: torch.optim.Adam) -> Iterator[tuple[Callable[..., LossTerms], torch.optim.Adam]]:
+    """Yield `loss_terms` for this model, and an optimizer of its weights as they are arranged meanwhile.
+
+    Meanwhile the model's own weights and statistics are views of the arranged ones. At the end they stand alone again,
+    with their gradients, and the model's optimizer knows what the other one has gathered.
+    """
+    arrangement = Arrangement(model)
+    learning = {name: whole for name, whole in arrangement.weights.items() if isinstance(whole, nn.Parameter)}
+    adam = torch.optim.Adam(learning.values())
+    adam.param_groups[0].update({key: v for key, v in optimizer.param_groups[0].items() if key != "params"})
+    for name, whole in learning.items():
+        states = [optimizer.state[part] for part in arrangement.parts[name]]
+        adam.state[whole] = {key: joined(name, [state[key] for state in states]) for key in states[0]}
+    own = {part: part.data for parts in arrangement.parts.values() for part in parts}
+    for name, parts in arrangement.parts.items():
+        for part, piece in zip(parts, pieces(name, arrangement.weights[name].data, parts), strict=True):
+            part.data = piece
+    try:
+        yield partial(loss_terms, model, arrangement), adam
+    finally:
+        for part, data in own.items():
+            part.data = data.copy_(part.data)
+        for name, whole in learning.items():
+            parts = arrangement.parts[name]
+            for key, value in {"gradient": whole.grad, **adam.state[whole]}.items():
+                for part, piece in zip(parts, [] if value is None else pieces(name, value, parts), strict=False):
+                    piece = piece.clone(memory_format=torch.contiguous_format)
+                    if key == "gradient":
+                        part.grad = piece
+                    else:
+                        optimizer.state[part][key] = piece
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# The networks
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def loss_terms(
+    model: VAE, arrangement: Arrangement, x: Nonzeros, batch_index: Tensor | None = None, y: Tensor | None = None
+) -> LossTerms:
     """Return what `VAE.loss_terms` returns for the same counts: nats per cell, (cells,) each."""
-    batch_index, y = model._batch_codes(x, batch_index), model._label_codes(x, y)
-    transform = torch.log1p if model.log_variational else torch.Tensor.float
-    encoder_input = replace(x, counts=transform(x.counts), counts_by_gene=transform(x.counts_by_gene))
-    if len(x.counts) > SPARSE * x.shape[0] * x.shape[1]:
-        encoder_input = encoder_input.dense()
-    qz_m, qz_v, z = _encode(model.z_encoder, encoder_input)
-    ql_m, ql_v, library = _encode(model.l_encoder, encoder_input) if model.library == "latent" else _observed_library(x)
-    hidden = model.decoder.px_decoder(z, batch_index)
-    px_r = model.decoder.px_r_decoder(hidden) if model.dispersion == "gene-cell" else model.px_r
-    log_prob = ZINBLogProb.apply(
-        x,
-        model.decoder.px_scale_decoder[0](hidden),
-        library,
-        model.select_dispersion(px_r, batch_index, y),
-        model.decoder.px_dropout_decoder(hidden),
-    )
-    kl_local, kl_global = model.kl({"qz_m": qz_m, "qz_v": qz_v, "ql_m": ql_m, "ql_v": ql_v}, batch_index)
-    return LossTerms(-log_prob, kl_local, kl_global)
+    codes = model._batch_codes(x, batch_index), model._label_codes(x, y)
+    return LossTerms(*Loss.apply(model, arrangement.weights, x, *codes, *arrangement.weights.values()))
 
 
-# --------------------------------------------------------------------------------------------------------------------
-# The encoders
-# --------------------------------------------------------------------------------------------------------------------
-
-
-def _encode(encoder: Encoder, x: Nonzeros | Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return mean, variance and a draw as `Encoder.forward` does."""
-    if isinstance(x, Tensor):
-        return encoder(x)
-    (linear, *first), *layers = encoder.encoder.fc_layers
-    hidden = SparseProduct.apply(x, linear.weight) + linear.bias
-    for step in (*first, *layers):
-        hidden = step(hidden)
-    mean = encoder.mean_encoder(hidden)
-    var = torch.exp(encoder.var_encoder(hidden)) + encoder.var_eps
-    return mean, var, sample_normal(mean, var)
-
-
-def _observed_library(x: Nonzeros) -> tuple[Tensor, Tensor, Tensor]:
-    totals = torch.zeros(len(x)).index_add_(0, x.cells, x.counts)
-    library = torch.log(totals).unsqueeze(-1)  # (cells, 1)
-    return library, torch.zeros_like(library), library
-
-
-class SparseProduct(torch.autograd.Function):
-    """x @ weight.T for sparse x: a cell's row is the sum of its non-zero genes' columns of weight, times the counts."""
+class Loss(torch.autograd.Function):
+    """The parts of the negative ELBO of every cell, at a draw of z and l, and the gradients of all weights."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Nonzeros, weight: Tensor) -> Tensor:
-        """Return (cells, n_out) for weight (n_out, genes)."""
-        ctx.x = x
-        return _weighted_sums(weight.detach().t().contiguous(), x.genes, x.ends_of_cells, x.counts)
+    def forward(
+        ctx: FunctionCtx, model: VAE, w: Weights, x: Nonzeros, batch_index: Tensor, y: Tensor | None, *_: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return reconstruction, local KL and global KL, nats, (cells,) each. The last arguments are for autograd."""
+        n_genes = x.shape[1]
+        first, back_first = _first_layers(model, w, x)
+        # draws from q, and KL(q || p)
+        z, kl_global, back_z = _draw(model.z_encoder, first[0], w, "z", STANDARD)
+        if model.library == "latent":
+            prior = model.library_prior(batch_index)
+            library, kl_local, back_l = _draw(model.l_encoder, first[1], w, "l", prior)
+        else:
+            totals = torch.zeros(len(x)).index_add_(0, x.cells, x.counts)
+            library, kl_local = torch.log(totals).unsqueeze(-1), torch.zeros(len(x))
+        # the decoder
+        hidden, back_decoder = _layers(model.decoder.px_decoder, z, w, "decoder", codes=[batch_index])
+        heads = zip(w["heads weight"].split(n_genes), w["heads bias"].split(n_genes), strict=True)
+        scale_logits, zi_logits, *px_r = (torch.addmm(bias, hidden, weight.t()) for weight, bias in heads)
+        # the likelihood
+        codes = {"gene-batch": batch_index, "gene-label": y}.get(model.dispersion)
+        indicator = None if codes is None else one_hot(codes, w["px_r"].shape[1])  # (cells, categories)
+        theta = torch.exp(px_r[0] if px_r else w["px_r"] if codes is None else indicator @ w["px_r"].t())
+        log_prob, back_likelihood = zinb_log_prob(x, scale_logits, library, theta, zi_logits)
+
+        def back(by_reconstruction: Tensor, by_kl_local: Tensor, by_kl_global: Tensor) -> Weights:
+            by: Weights = {}
+            by_heads = torch.empty(len(x), len(w["heads bias"]))
+            by_library, by_theta = back_likelihood(-by_reconstruction, *by_heads.split(n_genes, dim=-1)[:2])
+            by_px_r = by_theta.mul_(theta)
+            if px_r:
+                by_heads[:, 2 * n_genes :] = by_px_r
+            else:
+                by["px_r"] = by_px_r if codes is None else by_px_r.t() @ indicator
+            by_z = back_decoder(_back_linear(by_heads, hidden, w, "heads", by), by)
+            by_first = [back_z(by_z, by_kl_global, by)]
+            if model.library == "latent":
+                by_first.append(back_l(by_library, by_kl_local, by))
+            back_first(torch.cat(by_first, dim=-1), by)
+            return by
+
+        ctx.names, ctx.back = list(w), back
+        return log_prob.neg_(), kl_local, kl_global
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[None, Tensor]:
-        """Return the gradient of weight, grad.T @ x: a sum over the cells in which a gene is not zero."""
-        x = ctx.x
-        return None, _weighted_sums(grad.contiguous(), x.cells_by_gene, x.ends_of_genes, x.counts_by_gene).t()
+    def backward(ctx: FunctionCtx, *by_terms: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of the weights."""
+        if ctx.back is None:
+            raise RuntimeError("The way back can be gone once: it writes over what it needs. Compute the loss again.")
+        by, ctx.back = ctx.back(*by_terms), None
+        return None, None, None, None, None, *(by.get(name) for name in ctx.names)
+
+
+def _first_layers(model: VAE, w: Weights, x: Nonzeros) -> tuple[Sequence[Tensor], Callable[[Tensor, Weights], None]]:
+    """Return what the first ReLU of each encoder gives, (cells, n_hidden) each, and the way back.
+
+    In the product with the counts, a cell's row is the sum of its genes' rows of the weight, times the counts. On the
+    way back, a gene's row is a sum over the cells that have it.
+    """
+    transform = torch.log1p if model.log_variational else torch.Tensor.float
+    seen = replace(x, counts=transform(x.counts), counts_by_gene=transform(x.counts_by_gene))
+    weight, bias = w["first weight"].detach(), w["first bias"]
+    dense = seen.dense() if len(x.counts) > SPARSE * x.shape[0] * x.shape[1] else None
+    if dense is None:
+        product = _weighted_sums(weight, x.genes, x.ends_of_cells, seen.counts).add_(bias)
+    else:
+        product = torch.addmm(bias, dense, weight)
+    out, back_norm = _norm_and_relu(model.z_encoder.encoder.fc_layers[0][1], product, w, "first norm")
+
+    def back(by_out: Tensor, by: Weights) -> None:
+        by_product = back_norm(by_out, by)
+        by["first bias"] = by_product.sum(dim=0)
+        if dense is None:
+            by["first weight"] = _weighted_sums(by_product, x.cells_by_gene, x.ends_of_genes, seen.counts_by_gene)
+        else:
+            by["first weight"] = dense.t() @ by_product
+
+    n_hidden = model.z_encoder.mean_encoder.in_features
+    return out.split(n_hidden, dim=-1), back
 
 
 def _weighted_sums(table: Tensor, rows: Tensor, ends: Tensor, weights: Tensor) -> Tensor:
@@ -107,63 +264,138 @@ def _weighted_sums(table: Tensor, rows: Tensor, ends: Tensor, weights: Tensor) -
     return F.embedding_bag(rows, table, ends, mode="sum", per_sample_weights=weights, include_last_offset=True)
 
 
+def _draw(
+    encoder: Encoder, x: Tensor, w: Weights, name: str, prior: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor, Callable[[Tensor, Tensor, Weights], Tensor]]:
+    """Return a draw from q, (cells, latents), KL(q || prior), (cells,), and the way back, given the first ReLU's x."""
+    x, back_layers = _layers(encoder.encoder, x, w, name, done=len(LAYER))
+    mean, log_var = torch.addmm(w[f"{name} bias"], x, w[f"{name} weight"].t()).chunk(2, dim=-1)
+    exp = log_var.exp_()
+    var = exp + encoder.var_eps
+    draw = sample_normal(mean, var)
+    prior_mean, prior_var = prior
+    distance, ratio = (mean - prior_mean).div_(prior_var), var / prior_var
+    kl = torch.addcmul(ratio - ratio.log(), distance, mean - prior_mean).sum(dim=-1).sub_(mean.shape[-1]).mul_(0.5)
+
+    def back(by_draw: Tensor, by_kl: Tensor, by: Weights) -> Tensor:
+        by_kl = by_kl.unsqueeze(-1)  # (cells, 1)
+        by_mean = torch.addcmul(by_draw, distance, by_kl)
+        by_var = (by_draw * (draw - mean)).addcmul_(ratio - 1, by_kl).div_(var).mul_(0.5)
+        by_outputs = torch.cat([by_mean, by_var.mul_(exp)], dim=-1)
+        return back_layers(_back_linear(by_outputs, x, w, name, by), by)
+
+    return draw, kl, back
+
+
+def _layers(
+    network: FCLayers, x: Tensor, w: Weights, name: str, codes: Sequence[Tensor] = (), done: int = 0
+) -> tuple[Tensor, Callable[[Tensor, Weights], Tensor]]:
+    """Pass x through the layers as `FCLayers.forward` does, but for the steps that are done; return the way back.
+
+    Every step leaves its way back. The whole way goes through them from the last to the first.
+    """
+    covariates = one_hot_covariates(codes, network.n_cat_list, n_cells=len(x))
+    steps = [(f"{name} {i}", step) for i, layer in enumerate(network.fc_layers) for step in layer][done:]
+    backs = []
+    for name, step in steps:
+        if isinstance(step, nn.Linear):
+            seen = torch.cat([x, *covariates], dim=-1) if covariates else x
+            backs.append(partial(_back_linear, x=seen, w=w, name=name, n_in=x.shape[-1]))
+            x = torch.addmm(w[f"{name} bias"], seen, w[f"{name} weight"].t())
+        elif isinstance(step, nn.BatchNorm1d):
+            x, back = _norm_and_relu(step, x, w, f"{name} norm")
+            backs.append(back)
+        elif isinstance(step, nn.Dropout) and step.training:
+            kept = torch.empty(x.shape).bernoulli_(1 - step.p).mul_(1 / (1 - step.p))
+            x = x * kept
+            backs.append(lambda by_x, by, kept=kept: by_x.mul_(kept))
+
+    def back(by_x: Tensor, by: Weights) -> Tensor:
+        for step_back in reversed(backs):
+            by_x = step_back(by_x, by=by)
+        return by_x
+
+    return x, back
+
+
+def _back_linear(by_out: Tensor, x: Tensor, w: Weights, name: str, by: Weights, n_in: int | None = None) -> Tensor:
+    """Go back from out = x @ weight.T + bias to the first columns of x, those that are no covariates."""
+    by[f"{name} weight"], by[f"{name} bias"] = by_out.t() @ x, by_out.sum(dim=0)
+    return (by_out @ w[f"{name} weight"])[:, :n_in]
+
+
+def _norm_and_relu(
+    norm: nn.BatchNorm1d, x: Tensor, w: Weights, name: str
+) -> tuple[Tensor, Callable[[Tensor, Weights], Tensor]]:
+    """Normalise over the minibatch, set what is negative to zero; return the way back."""
+    if norm.training:
+        w[f"{name} num_batches_tracked"].add_(1)
+    weight, running = w[f"{name} weight"], (w[f"{name} running_mean"], w[f"{name} running_var"])
+    out, mean, inverse_std = torch.native_batch_norm(
+        x, weight, w[f"{name} bias"], *running, norm.training, norm.momentum, norm.eps
+    )
+    out.relu_()
+
+    def back(by_out: Tensor, by: Weights) -> Tensor:
+        by_normalised = torch.ops.aten.threshold_backward(by_out, out, 0)
+        by_x, by[f"{name} weight"], by[f"{name} bias"] = torch.ops.aten.native_batch_norm_backward(
+            by_normalised, x, weight, *running, mean, inverse_std, norm.training, norm.eps, (True, True, True)
+        )
+        return by_x
+
+    return out, back
+
+
 # --------------------------------------------------------------------------------------------------------------------
 # The likelihood
 # --------------------------------------------------------------------------------------------------------------------
 
 
-class ZINBLogProb(torch.autograd.Function):
-    """log p(x|z, l) of every cell, given what the decoder's last layers return.
+def zinb_log_prob(
+    x: Nonzeros, scale_logits: Tensor, library: Tensor, theta: Tensor, zi_logits: Tensor
+) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, ...]]]:
+    """Return log p(x|z, l) of every cell, given what the decoder's last layers return, and the way back.
 
     With ratio = mu / theta, p0 = (1 + ratio)^-theta, pi = sigmoid(zi_logits) and q = pi + (1 - pi) p0:
 
         log p(0) = log q
         log p(x) = log_choose(x, theta) + x log(ratio) - (x + theta) log(1 + ratio) + log(1 - pi)    for x > 0
+
+    All entries are first taken for zeros. Then those that are not are put right.
+
+    Parameters
+    ----------
+    x
+        The counts.
+    scale_logits, zi_logits
+        Logits of px_scale and of an extra zero, (cells, genes).
+    library
+        Log-library, (cells, 1).
+    theta
+        Inverse dispersion, (genes,) or (cells, genes).
+
+    Returns
+    -------
+    log_prob
+        Nats per cell, (cells,).
+    back
+        From its gradient to those of the other four arguments; to be called once.
     """
+    scale, size = torch.softmax(scale_logits, dim=-1), torch.exp(library)
+    tables = _as_zeros((scale * size).div_(theta), theta, zi_logits)
+    for table, values in zip(tables, _above_zero(x, scale, size, theta, zi_logits), strict=True):
+        table.view(-1).index_copy_(0, x.places, values)
+    log_prob, by_log_mu, by_logit, by_theta = tables
 
-    @staticmethod
-    def forward(
-        ctx: FunctionCtx, x: Nonzeros, scale_logits: Tensor, library: Tensor, theta: Tensor, zi_logits: Tensor
-    ) -> Tensor:
-        """Take all entries for zeros, then put right those that are not; keep the derivatives for `backward`.
+    def back(gradient: Tensor, by_scale_logits: Tensor, by_zi_logits: Tensor) -> tuple[Tensor, Tensor]:
+        gradient = gradient.unsqueeze(-1)  # (cells, 1)
+        by_library = by_log_mu.mul_(gradient).sum(dim=-1, keepdim=True)
+        torch.addcmul(by_log_mu, scale, by_library, value=-1, out=by_scale_logits)
+        torch.mul(by_logit, gradient, out=by_zi_logits)
+        summed = (gradient.t() @ by_theta).view(-1) if theta.dim() == 1 else by_theta.mul_(gradient)
+        return by_library, summed
 
-        Parameters
-        ----------
-        ctx
-            Where the derivatives are kept.
-        x
-            The counts.
-        scale_logits, zi_logits
-            Logits of px_scale and of an extra zero, (cells, genes).
-        library
-            Log-library, (cells, 1).
-        theta
-            Inverse dispersion, (genes,) or (cells, genes).
-
-        Returns
-        -------
-        Tensor
-            Nats per cell, (cells,).
-        """
-        scale, size = torch.softmax(scale_logits, dim=-1), torch.exp(library)
-        tables = _as_zeros((scale * size).div_(theta), theta, zi_logits)
-        for table, values in zip(tables, _above_zero(x, scale, size, theta, zi_logits), strict=True):
-            table.view(-1).index_copy_(0, x.places, values)
-        log_prob, *derivatives = tables
-        ctx.save_for_backward(theta, scale, *derivatives)
-        return log_prob.sum(dim=-1)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the gradients of all arguments; the softmax and the library share that of log mu."""
-        theta, scale, by_log_mu, by_logit, by_theta = ctx.saved_tensors
-        grad = grad.unsqueeze(-1)  # (cells, 1)
-        by_log_mu, by_logit = by_log_mu.mul_(grad), by_logit.mul_(grad)  # PyTorch refuses a second backward now
-        by_library = by_log_mu.sum(dim=-1, keepdim=True)
-        by_scale_logits = by_log_mu.addcmul_(scale, by_library, value=-1)
-        by_theta = (grad.t() @ by_theta).view(-1) if theta.dim() == 1 else by_theta.mul_(grad)
-        return None, by_scale_logits, by_library, by_theta, by_logit
+    return log_prob.sum(dim=-1), back
 
 
 def _as_zeros(ratio: Tensor, theta: Tensor, zi_logits: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -174,7 +406,7 @@ def _as_zeros(ratio: Tensor, theta: Tensor, zi_logits: Tensor) -> tuple[Tensor, 
     one = torch.ones(())
     log_1p, one_plus = torch.log1p(ratio), 1 + ratio
     slope = ratio.div_(one_plus)
-    p0 = torch.mul(log_1p, -theta, out=one_plus).exp_()
+    p0 = torch.mul(log_1p, theta * -LOG2_E, out=one_plus).exp2_()
     pi = torch.sigmoid(zi_logits)
     q = torch.lerp(p0, one, pi).clamp_(min=SMALLEST)  # pi + (1 - pi) p0
     not_pi = torch.sub(one, pi, out=pi)
@@ -218,12 +450,12 @@ def log_choose(x: Nonzeros, theta: Tensor) -> tuple[Tensor, Tensor]:
         Inverse dispersion, (genes,).
     """
     terms = theta + STEPS  # (LARGEST_TABLED, genes)
-    entries = (x.counts.long() - 1).clamp_(max=LARGEST_TABLED - 1).mul_(len(theta)).add_(x.genes)
+    entries = (x.counts.int() - 1).clamp_(max=LARGEST_TABLED - 1).mul_(len(theta)).add_(x.genes)
     value = _pick((terms / (STEPS + 1)).log_().cumsum(dim=0), entries)
     slope = _pick(terms.reciprocal_().cumsum(dim=0), entries)
-    exact = _by_gamma_functions(x.counts[x.large].double(), theta[x.genes[x.large]].double())
-    value[x.large], slope[x.large] = exact
-    return value, slope
+    counts, genes = _pick(x.counts, x.large).double(), _pick(x.genes, x.large)
+    exact = _by_gamma_functions(counts, _pick(theta, genes).double())
+    return value.index_copy_(0, x.large, exact[0]), slope.index_copy_(0, x.large, exact[1])
 
 
 def _by_gamma_functions(counts: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:

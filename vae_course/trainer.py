@@ -8,9 +8,9 @@ import platform
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -248,11 +248,14 @@ class Trainer:
         start = time.perf_counter()
         sums = np.zeros(5)  # of the loss, of its parts, and of 1, over cells
         self.model.train()
-        sparse = self.device.type == "cpu" and fast.applies(self.model)
-        own_loss_terms = partial(fast.loss_terms, self.model) if sparse else self.model.loss_terms
-        with shared_steps(self.model, own_loss_terms, self.optimizer) as loss_terms:
+        sparse = self.device.type == "cpu" and fast.applies(self.model, self.optimizer)
+        arranged = fast.arranged if sparse else _as_it_is
+        with (
+            arranged(self.model, self.optimizer) as (own_loss_terms, optimizer),
+            shared_steps(self.model, own_loss_terms, optimizer) as loss_terms,
+        ):
             for minibatch in self.posteriors["train_set"].shuffled(sparse):
-                sums += self._step(minibatch, loss_terms)
+                sums += self._step(minibatch, loss_terms, optimizer)
                 self._bar.set_postfix_str(f"loss={sums[0] / sums[-1]:.1f}", refresh=False)
                 self._bar.update(len(minibatch.x) * n_processes())
         check_parameters(self.model)
@@ -265,16 +268,18 @@ class Trainer:
             self._evaluate()
         return loss
 
-    def _step(self, minibatch: Minibatch, loss_terms: Callable[..., Iterable[Tensor]]) -> np.ndarray:
+    def _step(
+        self, minibatch: Minibatch, loss_terms: Callable[..., Iterable[Tensor]], optimizer: torch.optim.Optimizer
+    ) -> np.ndarray:
         """Update the weights; return the loss and its three parts, summed over the cells, and the number of cells."""
         terms = LossTerms(*loss_terms(*minibatch[:3]))
         loss = self.loss(terms)
         problem = "" if torch.isfinite(loss) else self._explain_nonfinite(minibatch.indices)
-        self.optimizer.zero_grad()
+        optimizer.zero_grad()
         loss.backward()  # in spite of a problem: other processes wait for these gradients
         if problem:
             raise NonFiniteLossError(problem)
-        self.optimizer.step()
+        optimizer.step()
         n_cells = len(minibatch.x)
         return np.array([loss.item() * n_cells, *(term.detach().sum().item() for term in terms), n_cells])
 
@@ -386,6 +391,14 @@ class Trainer:
         if self.early_stopping and state["early_stopping"]:
             vars(self.early_stopping).update(state["early_stopping"])
         return state["starts"][: len(starts)]
+
+
+@contextmanager
+def _as_it_is(
+    model: torch.nn.Module, optimizer: torch.optim.Optimizer
+) -> Iterator[tuple[Callable[..., Iterable[Tensor]], torch.optim.Optimizer]]:
+    """Yield a model's own loss terms and optimizer."""
+    yield model.loss_terms, optimizer
 
 
 class UnsupervisedTrainer(Trainer):
