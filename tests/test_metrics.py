@@ -110,6 +110,17 @@ def test_duplicated_cells_never_count_as_their_own_neighbours(n_neighbors):
     assert all(i not in row and len(set(row)) == n_neighbors for i, row in enumerate(neighbours.tolist()))
 
 
+@pytest.mark.parametrize("latent", [np.zeros((20, 2)), rng().normal(size=(20, 2)), rng().integers(2, size=(20, 2))])
+def test_some_cells_have_the_neighbours_that_they_have_among_all(latent):
+    of = np.array([7, 0, 19])
+    distances = np.linalg.norm(latent[of][:, None] - latent, axis=2)  # (3, cells)
+    for neighbours in (metrics.nearest_other_cells(latent, 5)[of], metrics.nearest_other_cells(latent, 5, of)):
+        assert all(i not in row and len(set(row)) == 5 for i, row in zip(of.tolist(), neighbours.tolist(), strict=True))
+        found = np.take_along_axis(distances, neighbours, axis=1)
+        expected = [np.sort(np.delete(row, i))[:5] for i, row in zip(of, distances, strict=True)]
+        assert np.sort(found, axis=1) == pytest.approx(np.array(expected))
+
+
 def test_pairs_of_identical_cells_in_different_batches_mix_completely():
     # the nearest other cell is the twin of the other batch, at distance 0
     latent = np.repeat(rng().normal(size=(50, 2)), 2, axis=0)

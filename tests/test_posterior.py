@@ -459,6 +459,19 @@ def test_latent_scores_are_those_of_the_metrics(cells):
     assert set(cells.clustering_scores()) == {"asw", "nmi", "nmi_geometric", "ari", "uca"}
 
 
+def test_the_mixing_of_many_cells_is_that_of_some_among_all(cells):
+    latent, batch_index, _ = cells.get_latent()
+    neighbours = batch_index[metrics.nearest_other_cells(latent, 20)]  # (cells, 20)
+    entropies = np.array([metrics.entropy_from_indices(batches) for batches in neighbours])
+    draws = [cells.entropy_batch_mixing(20, max_cells=45, seed=seed) for seed in range(40)]
+    standard_error = entropies.std() / np.sqrt(45)
+    assert 0 < np.std(draws) < standard_error
+    assert abs(np.mean(draws) - entropies.mean()) < 4 * standard_error / np.sqrt(40)
+    assert draws[3] == cells.entropy_batch_mixing(20, max_cells=45, seed=3)
+    drawn = np.random.default_rng(3).choice(90, 45, replace=False)
+    assert draws[3] == pytest.approx(entropies[drawn].mean())
+
+
 def test_neighbours_are_compared_with_those_of_the_counts_or_of_another_space(cells):
     latent = cells.get_latent()[0]
     counts = cells.data.counts[SUBSET].toarray()

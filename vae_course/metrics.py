@@ -206,11 +206,12 @@ def matched(latent: Any, codes: Any) -> tuple[np.ndarray, np.ndarray]:
     return latent, codes
 
 
-def nearest_other_cells(latent: np.ndarray, n_neighbors: int) -> np.ndarray:
-    """Positions of each cell's nearest other cells, (cells, n_neighbors).
+def nearest_other_cells(latent: np.ndarray, n_neighbors: int, of: np.ndarray | None = None) -> np.ndarray:
+    """Positions of the nearest other cells of each cell, or of the cells at the positions `of`, (cells, n_neighbors).
 
     The search is exact: scikit-learn's tree up to 15 columns, beyond that all pairs, some rows at a time. Memory grows
-    as the number of cells; time grows about so too in two dimensions, and nearly as its square in ten.
+    as the number of cells; time grows about so too in two dimensions, and nearly as its square in ten. For a fixed
+    number of cells in `of` it grows as the number of cells at most.
     """
     from sklearn.neighbors import NearestNeighbors
 
@@ -218,4 +219,10 @@ def nearest_other_cells(latent: np.ndarray, n_neighbors: int) -> np.ndarray:
         raise ValueError(
             f"n_neighbors has to be from 1 to {len(latent) - 1} for {len(latent)} cells, got {n_neighbors}."
         )
-    return NearestNeighbors(n_neighbors=n_neighbors).fit(latent).kneighbors(return_distance=False)
+    search = NearestNeighbors(n_neighbors=n_neighbors).fit(latent)
+    if of is None:
+        return search.kneighbors(return_distance=False)
+    nearest = search.kneighbors(latent[of], n_neighbors + 1, return_distance=False)
+    itself = nearest == of[:, None]
+    itself[~itself.any(axis=1), -1] = True  # cells on the same spot have pushed it out
+    return nearest[~itself].reshape(len(of), n_neighbors)

@@ -228,10 +228,18 @@ class Posterior:
         with same_threads():
             return UMAP(random_state=seed, n_jobs=1, **options).fit_transform(latent)
 
-    def entropy_batch_mixing(self, n_neighbors: int = 50) -> float:
-        """Return `metrics.entropy_batch_mixing` of the latent means, nats."""
+    def entropy_batch_mixing(self, n_neighbors: int = 50, max_cells: int = 10_000, seed: int = 0) -> float:
+        """Return `metrics.entropy_batch_mixing` of the latent means, nats.
+
+        Of more than `max_cells` cells, so many are drawn whose neighbourhoods count. Their neighbours are still sought
+        among all, so that the time grows as the number of cells and not as its square.
+        """
         latent, batch_index, _ = self.get_latent()
-        return metrics.entropy_batch_mixing(latent, batch_index, n_neighbors)
+        if len(latent) <= max_cells:
+            return metrics.entropy_batch_mixing(latent, batch_index, n_neighbors)
+        drawn = np.random.default_rng(seed).choice(len(latent), max_cells, replace=False)
+        neighbours = metrics.nearest_other_cells(latent, n_neighbors, drawn)
+        return float(np.mean([metrics.entropy_from_indices(batch_index[cells]) for cells in neighbours]))
 
     def clustering_scores(self, method: str = "kmeans", seed: int = 0) -> dict[str, float]:
         """Return `metrics.clustering_scores` of the latent means against the labels."""
