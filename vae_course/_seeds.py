@@ -5,18 +5,12 @@ from contextlib import contextmanager
 
 import torch
 
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Run the body with PyTorch's generators seeded; restore their states afterwards."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        yield
+PROCESSOR = torch.device("cpu")
 
 
 def first_random_states(seed: int, device: torch.device) -> list[torch.Tensor]:
     """Return the states of PyTorch's generators, that of the processor and that of a card, after seeding them."""
-    devices = [torch.device("cpu"), *([device] if device.type == "cuda" else [])]
+    devices = [PROCESSOR, *([device] if device.type == "cuda" else [])]
     return [torch.Generator(one).manual_seed(seed).get_state() for one in devices]
 
 
@@ -30,6 +24,24 @@ def set_random_states(states: list[torch.Tensor], device: torch.device) -> None:
     torch.set_rng_state(states[0])
     if device.type == "cuda":
         torch.cuda.set_rng_state(states[1], device)
+
+
+@contextmanager
+def going_on_from(states: list[torch.Tensor], device: torch.device) -> Iterator[None]:
+    """Run the body with these states of the generators; restore afterwards what they were. Other cards stay asleep."""
+    before = random_states(device)
+    set_random_states(states, device)
+    try:
+        yield
+    finally:
+        set_random_states(before, device)
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device = PROCESSOR) -> Iterator[None]:
+    """Run the body with PyTorch's generators seeded; restore their states afterwards."""
+    with going_on_from(first_random_states(seed, device), device):
+        yield
 
 
 @contextmanager

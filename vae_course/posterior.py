@@ -645,7 +645,7 @@ def evaluating(model: torch.nn.Module, seed: int, device: torch.device) -> Itera
     was_training = model.training
     model.eval()
     try:
-        with torch.no_grad(), seeded(seed), computing_on(device, model):
+        with torch.no_grad(), seeded(seed, device), computing_on(device, model):
             yield
     finally:
         model.train(was_training)

@@ -32,7 +32,7 @@ from vae_course._distributed import (
     together,
 )
 from vae_course._files import write_atomically
-from vae_course._seeds import first_random_states, random_states, set_random_states
+from vae_course._seeds import first_random_states, going_on_from, random_states
 from vae_course.data import CountData
 from vae_course.models import LossTerms, read_torch_file
 from vae_course.posterior import Minibatch, Posterior
@@ -229,8 +229,10 @@ class Trainer:
     def _train_until(self, last_epoch: int, checkpoint: str | Path | None, identity: dict[str, Any]) -> None:
         """Train until so many epochs are complete, or early stopping says so."""
         n_cells = sum(gather(len(self.posteriors["train_set"])))
-        with torch.random.fork_rng(), progress_bar(last_epoch * n_cells, self.epoch * n_cells) as self._bar:
-            set_random_states(self._random_states, self.device)
+        with (
+            going_on_from(self._random_states, self.device),
+            progress_bar(last_epoch * n_cells, self.epoch * n_cells) as self._bar,
+        ):
             while self.epoch < last_epoch and not (self.early_stopping and self.early_stopping.stopped):
                 self._bar.set_description_str(f"training, epoch {self.epoch + 1}/{last_epoch}", refresh=False)
                 self._train_epoch()
