@@ -23,11 +23,11 @@ MEANING = {
     "aten::_embedding_bag_forward_only": "first product of the encoders, and back, at the non-zeros (`embedding_bag`)",
     "aten::_fused_adam_": "Adam (`_fused_adam_`)",
     "aten::bernoulli_": "which outputs dropout sets to zero (`bernoulli_`)",
-    "aten::copy_": "copies: weights and their gradients transposed, float32 to float64 and back (`copy_`)",
+    "aten::copy_": "copies: from float32 to float64 and back, numbers into tensors (`copy_`)",
     "aten::_softmax": "shares of the genes (`_softmax`)",
     "aten::lgamma": "gamma functions of large counts (`lgamma`)",
     "aten::digamma": "their derivatives (`digamma`)",
-    "aten::index": "values at the non-zeros (`index`)",
+    "aten::index_select": "values at the non-zeros (`index_select`)",
     "aten::index_copy_": "results put at the non-zeros (`index_copy_`)",
     "aten::cumsum": "sums of logarithms for small counts (`cumsum`)",
 }

@@ -10,7 +10,7 @@ import torch
 import vae_course as vc
 from vae_course import fast
 from vae_course.distributions import zinb_log_prob
-from vae_course.nn import DecoderSCVI, FCLayers
+from vae_course.nn import DecoderSCVI, Encoder, FCLayers
 
 DATA = vc.simulate_counts(60, 40, n_batches=2, n_labels=3, mean_library=120, seed=1)
 
@@ -79,6 +79,14 @@ OPTIONS = [{"n_layers": 3}, {"n_layers": 2, "n_batch": 2}, {"log_variational": F
 def test_other_options(options):
     model = vc.VAE(40, n_hidden=16, seed=4, **options)
     model.prepare(DATA)
+    compare(model)
+
+
+def test_encoders_of_different_depth_and_width():
+    model = vc.VAE(40, n_hidden=16, seed=4)
+    model.l_encoder = Encoder(40, 1, n_layers=2, n_hidden=8)
+    model.prepare(DATA)
+    assert fast.applies(model, adam(model))
     compare(model)
 
 

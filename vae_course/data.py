@@ -165,10 +165,6 @@ class Nonzeros:
         arrays = rows.data, cells, rows.indices, places, rows.indptr, by_gene.data, by_gene.indices, by_gene.indptr
         return cls(*map(torch.from_numpy, (*arrays, large)), rows.shape)
 
-    def dense(self) -> Tensor:
-        """Return the dense table, (cells, genes)."""
-        return torch.zeros(self.shape[0] * self.shape[1]).index_copy_(0, self.places, self.counts).view(self.shape)
-
     def __len__(self) -> int:
         """Return the number of cells."""
         return self.shape[0]

@@ -22,7 +22,6 @@ from vae_course.distributions import sample_normal
 from vae_course.models import VAE, LossTerms
 from vae_course.nn import DecoderSCVI, Encoder, FCLayers, one_hot, one_hot_covariates
 
-SPARSE = 0.2  # share of non-zeros up to which the first product of the encoders is faster without the zeros
 STEPS = torch.arange(LARGEST_TABLED, dtype=torch.float64).unsqueeze(-1)  # (LARGEST_TABLED, 1)
 SMALLEST = torch.finfo(torch.float32).tiny  # keeps log p(0) finite where pi underflows, for logits below -87
 LOG2_E = 1.4426950408889634
@@ -31,7 +30,7 @@ PARTS = {VAE, Encoder, DecoderSCVI, FCLayers, nn.Sequential, nn.Linear, nn.Batch
 LAYER = [nn.Linear, nn.BatchNorm1d, nn.ReLU]  # and often nn.Dropout
 NORM = 0.01, 0.001, True, True  # momentum, eps, affine and track_running_stats of the package's batch normalisations
 
-Weights = dict[str, Tensor]  # and statistics, by the names of an `Arrangement`
+Weights = dict[str, Tensor]  # and running statistics, or gradients, by the names of `_groups`
 
 
 def applies(model: nn.Module, optimizer: torch.optim.Optimizer) -> bool:
@@ -66,67 +65,6 @@ def applies(model: nn.Module, optimizer: torch.optim.Optimizer) -> bool:
 # --------------------------------------------------------------------------------------------------------------------
 
 
-class Arrangement:
-    """The weights and running statistics of a model in groups, each of which is used as one.
-
-    The rows of a group are those of all its parts, one after the other. The first layers of the encoders, which see
-    the same counts, are one group; so are mean and variance of an encoder, and the last layers of the decoder.
-
-    Parameters
-    ----------
-    model
-        The model.
-
-    Attributes
-    ----------
-    parts
-        The model's own tensors, by the names of the groups.
-    weights
-        The groups. "first weight" is turned, (genes, columns), so that a gene's weights are together in memory.
-    """
-
-    def __init__(self, model: VAE) -> None:
-        encoders = {"z": model.z_encoder, "l": model.l_encoder} if model.library == "latent" else {"z": model.z_encoder}
-        first = [encoder.encoder.fc_layers[0] for encoder in encoders.values()]
-        layers = {"first": [linear for linear, *_ in first], "first norm": [norm for _, norm, *_ in first]}
-        for name, encoder in encoders.items():
-            layers[name] = [encoder.mean_encoder, encoder.var_encoder]
-        inner = [("z", i, layer) for i, layer in enumerate(model.z_encoder.encoder.fc_layers) if i > 0]
-        inner += [("decoder", i, layer) for i, layer in enumerate(model.decoder.px_decoder.fc_layers)]
-        for name, i, (linear, norm, *_) in inner:
-            layers |= {f"{name} {i}": [linear], f"{name} {i} norm": [norm]}
-        layers["heads"] = [model.decoder.px_scale_decoder[0], model.decoder.px_dropout_decoder]
-        if model.dispersion == "gene-cell":
-            layers["heads"].append(model.decoder.px_r_decoder)
-        self.parts = {
-            f"{name} {key}": [getattr(layer, key) for layer in group]
-            for name, group in layers.items()
-            for key in [*group[0]._parameters, *group[0]._buffers]
-        }
-        if model.px_r is not None:
-            self.parts["px_r"] = [model.px_r]
-        self.weights = {
-            name: nn.Parameter(whole) if isinstance(parts[0], nn.Parameter) else whole
-            for name, parts in self.parts.items()
-            for whole in [joined(name, parts)]
-        }
-
-
-def joined(name: str, parts: Sequence[Tensor]) -> Tensor:
-    """Put tensors together that are of the shapes of a group's parts; of numbers, of steps say, take the first."""
-    if parts[0].dim() == 0:
-        return parts[0].clone()
-    whole = torch.cat([part.detach() for part in parts])
-    return whole.t().contiguous() if name == "first weight" else whole
-
-
-def pieces(name: str, whole: Tensor, parts: Sequence[Tensor]) -> Sequence[Tensor]:
-    """Return views of what `joined` made: what stands in the place of each part, in its shape."""
-    if whole.dim() == 0:
-        return [whole] * len(parts)
-    return (whole.t() if name == "first weight" else whole).split([len(part) for part in parts])
-
-
 @contextmanager
 def arranged(model: VAE, optimizer: torch.optim.Adam) -> Iterator[tuple[Callable[..., LossTerms], torch.optim.Adam]]:
     """Yield `loss_terms` for this model, and an optimizer of its weights as they are arranged meanwhile.
@@ -134,31 +72,82 @@ def arranged(model: VAE, optimizer: torch.optim.Adam) -> Iterator[tuple[Callable
     Meanwhile the model's own weights and statistics are views of the arranged ones. At the end they stand alone again,
     with their gradients, and the model's optimizer knows what the other one has gathered.
     """
-    arrangement = Arrangement(model)
-    learning = {name: whole for name, whole in arrangement.weights.items() if isinstance(whole, nn.Parameter)}
+    groups = _groups(model)
+    w = {name: _joined(name, parts) for name, parts in groups.items()}
+    learning = {name: nn.Parameter(w[name]) for name, parts in groups.items() if isinstance(parts[0], nn.Parameter)}
     adam = torch.optim.Adam(learning.values())
     adam.param_groups[0].update({key: v for key, v in optimizer.param_groups[0].items() if key != "params"})
     for name, whole in learning.items():
-        states = [optimizer.state[part] for part in arrangement.parts[name]]
-        adam.state[whole] = {key: joined(name, [state[key] for state in states]) for key in states[0]}
-    own = {part: part.data for parts in arrangement.parts.values() for part in parts}
-    for name, parts in arrangement.parts.items():
-        for part, piece in zip(parts, pieces(name, arrangement.weights[name].data, parts), strict=True):
+        states = [optimizer.state[part] for part in groups[name]]
+        adam.state[whole] = {key: _joined(name, [state[key] for state in states]) for key in states[0]}
+    own = {part: part.data for parts in groups.values() for part in parts}
+    for name, parts in groups.items():
+        for part, piece in zip(parts, _pieces(name, w[name], parts), strict=True):
             part.data = piece
     try:
-        yield partial(loss_terms, model, arrangement), adam
+        yield partial(loss_terms, model, w | learning), adam
     finally:
         for part, data in own.items():
             part.data = data.copy_(part.data)
         for name, whole in learning.items():
-            parts = arrangement.parts[name]
-            for key, value in {"gradient": whole.grad, **adam.state[whole]}.items():
-                for part, piece in zip(parts, [] if value is None else pieces(name, value, parts), strict=False):
-                    piece = piece.clone(memory_format=torch.contiguous_format)
-                    if key == "gradient":
-                        part.grad = piece
-                    else:
-                        optimizer.state[part][key] = piece
+            if whole.grad is not None:
+                for part, gradient in zip(groups[name], _alone(name, whole.grad, groups[name]), strict=True):
+                    part.grad = gradient
+            for key, value in adam.state[whole].items():
+                for part, state in zip(groups[name], _alone(name, value, groups[name]), strict=True):
+                    optimizer.state[part][key] = state
+
+
+def _groups(model: VAE) -> dict[str, list[Tensor]]:
+    """Return the weights and running statistics of a model in groups, each of which is used as one.
+
+    The first layers of the encoders, which see the same counts, are one group; so are mean and variance of an encoder,
+    and the last layers of the decoder.
+    """
+    first = [encoder.encoder.fc_layers[0] for encoder in _encoders(model)]
+    layers = {"first": [linear for linear, *_ in first], "first norm": [norm for _, norm, *_ in first]}
+    hidden = {"decoder": enumerate(model.decoder.px_decoder.fc_layers)}
+    for name, encoder in zip("zl", _encoders(model), strict=False):
+        layers[name] = [encoder.mean_encoder, encoder.var_encoder]
+        hidden[name] = enumerate(encoder.encoder.fc_layers[1:], start=1)
+    for name, numbered in hidden.items():
+        for i, (linear, norm, *_) in numbered:
+            layers |= {f"{name} {i}": [linear], f"{name} {i} norm": [norm]}
+    layers["heads"] = [model.decoder.px_scale_decoder[0], model.decoder.px_dropout_decoder]
+    if model.dispersion == "gene-cell":
+        layers["heads"].append(model.decoder.px_r_decoder)
+    groups = {
+        f"{name} {key}": [getattr(layer, key) for layer in group]
+        for name, group in layers.items()
+        for key in group[0].state_dict()
+    }
+    return groups if model.px_r is None else groups | {"px_r": [model.px_r]}
+
+
+def _encoders(model: VAE) -> list[Encoder]:
+    return [model.z_encoder, model.l_encoder] if model.library == "latent" else [model.z_encoder]
+
+
+def _joined(name: str, parts: Sequence[Tensor]) -> Tensor:
+    """Put the rows of a group's tensors together; of numbers, those of the steps, take the first.
+
+    The first weight is turned, (genes, columns), so that a gene's weights are together in memory.
+    """
+    if parts[0].dim() == 0:
+        return parts[0].clone()
+    whole = torch.cat([part.detach() for part in parts])
+    return whole.t().contiguous() if name == "first weight" else whole
+
+
+def _pieces(name: str, whole: Tensor, parts: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Return views of what `_joined` made: what stands in the place of each part, in its shape."""
+    if whole.dim() == 0:
+        return [whole] * len(parts)
+    return (whole.t() if name == "first weight" else whole).split([len(part) for part in parts])
+
+
+def _alone(name: str, whole: Tensor, parts: Sequence[Tensor]) -> list[Tensor]:
+    return [piece.clone(memory_format=torch.contiguous_format) for piece in _pieces(name, whole, parts)]
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -167,11 +156,19 @@ def arranged(model: VAE, optimizer: torch.optim.Adam) -> Iterator[tuple[Callable
 
 
 def loss_terms(
-    model: VAE, arrangement: Arrangement, x: Nonzeros, batch_index: Tensor | None = None, y: Tensor | None = None
+    model: VAE, w: Weights, x: Nonzeros, batch_index: Tensor | None = None, y: Tensor | None = None
 ) -> LossTerms:
-    """Return what `VAE.loss_terms` returns for the same counts: nats per cell, (cells,) each."""
+    """Return what `VAE.loss_terms` returns for the same counts: nats per cell, (cells,) each.
+
+    Parameters
+    ----------
+    model, w
+        The model, and its weights as `arranged` has them.
+    x, batch_index, y
+        The counts of some cells, their batches and labels.
+    """
     codes = model._batch_codes(x, batch_index), model._label_codes(x, y)
-    return LossTerms(*Loss.apply(model, arrangement.weights, x, *codes, *arrangement.weights.values()))
+    return LossTerms(*Loss.apply(model, w, x, *codes, *w.values()))
 
 
 class Loss(torch.autograd.Function):
@@ -239,24 +236,16 @@ def _first_layers(model: VAE, w: Weights, x: Nonzeros) -> tuple[Sequence[Tensor]
     """
     transform = torch.log1p if model.log_variational else torch.Tensor.float
     seen = replace(x, counts=transform(x.counts), counts_by_gene=transform(x.counts_by_gene))
-    weight, bias = w["first weight"].detach(), w["first bias"]
-    dense = seen.dense() if len(x.counts) > SPARSE * x.shape[0] * x.shape[1] else None
-    if dense is None:
-        product = _weighted_sums(weight, x.genes, x.ends_of_cells, seen.counts).add_(bias)
-    else:
-        product = torch.addmm(bias, dense, weight)
+    product = _weighted_sums(w["first weight"].detach(), x.genes, x.ends_of_cells, seen.counts).add_(w["first bias"])
     out, back_norm = _norm_and_relu(model.z_encoder.encoder.fc_layers[0][1], product, w, "first norm")
 
     def back(by_out: Tensor, by: Weights) -> None:
         by_product = back_norm(by_out, by)
         by["first bias"] = by_product.sum(dim=0)
-        if dense is None:
-            by["first weight"] = _weighted_sums(by_product, x.cells_by_gene, x.ends_of_genes, seen.counts_by_gene)
-        else:
-            by["first weight"] = dense.t() @ by_product
+        by["first weight"] = _weighted_sums(by_product, x.cells_by_gene, x.ends_of_genes, seen.counts_by_gene)
 
-    n_hidden = model.z_encoder.mean_encoder.in_features
-    return out.split(n_hidden, dim=-1), back
+    widths = [encoder.encoder.fc_layers[0][0].out_features for encoder in _encoders(model)]
+    return out.split(widths, dim=-1), back
 
 
 def _weighted_sums(table: Tensor, rows: Tensor, ends: Tensor, weights: Tensor) -> Tensor:
@@ -295,15 +284,15 @@ def _layers(
     Every step leaves its way back. The whole way goes through them from the last to the first.
     """
     covariates = one_hot_covariates(codes, network.n_cat_list, n_cells=len(x))
-    steps = [(f"{name} {i}", step) for i, layer in enumerate(network.fc_layers) for step in layer][done:]
+    steps = [(f"{name} {i}", step) for i, layer in enumerate(network.fc_layers) for step in layer]
     backs = []
-    for name, step in steps:
+    for of_layer, step in steps[done:]:
         if isinstance(step, nn.Linear):
             seen = torch.cat([x, *covariates], dim=-1) if covariates else x
-            backs.append(partial(_back_linear, x=seen, w=w, name=name, n_in=x.shape[-1]))
-            x = torch.addmm(w[f"{name} bias"], seen, w[f"{name} weight"].t())
+            backs.append(partial(_back_linear, x=seen, w=w, name=of_layer, n_in=x.shape[-1]))
+            x = torch.addmm(w[f"{of_layer} bias"], seen, w[f"{of_layer} weight"].t())
         elif isinstance(step, nn.BatchNorm1d):
-            x, back = _norm_and_relu(step, x, w, f"{name} norm")
+            x, back = _norm_and_relu(step, x, w, f"{of_layer} norm")
             backs.append(back)
         elif isinstance(step, nn.Dropout) and step.training:
             kept = torch.empty(x.shape).bernoulli_(1 - step.p).mul_(1 / (1 - step.p))
