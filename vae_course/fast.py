@@ -393,7 +393,7 @@ def _as_zeros(ratio: Tensor, theta: Tensor, zi_logits: Tensor) -> tuple[Tensor, 
     What is no longer needed is written over: six tables stay nearer to the processor than twenty.
     """
     one = torch.ones(())
-    log_1p, one_plus = torch.log1p(ratio), 1 + ratio
+    log_1p, one_plus = torch.log1p(ratio), ratio + one
     slope = ratio.div_(one_plus)
     p0 = torch.mul(log_1p, theta * -LOG2_E, out=one_plus).exp2_()
     pi = torch.sigmoid(zi_logits)

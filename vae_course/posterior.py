@@ -26,7 +26,7 @@ from vae_course.models import VAE, LossTerms
 if TYPE_CHECKING:
     import pandas as pd
 
-CELLS_AHEAD = 1024  # whose non-zeros are listed in one go, which is faster than between two steps of training
+CELLS_AHEAD = 2048  # whose non-zeros are listed in one go, which is faster than between two steps of training
 DECODED_NUMBERS = 2**22  # numbers of one decoded tensor at most (16 MiB in float32), which bounds the memory
 
 

@@ -276,14 +276,15 @@ class Trainer:
         """Update the weights; return the loss and its three parts, summed over the cells, and the number of cells."""
         terms = LossTerms(*loss_terms(*minibatch[:3]))
         loss = self.loss(terms)
-        problem = "" if torch.isfinite(loss) else self._explain_nonfinite(minibatch.indices)
+        value = loss.item()
+        problem = "" if math.isfinite(value) else self._explain_nonfinite(minibatch.indices)
         optimizer.zero_grad()
         loss.backward()  # in spite of a problem: other processes wait for these gradients
         if problem:
             raise NonFiniteLossError(problem)
         optimizer.step()
         n_cells = len(minibatch.x)
-        return np.array([loss.item() * n_cells, *(term.detach().sum().item() for term in terms), n_cells])
+        return np.array([value * n_cells, *(term.detach().sum().item() for term in terms), n_cells])
 
     def _explain_nonfinite(self, indices: np.ndarray) -> str:
         x = self.posteriors["train_set"].seen.minibatch(indices, device=self.device)
