@@ -111,8 +111,9 @@ def test_extreme_values_and_their_derivatives_entry_by_entry(log_mu, per_gene):
     log_mu, zi_logits = torch.full_like(table, log_mu), zi_logits.expand_as(table).contiguous()
     theta = theta if per_gene else theta.expand_as(table).contiguous()
     scale, size = log_mu.exp(), torch.ones(len(table), 1)
-    tables = fast._as_zeros(scale / theta, theta, zi_logits)
-    for entries, above in zip(tables, fast._above_zero(x, scale, size, theta, zi_logits), strict=True):
+    above_zero = fast._above_zero(x, scale, size, theta, zi_logits)
+    tables = fast._as_zeros(scale / theta, theta, zi_logits.clone())
+    for entries, above in zip(tables, above_zero, strict=True):
         entries.view(-1)[x.places] = above
     exact = [a.double().requires_grad_() for a in (log_mu, zi_logits, theta.expand_as(table))]
     mu = scale.double() * torch.exp(exact[0] - exact[0].detach())  # the float32 mean, with a derivative by its log

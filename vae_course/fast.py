@@ -350,7 +350,8 @@ def zinb_log_prob(
         log p(0) = log q
         log p(x) = log_choose(x, theta) + x log(ratio) - (x + theta) log(1 + ratio) + log(1 - pi)    for x > 0
 
-    All entries are first taken for zeros. Then those that are not are put right.
+    All entries are first taken for zeros. Then those that are not are put right. Both tables of logits are written
+    over: what is no longer needed makes room, since six tables stay nearer to the processor than twenty.
 
     Parameters
     ----------
@@ -368,11 +369,14 @@ def zinb_log_prob(
     log_prob
         Nats per cell, (cells,).
     back
-        From its gradient to those of the other four arguments; to be called once.
+        From its gradient to the others, to be called once: those of the logits are written into the tables that it is
+        given, (cells, genes) each; those of library and theta are returned.
     """
     scale, size = torch.softmax(scale_logits, dim=-1), torch.exp(library)
-    tables = _as_zeros((scale * size).div_(theta), theta, zi_logits)
-    for table, values in zip(tables, _above_zero(x, scale, size, theta, zi_logits), strict=True):
+    above_zero = _above_zero(x, scale, size, theta, zi_logits)
+    ratio = torch.mul(scale, size, out=scale_logits).div_(theta)
+    tables = _as_zeros(ratio, theta, zi_logits)
+    for table, values in zip(tables, above_zero, strict=True):
         table.view(-1).index_copy_(0, x.places, values)
     log_prob, by_log_mu, by_logit, by_theta = tables
 
@@ -390,13 +394,13 @@ def zinb_log_prob(
 def _as_zeros(ratio: Tensor, theta: Tensor, zi_logits: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return log p(0) and its derivatives by log mu, the logit and theta, (cells, genes) each.
 
-    What is no longer needed is written over: six tables stay nearer to the processor than twenty.
+    Both tables that are given are written over.
     """
     one = torch.ones(())
     log_1p, one_plus = torch.log1p(ratio), ratio + one
     slope = ratio.div_(one_plus)
     p0 = torch.mul(log_1p, theta * -LOG2_E, out=one_plus).exp2_()
-    pi = torch.sigmoid(zi_logits)
+    pi = zi_logits.sigmoid_()
     q = torch.lerp(p0, one, pi).clamp_(min=SMALLEST)  # pi + (1 - pi) p0
     not_pi = torch.sub(one, pi, out=pi)
     w = p0.mul_(not_pi).div_(q)  # the probability that a zero is one of the negative binomial
