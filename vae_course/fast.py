@@ -101,8 +101,8 @@ def arranged(model: VAE, optimizer: torch.optim.Adam) -> Iterator[tuple[Callable
 def _groups(model: VAE) -> dict[str, list[Tensor]]:
     """Return the weights and running statistics of a model in groups, each of which is used as one.
 
-    The first layers of the encoders, which see the same counts, are one group; so are mean and variance of an encoder,
-    and the last layers of the decoder.
+    The first layers of the encoders, which see the same counts, are one group; so are mean and variance of an encoder.
+    The others stand alone.
     """
     first = [encoder.encoder.fc_layers[0] for encoder in _encoders(model)]
     layers = {"first": [linear for linear, *_ in first], "first norm": [norm for _, norm, *_ in first]}
@@ -113,9 +113,9 @@ def _groups(model: VAE) -> dict[str, list[Tensor]]:
     for name, numbered in hidden.items():
         for i, (linear, norm, *_) in numbered:
             layers |= {f"{name} {i}": [linear], f"{name} {i} norm": [norm]}
-    layers["heads"] = [model.decoder.px_scale_decoder[0], model.decoder.px_dropout_decoder]
+    layers |= {"scale": [model.decoder.px_scale_decoder[0]], "zi": [model.decoder.px_dropout_decoder]}
     if model.dispersion == "gene-cell":
-        layers["heads"].append(model.decoder.px_r_decoder)
+        layers["px_r"] = [model.decoder.px_r_decoder]
     groups = {
         f"{name} {key}": [getattr(layer, key) for layer in group]
         for name, group in layers.items()
@@ -179,7 +179,6 @@ class Loss(torch.autograd.Function):
         ctx: FunctionCtx, model: VAE, w: Weights, x: Nonzeros, batch_index: Tensor, y: Tensor | None, *_: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return reconstruction, local KL and global KL, nats, (cells,) each. The last arguments are for autograd."""
-        n_genes = x.shape[1]
         first, back_first = _first_layers(model, w, x)
         # draws from q, and KL(q || p)
         z, kl_global, back_z = _draw(model.z_encoder, first[0], w, "z", STANDARD)
@@ -191,24 +190,27 @@ class Loss(torch.autograd.Function):
             library, kl_local = torch.log(totals).unsqueeze(-1), torch.zeros(len(x))
         # the decoder
         hidden, back_decoder = _layers(model.decoder.px_decoder, z, w, "decoder", codes=[batch_index])
-        heads = zip(w["heads weight"].split(n_genes), w["heads bias"].split(n_genes), strict=True)
-        scale_logits, zi_logits, *px_r = (torch.addmm(bias, hidden, weight.t()) for weight, bias in heads)
+        scale_logits, zi_logits = _linear(hidden, w, "scale"), _linear(hidden, w, "zi")
         # the likelihood
         codes = {"gene-batch": batch_index, "gene-label": y}.get(model.dispersion)
         indicator = None if codes is None else one_hot(codes, w["px_r"].shape[1])  # (cells, categories)
-        theta = torch.exp(px_r[0] if px_r else w["px_r"] if codes is None else indicator @ w["px_r"].t())
+        if model.dispersion == "gene-cell":
+            theta = _linear(hidden, w, "px_r").exp_()
+        else:
+            theta = torch.exp(w["px_r"] if codes is None else indicator @ w["px_r"].t())
         log_prob, back_likelihood = zinb_log_prob(x, scale_logits, library, theta, zi_logits)
 
         def back(by_reconstruction: Tensor, by_kl_local: Tensor, by_kl_global: Tensor) -> Weights:
             by: Weights = {}
-            by_heads = torch.empty(len(x), len(w["heads bias"]))
-            by_library, by_theta = back_likelihood(-by_reconstruction, *by_heads.split(n_genes, dim=-1)[:2])
+            by_scale_logits, by_zi_logits, by_library, by_theta = back_likelihood(-by_reconstruction)
+            by_hidden = _back_linear(by_scale_logits, hidden, w, "scale", by)
+            by_hidden += _back_linear(by_zi_logits, hidden, w, "zi", by)
             by_px_r = by_theta.mul_(theta)
-            if px_r:
-                by_heads[:, 2 * n_genes :] = by_px_r
+            if model.dispersion == "gene-cell":
+                by_hidden += _back_linear(by_px_r, hidden, w, "px_r", by)
             else:
                 by["px_r"] = by_px_r if codes is None else by_px_r.t() @ indicator
-            by_z = back_decoder(_back_linear(by_heads, hidden, w, "heads", by), by)
+            by_z = back_decoder(by_hidden, by)
             by_first = [back_z(by_z, by_kl_global, by)]
             if model.library == "latent":
                 by_first.append(back_l(by_library, by_kl_local, by))
@@ -258,7 +260,7 @@ def _draw(
 ) -> tuple[Tensor, Tensor, Callable[[Tensor, Tensor, Weights], Tensor]]:
     """Return a draw from q, (cells, latents), KL(q || prior), (cells,), and the way back, given the first ReLU's x."""
     x, back_layers = _layers(encoder.encoder, x, w, name, done=len(LAYER))
-    mean, log_var = torch.addmm(w[f"{name} bias"], x, w[f"{name} weight"].t()).chunk(2, dim=-1)
+    mean, log_var = _linear(x, w, name).chunk(2, dim=-1)
     exp = log_var.exp_()
     var = exp + encoder.var_eps
     draw = sample_normal(mean, var)
@@ -290,7 +292,7 @@ def _layers(
         if isinstance(step, nn.Linear):
             seen = torch.cat([x, *covariates], dim=-1) if covariates else x
             backs.append(partial(_back_linear, x=seen, w=w, name=of_layer, n_in=x.shape[-1]))
-            x = torch.addmm(w[f"{of_layer} bias"], seen, w[f"{of_layer} weight"].t())
+            x = _linear(seen, w, of_layer)
         elif isinstance(step, nn.BatchNorm1d):
             x, back = _norm_and_relu(step, x, w, f"{of_layer} norm")
             backs.append(back)
@@ -305,6 +307,10 @@ def _layers(
         return by_x
 
     return x, back
+
+
+def _linear(x: Tensor, w: Weights, name: str) -> Tensor:
+    return torch.addmm(w[f"{name} bias"], x, w[f"{name} weight"].t())
 
 
 def _back_linear(by_out: Tensor, x: Tensor, w: Weights, name: str, by: Weights, n_in: int | None = None) -> Tensor:
@@ -369,8 +375,7 @@ def zinb_log_prob(
     log_prob
         Nats per cell, (cells,).
     back
-        From its gradient to the others, to be called once: those of the logits are written into the tables that it is
-        given, (cells, genes) each; those of library and theta are returned.
+        From its gradient to those of scale_logits, zi_logits, library and theta; to be called once.
     """
     scale, size = torch.softmax(scale_logits, dim=-1), torch.exp(library)
     above_zero = _above_zero(x, scale, size, theta, zi_logits)
@@ -380,13 +385,12 @@ def zinb_log_prob(
         table.view(-1).index_copy_(0, x.places, values)
     log_prob, by_log_mu, by_logit, by_theta = tables
 
-    def back(gradient: Tensor, by_scale_logits: Tensor, by_zi_logits: Tensor) -> tuple[Tensor, Tensor]:
+    def back(gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         gradient = gradient.unsqueeze(-1)  # (cells, 1)
         by_library = by_log_mu.mul_(gradient).sum(dim=-1, keepdim=True)
-        torch.addcmul(by_log_mu, scale, by_library, value=-1, out=by_scale_logits)
-        torch.mul(by_logit, gradient, out=by_zi_logits)
+        by_scale_logits = by_log_mu.addcmul_(scale, by_library, value=-1)
         summed = (gradient.t() @ by_theta).view(-1) if theta.dim() == 1 else by_theta.mul_(gradient)
-        return by_library, summed
+        return by_scale_logits, by_logit.mul_(gradient), by_library, summed
 
     return log_prob.sum(dim=-1), back
 
