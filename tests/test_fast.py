@@ -82,14 +82,6 @@ def test_other_options(options):
     compare(model)
 
 
-def test_encoders_of_different_depth_and_width():
-    model = vc.VAE(40, n_hidden=16, seed=4)
-    model.l_encoder = Encoder(40, 1, n_layers=2, n_hidden=8)
-    model.prepare(DATA)
-    assert fast.applies(model, adam(model))
-    compare(model)
-
-
 def test_on_real_counts_and_on_cells_that_corruption_emptied():
     data = vc.load_pbmc().subset(range(100))
     model = vc.VAE(data.n_genes, seed=5)
@@ -162,6 +154,8 @@ def test_a_second_way_back_is_refused():
 def test_other_models_keep_their_own_loss(options, model):
     model = model(40, **options)
     assert not fast.applies(model, adam(model))
+    binary = vc.BinaryVAE(40)
+    assert not fast.applies(binary, adam(binary))
 
 
 def replace_decoder(model):
@@ -192,6 +186,63 @@ def watch(model):
     model.decoder.register_forward_hook(lambda *arguments: None)
 
 
+def watch_before(model):
+    model.decoder.register_forward_pre_hook(lambda *arguments: None)
+
+
+def watch_the_way_back(model):
+    model.decoder.px_dropout_decoder.register_full_backward_hook(lambda *arguments: None)
+
+
+def watch_before_the_way_back(model):
+    model.decoder.px_dropout_decoder.register_full_backward_pre_hook(lambda *arguments: None)
+
+
+def watch_the_finished_gradient(model):
+    model.px_r.register_post_accumulate_grad_hook(lambda parameter: None)
+
+
+def append_a_step(model):
+    model.z_encoder.encoder.fc_layers[1].append(torch.nn.Softmax(-1))
+
+
+def take_a_step_out(model):
+    del model.z_encoder.encoder.fc_layers[0][3]
+
+
+def turn_softmax(model):
+    model.decoder.px_scale_decoder[1].dim = 0
+
+
+def leave_out_bias(model):
+    model.z_encoder.encoder.fc_layers[0][0].bias = None
+
+
+def widen(model):
+    model.l_encoder = Encoder(40, 1, n_hidden=8)
+
+
+def drop_all(model):
+    model.z_encoder.encoder.fc_layers[0][3].p = 1.0
+
+
+def tie_weights(model):
+    model.l_encoder.mean_encoder.bias = model.l_encoder.var_encoder.bias
+
+
+def tie_layers(model):
+    model.decoder.px_dropout_decoder = model.decoder.px_scale_decoder[0]
+
+
+def learn_the_prior(model):
+    del model.library_log_means
+    model.library_log_means = torch.nn.Parameter(torch.zeros(1, 1))
+
+
+def double_precision(model):
+    model.double()
+
+
 def change_momentum(model):
     model.decoder.px_decoder.fc_layers[0][1].momentum = 0.1
 
@@ -207,6 +258,20 @@ def watch_gradient(model):
 @pytest.mark.parametrize(
     "change",
     [
+        watch_before,
+        watch_the_way_back,
+        watch_before_the_way_back,
+        watch_the_finished_gradient,
+        append_a_step,
+        take_a_step_out,
+        turn_softmax,
+        leave_out_bias,
+        widen,
+        drop_all,
+        tie_weights,
+        tie_layers,
+        learn_the_prior,
+        double_precision,
         change_momentum,
         freeze,
         watch_gradient,
@@ -224,8 +289,6 @@ def test_a_replaced_part_keeps_its_own_loss(change):
     assert fast.applies(model, adam(model))
     change(model)
     assert not fast.applies(model, adam(model))
-    binary = vc.BinaryVAE(40)
-    assert not fast.applies(binary, adam(binary))
 
 
 def test_a_changed_method_keeps_its_own_loss():
@@ -234,11 +297,90 @@ def test_a_changed_method_keeps_its_own_loss():
     assert not fast.applies(model, adam(model))
 
 
-def test_another_optimizer_keeps_the_model_s_own_loss():
+def of_some_weights(model):
+    return torch.optim.Adam(model.decoder.parameters())
+
+
+def in_groups(model):
+    return torch.optim.Adam([{"params": part.parameters(), "lr": 0.1} for part in (model.z_encoder, model.decoder)])
+
+
+def with_a_hook(model):
+    optimizer = adam(model)
+    optimizer.register_step_pre_hook(lambda *arguments: None)
+    return optimizer
+
+
+def with_another_hook(model):
+    optimizer = adam(model)
+    optimizer.register_step_post_hook(lambda *arguments: None)
+    return optimizer
+
+
+def with_another_step(model):
+    optimizer = adam(model)
+    torch.optim.lr_scheduler.StepLR(optimizer, 1)
+    return optimizer
+
+
+def that_has_trained_a_part(model):
+    optimizer = adam(model)
+    sum(weight.sum() for weight in model.decoder.parameters()).backward()
+    optimizer.step()
+    return optimizer
+
+
+OPTIMIZERS = [of_some_weights, in_groups, with_a_hook, with_another_hook, with_another_step, that_has_trained_a_part]
+
+
+@pytest.mark.parametrize("optimizer", [*OPTIMIZERS, lambda model: torch.optim.SGD(model.parameters(), lr=0.1)])
+def test_another_optimizer_keeps_the_model_s_own_loss(optimizer):
     model = vc.VAE(40)
-    assert not fast.applies(model, torch.optim.SGD(model.parameters(), lr=0.1))
-    groups = [{"params": model.z_encoder.parameters()}, {"params": model.decoder.parameters(), "lr": 0.1}]
-    assert not fast.applies(model, torch.optim.Adam(groups))
+    assert fast.applies(model, adam(model))
+    assert not fast.applies(model, optimizer(model))
+
+
+class Penalised(vc.UnsupervisedTrainer):
+    """A loss that depends on the weights beside the model's own loss terms."""
+
+    def loss(self, terms):
+        return super().loss(terms) + sum(p.square().sum() for p in self.model.decoder.parameters())
+
+
+@pytest.mark.parametrize(
+    ("kind", "trainer", "expected"),
+    [(vc.VAE, vc.UnsupervisedTrainer, 8), (ReadableVAE, vc.UnsupervisedTrainer, 0), (vc.VAE, Penalised, 0)],
+)
+def test_the_trainer_takes_it_where_it_can(kind, trainer, expected, monkeypatch):
+    calls = []
+    loss_terms = fast.loss_terms
+    monkeypatch.setattr(fast, "loss_terms", lambda *arguments: (calls.append(arguments), loss_terms(*arguments))[1])
+    trainer(kind(40, n_hidden=16), DATA, train_size=1.0, batch_size=16, n_epochs_kl_warmup=0).train(2)
+    assert len(calls) == expected
+
+
+def test_settings_that_change_count_from_the_next_step():
+    model = vc.VAE(40, n_hidden=16)
+    model.prepare(DATA)
+    optimizer = adam(model)
+    with fast.arranged(model, optimizer) as (loss_terms, own):
+        for lr in (0.0, 1e-3):
+            before = copy.deepcopy(model.state_dict())
+            optimizer.param_groups[0]["lr"] = lr
+            outcome(loss_terms, DATA.minibatch(range(60), sparse=True)[0])
+            own.step()
+            assert torch.equal(before["px_r"], model.px_r) == (lr == 0)
+
+
+@pytest.mark.parametrize("cells", [vc.simulate_counts(60, 39), DATA.subset([0])])
+def test_counts_that_do_not_fit(cells):
+    model = vc.VAE(40, n_hidden=16)
+    model.prepare(DATA)
+    with (
+        fast.arranged(model, adam(model)) as (loss_terms, _),
+        pytest.raises(ValueError, match=r"built for 40 genes|two cells or more"),
+    ):
+        loss_terms(cells.minibatch(range(cells.n_cells), sparse=True)[0])
 
 
 def test_the_optimizer_learns_what_it_would_have_learned():

@@ -135,11 +135,11 @@ class Nonzeros:
     places
         Their positions in the dense table, row by row, (nonzeros,).
     ends_of_cells
-        Where each cell begins in that list, and its end, (cells + 1,).
+        Where each cell begins in that list, and where the last one ends, (cells + 1,).
     counts_by_gene, cells_by_gene, ends_of_genes
         The same ordered by gene: value and row, (nonzeros,), and where each gene begins, (genes + 1,).
     large
-        Which of them are above `LARGEST_TABLED`: their positions in this list.
+        Which of `counts` are above `LARGEST_TABLED`: their positions.
     shape
         That of the dense table, (cells, genes).
     """
@@ -171,7 +171,7 @@ class Nonzeros:
 
     @property
     def device(self) -> torch.device:
-        """Where the tensors are."""
+        """Where the tensors are, as a table of counts has it too."""
         return self.counts.device
 
 

@@ -4,13 +4,15 @@ While a model is `arranged`, its loss terms are those of `VAE.loss_terms` to flo
 numbers. They are computed from the non-zero counts of a minibatch, `data.Nonzeros`. The trainer does so where it can
 (`applies`). `docs/fast.md` derives it line by line and says what each operation costs.
 
-Names that begin with `by_`, and the dictionary `by`, are gradients: of what is minimised, by what is named.
+Names that begin with `by_`, and the dictionary `by`, are gradients of what is minimised by what is named; in the
+likelihood, derivatives of log p.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,45 +21,53 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 from vae_course.data import LARGEST_TABLED, Nonzeros
 from vae_course.distributions import sample_normal
-from vae_course.models import VAE, LossTerms
-from vae_course.nn import DecoderSCVI, Encoder, FCLayers, one_hot, one_hot_covariates
+from vae_course.models import VAE, LossTerms, check_genes
+from vae_course.nn import Encoder, FCLayers, one_hot, one_hot_covariates
 
 STEPS = torch.arange(LARGEST_TABLED, dtype=torch.float64).unsqueeze(-1)  # (LARGEST_TABLED, 1)
-SMALLEST = torch.finfo(torch.float32).tiny  # keeps log p(0) finite where pi underflows, for logits below -87
+SMALLEST = torch.finfo(torch.float32).tiny  # of p(0); below that, log p(0) is cut off at -87.3, without a gradient
 LOG2_E = 1.4426950408889634
 STANDARD = torch.zeros(()), torch.ones(())  # mean and variance of p(z)
-PARTS = {VAE, Encoder, DecoderSCVI, FCLayers, nn.Sequential, nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Dropout, nn.Softmax}
-LAYER = [nn.Linear, nn.BatchNorm1d, nn.ReLU]  # and often nn.Dropout
-NORM = 0.01, 0.001, True, True  # momentum, eps, affine and track_running_stats of the package's batch normalisations
 
 Weights = dict[str, Tensor]  # and running statistics, or gradients, by the names of `_groups`
 
 
 def applies(model: nn.Module, optimizer: torch.optim.Optimizer) -> bool:
-    """Whether an arranged model trains as the model itself does: for a ZINB `VAE` of the package's parts, and Adam.
+    """Whether an arranged model trains as the model itself does: a ZINB `VAE` as it was made, with Adam.
 
-    Where a part or a method of it was replaced, as learners do, or is watched by a hook, or is kept from learning, the
-    model is left to its own method.
+    Where a part or a method of the model was replaced, as learners do, where something is tied, kept from learning or
+    watched by a hook, and where the optimizer is another one, the model is left to its own method. A class or function
+    of the package that is changed in place is not noticed: changes go through a subclass.
     """
-    if type(model) is not VAE or model.likelihood != "zinb":
+    if type(model) is not VAE or model.likelihood != "zinb" or type(optimizer) is not torch.optim.Adam:
         return False
-    if type(optimizer) is not torch.optim.Adam or len(optimizer.param_groups) > 1:
-        return False
-    parts = list(model.modules())
-    layers = [list(layer) for part in parts if type(part) is FCLayers for layer in part.fc_layers]
-    norms = [part for part in parts if type(part) is nn.BatchNorm1d]
-    unused = () if model.dispersion == "gene-cell" else ("decoder.px_r_decoder.",)
-    unused += () if model.library == "latent" else ("l_encoder.",)
+    parts, weights = list(model.modules()), list(model.parameters())
+    steps = {float(optimizer.state.get(weight, {}).get("step", 0)) for weight in weights if weight.requires_grad}
+    hooks = [optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks]
+    hooks += [hook for weight in weights for hook in (weight._backward_hooks, weight._post_accumulate_grad_hooks)]
+    for part in parts:
+        hooks += [part._forward_hooks, part._forward_pre_hooks, part._backward_hooks, part._backward_pre_hooks]
     return (
-        {type(part) for part in parts} <= PARTS
-        and [type(part) for part in model.decoder.px_scale_decoder] == [nn.Linear, nn.Softmax]
-        and all([type(step) for step in layer][:4] in (LAYER, [*LAYER, nn.Dropout]) for layer in layers)
-        and all((norm.momentum, norm.eps, norm.affine, norm.track_running_stats) == NORM for norm in norms)
-        and all(p.requires_grad or name.startswith(unused) for name, p in model.named_parameters())
-        and not any(p._backward_hooks or p._post_accumulate_grad_hooks for p in model.parameters())
-        and not any(part._forward_hooks or part._forward_pre_hooks for part in parts)
+        _structure(model) == _structure_as_made(**model.options)
+        and [[id(weight) for weight in weights]] == [[id(p) for p in g["params"]] for g in optimizer.param_groups]
+        and len(steps) == 1
+        and not any(hooks)
         and not any(callable(value) for part in parts for value in vars(part).values())
+        and "step" not in vars(optimizer)
+        and not torch.is_autocast_enabled("cpu")
     )
+
+
+@lru_cache(maxsize=8)
+def _structure_as_made(**options: Any) -> tuple[list, list]:
+    with torch.device("meta"):  # without memory and random numbers
+        return _structure(VAE(**options))
+
+
+def _structure(model: VAE) -> tuple[list, list]:
+    """Return what the parts and weights of a model are; what is tied appears once."""
+    parts = [(name, type(part), part.extra_repr()) for name, part in model.named_modules()]
+    return parts, [(name, p.shape, p.dtype, p.requires_grad) for name, p in model.named_parameters()]
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -76,15 +86,15 @@ def arranged(model: VAE, optimizer: torch.optim.Adam) -> Iterator[tuple[Callable
     w = {name: _joined(name, parts) for name, parts in groups.items()}
     learning = {name: nn.Parameter(w[name]) for name, parts in groups.items() if isinstance(parts[0], nn.Parameter)}
     adam = torch.optim.Adam(learning.values())
-    adam.param_groups[0].update({key: v for key, v in optimizer.param_groups[0].items() if key != "params"})
+    adam.register_step_pre_hook(partial(_follow, optimizer))
     for name, whole in learning.items():
-        states = [optimizer.state[part] for part in groups[name]]
+        states = [optimizer.state.get(part, {}) for part in groups[name]]
         adam.state[whole] = {key: _joined(name, [state[key] for state in states]) for key in states[0]}
     own = {part: part.data for parts in groups.values() for part in parts}
-    for name, parts in groups.items():
-        for part, piece in zip(parts, _pieces(name, w[name], parts), strict=True):
-            part.data = piece
     try:
+        for name, parts in groups.items():
+            for part, piece in zip(parts, _pieces(name, w[name], parts), strict=True):
+                part.data = piece
         yield partial(loss_terms, model, w | learning), adam
     finally:
         for part, data in own.items():
@@ -96,6 +106,11 @@ def arranged(model: VAE, optimizer: torch.optim.Adam) -> Iterator[tuple[Callable
             for key, value in adam.state[whole].items():
                 for part, state in zip(groups[name], _alone(name, value, groups[name]), strict=True):
                     optimizer.state[part][key] = state
+
+
+def _follow(optimizer: torch.optim.Adam, follower: torch.optim.Adam, *_: Any) -> None:
+    """Let an optimizer have the settings of another one."""
+    follower.param_groups[0].update({key: v for key, v in optimizer.param_groups[0].items() if key != "params"})
 
 
 def _groups(model: VAE) -> dict[str, list[Tensor]]:
@@ -167,6 +182,9 @@ def loss_terms(
     x, batch_index, y
         The counts of some cells, their batches and labels.
     """
+    check_genes(x, model.n_input)
+    if len(x) == 1 and model.training:
+        raise ValueError("Batch normalisation trains on two cells or more, got a minibatch of one.")
     codes = model._batch_codes(x, batch_index), model._label_codes(x, y)
     return LossTerms(*Loss.apply(model, w, x, *codes, *w.values()))
 
@@ -225,7 +243,7 @@ class Loss(torch.autograd.Function):
     def backward(ctx: FunctionCtx, *by_terms: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of the weights."""
         if ctx.back is None:
-            raise RuntimeError("The way back can be gone once: it writes over what it needs. Compute the loss again.")
+            raise RuntimeError("The way back writes over what it needs, and can be taken once. Compute the loss again.")
         by, ctx.back = ctx.back(*by_terms), None
         return None, None, None, None, None, *(by.get(name) for name in ctx.names)
 
@@ -259,7 +277,7 @@ def _draw(
     encoder: Encoder, x: Tensor, w: Weights, name: str, prior: tuple[Tensor, Tensor]
 ) -> tuple[Tensor, Tensor, Callable[[Tensor, Tensor, Weights], Tensor]]:
     """Return a draw from q, (cells, latents), KL(q || prior), (cells,), and the way back, given the first ReLU's x."""
-    x, back_layers = _layers(encoder.encoder, x, w, name, done=len(LAYER))
+    x, back_layers = _layers(encoder.encoder, x, w, name, done=3)
     mean, log_var = _linear(x, w, name).chunk(2, dim=-1)
     exp = log_var.exp_()
     var = exp + encoder.var_eps
@@ -283,7 +301,7 @@ def _layers(
 ) -> tuple[Tensor, Callable[[Tensor, Weights], Tensor]]:
     """Pass x through the layers as `FCLayers.forward` does, but for the steps that are done; return the way back.
 
-    Every step leaves its way back. The whole way goes through them from the last to the first.
+    The whole way goes through those of the steps, from the last to the first.
     """
     covariates = one_hot_covariates(codes, network.n_cat_list, n_cells=len(x))
     steps = [(f"{name} {i}", step) for i, layer in enumerate(network.fc_layers) for step in layer]
@@ -407,10 +425,10 @@ def _as_zeros(ratio: Tensor, theta: Tensor, zi_logits: Tensor) -> tuple[Tensor, 
     pi = zi_logits.sigmoid_()
     q = torch.lerp(p0, one, pi).clamp_(min=SMALLEST)  # pi + (1 - pi) p0
     not_pi = torch.sub(one, pi, out=pi)
-    w = p0.mul_(not_pi).div_(q)  # the probability that a zero is one of the negative binomial
-    by_theta = torch.sub(slope, log_1p, out=log_1p).mul_(w)
-    by_log_mu = slope.mul_(w).mul_(-theta)
-    return q.log_(), by_log_mu, not_pi.sub_(w), by_theta
+    from_nb = p0.mul_(not_pi).div_(q)  # the probability that a zero is one of the negative binomial
+    by_theta = torch.sub(slope, log_1p, out=log_1p).mul_(from_nb)
+    by_log_mu = slope.mul_(from_nb).mul_(-theta)
+    return q.log_(), by_log_mu, not_pi.sub_(from_nb), by_theta
 
 
 def _above_zero(
@@ -418,7 +436,7 @@ def _above_zero(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return log p(x) of the counts above zero and its derivatives as above, (nonzeros,) each.
 
-    In float64, since large terms cancel.
+    In float64, since large terms cancel, but for log(1 - pi) and its derivative.
     """
     mu = _pick(scale, x.places).double() * _pick(size, x.cells)
     theta_above = _pick(theta, x.genes if theta.dim() == 1 else x.places).double()

@@ -19,7 +19,7 @@ from torch import Tensor
 from vae_course import metrics
 from vae_course._devices import chosen, computing_on
 from vae_course._seeds import same_threads, seeded
-from vae_course.data import CountData, as_indices, split_minibatches
+from vae_course.data import CountData, Nonzeros, as_indices, split_minibatches
 from vae_course.distributions import effective_sample_size, log_marginal_likelihood, sample_nb, sample_zinb
 from vae_course.models import VAE, LossTerms
 
@@ -33,7 +33,7 @@ DECODED_NUMBERS = 2**22  # numbers of one decoded tensor at most (16 MiB in floa
 class Minibatch(NamedTuple):
     """Some cells: what the model sees, their batch and label, and their positions in the data."""
 
-    x: Tensor
+    x: Tensor | Nonzeros
     batch_index: Tensor
     labels: Tensor
     indices: np.ndarray

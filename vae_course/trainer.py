@@ -250,7 +250,7 @@ class Trainer:
         start = time.perf_counter()
         sums = np.zeros(5)  # of the loss, of its parts, and of 1, over cells
         self.model.train()
-        sparse = self.device.type == "cpu" and fast.applies(self.model, self.optimizer)
+        sparse = self._is_fast()
         arranged = fast.arranged if sparse else _as_it_is
         with (
             arranged(self.model, self.optimizer) as (own_loss_terms, optimizer),
@@ -269,6 +269,11 @@ class Trainer:
             self._record_terms("train_set", *terms)
             self._evaluate()
         return loss
+
+    def _is_fast(self) -> bool:
+        """Whether to train with `fast`, which sees no gradients but those that come through the loss terms."""
+        own_loss = getattr(self.loss, "__func__", None) is not UnsupervisedTrainer.loss
+        return self.device.type == "cpu" and not own_loss and fast.applies(self.model, self.optimizer)
 
     def _step(
         self, minibatch: Minibatch, loss_terms: Callable[..., Iterable[Tensor]], optimizer: torch.optim.Optimizer
