@@ -120,6 +120,12 @@ def test_extreme_values_and_their_derivatives_entry_by_entry(log_mu, per_gene):
     torch.testing.assert_close(*by_log_theta, rtol=1e-5, atol=1e-6)
 
 
+def test_a_zero_that_is_all_but_impossible_is_finite():
+    tables = fast._as_zeros(torch.tensor([[1e6, 12.5]]), torch.tensor([40.0, 40.0]), torch.tensor([[-200.0, -100.0]]))
+    assert all(torch.isfinite(table).all() for table in tables)
+    assert (tables[0] < -87).all()
+
+
 def test_every_case_of_the_table_of_gamma_functions():
     """A gene's small counts are looked up, its large ones are not; the sums are the same."""
     counts = torch.arange(1.0, 41).repeat(3)
@@ -338,6 +344,12 @@ def test_another_optimizer_keeps_the_model_s_own_loss(optimizer):
     model = vc.VAE(40)
     assert fast.applies(model, adam(model))
     assert not fast.applies(model, optimizer(model))
+
+
+def test_reduced_precision_keeps_the_model_s_own_loss():
+    model = vc.VAE(40)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not fast.applies(model, adam(model))
 
 
 class Penalised(vc.UnsupervisedTrainer):
