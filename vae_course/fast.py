@@ -277,7 +277,7 @@ def _draw(
     encoder: Encoder, x: Tensor, w: Weights, name: str, prior: tuple[Tensor, Tensor]
 ) -> tuple[Tensor, Tensor, Callable[[Tensor, Tensor, Weights], Tensor]]:
     """Return a draw from q, (cells, latents), KL(q || prior), (cells,), and the way back, given the first ReLU's x."""
-    x, back_layers = _layers(encoder.encoder, x, w, name, done=3)
+    x, back_layers = _layers(encoder.encoder, x, w, name, done=3)  # the first product, normalisation and ReLU
     mean, log_var = _linear(x, w, name).chunk(2, dim=-1)
     exp = log_var.exp_()
     var = exp + encoder.var_eps
