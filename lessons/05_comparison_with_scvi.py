@@ -2721,11 +2721,11 @@ assert beyond["z and l prior"] > beyond["z from q, l prior"] + 0.2
 # (The last column: cells with two or more molecules of LYZ, of myeloid cells, *and* of CD79A, of B cells.)
 #
 # In plain statistics the draws from the prior pass: totals and zeros are about right, and one or two cells in a hundred
-# mix the markers, where average shares mix them in four of ten. By the yardstick they fail: nine in ten lie farther out
-# than nearly all real cells, more than the plain autoencoder's in 0.8 (63 %). To compare those two is unfair, since its
-# cells were smooth and ours carry the noise of counting: even a $z$ from $q$ leaves a third too far out. Nor is the
-# yardstick everything: average shares lie nearer than our draws, in the middle of all cells, and are no cell at all.
-# But the last two rows of the model differ in $z$ alone. That gap is the *prior's* fault. The picture:
+# mix the markers, where average shares mix them in more than four of ten. By the yardstick they fail: nine in ten lie
+# farther out than nearly all real cells, more than the plain autoencoder's in 0.8 (63 %). To compare those two is
+# unfair, since its cells were smooth and ours carry the noise of counting: even a $z$ from $q$ leaves a third too far
+# out. Nor is the yardstick everything: average shares lie nearer than our draws, in the middle of all cells, and are no
+# cell at all. But the last two rows of the model differ in $z$ alone. That gap is the *prior's* fault. The picture:
 
 # %% tags=["volatile"]
 left, right = plots.panels(2, 4.2, 5.4)
