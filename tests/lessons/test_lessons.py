@@ -17,7 +17,7 @@ import vae_course
 from vae_course.exercises import EXERCISES
 from vae_course.exercises.sources import find, solution_lines, source_of
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 import build_lessons as build  # noqa: E402
 

@@ -23,7 +23,7 @@ from vae_course.exercises import EXERCISES, certificate, hint, progress, record,
 from vae_course.exercises.catalogue import CONTENTS
 from vae_course.exercises.start import write_start_page
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ORDER = [exercise_id for lesson in CONTENTS for exercise_id in lesson.sections]
 
 

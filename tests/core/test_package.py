@@ -12,7 +12,7 @@ import pytest
 import vae_course as vc
 
 PACKAGE = Path(vc.__file__).parent
-PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
+PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 CORE = ["distributions", "data", "nn", "models", "fast", "metrics", "posterior", "trainer"]
 ORDER = [*CORE, "plots", "exercises", "grading", "cli"]  # each may import those before it
 HEAVY = ["matplotlib", "scanpy", "sklearn"]

@@ -15,7 +15,7 @@ import pip
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 import build_lessons as build  # noqa: E402
 

@@ -26,7 +26,7 @@ from vae_course.data import (
     split_minibatches,
 )
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SMALL = np.array([[1, 0, 3], [0, 2, 0], [5, 0, 0], [1, 1, 1]])
 
 

@@ -26,7 +26,7 @@ from vae_course.exercises import EXERCISES
 from vae_course.exercises.sources import solution_lines, source_of, without_docstrings
 from vae_course.grading import sandbox, stripped
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LESSONS = sorted(path.name for path in (ROOT / "lessons").glob("*.ipynb"))
 FIRST = [one.name for one in EXERCISES.values() if one.id.startswith("1.")]  # the exercises of lesson 1
 SECRETS = {"environment": "secret-environment", "diary": "secret-diary", "neighbour": "secret-neighbour"}
