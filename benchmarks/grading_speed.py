@@ -15,6 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 from results import save
+
 from vae_course.exercises import EXERCISES, LESSONS
 from vae_course.grading import grade_folder
 

@@ -37,8 +37,9 @@ from vae_course.data import CountData
 from vae_course.distributions import bernoulli_log_prob, kl_standard_normal, normal_log_prob, reparameterize
 from vae_course.exercises import exercise, hint, progress, solution
 from vae_course.exercises.lesson3 import CAUSES, mystery_runs
-from vae_course.models import LossTerms, Model, check_genes, seeded
+from vae_course.model import LossTerms, Model, check_genes
 from vae_course.nn import FCLayers
+from vae_course.runtime.seeds import seeded
 
 # %% [markdown]
 # ## 3.1 From parts to a machine
@@ -109,7 +110,7 @@ print("all probabilities between 0 and 1:", bool(((prob_toy > 0) & (prob_toy < 1
 # `binary_vae_loss`, a function that does not exist yet: *you* write it in section 3.3, and Python looks for it only
 # when `loss` is called.
 
-# %% source="vae_course.models.BinaryVAE" methods="__init__ encode reparameterize decode forward loss"
+# %% source="vae_course.binary_vae.BinaryVAE" methods="__init__ encode reparameterize decode forward loss"
 
 # %% [markdown]
 # Three images of 64 pixels, all off, through a new model:
@@ -266,7 +267,7 @@ print(f"kl_standard_normal, from the package: {kl_standard_normal(mean_toy, logv
 #
 # Mind which axis is summed and which is averaged, the sign of a log-probability, and that `logvar` is a *log*-variance.
 
-# %% exercise="3.1" source="vae_course.models.binary_vae_loss" minutes=8 difficulty=1
+# %% exercise="3.1" source="vae_course.binary_vae.binary_vae_loss" minutes=8 difficulty=1
 
 # %%
 total, bce, kl = binary_vae_loss(x_toy, logits_toy, mean_toy, logvar_toy)
@@ -488,12 +489,12 @@ assert again[:, 2].std() < 1e-4
 # `prepare` lets the model refuse data that do not suit it. We add these four. `class BinaryVAE(BinaryVAE)` makes a
 # new class that inherits from the old one and takes over its name; models made before keep the old class.
 
-# %% source="vae_course.models.BinaryVAE" methods="loss_terms sample_from_posterior_z prepare" base="BinaryVAE"
+# %% source="vae_course.binary_vae.BinaryVAE" methods="loss_terms sample_from_posterior_z prepare" base="BinaryVAE"
 
 # %% [markdown]
 # The fourth returns two logarithms for each of several draws. Do not study it now: it waits for lesson 4.
 
-# %% source="vae_course.models.BinaryVAE" methods="importance_terms" base="BinaryVAE"
+# %% source="vae_course.binary_vae.BinaryVAE" methods="importance_terms" base="BinaryVAE"
 
 # %% [markdown]
 # Are the terms your loss, cell by cell? With the same draw, their mean must be what you computed:
@@ -1385,10 +1386,10 @@ for name, sd in (("exp(1/2 logvar)", (0.5 * logvar_toy).exp()), ("exp(logvar)", 
 #
 # | in this lesson | in the package | in scVI 0.3.0 | in scvi-tools 1.4 |
 # |---|---|---|---|
-# | `BinaryVAE` | `vae_course.models.BinaryVAE` | - (`VAE`, for counts) | - (`scvi.module.VAE`, for counts) |
+# | `BinaryVAE` | `vae_course.binary_vae.BinaryVAE` | - (`VAE`, for counts) | - (`scvi.module.VAE`, for counts) |
 # | `encode`, two heads | `BinaryVAE.encode` | `Encoder` | `Encoder`, called in `inference` |
 # | `decode` | `BinaryVAE.decode` | `DecoderSCVI` | `DecoderSCVI`, called in `generative` |
-# | `binary_vae_loss` | `vae_course.models.binary_vae_loss` | `VAE.forward` | `VAE.loss` |
+# | `binary_vae_loss` | `vae_course.binary_vae.binary_vae_loss` | `VAE.forward` | `VAE.loss` |
 # | `train_epoch` | `Trainer.train` | `Trainer.train` | `TrainingPlan`, run by Lightning |
 # | `trainer.history` | the same | `Trainer.history` | `model.history` |
 # | `place` | `Posterior.get_latent` | `Posterior.get_latent` | `get_latent_representation` |

@@ -121,13 +121,13 @@ def run_train(options: argparse.Namespace) -> None:
     Under torchrun each process trains on its own part of the cells, and the first one writes and reports.
     """
     import vae_course as vc
-    from vae_course._distributed import gather, n_processes, rank, together
+    from vae_course.runtime.processes import all_or_none, gather, n_processes, rank
 
     checkpoint = options.out / "checkpoint.pt"
     if checkpoint.exists() and not options.resume:  # before any process can have written one
         raise ValueError(f"{options.out} holds a run already: add --resume to go on with it, or choose another --out.")
     with process_group(options.device):
-        with together():
+        with all_or_none():
             data = vc.load_h5ad(
                 options.file,
                 layer=options.layer,
@@ -156,13 +156,13 @@ def process_group(device: str) -> Iterator[None]:
     import torch
     from torch import distributed
 
-    from vae_course._devices import chosen
-    from vae_course._distributed import ElsewhereError
+    from vae_course.runtime.devices import resolve_device
+    from vae_course.runtime.processes import OtherProcessError
 
     if not distributed.is_available() or not distributed.is_torchelastic_launched():
         yield
         return
-    if chosen(device).type == "cuda":
+    if resolve_device(device).type == "cuda":
         number_here, cards = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
         if number_here > cards:
             raise ValueError(
@@ -177,7 +177,7 @@ def process_group(device: str) -> Iterator[None]:
     distributed.init_process_group(store=store, rank=own_rank, world_size=number)
     try:
         yield
-    except ElsewhereError as error:
+    except OtherProcessError as error:
         if error.__cause__:  # nobody may be left who could say why
             print(f"vae-course: {error}", file=sys.stderr)
         sys.exit(1)
@@ -254,8 +254,8 @@ def run_lab(options: argparse.Namespace) -> None:
 
 def run_progress(options: argparse.Namespace) -> None:
     """Print what is done and what is next; write the page to print, if it is asked for."""
-    from vae_course._files import write_atomically
     from vae_course.exercises import certificate, progress
+    from vae_course.runtime.files import write_atomically
 
     sys.stdout.reconfigure(errors="replace")  # a console may have no sign for a bar
     print(progress())
@@ -296,7 +296,7 @@ def report(trainer: Any, folder: Path, seed: int) -> dict[str, Any]:
 
     Of several processes, each with its own cells, the one that calls this shows its own; the history is that of all.
     """
-    from vae_course._files import write_atomically
+    from vae_course.runtime.files import write_atomically
 
     numbers = measure(trainer, seed)
     _print_table(numbers)
@@ -311,7 +311,7 @@ def report(trainer: Any, folder: Path, seed: int) -> dict[str, Any]:
 def measure(trainer: Any, seed: int) -> dict[str, Any]:
     """Return all that the table shows: how well held-out cells are explained, how well cell types come apart."""
     from vae_course import metrics
-    from vae_course._distributed import n_processes
+    from vae_course.runtime.processes import n_processes
 
     data, held_out = trainer.data, trainer.test_set if len(trainer.test_set) else trainer.train_set
     terms = held_out.loss_terms(seed)
@@ -429,7 +429,7 @@ def _draw_figures(trainer: Any, folder: Path, seed: int) -> list[str]:
 def _save_figure(figure: Any, path: Path) -> None:
     import matplotlib.pyplot as plt
 
-    from vae_course._files import write_atomically
+    from vae_course.runtime.files import write_atomically
 
     write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=150))
     plt.close(figure)
@@ -440,8 +440,8 @@ def _write_data(source: Path, target: Path, latent: np.ndarray) -> None:
     import h5py
     from anndata.io import write_elem
 
-    from vae_course._files import write_atomically
-    from vae_course.data import is_old_h5ad, read_h5ad
+    from vae_course.files import is_old_h5ad, read_h5ad
+    from vae_course.runtime.files import write_atomically
 
     def write(temporary: Path) -> None:
         with h5py.File(source) as file:
@@ -468,8 +468,8 @@ def _write_latent(source: Path, target: Path, latent: np.ndarray) -> None:
     """Write a table of the latent means with the names that the cells have in an .h5ad file."""
     import pandas as pd
 
-    from vae_course._files import write_atomically
-    from vae_course.data import open_h5ad
+    from vae_course.files import open_h5ad
+    from vae_course.runtime.files import write_atomically
 
     with open_h5ad(source) as adata:
         names = adata.obs_names

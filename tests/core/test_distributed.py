@@ -18,8 +18,8 @@ import torch
 import torch.distributed as dist
 
 import vae_course as vc
-from vae_course._distributed import pooled_moments
-from vae_course.trainer import progress_bar
+from vae_course.runtime.processes import pooled_moments
+from vae_course.runtime.progress import progress_bar
 
 START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 CONTEXT = multiprocessing.get_context(START)
@@ -528,7 +528,7 @@ def test_a_killed_worker_of_torchrun_goes_on_and_ends_bitwise_the_same(tmp_path)
 def bar_is_silent() -> bool:
     with suppress(KeyError):
         del os.environ["TQDM_DISABLE"]
-    return progress_bar(10, 0).disable
+    return progress_bar()(total=10).disable
 
 
 def test_only_the_first_process_shows_progress(tmp_path):

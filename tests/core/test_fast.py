@@ -99,7 +99,7 @@ def test_extreme_values_and_their_derivatives_entry_by_entry(log_mu, per_gene):
     theta, zi_logits = cases.T.contiguous()  # (genes,) each
     counts = torch.tensor([0.0, 1.0, 2.0, 16.0, 17.0, 1000.0, 100_000.0])
     table = counts.unsqueeze(-1).expand(-1, len(cases)).contiguous()  # (cells, genes)
-    x = vc.data.Nonzeros.of(sp.csr_matrix(table.numpy()))
+    x = vc.fast.Nonzeros.of(sp.csr_matrix(table.numpy()))
     log_mu, zi_logits = torch.full_like(table, log_mu), zi_logits.expand_as(table).contiguous()
     theta = theta if per_gene else theta.expand_as(table).contiguous()
     scale, size = log_mu.exp(), torch.ones(len(table), 1)

@@ -17,8 +17,8 @@ from scipy import stats
 
 import vae_course as vc
 from vae_course import metrics, posterior
-from vae_course._seeds import seeded
 from vae_course.distributions import normal_log_prob
+from vae_course.runtime.seeds import seeded
 
 N_CELLS, N_GENES, N_LATENT = 150, 30, 4
 SUBSET = np.random.default_rng(0).permutation(N_CELLS)[:90]

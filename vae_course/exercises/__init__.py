@@ -145,7 +145,7 @@ def catch_up(names: dict[str, Any], *symbols: str) -> None:
     names
         The notebook's names: `globals()`.
     *symbols
-        Dotted names in the package, such as "vae_course.models.VAE". A name that is there already stays as it is.
+        Dotted names in the package, such as "vae_course.vae.VAE". A name that is there already stays as it is.
     """
     for symbol in symbols:
         names.setdefault(symbol.rsplit(".", 1)[1], find(symbol))

@@ -7,13 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vae_course._seeds import seeded
+from vae_course.binary_vae import BinaryVAE
 from vae_course.data import CountData
 from vae_course.exercises.attempt import Case, Value
 from vae_course.exercises.engine import Exercise
 from vae_course.exercises.lesson2 import _between, _tensor_from
-from vae_course.models import BinaryVAE
 from vae_course.nn import FCLayers
+from vae_course.runtime.seeds import seeded
 
 
 def train_epoch(model: BinaryVAE, minibatches: Iterable[Tensor], optimizer: torch.optim.Optimizer) -> float:
@@ -672,7 +672,7 @@ HIGH, LOW, COLLAPSE, FORGOTTEN, OVERFIT, FINE = (
 EXERCISES = [
     Exercise(
         "3.1",
-        "vae_course.models.binary_vae_loss",
+        "vae_course.binary_vae.binary_vae_loss",
         cases=_cases_of_loss,
         hidden=_hidden_loss,
         returns=("total", "bce", "kl"),

@@ -1812,7 +1812,7 @@ EXERCISES = [
     ),
     Exercise(
         "5.4",
-        "vae_course.models.select_dispersion",
+        "vae_course.vae.select_dispersion",
         cases=_cases_of_select_dispersion,
         use=_use_select_dispersion,
         hidden=_hidden_select_dispersion,

@@ -11,7 +11,7 @@ from typing import Any
 
 from platformdirs import user_data_dir
 
-from vae_course._files import write_atomically
+from vae_course.runtime.files import write_atomically
 
 NEW = {"status": "not_attempted", "attempts": 0, "hints": 0, "solution": False}
 RANK = ["not_attempted", "error", "wrong", "passed"]
