@@ -15,7 +15,8 @@ _NAMES = {
     "trainer": ["EarlyStopping", "Trainer", "UnsupervisedTrainer"],
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
-_MODULES = ["data", "distributions", "exercises", "fast", "metrics", "models", "nn", "plots", "posterior", "trainer"]
+_MODULES = ["data", "differential", "distributions", "exercises", "fast", "imputation", "metrics", "models", "nn"]
+_MODULES += ["plots", "posterior", "trainer"]
 
 __all__ = [*_MODULE_OF, *_MODULES, "__version__"]
 

@@ -13,8 +13,9 @@ import vae_course as vc
 
 PACKAGE = Path(vc.__file__).parent
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
-CORE = ["distributions", "data", "nn", "models", "fast", "metrics", "posterior", "trainer"]
-ORDER = [*CORE, "plots", "exercises", "grading", "cli"]  # each may import those before it
+CORE = ["distributions", "data", "nn", "models", "fast", "metrics"]
+CORE += ["differential", "imputation", "posterior", "trainer"]
+ORDER = [*CORE, "plots", "exercises", "grading", "lab", "report", "cli"]  # each may import those before it
 HEAVY = ["matplotlib", "scanpy", "sklearn"]
 
 
