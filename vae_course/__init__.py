@@ -20,7 +20,8 @@ _NAMES = {
     "vae": ["VAE"],
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
-_MODULES = [*_NAMES, "distributions", "exercises", "metrics", "model", "nn", "plots", "scvi_tools"]
+_MODULES = [*_NAMES, "differential", "distributions", "exercises", "imputation", "metrics", "model", "nn", "plots"]
+_MODULES += ["scvi_tools"]
 
 __all__ = [*_MODULE_OF, *_MODULES, "__version__"]
 

@@ -13,20 +13,9 @@ import vae_course as vc
 
 PACKAGE = Path(vc.__file__).parent
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
-CORE = [
-    "runtime",
-    "distributions",
-    "validation",
-    "data",
-    "simulate",
-    "files",
-    "nn",
-    "model",
-    "binary_vae",
-    "scvi_tools",
-]
-CORE += ["vae", "fast", "metrics", "imputation", "differential", "posterior", "early_stopping", "trainer"]
-ORDER = ["runtime", *CORE, "plots", "exercises", "grading", "report", "cli"]  # each may import those before it
+CORE = ["distributions", "validation", "data", "simulate", "files", "nn", "model", "binary_vae", "scvi_tools", "vae"]
+CORE += ["fast", "metrics", "differential", "imputation", "posterior", "early_stopping", "trainer"]
+ORDER = ["runtime", *CORE, "plots", "exercises", "grading", "lab", "report", "cli"]  # each may import those before it
 HEAVY = ["matplotlib", "scanpy", "sklearn"]
 
 
