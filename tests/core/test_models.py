@@ -11,6 +11,7 @@ from torch.distributions import Normal, kl_divergence
 import vae_course as vc
 from vae_course.models import LossTerms, binary_vae_loss, select_dispersion
 
+pytestmark = pytest.mark.numerical
 CELLS, G, L = 6, 4, 2
 DISPERSIONS = ["gene", "gene-batch", "gene-label", "gene-cell"]
 LIKELIHOODS = ["zinb", "nb", "poisson"]

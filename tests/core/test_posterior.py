@@ -20,6 +20,7 @@ from vae_course import metrics, posterior
 from vae_course._seeds import seeded
 from vae_course.distributions import normal_log_prob
 
+pytestmark = pytest.mark.numerical
 N_CELLS, N_GENES, N_LATENT = 150, 30, 4
 SUBSET = np.random.default_rng(0).permutation(N_CELLS)[:90]
 

@@ -20,6 +20,7 @@ from scipy.special import gammaln, log_expit
 import vae_course as vc
 from vae_course.exercises.lesson5 import RECORDED, recorded_comparison, recorded_outputs
 
+pytestmark = pytest.mark.numerical
 NOT_RUN = "NOT RUN: scvi-tools is not installed (pip install 'vae-course[compare]')"
 SCVI_TOOLS_ERROR = 0.024
 DISPERSIONS = ("gene", "gene-batch", "gene-label", "gene-cell")
