@@ -12,6 +12,7 @@ from vae_course import fast
 from vae_course.distributions import zinb_log_prob
 from vae_course.nn import DecoderSCVI, Encoder, FCLayers
 
+pytestmark = pytest.mark.numerical
 DATA = vc.simulate_counts(60, 40, n_batches=2, n_labels=3, mean_library=120, seed=1)
 
 

@@ -13,6 +13,7 @@ from vae_course.binary_vae import binary_vae_loss
 from vae_course.model import LossTerms
 from vae_course.vae import select_dispersion
 
+pytestmark = pytest.mark.numerical
 CELLS, G, L = 6, 4, 2
 DISPERSIONS = ["gene", "gene-batch", "gene-label", "gene-cell"]
 LIKELIHOODS = ["zinb", "nb", "poisson"]

@@ -62,12 +62,14 @@ def test_all_exercises_are_there():
     assert list(EXERCISES) == IDS
 
 
+@pytest.mark.numerical
 @pytest.mark.parametrize("number", IDS)
 def test_the_reference_passes(number):
     result = check(number, EXERCISES[number].reference)
     assert (result.status, result.diagnosis) == ("passed", None)
 
 
+@pytest.mark.numerical
 @pytest.mark.parametrize("number", [number for number, one in EXERCISES.items() if one.plain])
 def test_the_plain_answer_passes(number):
     plain = EXERCISES[number].plain
@@ -86,6 +88,7 @@ def test_there_are_hints_and_misconceptions_enough(number):
 MISTAKES = [(number, name) for number, one in EXERCISES.items() for name in one.mistakes]
 
 
+@pytest.mark.numerical
 @pytest.mark.parametrize(("number", "name"), MISTAKES)
 def test_every_misconception_is_recognised_and_named(number, name):
     answer, message = EXERCISES[number].mistakes[name]
@@ -839,12 +842,14 @@ RIGHT = {  # the least usual answer comes last
 }
 
 
+@pytest.mark.numerical
 @pytest.mark.parametrize(("number", "position"), [(n, i) for n, answers in RIGHT.items() for i in range(len(answers))])
 def test_right_answers_in_other_styles_pass(number, position):
     result = check(number, RIGHT[number][position])
     assert result.status == "passed", result.message
 
 
+@pytest.mark.numerical
 @pytest.mark.parametrize("number", [number for number, one in EXERCISES.items() if one.hidden])
 def test_right_answers_pass_the_cases_that_grading_adds(number):
     for seed, answer in enumerate([EXERCISES[number].reference, *RIGHT[number]]):

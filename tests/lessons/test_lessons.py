@@ -3,13 +3,13 @@
 import ast
 import os
 import re
-import sys
 import time
 from html import escape
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
+import build_lessons as build
 import nbformat
 import pytest
 
@@ -18,8 +18,6 @@ from vae_course.exercises import EXERCISES
 from vae_course.exercises.sources import find, solution_lines, source_of
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
-import build_lessons as build  # noqa: E402
 
 SOURCES = build.sources()
 NAMES = [source.stem for source in SOURCES]
@@ -217,7 +215,7 @@ def test_with_unusual_right_answers_it_runs_to_the_last_cell(source):
     for number, cell in exercise_cells(notebook).items():
         name = EXERCISES[number].name
         cell.source = (
-            f"import sys; sys.path[:0] = [{str(ROOT / 'tests')!r}]\n"
+            f"import sys; sys.path[:0] = [{str(ROOT / 'tests' / 'exercises')!r}]\n"
             f"from test_exercises import RIGHT\n"
             f'{name} = RIGHT["{number}"][-1]; {name}.__name__ = "{name}"\n'
             f'{name} = exercise("{number}")({name})'
