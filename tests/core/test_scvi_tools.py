@@ -17,7 +17,7 @@ import torch
 from scipy.special import gammaln, log_expit
 
 import vae_course as vc
-from vae_course.exercises.lesson5 import RECORDED, recorded_comparison, recorded_outputs
+from vae_course.exercises.recorded import RECORDED, recorded_comparison, recorded_outputs
 
 NOT_RUN = "NOT RUN: scvi-tools is not installed (pip install 'vae-course[compare]')"
 SCVI_TOOLS_ERROR = 0.024

@@ -30,8 +30,8 @@ from vae_course.exercises import (
     reset,
     solution,
 )
+from vae_course.exercises.e3_5.answer import diagnose as right_diagnosis
 from vae_course.exercises.engine import judge
-from vae_course.exercises.lesson3 import diagnose as right_diagnosis
 from vae_course.exercises.sources import blanked, excerpt, names_beside, solution_lines, source_of, without_docstrings
 from vae_course.nn import FCLayers, one_hot
 

@@ -12,7 +12,7 @@ from textwrap import shorten
 from typing import Any
 
 from vae_course.exercises import record
-from vae_course.exercises.catalogue import EXERCISES, LESSONS
+from vae_course.exercises.catalogue import EXERCISES
 from vae_course.exercises.certificate import certificate
 from vae_course.exercises.engine import Exercise, Result, judge
 from vae_course.exercises.overview import Progress, progress
@@ -20,7 +20,6 @@ from vae_course.exercises.sources import blanked, find, source_of, without_docst
 
 __all__ = [
     "EXERCISES",
-    "LESSONS",
     "Exercise",
     "Progress",
     "Result",
