@@ -27,11 +27,6 @@ ROOT = Path(__file__).parents[2]
 ORDER = [exercise_id for lesson in CONTENTS for exercise_id in lesson.sections]
 
 
-@pytest.fixture(autouse=True)
-def _own_record(tmp_path, monkeypatch):
-    monkeypatch.setenv("VAE_COURSE_HOME", str(tmp_path / "home"))
-
-
 def pass_exercises(*exercise_ids):
     for exercise_id in exercise_ids:
         record.note_attempt(exercise_id, "passed")
