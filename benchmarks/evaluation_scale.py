@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
-from results import save
 
 import vae_course as vc
+from results import save
 
 N_GENES, N_LABELS, N_BATCHES = 1000, 4, 2
 PORTION = 5000  # cells simulated at a time

@@ -15,9 +15,9 @@ from importlib.util import find_spec
 
 import scipy.sparse as sp
 import torch
-from results import save
 
 import vae_course as vc
+from results import save
 
 N_GENES, N_HIDDEN = 1000, 128
 BATCH_SIZES = (128, 1024, 8192)

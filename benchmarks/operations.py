@@ -10,10 +10,10 @@ import argparse
 from pathlib import Path
 
 import torch
-from results import save
 from torch.profiler import ProfilerActivity, profile
 
 import vae_course as vc
+from results import save
 
 EPOCHS = 5
 SHARE_SHOWN = 0.01  # of the time; the rest is put together

@@ -24,10 +24,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from results import write_results
 from sklearn.decomposition import PCA
 
 import vae_course as vc
+from results import write_results
 from vae_course.metrics import clustering_scores
 from vae_course.runtime.files import write_atomically
 

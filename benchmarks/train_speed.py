@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from results import save, spread
 
 import vae_course as vc
+from results import save, spread
 
 ROUNDS = 5
 EPOCHS = 5  # the first of each round is not timed: it warms up

@@ -13,8 +13,8 @@
 #   (quiz 7)
 # - name what is wrong with a run from its curves (exercise 3.5, quiz 6)
 #
-# **Time:** about 190 minutes, exercises included. A good place to stop is the end of section 3.4, two fifths of the
-# way. **You need:** the KL divergence and binary cross-entropy of lesson 1; `FCLayers`, the two heads, minibatches,
+# **Time:** about {{minutes}} minutes, exercises included. A good place to stop is the end of section 3.4, two fifths of
+# the way. **You need:** the KL divergence and binary cross-entropy of lesson 1; `FCLayers`, the two heads, minibatches,
 # `train()` and `eval()` of lesson 2.
 #
 # Exercises check themselves when you run their cell. Stuck? `hint("3.1")`, twice, then `solution("3.1")`. Exercise
@@ -36,7 +36,7 @@ from vae_course import plots
 from vae_course.data import CountData
 from vae_course.distributions import bernoulli_log_prob, kl_standard_normal, normal_log_prob, reparameterize
 from vae_course.exercises import exercise, hint, progress, solution
-from vae_course.exercises.lesson3 import CAUSES, mystery_runs
+from vae_course.exercises.e3_5.runs import CAUSES, mystery_runs
 from vae_course.model import LossTerms, Model, check_genes
 from vae_course.nn import FCLayers
 from vae_course.runtime.seeds import seeded
@@ -379,7 +379,7 @@ print("sizes:", [len(x) for x in train_x.split(128)])
 # tensors has the same value, but carries the records of all minibatches along. And gradients add up unless they are
 # cleared.
 
-# %% exercise="3.2" source="vae_course.exercises.lesson3.train_epoch" minutes=12 difficulty=2
+# %% exercise="3.2" source="vae_course.exercises.e3_2.answer.train_epoch" minutes=12 difficulty=2
 
 # %% [markdown]
 # To watch, we ask all images after every epoch: in eval mode, without gradients. The means of $q(z \mid x)$ of the
@@ -755,7 +755,7 @@ plots.show(
 #
 # Mind the mode: the model may come in train mode, and must be *used* in eval mode.
 
-# %% exercise="3.3" source="vae_course.exercises.lesson3.sample_prior" minutes=7 difficulty=1
+# %% exercise="3.3" source="vae_course.exercises.e3_3.answer.sample_prior" minutes=7 difficulty=1
 
 # %%
 made_up = sample_prior(model, 14, torch.Generator().manual_seed(0))  # (14, pixels), probabilities
@@ -870,7 +870,7 @@ print("the same image in both companies:", torch.allclose(first, second, atol=1e
 # Mind the shape: a model takes (cells, n_input), and one cell is (n_input,). The line is straight in the *latents*,
 # not in the pixels.
 
-# %% exercise="3.4" source="vae_course.exercises.lesson3.latent_walk" minutes=8 difficulty=2
+# %% exercise="3.4" source="vae_course.exercises.e3_4.answer.latent_walk" minutes=8 difficulty=2
 
 # %% [markdown]
 # With a share $t$ from 0 to 1, $z_t = (1 - t)\, z_{\text{start}} + t\, z_{\text{end}}$. From the typical 0 to the
@@ -1093,7 +1093,7 @@ for cause in CAUSES:
 # Mind: two runs have hardly any kl, for different reasons. And two have a bce on the training images *below* that of
 # the healthy run, for different reasons too.
 
-# %% exercise="3.5" source="vae_course.exercises.lesson3.diagnose" minutes=8 difficulty=2
+# %% exercise="3.5" source="vae_course.exercises.e3_5.answer.diagnose" minutes=8 difficulty=2
 
 # %% [markdown]
 # What one can measure, for each run that you named: how far bce came, how far it jumps from one epoch to the next on
@@ -1393,8 +1393,8 @@ for name, sd in (("exp(1/2 logvar)", (0.5 * logvar_toy).exp()), ("exp(logvar)", 
 # | `train_epoch` | `Trainer.train` | `Trainer.train` | `TrainingPlan`, run by Lightning |
 # | `trainer.history` | the same | `Trainer.history` | `model.history` |
 # | `place` | `Posterior.get_latent` | `Posterior.get_latent` | `get_latent_representation` |
-# | `sample_prior` | `vae_course.exercises.lesson3` | - | - |
-# | `latent_walk` | `vae_course.exercises.lesson3` | - | - |
+# | `sample_prior` | `vae_course.exercises.e3_3` | - | - |
+# | `latent_walk` | `vae_course.exercises.e3_4` | - | - |
 #
 # Symbols are in the [notation](../docs/notation.md), words in the [glossary](../docs/glossary.md), and where images and
 # cells come from in [data](../data/README.md).

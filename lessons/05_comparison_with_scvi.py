@@ -13,16 +13,16 @@
 #   5.8, quiz 5, quiz 8)
 # - read a comparison with scvi-tools, and find your way in its code (quiz 2 and 4)
 #
-# **Time:** about 428 minutes, exercises included. **You need:** lessons 0 to 4. The lesson has four parts. Each can be
-# entered on its own: run the setup cell, then the part's first code cell. Sections of Part B need only its first cell;
-# those of the other parts build on each other.
+# **Time:** about {{minutes}} minutes, exercises included. **You need:** lessons 0 to 4. The lesson has four parts. Each
+# can be entered on its own: run the setup cell, then the part's first code cell. Sections of Part B need only its first
+# cell; those of the other parts build on each other.
 #
 # | part | sections | minutes | what it answers |
 # |---|---|---|---|
-# | A, counts | 5.1 to 5.4 | 103 | Which distribution does a count have? |
-# | B, the model | 5.5 to 5.10 | 117 | Which network puts out its parameters, and what is the loss? |
-# | C, working with it | 5.11 to 5.18 | 142 | What can one do with the trained model? |
-# | D, the comparison | 5.19 to 5.23 | 54 | Is it as good as scvi-tools, and does it keep lesson 0's promise? |
+# | A, counts | 5.1 to 5.4 | {{minutes 5.1-5.4}} | Which distribution does a count have? |
+# | B, the model | 5.5 to 5.10 | {{minutes 5.5-5.10}} | Which network puts out its parameters, and what is the loss? |
+# | C, working with it | 5.11 to 5.18 | {{minutes 5.11-5.18}} | What can one do with the trained model? |
+# | D, the comparison | 5.19 to 5.23 | {{minutes 5.19-5.23}} | Is it as good? Is lesson 0's promise kept? |
 #
 # Exercises check themselves when you run their cell. Stuck? `hint("5.1")`, twice, then `solution("5.1")`. Exercises are
 # numbered apart from sections: exercise 5.3 is in section 5.6, and exercise 5.7 (section 5.14) comes before 5.6 (5.15).
@@ -48,7 +48,7 @@ import vae_course as vc
 from vae_course import plots
 from vae_course.distributions import kl_normal, kl_standard_normal, normal_log_prob, poisson_log_prob, sample_normal
 from vae_course.exercises import catch_up, exercise, hint, progress, solution
-from vae_course.exercises.lesson5 import recorded_comparison, recorded_outputs
+from vae_course.exercises.recorded import recorded_comparison, recorded_outputs
 from vae_course.model import LossTerms
 from vae_course.nn import FCLayers, one_hot
 from vae_course.runtime.seeds import seeded
@@ -2963,7 +2963,7 @@ assert -760 < rival < -690
 # | `nb_log_prob` | `vae_course.distributions` | `log_nb_positive` | `NegativeBinomial` |
 # | `zinb_log_prob` | `vae_course.distributions` | `log_zinb_positive` | `ZeroInflatedNegativeBinomial` |
 # | `DecoderSCVI` | `vae_course.nn.DecoderSCVI` | `DecoderSCVI` | `DecoderSCVI` |
-# | `select_dispersion` | `vae_course.models` | inside `VAE.inference` | inside `module.generative` |
+# | `select_dispersion` | `vae_course.vae` | inside `VAE.inference` | inside `module.generative` |
 # | `scvi_kl` | `vae_course.distributions` | inside `VAE.forward` | inside `module.loss` |
 # | `VAE` | `vae_course.VAE` | `VAE` | `scvi.module.VAE`, `scvi.model.SCVI` |
 # | `vc.UnsupervisedTrainer` | `vae_course.UnsupervisedTrainer` | `UnsupervisedTrainer` | `TrainingPlan` |

@@ -554,10 +554,10 @@ def test_a_script_of_two_calls_ends_the_same_wherever_it_was_killed(tmp_path, mo
             trainer.train(11, checkpoint=tmp_path / "run.pt", resume=True)
         return trainer
 
-    def train_epoch_or_die(trainer: vc.Trainer) -> float:
+    def train_epoch_or_die(trainer: vc.Trainer, bar: Any) -> None:
         if trainer.epoch == epochs_before_the_kill:
             raise KilledError
-        return train_epoch(trainer)
+        train_epoch(trainer, bar)
 
     train_epoch = vc.Trainer._train_epoch
     with monkeypatch.context() as patch:

@@ -32,6 +32,7 @@ from vae_course.distributions import normal_log_prob
 
 pytestmark = pytest.mark.numerical
 
+
 @pytest.fixture(scope="module")
 def data() -> vc.CountData:
     return simulated()

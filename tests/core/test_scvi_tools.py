@@ -18,7 +18,7 @@ from closeness import assert_close
 from scipy.special import gammaln, log_expit
 
 import vae_course as vc
-from vae_course.exercises.lesson5 import RECORDED, recorded_comparison, recorded_outputs
+from vae_course.exercises.recorded import RECORDED, recorded_comparison, recorded_outputs
 
 pytestmark = pytest.mark.numerical
 NOT_RUN = "NOT RUN: scvi-tools is not installed (pip install 'vae-course[compare]')"

@@ -102,6 +102,17 @@ class Exercise:
         """Name of the function or class to write."""
         return self.symbol.rsplit(".", 1)[1]
 
+    @property
+    def number(self) -> tuple[int, int]:
+        """Its lesson, and its place there: to sort by, since 5.10 comes after 5.9."""
+        lesson, place = self.id.split(".")
+        return int(lesson), int(place)
+
+    @property
+    def lesson(self) -> int:
+        """Number of its lesson."""
+        return self.number[0]
+
     @cached_property
     def reference(self) -> Callable:
         """The right answer."""
