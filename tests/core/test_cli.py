@@ -247,10 +247,10 @@ from vae_course.trainer import Trainer
 cli.N_DRAWS, cli._draw_figures = 10, lambda *_: []  # what takes long
 train_epoch, attempt = Trainer._train_epoch, os.environ["TORCHELASTIC_RESTART_COUNT"]
 
-def train_epoch_or_die(trainer):
+def train_epoch_or_die(trainer, bar):
     if trainer.epoch == 2 and os.environ["RANK"] == "1" and attempt == "0":
         os.kill(os.getpid(), signal.SIGKILL)
-    return train_epoch(trainer)
+    train_epoch(trainer, bar)
 
 Trainer._train_epoch = train_epoch_or_die
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ class Checkpoint:
         then = len(state["identities"])
         if then != n_processes():
             raise ValueError(
-                f"{self.path} is of a run of {then} process(es), this one has {n_processes()}: start {then} again."
+                f"{self.path} is of a run of {then} process(es), this has {n_processes()}: start {then} again."
             )
         saved = state["identities"][rank()]
         differing = [name for name, value in self.identity.items() if saved.get(name) != value]
