@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 _NAMES = {
     "data": ["CountData", "load_digits", "load_h5ad", "load_pbmc", "simulate_counts", "simulate_noise"],
     "models": ["VAE", "BinaryVAE"],
+    "fast": ["FastVAE"],
     "posterior": ["Posterior"],
     "trainer": ["EarlyStopping", "Trainer", "UnsupervisedTrainer"],
 }

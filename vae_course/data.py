@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 LIBRARY_VAR_FLOOR = 1e-6  # a standard deviation of 0.1 % of the total; anything smaller counts as constant
-LARGEST_TABLED = 16  # counts above it are rare, so that what `fast` does with them may be slow
 LARGEST_COUNT = 2**24  # the largest range of whole numbers that float32 holds exactly
 PORTION = 2**24  # entries of a matrix that are looked at together, zeros among them: 128 MiB as dense float64
 
@@ -122,57 +121,6 @@ class SimulationTruth:
         """Return the truth of some cells."""
         per_cell = {name: getattr(self, name)[indices] for name in ("latent", "library", "scale")}
         return replace(self, **per_cell)
-
-
-@dataclass(frozen=True)
-class Nonzeros:
-    """The counts of a minibatch that are not zero, twice: in the order of the cells, and in that of the genes.
-
-    Attributes
-    ----------
-    counts, cells, genes
-        Value, row and column of each, (nonzeros,).
-    places
-        Their positions in the dense table, row by row, (nonzeros,).
-    ends_of_cells
-        Where each cell begins in that list, and where the last one ends, (cells + 1,).
-    counts_by_gene, cells_by_gene, ends_of_genes
-        The same ordered by gene: value and row, (nonzeros,), and where each gene begins, (genes + 1,).
-    large
-        Which of `counts` are above `LARGEST_TABLED`: their positions.
-    shape
-        That of the dense table, (cells, genes).
-    """
-
-    counts: Tensor
-    cells: Tensor
-    genes: Tensor
-    places: Tensor
-    ends_of_cells: Tensor
-    counts_by_gene: Tensor
-    cells_by_gene: Tensor
-    ends_of_genes: Tensor
-    large: Tensor
-    shape: tuple[int, int]
-
-    @classmethod
-    def of(cls, rows: sp.csr_matrix) -> Self:
-        """Take the counts of some cells, (cells, genes)."""
-        cells = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
-        places = cells * rows.shape[1] + rows.indices
-        by_gene = rows.tocsc()
-        large = np.flatnonzero(rows.data > LARGEST_TABLED)
-        arrays = rows.data, cells, rows.indices, places, rows.indptr, by_gene.data, by_gene.indices, by_gene.indptr
-        return cls(*map(torch.from_numpy, (*arrays, large)), rows.shape)
-
-    def __len__(self) -> int:
-        """Return the number of cells."""
-        return self.shape[0]
-
-    @property
-    def device(self) -> torch.device:
-        """Where the tensors are, as a table of counts has it too."""
-        return self.counts.device
 
 
 @dataclass(frozen=True)
@@ -313,16 +261,14 @@ class CountData:
         )
 
     def minibatch(
-        self, indices: np.ndarray, sparse: bool = False, device: torch.device | str = "cpu"
-    ) -> tuple[Any, Tensor, Tensor]:
+        self, indices: np.ndarray, device: torch.device | str = "cpu"
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Return some cells as tensors.
 
         Parameters
         ----------
         indices
             Integer positions of the cells, (b,).
-        sparse
-            Return the counts as `Nonzeros` instead of a dense table; on the processor only.
         device
             Where the tensors shall be. On a card the counts stay, as sparse as they are, once they were used there, if
             they fit into half of its free memory; else every minibatch is copied to it.
@@ -330,11 +276,9 @@ class CountData:
         Returns
         -------
         x, batch_index, labels
-            Counts, float32, (b, genes), or `Nonzeros`; experimental batch and label, int64, (b, 1) each.
+            Counts, float32, (b, genes); experimental batch and label, int64, (b, 1) each.
         """
-        if sparse:
-            x = Nonzeros.of(self.counts[indices])
-        elif torch.device(device).type == "cpu":
+        if torch.device(device).type == "cpu":
             x = torch.from_numpy(self.counts[indices].toarray())
         else:
             x = self._dense_on_card(np.asarray(indices), torch.device(device))

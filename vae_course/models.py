@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
@@ -54,7 +55,16 @@ class LossTerms(NamedTuple):
 
 
 class Model(nn.Module):
-    """A network that can be saved and loaded together with the options that built it."""
+    """A network that can be saved and loaded together with the options that built it.
+
+    A subclass is saved under its own name, unless it says `saved_as` another one, whose files it shares.
+    """
+
+    saved_as: str
+
+    def __init_subclass__(cls, saved_as: str | None = None, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.saved_as = saved_as or cls.__name__
 
     def __init__(self, **options: Any) -> None:
         super().__init__()
@@ -62,6 +72,10 @@ class Model(nn.Module):
             if name in options:
                 options[name] = _whole_number(name, options[name], least)
         self.options = options
+
+    def collate(self, rows: sp.csr_matrix, device: torch.device) -> Tensor:
+        """Return the counts of a minibatch, (cells, genes), as `loss_terms` takes them: dense, on the device."""
+        return torch.from_numpy(rows.toarray()).to(device)
 
     def save(self, path: str | Path) -> None:
         """Write the options and the weights to one file, whole or not at all.
@@ -72,7 +86,7 @@ class Model(nn.Module):
             If the file cannot be written; an earlier file is then untouched.
         """
         content = io.BytesIO()
-        torch.save({"model": type(self).__name__, "options": self.options, "weights": self.state_dict()}, content)
+        torch.save({"model": self.saved_as, "options": self.options, "weights": self.state_dict()}, content)
         write_atomically(path, lambda temporary: temporary.write_bytes(content.getvalue()))
 
     @classmethod
@@ -87,7 +101,7 @@ class Model(nn.Module):
             If the file holds something else.
         """
         content = read_torch_file(path)
-        if not isinstance(content, dict) or content.get("model") != cls.__name__:
+        if not isinstance(content, dict) or content.get("model") != cls.saved_as:
             found = content.get("model") if isinstance(content, dict) else type(content).__name__
             raise ValueError(f"{path} does not hold a saved {cls.__name__} (found: {found}).")
         try:

@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
-from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -19,21 +18,20 @@ from torch import Tensor
 from vae_course import metrics
 from vae_course._devices import chosen, computing_on
 from vae_course._seeds import same_threads, seeded
-from vae_course.data import CountData, Nonzeros, as_indices, split_minibatches
+from vae_course.data import CountData, as_indices, split_minibatches
 from vae_course.distributions import effective_sample_size, log_marginal_likelihood, sample_nb, sample_zinb
 from vae_course.models import VAE, LossTerms
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CELLS_AHEAD = 2048  # whose non-zeros are listed in one go, which is faster than between two steps of training
 DECODED_NUMBERS = 2**22  # numbers of one decoded tensor at most (16 MiB in float32), which bounds the memory
 
 
 class Minibatch(NamedTuple):
     """Some cells: what the model sees, their batch and label, and their positions in the data."""
 
-    x: Tensor | Nonzeros
+    x: Tensor
     batch_index: Tensor
     labels: Tensor
     indices: np.ndarray
@@ -87,16 +85,14 @@ class Posterior:
             raise ValueError("This posterior has no cells: with train_size=1 there is no test set.")
         return self.minibatches(self.indices)
 
-    def shuffled(self, sparse: bool = False) -> Iterator[Minibatch]:
+    def shuffled(self) -> Iterator[Minibatch]:
         """Go through the cells in an order drawn from PyTorch's global generator."""
-        return self.minibatches(self.indices[torch.randperm(len(self)).numpy()], sparse)
+        return self.minibatches(self.indices[torch.randperm(len(self)).numpy()])
 
-    def minibatches(self, indices: np.ndarray, sparse: bool = False) -> Iterator[Minibatch]:
-        """Go through the cells at these positions of the data, with their counts dense or as `data.Nonzeros`."""
-        chunks = split_minibatches(indices, self.batch_size)
-        n_ahead = max(1, CELLS_AHEAD // self.batch_size) if sparse else 1
-        while group := list(islice(chunks, n_ahead)):
-            yield from [Minibatch(*self.seen.minibatch(chunk, sparse, self.device), chunk) for chunk in group]
+    def minibatches(self, indices: np.ndarray) -> Iterator[Minibatch]:
+        """Go through the cells at these positions of the data."""
+        for chunk in split_minibatches(indices, self.batch_size):
+            yield Minibatch(*self.seen.minibatch(chunk, self.device), chunk)
 
     def _with_rows(self) -> Iterator[tuple[slice, Minibatch]]:
         """Go through the cells, each minibatch with the rows that are its in a result that holds all cells."""

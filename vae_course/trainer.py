@@ -9,7 +9,6 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from vae_course import fast
 from vae_course._devices import chosen, computing_on
 from vae_course._distributed import (
     NonFiniteLossError,
@@ -33,7 +31,7 @@ from vae_course._distributed import (
 )
 from vae_course._files import write_atomically
 from vae_course._seeds import first_random_states, going_on_from, random_states
-from vae_course.data import CountData
+from vae_course.data import CountData, split_minibatches
 from vae_course.models import LossTerms, read_torch_file
 from vae_course.posterior import Minibatch, Posterior
 
@@ -250,14 +248,9 @@ class Trainer:
         start = time.perf_counter()
         sums = np.zeros(5)  # of the loss, of its parts, and of 1, over cells
         self.model.train()
-        sparse = self._is_fast()
-        arranged = fast.arranged if sparse else _as_it_is
-        with (
-            arranged(self.model, self.optimizer) as (own_loss_terms, optimizer),
-            shared_steps(self.model, own_loss_terms, optimizer) as loss_terms,
-        ):
-            for minibatch in self.posteriors["train_set"].shuffled(sparse):
-                sums += self._step(minibatch, loss_terms, optimizer)
+        with shared_steps(self.model, self.model.loss_terms, self.optimizer) as loss_terms:
+            for minibatch in self._minibatches():
+                sums += self._step(minibatch, loss_terms, self.optimizer)
                 self._bar.set_postfix_str(f"loss={sums[0] / sums[-1]:.1f}", refresh=False)
                 self._bar.update(len(minibatch.x) * n_processes())
         check_parameters(self.model)
@@ -270,10 +263,13 @@ class Trainer:
             self._evaluate()
         return loss
 
-    def _is_fast(self) -> bool:
-        """Whether to train with `fast`, which sees no gradients but those that come through the loss terms."""
-        own_loss = getattr(self.loss, "__func__", None) is not UnsupervisedTrainer.loss
-        return self.device.type == "cpu" and not own_loss and fast.applies(self.model, self.optimizer)
+    def _minibatches(self) -> Iterator[Minibatch]:
+        """Go through the training cells in an order drawn from PyTorch's global generator."""
+        cells, data = self.posteriors["train_set"].indices, self.posteriors["train_set"].seen
+        for indices in split_minibatches(cells[torch.randperm(len(cells)).numpy()], self.batch_size):
+            x = self.model.collate(data.counts[indices], self.device)
+            codes = [torch.from_numpy(c[indices]).unsqueeze(-1) for c in (data.batch_index, data.labels)]  # (b, 1)
+            yield Minibatch(x, *(c.to(self.device) for c in codes), indices)
 
     def _step(
         self, minibatch: Minibatch, loss_terms: Callable[..., Iterable[Tensor]], optimizer: torch.optim.Optimizer
@@ -334,7 +330,7 @@ class Trainer:
         """Return what has to be the same for a run to go on from a checkpoint."""
         group = self.optimizer.param_groups[0]
         return {
-            "model": type(self.model).__name__,
+            "model": getattr(self.model, "saved_as", type(self.model).__name__),
             "model options": getattr(self.model, "options", None),
             "shapes of the weights": [(name, tuple(t.shape)) for name, t in self.model.state_dict().items()],
             "early stopping": self.early_stopping and self.early_stopping.settings(),
@@ -399,14 +395,6 @@ class Trainer:
         if self.early_stopping and state["early_stopping"]:
             vars(self.early_stopping).update(state["early_stopping"])
         return state["starts"][: len(starts)]
-
-
-@contextmanager
-def _as_it_is(
-    model: torch.nn.Module, optimizer: torch.optim.Optimizer
-) -> Iterator[tuple[Callable[..., Iterable[Tensor]], torch.optim.Optimizer]]:
-    """Yield a model's own loss terms and optimizer."""
-    yield model.loss_terms, optimizer
 
 
 class UnsupervisedTrainer(Trainer):
