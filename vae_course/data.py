@@ -260,9 +260,7 @@ class CountData:
             f"{self.n_labels} label(s), {1 - self.counts.nnz / max(1, self.n_cells * self.n_genes):.0%} zeros"
         )
 
-    def minibatch(
-        self, indices: np.ndarray, device: torch.device | str = "cpu"
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def minibatch(self, indices: np.ndarray, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor, Tensor]:
         """Return some cells as tensors.
 
         Parameters

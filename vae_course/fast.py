@@ -22,11 +22,13 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 from vae_course.distributions import sample_normal
 from vae_course.models import VAE, LossTerms, check_genes
-from vae_course.nn import Encoder, FCLayers, one_hot, one_hot_covariates
+from vae_course.nn import Encoder, one_hot, one_hot_covariates
 
 LARGEST_TABLED = 16  # counts above it are rare, so that evaluating their gamma functions is cheap
 TERMS = torch.arange(LARGEST_TABLED, dtype=torch.float64).unsqueeze(-1)  # (LARGEST_TABLED, 1)
 TINY = torch.finfo(torch.float32).tiny  # of p(0); below it log p(0) is cut off at -87.3, without a gradient
+LOG2_E = 1.4426950408889634
+ONE = torch.ones(())  # as a tensor, which PyTorch need not make of the number first
 STANDARD_NORMAL = torch.zeros(()), torch.ones(())  # mean and variance of p(z)
 
 Gradients = dict[nn.Parameter, Tensor]
@@ -410,15 +412,16 @@ def _at_zero(ratio: Tensor, theta: Tensor, zi_logits: Tensor | None) -> tuple[Te
 
     Both tables that are given are overwritten.
     """
-    log_1p, one_plus = torch.log1p(ratio), ratio + 1
+    base = 1.0 if zi_logits is None else LOG2_E  # 2^x is computed faster than e^x
+    log_1p, one_plus = torch.log1p(ratio), ratio + ONE
     slope = ratio.div_(one_plus)
-    log_p0 = torch.mul(log_1p, -theta, out=one_plus)
+    log_p0 = torch.mul(log_1p, theta * -base, out=one_plus)
     grad_theta = torch.sub(slope, log_1p, out=log_1p)
     grad_log_mu = slope.mul_(-theta)
     if zi_logits is None:
         return log_p0, grad_log_mu, grad_theta
-    pi, p0 = zi_logits.sigmoid_(), log_p0.exp_()
-    not_pi = 1 - pi
+    pi, p0 = zi_logits.sigmoid_(), log_p0.exp2_()
+    not_pi = ONE - pi
     nb_share = p0.mul_(not_pi)
     q = pi.add_(nb_share).clamp_(min=TINY)
     nb_share.div_(q)  # the probability that a zero is one of the negative binomial
@@ -445,7 +448,7 @@ def _above_zero(
     if zi_logits is None:
         return nb
     zi_logits = _gather(zi_logits, x.positions)
-    return nb[0].add_(F.logsigmoid(-zi_logits)), *nb[1:], torch.sigmoid(zi_logits).neg_()
+    return nb[0].sub_(F.softplus(zi_logits)), *nb[1:], torch.sigmoid(zi_logits).neg_()
 
 
 def log_choose(x: Nonzeros, theta: Tensor) -> tuple[Tensor, Tensor]:
