@@ -73,7 +73,9 @@ class Model(nn.Module):
         try:
             model = cls(**content["options"])
             model.load_state_dict(content["weights"])
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except ValueError as error:  # which says what an option has to be
+            raise ValueError(f"{path} is not a {cls.__name__}. {error}") from error
+        except (KeyError, TypeError, RuntimeError) as error:
             raise ValueError(f"{path} is not a complete {cls.__name__}: options and weights do not fit.") from error
         return model.eval()
 

@@ -22,6 +22,7 @@ from vae_course.runtime.diagnostics import check_parameters, explain_nonfinite
 from vae_course.runtime.history import record_metrics
 from vae_course.runtime.progress import progress_bar
 from vae_course.runtime.seeds import get_rng_state, initial_rng_state
+from vae_course.vae import VAE
 
 
 class Trainer:
@@ -80,10 +81,6 @@ class Trainer:
     def loss(self, terms: LossTerms) -> Tensor:
         """Return what to minimise, a scalar, given the parts of the negative ELBO of some cells."""
         raise NotImplementedError
-
-    def collate(self, rows: Any, device: torch.device) -> Tensor:
-        """Return rows of counts, sparse or on a GPU, as a dense table, (b, genes), for a model without a `collate`."""
-        return rows if isinstance(rows, Tensor) else torch.from_numpy(rows.toarray()).to(device)
 
     def train(self, n_epochs: int = 100, checkpoint: str | Path | None = None, resume: bool = False) -> None:
         """Train for some epochs; a second call goes on where the first ended.
@@ -145,7 +142,7 @@ class Trainer:
         start, sums = time.perf_counter(), np.zeros(5)  # of the loss, of its three parts, and of 1, over cells
         seen, indices = self.posteriors["train_set"].seen, self.posteriors["train_set"].indices
         counts = seen.counts if self.device.type == "cpu" else seen.counts_on(self.device)
-        collate = getattr(self.model, "collate", self.collate)
+        collate = getattr(self.model, "collate", VAE.collate)
         order = indices[torch.randperm(len(indices)).numpy()]
         # a last minibatch of a single cell joins the one before: batch normalisation cannot train on one
         minibatches = np.split(order, range(self.batch_size, len(order) - 1, self.batch_size))

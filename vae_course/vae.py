@@ -1,6 +1,7 @@
 """`VAE`: scVI, a variational autoencoder for single-cell counts."""
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
@@ -220,6 +221,11 @@ class VAE(ScviToolsExchange, Model):
             "ql_v": ql_v,
             "library": library,
         }
+
+    @staticmethod
+    def collate(rows: sp.csr_matrix | Tensor, device: torch.device) -> Tensor:
+        """Return rows of counts, which are sparse or on a GPU already, as `loss_terms` takes them: (cells, genes)."""
+        return rows if isinstance(rows, Tensor) else torch.from_numpy(rows.toarray()).to(device)
 
     def log_likelihood(self, x: Tensor, px_rate: Tensor, px_r: Tensor, px_dropout: Tensor) -> Tensor:
         """Return log p(x|z, l) of every gene, nats, (..., cells, genes)."""
