@@ -192,7 +192,6 @@ def test_collates_nonzeros_on_a_cpu_alone():
     assert torch.equal(dense, torch.from_numpy(rows.toarray()))
     assert vc.FastVAE(40).collate(rows, torch.device("meta")).device.type == "meta"
     assert torch.equal(vc.VAE(40).collate(rows, CPU), dense)
-    assert torch.equal(vc.BinaryVAE(40).collate(rows, CPU), dense)
 
 
 def test_with_dense_counts_it_is_vae():
