@@ -55,7 +55,7 @@ def changed() -> Iterator[Record]:
     lock = FileLock(path().with_suffix(".lock"), timeout=PATIENCE)
     with suppress(OSError, NotImplementedError):  # where nothing can be locked, saving may still work, or says why not
         path().parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
+        lock.acquire(poll_interval=0.01)
     try:
         record = load()
         yield record

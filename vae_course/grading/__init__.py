@@ -24,6 +24,7 @@ from vae_course.exercises.sources import source_of
 from vae_course.grading import wire
 from vae_course.grading.answers import define, find_answer, read_notebook
 from vae_course.grading.grades import Grade
+from vae_course.grading.interrupts import Interrupts
 from vae_course.grading.reports import write_reports
 from vae_course.grading.sandbox import Session, check_sandbox
 from vae_course.grading.stripped import answer_of, write_package
@@ -122,6 +123,8 @@ def check_notebook(path: str | Path) -> dict[str, Result]:
     ------
     ValueError
         If it is no notebook, or of none of the lessons.
+    KeyboardInterrupt
+        If the user presses Ctrl-C; one that the code of the notebook raises is an error of that exercise.
     """
     path = Path(path)
     names = names_by_lesson(EXERCISES.values())
@@ -132,10 +135,12 @@ def check_notebook(path: str | Path) -> dict[str, Result]:
     for one in (one for one in EXERCISES.values() if f"{one.lesson:02}" == lesson):
         others = {name: value for name, value in references.items() if name != one.name}
         answer = find_answer(one.name, statements, others)
-        try:
-            results[one.id] = check(one.id, define(one.name, answer, others)) if answer else _missing(one)
-        except BaseException as error:
-            results[one.id] = _stopped(one, type(error).__name__, str(error))
+        with Interrupts() as interrupts:
+            try:
+                results[one.id] = check(one.id, define(one.name, answer, others)) if answer else _missing(one)
+            except BaseException as error:  # SystemExit and KeyboardInterrupt among them, which a cell may raise itself
+                results[one.id] = _stopped(one, type(error).__name__, str(error))
+            interrupts.pass_on()
     return results
 
 
