@@ -1,4 +1,4 @@
-"""Files that are either written whole or not at all."""
+"""Files that are either written whole or not at all, and the folders for them."""
 
 import os
 from collections.abc import Callable
@@ -38,3 +38,17 @@ def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
     finally:
         with suppress(OSError):
             temporary.unlink()  # is still there only if something went wrong
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, unless they exist.
+
+    Raises
+    ------
+    OSError
+        With one line that says what failed.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise type(error)(error.errno, f"could not make the folder {path}: {error.strerror}") from error
