@@ -46,6 +46,20 @@ def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
             temporary.unlink()  # is still there only if something went wrong
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, unless they exist.
+
+    Raises
+    ------
+    OSError
+        With one line that says what failed.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise type(error)(error.errno, f"could not make the folder {path}: {error.strerror}") from error
+
+
 def remove_partial_files(path: str | Path) -> None:
     """Delete what writers of `path` that were killed left beside it."""
     path = Path(path)
