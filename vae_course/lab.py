@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.metadata import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,7 +18,7 @@ PACKAGE = Path(__file__).parent
 LESSONS = PACKAGE / "_lessons"  # in an installed package
 if not LESSONS.exists():
     LESSONS = PACKAGE.parent / "lessons"  # in a clone
-ADDRESS = "https://github.com/vae-course/vae_course/blob/main"
+ADDRESS = f"{metadata('vae-course')['Project-URL'].split(', ')[1]}/blob/main"  # the homepage of pyproject.toml
 
 
 def open_lab(work: Path, options: Sequence[str] = ()) -> int:
