@@ -194,7 +194,7 @@ def probability_greater(scale_1: Tensor, scale_2: Tensor) -> Tensor:
 
 
 def log_odds(p: Tensor, eps: float = 1e-8) -> Tensor:
-    """Log-odds of a probability, elementwise: `bayes_factor` for whom the probability is at hand."""
+    """Return the log-odds of a probability, elementwise, as `bayes_factor` takes them."""
     return torch.log(p + eps) - torch.log(1 - p + eps)
 
 
