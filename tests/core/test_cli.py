@@ -186,9 +186,10 @@ def test_gene_selection_keeps_the_other_genes_in_the_output(cells, tmp_path):
 
 COMMAND = """
 import os, signal, sys
+from vae_course import cli, report
 from vae_course.trainer import Trainer
 
-cli.N_DRAWS, cli._draw_figures = 10, lambda *_: []  # what takes long
+report.N_DRAWS, report.draw_figures = 10, lambda *_: []  # what takes long
 train_epoch, attempt = Trainer._train_epoch, os.environ["TORCHELASTIC_RESTART_COUNT"]
 
 def train_epoch_or_die(trainer, bar):
