@@ -75,7 +75,7 @@ class Model(nn.Module):
 
     def collate(self, rows: sp.csr_matrix, device: torch.device) -> Tensor:
         """Return the counts of a minibatch, (cells, genes), as `loss_terms` takes them: dense, on the device."""
-        return torch.from_numpy(rows.toarray()).to(device)
+        return dense(rows, device)
 
     def save(self, path: str | Path) -> None:
         """Write the options and the weights to one file, whole or not at all.
@@ -112,6 +112,11 @@ class Model(nn.Module):
         except (KeyError, TypeError, RuntimeError) as error:
             raise ValueError(f"{path} is not a complete {cls.__name__}: options and weights do not fit.") from error
         return model.eval()
+
+
+def dense(rows: sp.csr_matrix, device: torch.device) -> Tensor:
+    """Return sparse counts as a dense tensor on a device, (cells, genes)."""
+    return torch.from_numpy(rows.toarray()).to(device)
 
 
 def read_torch_file(path: str | Path) -> Any:

@@ -32,7 +32,7 @@ from vae_course._distributed import (
 from vae_course._files import write_atomically
 from vae_course._seeds import first_random_states, going_on_from, random_states
 from vae_course.data import CountData, split_minibatches
-from vae_course.models import LossTerms, read_torch_file
+from vae_course.models import LossTerms, dense, read_torch_file
 from vae_course.posterior import Minibatch, Posterior
 
 HIGHER_IS_BETTER = {"elbo": True, "reconstruction_error": False, "kl_local": False, "kl_global": False}
@@ -266,8 +266,9 @@ class Trainer:
     def _minibatches(self) -> Iterator[Minibatch]:
         """Go through the training cells in an order drawn from PyTorch's global generator."""
         cells, data = self.posteriors["train_set"].indices, self.posteriors["train_set"].seen
+        collate = getattr(self.model, "collate", dense)  # a module that is no `Model` may do without
         for indices in split_minibatches(cells[torch.randperm(len(cells)).numpy()], self.batch_size):
-            x = self.model.collate(data.counts[indices], self.device)
+            x = collate(data.counts[indices], self.device)
             codes = [torch.from_numpy(c[indices]).unsqueeze(-1) for c in (data.batch_index, data.labels)]  # (b, 1)
             yield Minibatch(x, *(c.to(self.device) for c in codes), indices)
 
