@@ -15,9 +15,7 @@ HELPED = "def bernoulli_log_prob(x, logits):\n    return x * logits - torch.nn.f
 SLEEPS = {
     "in the definition": "@wait\ndef bernoulli_log_prob(x, logits):\n    return x * logits",
     "in what it is made of": f"nothing = wait(0)\n\n\n{HELPED}",
-    "where exceptions are swallowed": (
-        f"try:\n    nothing = wait(0)\nexcept BaseException:\n    nothing = 0\n\n\n{HELPED}"
-    ),
+    "where exceptions are swallowed": f"try: nothing = wait(0)\nexcept BaseException: nothing = 0\n\n\n{HELPED}",
 }
 WAIT = """
 import time

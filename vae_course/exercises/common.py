@@ -37,7 +37,7 @@ def tensor_from(got: Mapping[str, Value], name: str, shape: Sequence[int]) -> Te
 
 
 def explain_module(case: Case, got: Mapping[str, Value], want: Mapping[str, Value]) -> str | None:
-    """Say how the parameters differ from those that are due."""
+    """Say how the parameters differ from those that are expected."""
     key = "its parameters"
     if got[key].text == NO_MODULE:
         return "what your class makes is not an nn.Module: it has to begin with class ...(nn.Module)."
@@ -67,7 +67,7 @@ def _first_difference(got: str, want: str) -> str:
         if name not in mine:
             return f"`{name}`, of shape {due[name]}, is missing; yours has {', '.join(mine) or 'no parameters'}"
         if name not in due:
-            return f"there is a `{name}`, which should not be; due are {', '.join(due)}"
+            return f"there is a `{name}`, which should not be there; expected: {', '.join(due)}"
         if mine[name] != due[name]:
             return f"`{name}` should have shape {due[name]}; yours has {mine[name]}"
     return "its parameters come in another order"

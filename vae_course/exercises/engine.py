@@ -448,7 +448,7 @@ def _explain_kind(exercise: Exercise, name: str, got: Value, want: Value) -> str
 
 def _explain_shape(got: tuple[int, ...], want: tuple[int, ...]) -> str:
     if got == want[::-1] and len(want) == 2:
-        return " It is transposed: rows and columns have changed places."
+        return " It is transposed: rows and columns are swapped."
     if tuple(n for n in got if n != 1) == tuple(n for n in want if n != 1):
         return " An axis of length 1 is left over or missing."
     if len(got) > len(want):

@@ -19,7 +19,7 @@ MISTAKES = {
     ),
     "kept-axis": (
         lambda counts: counts.sum(dim=1, keepdim=True),
-        "The totals are right, but they stand in a column, (cells, 1). Here they are due as (cells,): do not "
+        "The totals are right, but they stand in a column, (cells, 1). Here they are needed as (cells,): do not "
         "keep the summed axis.",
     ),
     "log-total": (
@@ -36,6 +36,6 @@ MISTAKES = {
     ),
     "python-list": (
         lambda counts: [float(cell.sum()) for cell in counts],
-        "You return a Python list. One torch tensor is due; no loop over the cells is needed.",
+        "You return a Python list. One torch tensor is needed; no loop over the cells is needed.",
     ),
 }

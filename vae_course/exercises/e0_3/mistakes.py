@@ -58,7 +58,7 @@ MISTAKES = {
     ),
     "minus-after-product": (
         lambda x, mean, components: x - mean @ components.T,
-        "@ binds more tightly than the minus sign. Set brackets around the difference.",
+        "@ binds more tightly than the minus sign. Put brackets around the difference.",
     ),
     "whitened": (
         lambda x, mean, components: _whitened((x - mean) @ components.T),

@@ -50,7 +50,7 @@ MISTAKES = {
     ),
     "one-per-cell": (
         lambda x, x_hat: ((x - x_hat) ** 2).sum(dim=1),
-        "You return an error for every cell. One number is due: average them.",
+        "You return an error for every cell. One number is needed: average them.",
     ),
     "cells-minus-one": (
         lambda x, x_hat: ((x - x_hat) ** 2).sum() / (len(x) - 1),
@@ -58,7 +58,7 @@ MISTAKES = {
     ),
     "median": (
         lambda x, x_hat: ((x - x_hat) ** 2).sum(dim=1).median(),
-        "You took the median over cells. The mean is due.",
+        "You took the median over cells. The mean is needed.",
     ),
     "difference-of-squares": (
         lambda x, x_hat: (x**2 - x_hat**2).sum(dim=1).mean(),

@@ -53,11 +53,11 @@ MISTAKES = {
     ),
     "probability": (
         lambda x, a: torch.exp(x * a - F.softplus(a)),
-        "You return the probability. Its logarithm is due.",
+        "You return the probability. Its logarithm is needed.",
     ),
     "outcomes-swapped": (
         lambda x, a: -x * a - F.softplus(-a),
-        "Outcomes 0 and 1 have changed places: a large logit should make x = 1 likely.",
+        "Outcomes 0 and 1 are swapped: a large logit should make x = 1 likely.",
     ),
     "outcome-ignored": (
         lambda x, a: a - F.softplus(a) + 0 * x,
@@ -69,7 +69,7 @@ MISTAKES = {
     ),
     "arguments-swapped": (
         lambda x, a: x * a - F.softplus(x),
-        "x and logits have changed places in the softplus.",
+        "x and logits are swapped in the softplus.",
     ),
     "ones-only": (
         lambda x, a: x * F.logsigmoid(a),

@@ -61,7 +61,7 @@ MISTAKES = {
     ),
     "half-on-the-constant-only": (
         lambda x, m, v: -0.5 * math.log(2 * math.pi) + torch.log(v) + (x - m) ** 2 / v,
-        "Only the constant has the factor -1/2. It belongs to all three terms: set brackets around them.",
+        "Only the constant has the factor -1/2. It belongs to all three terms: put brackets around them.",
     ),
     "constant-without-log": (
         lambda x, m, v: _normal_of(torch.log(v), (x - m) ** 2 / v, constant=math.exp(2 * math.pi)),
@@ -73,7 +73,7 @@ MISTAKES = {
     ),
     "density": (
         lambda x, m, v: torch.exp(_normal_of(torch.log(v), (x - m) ** 2 / v)),
-        "You return the density. Its logarithm is due.",
+        "You return the density. Its logarithm is needed.",
     ),
     "log-of-density": (
         lambda x, m, v: torch.log(torch.exp(-0.5 * (x - m) ** 2 / v) / torch.sqrt(2 * math.pi * v)),

@@ -11,7 +11,7 @@ def _kl_of(log_ratio: Tensor, quadratic: Tensor, minus: float = 1.0) -> Tensor:
 MISTAKES = {
     "swapped": (
         lambda mq, vq, mp, vp: _kl_of(torch.log(vq / vp), (vp + (mq - mp) ** 2) / vq),
-        "This is KL(p, q). The first distribution is the one that is averaged over: KL(q, p) is due.",
+        "This is KL(p, q). The first distribution is the one that is averaged over: KL(q, p) is needed.",
     ),
     "variance-for-standard-deviation": (
         lambda mq, vq, mp, vp: _kl_of(2 * torch.log(vp / vq), (vq**2 + (mq - mp) ** 2) / vp**2),
@@ -57,7 +57,7 @@ MISTAKES = {
     ),
     "half-on-the-log-only": (
         lambda mq, vq, mp, vp: 0.5 * torch.log(vp / vq) + (vq + (mq - mp) ** 2) / vp - 1,
-        "Only the logarithm has the factor 1/2. It belongs to all the terms: set brackets around them.",
+        "Only the logarithm has the factor 1/2. It belongs to all the terms: put brackets around them.",
     ),
     "variances-squared": (
         lambda mq, vq, mp, vp: _kl_of(torch.log(vp / vq), (vq**2 + (mq - mp) ** 2) / vp**2),

@@ -26,7 +26,7 @@ MISTAKES = {
     ),
     "swapped": (
         lambda mq, q, mp, p: _multivariate_kl_of(mp, p, mq, q),
-        "This is KL(p, q). The first distribution is the one that is averaged over: KL(q, p) is due.",
+        "This is KL(p, q). The first distribution is the one that is averaged over: KL(q, p) is needed.",
     ),
     "log-inverted": (
         lambda mq, q, mp, p: _multivariate_kl_of(mq, q, mp, p, log_sign=-1),
@@ -108,6 +108,6 @@ MISTAKES = {
     ),
     "matrix-for-scalar": (
         lambda mq, q, mp, p: _multivariate_kl_of(mq, q, mp, p).reshape(1, 1),
-        "You return a 1 x 1 matrix. A scalar is due: the dot product of two vectors, a @ b, is one.",
+        "You return a 1 x 1 matrix. A scalar is needed: the dot product of two vectors, a @ b, is one.",
     ),
 }

@@ -56,7 +56,7 @@ MISTAKES = {
     ),
     "estimate-only": (
         lambda z, q, p: (q(z) - p(z)).mean(),
-        "You return the estimate alone. Two numbers are due, the estimate and its standard error.",
+        "You return the estimate alone. Two numbers are needed, the estimate and its standard error.",
     ),
     "sum": (
         lambda z, q, p: ((q(z) - p(z)).sum(), _standard_error(q(z) - p(z))),
@@ -65,11 +65,11 @@ MISTAKES = {
     "weighted-again": (
         lambda z, q, p: _estimate_of(q(z).exp() * (q(z) - p(z))),
         "You multiplied by the density of q. The draws are from q already, so likely values come up more often "
-        "by themselves: an unweighted mean is due.",
+        "by themselves: an unweighted mean is needed.",
     ),
     "multiplied-by-log-q": (
         lambda z, q, p: _estimate_of(q(z) * (q(z) - p(z))),
-        "You multiplied the terms by log q. The draws are from q already: an unweighted mean is due.",
+        "You multiplied the terms by log q. The draws are from q already: an unweighted mean is needed.",
     ),
     "log-of-the-mean": (
         lambda z, q, p: ((q(z) - p(z)).exp().mean().log(), _standard_error(q(z) - p(z))),
@@ -89,6 +89,6 @@ MISTAKES = {
     ),
     "order-of-the-results": (
         lambda z, q, p: _estimate_of(q(z) - p(z))[::-1],
-        "The two results have changed places: first the estimate, then its standard error.",
+        "The two results are swapped: first the estimate, then its standard error.",
     ),
 }

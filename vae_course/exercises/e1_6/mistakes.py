@@ -33,7 +33,7 @@ MISTAKES = {
     ),
     "probabilities": (
         lambda prior, likelihood: torch.softmax(prior + likelihood, dim=-1),
-        "You return probabilities. Their logarithms are due.",
+        "You return probabilities. Their logarithms are needed.",
     ),
     "product-of-logs": (
         lambda prior, likelihood: torch.log_softmax(prior * likelihood, dim=-1),

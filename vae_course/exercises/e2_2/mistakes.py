@@ -45,7 +45,7 @@ MISTAKES = {
     ),
     "table-of-counts": (
         lambda index, n: nn.functional.one_hot(index.flatten(), n).float().sum(dim=0),
-        "You counted how often each category occurs. A row for every cell is due.",
+        "You counted how often each category occurs. A row for every cell is needed.",
     ),
     "codes-as-numbers": (
         lambda index, n: index.reshape(-1, 1).float().expand(-1, n),

@@ -119,6 +119,6 @@ MISTAKES = {
     ),
     "loss-for-gradient": (
         _loss_for_gradient,
-        "You subtract the loss. What is due is its gradient with respect to each parameter, p.grad after backward().",
+        "You subtract the loss. Subtract its gradient with respect to each parameter, p.grad after backward().",
     ),
 }

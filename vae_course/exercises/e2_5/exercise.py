@@ -70,7 +70,7 @@ def _explain_gaussian_head(case: Case, got: Mapping[str, Value], want: Mapping[s
         kind = yours.text or f"a single {yours.kind}"
         return f"`forward` should return two tensors, mean and logvar; yours returns {kind}."
     if got["the order"].text != want["the order"].text:
-        return "mean and logvar have changed places: `forward` returns the mean first."
+        return "mean and logvar are swapped: `forward` returns the mean first."
     for name in ("mean", "logvar"):
         shape = f"the shape of {name}"
         if got[shape].text != want[shape].text:

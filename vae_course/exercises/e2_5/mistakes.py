@@ -87,7 +87,7 @@ MISTAKES = {
     ),
     "variance": (
         _ExponentiatedHead,
-        "You return the variance, exp of the second head. The log-variance is due, as the layer gives it.",
+        "You return the variance, exp of the second head. The log-variance is needed, as the layer gives it.",
     ),
     "activation": (
         _ActivatedHead,
@@ -98,10 +98,10 @@ MISTAKES = {
         "A softplus makes a positive number, as a variance needs. A log-variance may be negative: return what "
         "the layer gives.",
     ),
-    "mean-only": (_MeanOnlyHead, "You return the mean alone. A pair is due, (mean, logvar)."),
+    "mean-only": (_MeanOnlyHead, "You return the mean alone. A pair is needed, (mean, logvar)."),
     "concatenated": (
         _ConcatenatedHead,
-        "You return one tensor with both side by side. A pair of tensors is due, (mean, logvar).",
+        "You return one tensor with both side by side. A pair of tensors is needed, (mean, logvar).",
     ),
     "no-bias": (_UnbiasedHead, "The two layers have no bias. An affine map has one."),
     "chained": (

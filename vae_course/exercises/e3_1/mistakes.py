@@ -49,15 +49,15 @@ MISTAKES = {
     ),
     "sum-and-mean-swapped": (
         lambda x, a, m, s: _loss_of(_bce(x, a).mean(dim=-1).sum(), _kl(m, s).mean(dim=-1).sum()),
-        "Sum and mean have changed places in both parts: you average over genes or latents and sum over cells.",
+        "Sum and mean are swapped in both parts: you average over genes or latents and sum over cells.",
     ),
     "sum-and-mean-swapped-in-bce": (
         lambda x, a, m, s: _loss_of(_bce(x, a).mean(dim=-1).sum(), _kl(m, s).sum(dim=-1).mean()),
-        "Sum and mean have changed places in the cross-entropy: you average over genes and sum over cells.",
+        "Sum and mean are swapped in the cross-entropy: you average over genes and sum over cells.",
     ),
     "sum-and-mean-swapped-in-kl": (
         lambda x, a, m, s: _loss_of(_bce(x, a).sum(dim=-1).mean(), _kl(m, s).mean(dim=-1).sum()),
-        "Sum and mean have changed places in the KL: you average over latents and sum over cells.",
+        "Sum and mean are swapped in the KL: you average over latents and sum over cells.",
     ),
     "per-cell": (
         lambda x, a, m, s: _loss_of(_bce(x, a).sum(dim=-1), _kl(m, s).sum(dim=-1)),
@@ -89,7 +89,7 @@ MISTAKES = {
     ),
     "order": (
         lambda x, a, m, s: _loss_of(_kl(m, s).sum(dim=-1).mean(), _bce(x, a).sum(dim=-1).mean()),
-        "bce and kl have changed places: the order is total, bce, kl.",
+        "bce and kl are swapped: the order is total, bce, kl.",
     ),
     "total-last": (
         lambda x, a, m, s: (lambda total, bce, kl: (bce, kl, total))(
@@ -104,7 +104,7 @@ MISTAKES = {
     ),
     "mean-and-logvar-swapped": (
         lambda x, a, m, s: _loss_of(_bce(x, a).sum(dim=-1).mean(), _kl(s, m).sum(dim=-1).mean()),
-        "mean and logvar have changed places in the KL.",
+        "mean and logvar are swapped in the KL.",
     ),
     "half-forgotten": (
         lambda x, a, m, s: _loss_of(_bce(x, a).sum(dim=-1).mean(), 2 * _kl(m, s).sum(dim=-1).mean()),
@@ -112,7 +112,7 @@ MISTAKES = {
     ),
     "x-and-logits-swapped": (
         lambda x, a, m, s: _loss_of(_bce(a, x).sum(dim=-1).mean(), _kl(m, s).sum(dim=-1).mean()),
-        "x and logits have changed places in the cross-entropy: bernoulli_log_prob takes the outcomes first.",
+        "x and logits are swapped in the cross-entropy: bernoulli_log_prob takes the outcomes first.",
     ),
     "logvar-as-variance": (
         lambda x, a, m, s: _loss_of(

@@ -90,11 +90,11 @@ MISTAKES = {
     ),
     "last-loss": (
         lambda m, b, o: _train(m, b, o)[0][-1],
-        "You return the loss of the last minibatch. The mean over all cells is due.",
+        "You return the loss of the last minibatch. The mean over all cells is needed.",
     ),
     "sum": (
         lambda m, b, o: sum(_train(m, b, o)[0]),
-        "You return the sum over minibatches. The mean over all cells is due.",
+        "You return the sum over minibatches. The mean over all cells is needed.",
     ),
     "sum-over-cells": (
         lambda m, b, o: (lambda t: _over_cells(*t) * sum(t[1]))(_train(m, b, o)),
@@ -133,6 +133,6 @@ MISTAKES = {
     ),
     "all-losses": (
         lambda m, b, o: _train(m, b, o)[0],
-        "You return a list of losses. One number is due, their mean over all cells.",
+        "You return a list of losses. One number is needed, their mean over all cells.",
     ),
 }

@@ -66,9 +66,9 @@ def _explain_sample_prior(case: Case, got: Mapping[str, Value], want: Mapping[st
     if "range" not in got:
         return None
     if got["range"].text != want["range"].text:
-        return f"the values are {got['range'].text}. Probabilities are due, one of its own for every gene."
+        return f"the values are {got['range'].text}. Probabilities are expected, one of its own for every gene."
     if got["gradient"].text != "none":
-        return "the result drags a gradient along: nothing is trained here, so switch recording off."
+        return "the result carries a gradient: nothing is trained here, so switch recording off."
     if got["noise"].text != want["noise"].text:
         return "the draws do not come from the generator alone: with the same generator state they should be the same."
     if got["a second call"].text != want["a second call"].text:

@@ -16,7 +16,7 @@ def _sampled(model: BinaryVAE, z: Tensor, mode: bool = False, squash: bool = Tru
 MISTAKES = {
     "logits": (
         lambda m, n, g: _sampled(m, torch.randn(n, 3, generator=g), squash=False),
-        "These are log-odds, as the decoder gives them. Probabilities are due.",
+        "These are log-odds, as the decoder gives them. Probabilities are needed.",
     ),
     "uniform": (
         lambda m, n, g: _sampled(m, torch.rand(n, 3, generator=g)),

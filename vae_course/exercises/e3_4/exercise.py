@@ -20,7 +20,7 @@ def _explain_latent_walk(case: Case, got: Mapping[str, Value], want: Mapping[str
         return "the ends are wrong: they are the two cells' posterior means, decoded in eval mode."
     if not near(walk, due):
         return "the ends are right, but between them there are no even steps on the straight line of latents."
-    return "the result drags a gradient along: nothing is trained here." if got["gradient"].text != "none" else None
+    return "the result carries a gradient: nothing is trained here." if got["gradient"].text != "none" else None
 
 
 EXERCISE = Exercise(

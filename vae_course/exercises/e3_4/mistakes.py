@@ -35,7 +35,7 @@ def _walked_between_results(model: BinaryVAE, x_start: Tensor, x_end: Tensor, n_
 MISTAKES = {
     "logits": (
         lambda m, a, b, n: torch.logit(_walked(m, a, b, torch.linspace(0, 1, n))),
-        "These are log-odds, as the decoder gives them. Probabilities are due.",
+        "These are log-odds, as the decoder gives them. Probabilities are needed.",
     ),
     "train-mode": (
         lambda m, a, b, n: _walked(m, a, b, torch.linspace(0, 1, n), mode=True),
@@ -88,6 +88,6 @@ MISTAKES = {
         lambda m, a, b, n: torch.sigmoid(
             m.eval().decode(torch.lerp(*m.encode(torch.stack([a, b]))[0], torch.linspace(0, 1, n).unsqueeze(-1)))
         ),
-        "The walk is right, but it drags the record of its making along. Nothing is trained here: use torch.no_grad().",
+        "The walk is right, but autograd still records it. Nothing is trained here: use torch.no_grad().",
     ),
 }

@@ -17,37 +17,36 @@ HIGH, LOW, COLLAPSE, FORGOTTEN, OVERFIT, FINE = (
 MISTAKES = {
     "learning-rates-swapped": (
         _confused(B=LOW, F=HIGH),
-        "The two learning rates have changed places. Steps that are too small make a curve creep; steps that "
+        "The two learning rates are swapped. Steps that are too small make a curve creep; steps that "
         "are too large make it jump.",
     ),
     "collapse-and-no-kl-swapped": (
         _confused(D=COLLAPSE, E=FORGOTTEN),
-        "The two KL troubles have changed places. A collapsed posterior equals the prior, so its KL is 0; "
+        "The two KL troubles are swapped. A collapsed posterior equals the prior, so its KL is 0; "
         "without a KL term nothing keeps it small.",
     ),
     "overfitting-is-fine": (
         _confused(A=FINE, C=OVERFIT),
-        "A good run and overfitting have changed places. Overfitting shows in the gap between training and "
-        "held-out cells.",
+        "A good run and overfitting are swapped. Overfitting shows in the gap between training and held-out cells.",
     ),
     "collapse-for-slow": (
         _confused(E=LOW, F=COLLAPSE),
-        "Collapse and a low learning rate have changed places. A KL near 0 is in both: look at whether the "
+        "Collapse and a low learning rate are swapped. A KL near 0 is in both: look at whether the "
         "cross-entropy has settled or is still on its way.",
     ),
     "noise-for-overfitting": (
         _confused(A=HIGH, B=OVERFIT),
-        "Overfitting and a high learning rate have changed places. A lasting gap between the curves is one "
+        "Overfitting and a high learning rate are swapped. A lasting gap between the curves is one "
         "thing, jumps that come and go are another.",
     ),
     "no-kl-for-fine": (
         _confused(C=FORGOTTEN, D=FINE),
-        "A good run and one without the KL have changed places. The lower cross-entropy is not the better run: "
+        "A good run and one without the KL are swapped. The lower cross-entropy is not the better run: "
         "compare the KLs.",
     ),
     "jumps-for-fine": (
         _confused(B=FINE, C=HIGH),
-        "A good run and one with a high learning rate have changed places. Compare the held-out curves' jumps.",
+        "A good run and one with a high learning rate are swapped. Compare the held-out curves' jumps.",
     ),
     "all-is-fine": (
         lambda: dict.fromkeys("ABCDEF", FINE),

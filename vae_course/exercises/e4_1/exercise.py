@@ -14,7 +14,7 @@ from vae_course.exercises.e4_1.cases import hidden_cases, visible_cases
 from vae_course.exercises.e4_1.mistakes import MISTAKES
 from vae_course.exercises.engine import Exercise
 
-SPREADS = {  # what the noise may be multiplied by, as a function of logvar; what is due comes first
+SPREADS = {  # what the noise may be multiplied by, as a function of logvar; what is expected comes first
     "the standard deviation": lambda logvar: torch.exp(0.5 * logvar),
     "the variance": torch.exp,
     "the log-variance": torch.abs,

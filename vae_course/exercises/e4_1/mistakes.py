@@ -33,11 +33,11 @@ def _draw_from_reset_generator(mean: Tensor, logvar: Tensor, generator: torch.Ge
 MISTAKES = {
     "variance-for-standard-deviation": (
         _drawing(lambda mean, logvar, eps: mean + torch.exp(logvar) * eps),
-        "The noise is multiplied by the variance. Its standard deviation is due, the square root of that.",
+        "The noise is multiplied by the variance. Its standard deviation is needed, the square root of that.",
     ),
     "multiple-of-the-variance": (
         _drawing(lambda mean, logvar, eps: mean + 0.5 * torch.exp(logvar) * eps),
-        "The noise is multiplied by a multiple of the variance, such as half of it. Its square root is due: in "
+        "The noise is multiplied by a multiple of the variance, such as half of it. Its square root is needed: in "
         "which order does one halve and take the exponential?",
     ),
     "added-instead-of-multiplied": (
@@ -75,7 +75,7 @@ MISTAKES = {
     ),
     "noise-times-the-mean": (
         _drawing(lambda mean, logvar, eps: mean * eps + torch.exp(0.5 * logvar)),
-        "Mean and standard deviation have changed places: the noise is multiplied by the standard deviation, "
+        "Mean and standard deviation are swapped: the noise is multiplied by the standard deviation, "
         "and the mean is added.",
     ),
     "mean-stretched-too": (

@@ -81,7 +81,7 @@ MISTAKES = {
     ),
     "half-on-the-first-term": (
         lambda mean, logvar: (0.5 * torch.exp(logvar) + mean**2 - 1 - logvar).sum(dim=-1),
-        "Only the variance has the factor 1/2. It belongs to all four terms: set brackets around them.",
+        "Only the variance has the factor 1/2. It belongs to all four terms: put brackets around them.",
     ),
     "mean-not-squared": (
         lambda mean, logvar: 0.5 * (torch.exp(logvar) + mean - 1 - logvar).sum(dim=-1),
@@ -97,7 +97,7 @@ MISTAKES = {
     ),
     "other-direction": (
         lambda mean, logvar: 0.5 * ((1 + mean**2) * torch.exp(-logvar) - 1 + logvar).sum(dim=-1),
-        "This is the KL from the prior to q. The one from q to the prior is due: q is what is averaged over.",
+        "This is the KL from the prior to q. The one from q to the prior is needed: q is what is averaged over.",
     ),
     "mean-over-latents": (
         lambda mean, logvar: _kl_of(mean, logvar).mean(dim=-1),

@@ -7,7 +7,7 @@ from vae_course.exercises.e4_4.mistakes import log_mean_exp
 MISTAKES = {
     "loss": (
         lambda likelihood, prior, q: -(likelihood + prior - q).mean(dim=0),
-        "This is the loss, minus the ELBO. The bound itself is due, of which more is better.",
+        "This is the loss, minus the ELBO. The bound itself is needed, of which more is better.",
     ),
     "sign-of-q": (
         lambda likelihood, prior, q: (likelihood + prior + q).mean(dim=0),
@@ -94,7 +94,7 @@ MISTAKES = {
     ),
     "weighted-sum": (
         lambda likelihood, prior, q: (torch.exp(q) * (likelihood + prior - q)).sum(dim=0),
-        "You multiplied by the density q and summed. The draws are from q already: a plain mean is due.",
+        "You multiplied by the density q and summed. The draws are from q already: a plain mean is needed.",
     ),
     "ratio-of-logs": (
         lambda likelihood, prior, q: ((likelihood + prior) / q).mean(dim=0),

@@ -13,7 +13,7 @@ def log_mean_exp(terms: Tensor) -> Tensor:
 MISTAKES = {
     "elbo": (
         lambda joint, q: (joint - q).mean(dim=0),
-        "This is the ELBO, the mean of logs. The log of the mean is due, which is never smaller.",
+        "This is the ELBO, the mean of logs. The log of the mean is needed, which is never smaller.",
     ),
     "log-s-forgotten": (
         lambda joint, q: torch.logsumexp(joint - q, dim=0),
@@ -29,7 +29,7 @@ MISTAKES = {
     ),
     "s-subtracted": (
         lambda joint, q: torch.logsumexp(joint - q, dim=0) - len(joint),
-        "You subtracted the number of draws. Outside of the log its logarithm is due.",
+        "You subtracted the number of draws. Outside of the log its logarithm is needed.",
     ),
     "number-of-cells": (
         lambda joint, q: torch.logsumexp(joint - q, dim=0) - math.log(joint.shape[1]),
@@ -74,7 +74,7 @@ MISTAKES = {
     ),
     "maximum-alone": (
         lambda joint, q: (joint - q).amax(dim=0),
-        "You took the largest of the draws. The log of the mean of their exponentials is due.",
+        "You took the largest of the draws. The log of the mean of their exponentials is needed.",
     ),
     "sign": (
         lambda joint, q: -log_mean_exp(joint - q),
@@ -99,7 +99,7 @@ MISTAKES = {
     ),
     "difference-of-sums": (
         lambda joint, q: torch.logsumexp(joint, dim=0) - torch.logsumexp(q, dim=0),
-        "You divided one average by another. What is due is the average of quotients, draw by draw.",
+        "You divided one average by another. What is needed is the average of quotients, draw by draw.",
     ),
     "quotient-of-logs": (
         lambda joint, q: log_mean_exp(joint / q),
@@ -123,7 +123,7 @@ MISTAKES = {
     ),
     "likelihood": (
         lambda joint, q: torch.exp(joint - q).mean(dim=0),
-        "You return the likelihood itself, which rounds to 0 for most cells. Its logarithm is due.",
+        "You return the likelihood itself, which rounds to 0 for most cells. Its logarithm is needed.",
     ),
     "self-normalised": (
         lambda joint, q: (torch.softmax(joint - q, dim=0) * (joint - q)).sum(dim=0),

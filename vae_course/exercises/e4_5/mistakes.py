@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-SLIPS = {  # what may be computed from y = f(z), the draws z and their mean, instead of what is due
+SLIPS = {  # what may be computed from y = f(z), the draws z and their mean, instead of what is needed
     "f alone": lambda y, z, mean: y.mean(),
     "the draw itself": lambda y, z, mean: (y * z).mean(),
     "a sum": lambda y, z, mean: (y * (z - mean)).sum(),
@@ -111,12 +111,12 @@ MISTAKES = {
     ),
     "log-density": (
         _estimating(SLIPS["the log-density"]),
-        "f is multiplied by the log-density. Its derivative with respect to mean is due.",
+        "f is multiplied by the log-density. Its derivative with respect to mean is needed.",
     ),
     "log-density-but-for-a-constant": (
         _estimating(SLIPS["the log-density but for a constant"]),
         "f is multiplied by the exponent of the density, as if by its logarithm. The derivative of the "
-        "log-density with respect to mean is due.",
+        "log-density with respect to mean is needed.",
     ),
     "divided-by-the-distance": (
         _estimating(SLIPS["divided by the distance"]),

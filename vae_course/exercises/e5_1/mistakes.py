@@ -112,7 +112,7 @@ MISTAKES = {
     ),
     "arguments-swapped": (
         lambda x, mu, theta: nb_log_prob(x, theta, mu),
-        "mu and theta have changed places everywhere.",
+        "mu and theta are swapped everywhere.",
     ),
     "without-factorial": (
         _nb_with((1, -1, 0, 1, 1)),
@@ -192,11 +192,11 @@ MISTAKES = {
     ),
     "negative": (
         lambda x, mu, theta: -nb_log_prob(x, mu, theta),
-        "The sign is wrong: this is the negative log-likelihood, a loss. The log-probability is due.",
+        "The sign is wrong: this is the negative log-likelihood, a loss. The log-probability is needed.",
     ),
     "probability": (
         lambda x, mu, theta: torch.exp(nb_log_prob(x, mu, theta)),
-        "You return the probability. Its logarithm is due.",
+        "You return the probability. Its logarithm is needed.",
     ),
     "summed-over-genes": (
         lambda x, mu, theta: nb_log_prob(x, mu, theta).sum(dim=-1),

@@ -65,7 +65,7 @@ MISTAKES = {
     ),
     "pi-swapped": (
         _zinb_of(logits=lambda a: -a),
-        "pi and 1 - pi have changed places: a large logit makes an extra zero likely.",
+        "pi and 1 - pi are swapped: a large logit makes an extra zero likely.",
     ),
     "pi-for-counts": (
         _zinb_of(count=lambda p, q, nb: p + nb),
@@ -73,7 +73,7 @@ MISTAKES = {
     ),
     "branches-swapped": (
         _zinb_of(zero=lambda p, q, nb: q + nb, count=lambda p, q, nb: torch.logaddexp(p, q + nb)),
-        "The two branches have changed places: the sum of two ways belongs to x = 0.",
+        "The two branches are swapped: the sum of two ways belongs to x = 0.",
     ),
     "logarithms-added": (
         _zinb_of(zero=lambda p, q, nb: p + q + nb),
@@ -139,11 +139,11 @@ MISTAKES = {
     ),
     "negative": (
         lambda x, mu, theta, a: -zinb_log_prob(x, mu, theta, a),
-        "The sign is wrong: this is the negative log-likelihood, a loss. The log-probability is due.",
+        "The sign is wrong: this is the negative log-likelihood, a loss. The log-probability is needed.",
     ),
     "probability": (
         lambda x, mu, theta, a: torch.exp(zinb_log_prob(x, mu, theta, a)),
-        "You return the probability. Its logarithm is due.",
+        "You return the probability. Its logarithm is needed.",
     ),
     "summed-over-genes": (
         lambda x, mu, theta, a: zinb_log_prob(x, mu, theta, a).sum(dim=-1),

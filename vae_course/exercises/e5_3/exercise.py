@@ -28,7 +28,7 @@ def examine(case: Case, got: Mapping[str, Value]) -> dict[str, Any]:
 
 
 def _explain_heads(case: Case, got: Mapping[str, Value], want: Mapping[str, Value]) -> str | None:
-    """Name the head, or the trunk, whose parameters have other names than those that are due, and no others."""
+    """Name the head, or the trunk, whose parameters have other names than those that are expected, and no others."""
     mine, due = (parse_parameters(values["its parameters"].text) for values in (got, want))
     if not mine or got["astray"].text != "nothing" or mine.keys() == due.keys():
         return None  # explained for all modules alike
@@ -46,9 +46,9 @@ def _explain_heads(case: Case, got: Mapping[str, Value], want: Mapping[str, Valu
                 if yours.count(".") > name.count(".")
                 else "Are its parts in order?"
             )
-            return f"in `{head}` the parameter `{name}` is due; yours is called `{yours}`. {ask}"
+            return f"in `{head}` the parameter `{name}` is expected; yours is called `{yours}`. {ask}"
     if superfluous:
-        return f"there is a `{superfluous[0]}`, which should not be; due are {', '.join(heads)}."
+        return f"there is a `{superfluous[0]}`, which should not be there; expected: {', '.join(heads)}."
     return f"`{missing[0]}`, of shape {due[missing[0]]}, is missing."
 
 

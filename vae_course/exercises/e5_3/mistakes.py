@@ -127,11 +127,11 @@ MISTAKES = {
     ),
     "relu-for-softmax": (
         _decoder(shares=nn.ReLU),
-        "A ReLU makes no shares: some genes get exactly 0, and the sum over the genes is not 1. A softmax is due.",
+        "A ReLU makes no shares: some genes get exactly 0, and the sum over the genes is not 1. A softmax is needed.",
     ),
     "log-softmax": (
         _decoder(shares=lambda: nn.LogSoftmax(dim=-1)),
-        "px_scale holds logarithms of shares. The shares themselves are due.",
+        "px_scale holds logarithms of shares. The shares themselves are needed.",
     ),
     "library-not-exponentiated": (
         _decoder(rate=lambda scale, library: library * scale),
@@ -148,7 +148,7 @@ MISTAKES = {
     ),
     "log-rate": (
         _decoder(rate=lambda scale, library: library + torch.log(scale)),
-        "px_rate is the logarithm of the expected counts. The expected counts are due.",
+        "px_rate is the logarithm of the expected counts. The expected counts are needed.",
     ),
     "library-undone-by-ten": (
         _decoder(rate=lambda scale, library: 10**library * scale),
@@ -181,7 +181,7 @@ MISTAKES = {
     ),
     "r-reversed": (
         _decoder(modes=("gene", "gene-batch", "gene-label")),
-        'The condition on dispersion is reversed: px_r is due for "gene-cell" and for nothing else.',
+        'The condition on dispersion is reversed: px_r is needed for "gene-cell" and for nothing else.',
     ),
     "dropout-in-the-trunk": (
         _decoder(trunk={"dropout_rate": 0.1}),
@@ -194,15 +194,15 @@ MISTAKES = {
     ),
     "dropout-before-rate": (
         _decoder(order=(0, 1, 3, 2)),
-        "px_rate and px_dropout have changed places: the order is px_scale, px_r, px_rate, px_dropout.",
+        "px_rate and px_dropout are swapped: the order is px_scale, px_r, px_rate, px_dropout.",
     ),
     "rate-first": (
         _decoder(order=(2, 1, 0, 3)),
-        "px_scale and px_rate have changed places: the shares come first.",
+        "px_scale and px_rate are swapped: the shares come first.",
     ),
     "three-results": (
         _decoder(order=(0, 2, 3)),
-        "px_r is left out of the results. Four are due, the second of which is None in most modes.",
+        "px_r is left out of the results. Four are needed, the second of which is None in most modes.",
     ),
     "one-head-for-two": (
         _OneHeadDecoder,
@@ -241,8 +241,7 @@ MISTAKES = {
     ),
     "layers-for-width": (
         _DecoderWithLayersForWidth,
-        "n_layers and n_hidden have changed places on the way to FCLayers: the number of layers comes first, "
-        "then their width.",
+        "n_layers and n_hidden are swapped on the way to FCLayers: the number of layers comes first, then their width.",
     ),
     "no-place-for-covariates": (
         _HeadsWithoutLayers,

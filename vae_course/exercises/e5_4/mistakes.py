@@ -81,7 +81,7 @@ MISTAKES = {
     ),
     "transposed-result": (
         _dispersion_of(lambda r, codes: r[:, codes.flatten()]),
-        "The result is transposed: a row for every gene. A row for every cell is due.",
+        "The result is transposed: a row for every gene. A row for every cell is needed.",
     ),
     "genes-for-categories": (
         _dispersion_of(lambda r, codes: r[codes.flatten()]),
@@ -101,7 +101,7 @@ MISTAKES = {
     ),
     "codes-ignored": (
         _dispersion_of(lambda r, codes: r),
-        "The table is returned as it is, (genes, n_batch). A row for every cell is due, with the theta of its "
+        "The table is returned as it is, (genes, n_batch). A row for every cell is needed, with the theta of its "
         "own batch or label.",
     ),
     "width-from-the-data": (
@@ -119,7 +119,7 @@ MISTAKES = {
     ),
     "codes-exchanged": (
         _dispersion_of(codes_of=lambda mode, batch_index, y: y if mode == "gene-batch" else batch_index),
-        'batch_index and y have changed places: "gene-batch" needs the first, "gene-label" the second.',
+        'batch_index and y are swapped: "gene-batch" needs the first, "gene-label" the second.',
     ),
     "gene-cell-forgotten": (
         _dispersion_without_gene_cell,

@@ -27,7 +27,7 @@ def _latent_kl_terms(mean: Tensor, var: Tensor) -> Tensor:
 MISTAKES = {
     "order-of-the-results": (
         lambda *a: scvi_kl(*a)[::-1],
-        "The two results have changed places: first the local KL, that of the library, then the global one, that of z.",
+        "The two results are swapped: first the local KL, that of the library, then the global one, that of z.",
     ),
     "variance-for-log-variance": (
         _kls(latent=kl_standard_normal),
@@ -53,7 +53,7 @@ MISTAKES = {
     "summed-once-more": (
         _kls(latent=lambda m, v: kl_standard_normal(m, torch.log(v)).sum(-1)),
         "kl_standard_normal has summed over the latents already, so that your sum goes over the cells. One "
-        "number for every cell is due, (cells,).",
+        "number for every cell is needed, (cells,).",
     ),
     "all-variances-for-log-variances": (
         _kls(lambda m, v, p_m, p_v: kl_normal(m, v.exp(), p_m, p_v.exp()).sum(-1), kl_standard_normal),
@@ -91,7 +91,7 @@ MISTAKES = {
     ),
     "both-axes-left-over": (
         _kls(kl_normal, lambda m, v: _latent_kl_terms(m, v).sum(-1, keepdim=True)),
-        "Both results still have a last axis of length 1. One number for every cell is due, (cells,).",
+        "Both results still have a last axis of length 1. One number for every cell is needed, (cells,).",
     ),
     "every-cell-with-every-prior": (
         _kls(lambda m, v, p_m, p_v: kl_normal(m, v, p_m.flatten(), p_v.flatten())),
@@ -142,7 +142,7 @@ MISTAKES = {
     ),
     "averaged-over-cells": (
         lambda *a: tuple(kl.mean() for kl in scvi_kl(*a)),
-        "You averaged over the cells. One number for every cell is due; the mean comes later, in the loss.",
+        "You averaged over the cells. One number for every cell is needed; the mean comes later, in the loss.",
     ),
     "reversed-library": (
         _kls(lambda m, v, p_m, p_v: kl_normal(p_m, p_v, m, v).sum(-1)),
@@ -165,7 +165,7 @@ MISTAKES = {
     ),
     "added": (
         lambda *a: sum(scvi_kl(*a)),
-        "You return the sum of the two. They are due one by one: only the global one is weighted by the KL warm-up.",
+        "You return the sum of the two. They are needed one by one: only the global one is weighted by the KL warm-up.",
     ),
     "fixed-prior": (
         lambda qz_m, qz_v, ql_m, ql_v, p_m, p_v: scvi_kl(qz_m, qz_v, ql_m, ql_v, p_m.detach(), p_v.detach()),

@@ -107,10 +107,10 @@ def _explain_corrupt(case: Case, got: Mapping[str, Value], want: Mapping[str, Va
     """Go through what was found out, the plainest first."""
     due = want["how many counts become 0"].text.removeprefix("always ")
     say = {
-        "what it returns": "two tensors of the shape of counts are due, floating-point corrupted and boolean mask; "
-        "yours gives {}.",
+        "what it returns": "it should return two tensors of the shape of counts, corrupted (floating-point) and mask "
+        "(boolean); yours gives {}.",
         "counts itself": "counts itself is {} by your code. Work on a copy.",
-        "corrupted": "corrupted is {}, under another name: whoever changes one changes both. Return a copy.",
+        "corrupted": "corrupted is {}, under another name: changing one changes both. Return a copy.",
         "how many counts become 0": f"in every call {due} non-zero counts should become 0, which is floor(rate * "
         "non-zeros); in yours it is {}.",
         "the other entries": "entries that are not hidden should stay as they were, and hidden ones become 0; yours "
@@ -141,7 +141,7 @@ EXERCISE = Exercise(
     plain=corrupt,
     hints=(
         "Three steps: find the positions of the non-zero entries, put them in a random order, and take as many "
-        "from the front as are due. Positions are easiest in counts.flatten().",
+        "from the front as are to be hidden. Positions are easiest in counts.flatten().",
         "torch.randperm makes a random order of 0..n-1 and takes generator=; what is n here, and what do these "
         "numbers count? int() of a positive number rounds down. Mark the chosen entries in a flat boolean mask: "
         "both results follow from it.",

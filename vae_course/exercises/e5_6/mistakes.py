@@ -95,8 +95,8 @@ MISTAKES = {
     ),
     "a-coin-for-every-count": (
         _by_mask(lambda counts, rate, g: (torch.rand(counts.shape, generator=g) < rate) & (counts > 0)),
-        "You toss a coin for every count, so that the number of hidden ones changes from call to call. Exactly "
-        "floor(rate * non-zeros) are due.",
+        "You toss a coin for every count, so that the number of hidden ones changes from call to call. Hide "
+        "exactly floor(rate * non-zeros) of them.",
     ),
     "a-coin-for-every-entry": (
         _by_mask(lambda counts, rate, g: torch.rand(counts.shape, generator=g) < rate),
@@ -208,10 +208,10 @@ MISTAKES = {
     ),
     "order-of-the-results": (
         lambda counts, rate, g: corrupt(counts, rate, g)[::-1],
-        "The two results have changed places: first the corrupted counts, then the mask.",
+        "The two results are swapped: first the corrupted counts, then the mask.",
     ),
     "no-mask": (
         lambda counts, rate, g: corrupt(counts, rate, g)[0],
-        "You return the corrupted counts alone. The mask is due as well, to know where to look later.",
+        "You return the corrupted counts alone. The mask is needed as well, to know where to look later.",
     ),
 }

@@ -97,11 +97,11 @@ MISTAKES = {
     ),
     "base-two": (
         _mixing(score=lambda shares: _entropies(shares).mean() / math.log(2)),
-        "This is in bits, from a logarithm of base 2. Nats are due, from the natural one.",
+        "This is in bits, from a logarithm of base 2. Nats are needed, from the natural one.",
     ),
     "base-ten": (
         _mixing(score=lambda shares: _entropies(shares).mean() / math.log(10)),
-        "The logarithm has base 10. Nats are due, from the natural one.",
+        "The logarithm has base 10. Nats are needed, from the natural one.",
     ),
     "all-cells": (
         lambda z, b, k=50: _entropies(nn.functional.one_hot(b.flatten()).double().mean(dim=0)),
@@ -169,15 +169,15 @@ MISTAKES = {
     ),
     "summed": (
         _mixing(score=lambda shares: _entropies(shares).sum()),
-        "You summed over the cells. Their mean is due.",
+        "You summed over the cells. Their mean is needed.",
     ),
     "not-averaged": (
         _mixing(score=_entropies),
-        "You return one entropy for every cell. Their mean is due.",
+        "You return one entropy for every cell. Their mean is needed.",
     ),
     "median": (
         _mixing(score=lambda shares: _entropies(shares).quantile(0.5)),
-        "You return the median over the cells. Their mean is due.",
+        "You return the median over the cells. Their mean is needed.",
     ),
     "mean-over-batches": (
         _mixing(score=lambda shares: -torch.xlogy(shares, shares).mean()),
@@ -193,7 +193,7 @@ MISTAKES = {
     ),
     "share-of-the-most": (
         _mixing(score=lambda shares: _entropies(shares).mean() / math.log(shares.shape[1])),
-        "You divide by the largest entropy there can be. The entropy itself is due, in nats.",
+        "You divide by the largest entropy there can be. The entropy itself is needed, in nats.",
     ),
     "always-fifty": (
         lambda z, b, k=50: _entropies(_shares((torch.cdist(z, z)).topk(50, largest=False).indices, b)).mean(),

@@ -82,11 +82,11 @@ MISTAKES = {
     ),
     "base-two": (
         _factor(score=lambda p, eps: _odds(p, eps) / math.log(2)),
-        "The logarithm has base 2. The natural one is due.",
+        "The logarithm has base 2. The natural one is needed.",
     ),
     "base-ten": (
         _factor(score=lambda p, eps: _odds(p, eps) / math.log(10)),
-        "The logarithm has base 10. The natural one is due.",
+        "The logarithm has base 10. The natural one is needed.",
     ),
     "log-of-p-only": (
         _factor(score=lambda p, eps: torch.log(p + eps)),
@@ -94,7 +94,7 @@ MISTAKES = {
     ),
     "odds": (
         _factor(score=lambda p, eps: (p + eps) / (1 - p + eps)),
-        "These are the odds. Their logarithm is due, so that 0 means undecided.",
+        "These are the odds. Their logarithm is needed, so that 0 means undecided.",
     ),
     "logarithms-added": (
         _factor(score=lambda p, eps: torch.log(p + eps) + torch.log(1 - p + eps)),
@@ -115,7 +115,7 @@ MISTAKES = {
     ),
     "swapped": (
         _factor(score=lambda p, eps: -_odds(p, eps)),
-        "The sign is wrong: above 0 where group 1 is higher. Have the two groups changed places?",
+        "The sign is wrong: above 0 where group 1 is higher. Are the two groups swapped?",
     ),
     "probability": (
         _factor(score=lambda p, eps: p),
