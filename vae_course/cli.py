@@ -26,12 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"vae-course: {reason}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        advice = (
-            " Add --resume to the same command to go on from the last complete epoch."
-            if options.run is run_train
-            else ""
-        )
-        print(f"vae-course: stopped.{advice}", file=sys.stderr)
+        print("vae-course: stopped.", file=sys.stderr)
+        if options.run is run_train:
+            print("Add --resume to the same command to go on from the last complete epoch.", file=sys.stderr)
         return 130
 
 

@@ -43,6 +43,7 @@ def open_lab(work: Path, options: Sequence[str] = ()) -> int:
     """
     if find_spec("jupyterlab") is None:
         raise ImportError("JupyterLab is not installed: pip install 'vae-course[lab]'.")
+    make_folder(work)
     for lesson in sorted(LESSONS.glob("*.ipynb")):
         copy_lesson(lesson, work)
     write_start_page(work)
@@ -51,7 +52,6 @@ def open_lab(work: Path, options: Sequence[str] = ()) -> int:
 
 def copy_lesson(lesson: Path, folder: Path) -> None:
     """Copy a lesson, never over the learner's copy: a newer version is put beside it, with its number in the name."""
-    make_folder(folder)
     version, text = _version_of(lesson), with_addresses(lesson.read_text(encoding="utf-8"))
     for target in (folder / lesson.name, folder / f"{lesson.stem}_v{version}.ipynb"):
         if not target.exists():
