@@ -644,7 +644,7 @@ for name, divergence in (("KL(q || p)", kl_qp), ("KL(p || q)", kl_pq)):
     row, column = divmod(int(divergence.argmin()), divergence.shape[1])
     best[name] = means[row, 0, 0], sds[0, column, 0]
     print(
-        f"smallest {name}: {divergence.min():.2f} nats at mean {means[row].item():+.1f}, sd {sds[0, column].item():.2f}"
+        f"smallest {name}: {divergence.min():.2f} nats at mean {means[row].item():+.1f}, sd {sds[0, column].item():.1f}"
     )
 
 # %% [markdown]
