@@ -1,12 +1,21 @@
-"""Lists tests that could not run, and in CI lets none of them pass for one that did."""
+"""Keeps the cells of a notebook together; lists tests that could not run, and in CI lets none pass for one that did."""
 
 import os
 import tempfile
 
 import pytest
+from nbval.plugin import IPyNbCell
 
 # Whatever runs here, notebooks among it, keeps its progress apart from the learner's.
 os.environ["VAE_COURSE_HOME"] = tempfile.mkdtemp(prefix="vae-course-tests-")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, IPyNbCell):  # the cells of a notebook have one kernel, so they stay on one worker
+            item.add_marker(pytest.mark.xdist_group(item.parent.path.name))
+            item.add_marker("numerical")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

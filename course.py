@@ -20,22 +20,14 @@ PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 # No pop-up that asks whether JupyterLab may fetch news.
 JUPYTERLAB = '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}'
 PYTEST = ["-m", "pytest", "-n", "2"]
-# Tests of many short cases, and tests that share a costly start with others of their file.
-SHORT = [f"tests/test_{name}.py" for name in ("colab", "exercises", "lessons", "selfstudy")]
-SHARED = [f"tests/test_{name}.py" for name in ("browser", "docs", "explorer", "grading", "site", "videos")]
+OTHERS = [f"tests/{folder}" for folder in ("lessons", "site", "grading", "exercises")]
 COMMANDS = {
     "lab": [["-m", "vae_course.cli", "lab"]],
     "demo": [["-m", "vae_course.cli", "demo"]],
-    # Coverage makes the runs of notebooks and of answers to exercises slow, and nbval's kernels fail to start: three
-    # runs. A notebook that nbval runs has to stay on one worker, as a file with a costly start should.
+    # Two runs, since notebooks do not start under coverage. What takes long comes first, so that no worker waits.
     "test": [
-        [
-            *(*PYTEST, "--dist", "worksteal", "--cov", "--cov-fail-under=95"),
-            *(f"--ignore={path}" for path in SHORT + SHARED),
-            "tests",
-        ],
-        [*PYTEST, "--dist", "worksteal", *SHORT],
-        [*PYTEST, "--dist", "loadfile", *SHARED, "solutions"],
+        [*PYTEST, "--dist", "worksteal", "--cov", "--cov-fail-under=95", "tests/core"],
+        [*PYTEST, "--dist", "loadgroup", "--no-loadscope-reorder", "solutions", *OTHERS],
     ],
 }
 
@@ -79,7 +71,7 @@ def main() -> int:
         return 1
     word, *further = sys.argv[1:]
     quiet = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"} if word == "test" else {}
-    commands = [[*PYTEST, "--dist", "loadfile"]] if word == "test" and further else COMMANDS[word]
+    commands = [[*PYTEST, "--dist", "loadgroup"]] if word == "test" and further else COMMANDS[word]
     statuses, interrupts = [], []
     # Ctrl-C reaches the command as well, which may have something to save: wait for its end, and start no other one.
     signal.signal(signal.SIGINT, lambda *_: interrupts.append(True))

@@ -6,10 +6,11 @@ from lessons/videos.toml. A slide that does not fit its page stops the build.
 """
 
 import argparse
-import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nbformat
+from chromium import open_chromium
 from kit_script import script
 from lesson_slides import Slide, slides_of
 from nbconvert import SlidesExporter
@@ -17,6 +18,9 @@ from nbformat import v4
 from npm import fetch
 from traitlets.config import Config
 from videos import Video, read_videos
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parents[1]
 LESSONS = sorted((ROOT / "solutions").glob("[0-9][0-9]_*.ipynb"))
@@ -31,13 +35,13 @@ TOO_LARGE = f"""() => Reveal.getSlides().flatMap((slide, index) => {{
 }})"""
 
 
-def build(lesson: Path, video: Video, folder: Path) -> list[Slide]:
+def build(lesson: Path, video: Video, folder: Path, browser: "Browser") -> list[Slide]:
     """Write the kit of one solved lesson into a folder, and return its slides."""
     slides = slides_of(nbformat.read(lesson, as_version=4), video)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "slides.html").write_text(html(slides, video), encoding="utf-8")
     (folder / "script.md").write_text(script(slides, video), encoding="utf-8")
-    print_pdf(folder / "slides.html", folder / "slides.pdf")
+    print_pdf(folder / "slides.html", folder / "slides.pdf", browser)
     return slides
 
 
@@ -72,35 +76,26 @@ def html(slides: list[Slide], video: Video) -> str:
     return exporter.from_notebook_node(notebook, resources={"inside": inside})[0]
 
 
-def print_pdf(page: Path, pdf: Path) -> None:
+def print_pdf(page: Path, pdf: Path, browser: "Browser") -> None:
     """Print the slides, one page each; refuse those that do not fit."""
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        raise SystemExit("The slides are printed with playwright: pip install -e '.[dev]', then try again.") from None
-    names = ("chromium", "chromium-browser", "google-chrome")
-    program = next(filter(None, map(shutil.which, names)), None)
-    if program is None:
-        raise SystemExit(f"The slides are printed by a browser: install one of {', '.join(names)}, then try again.")
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
-        tab = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
-        tab.goto(f"{page.resolve().as_uri()}?print-pdf")
-        tab.wait_for_function("window.Reveal?.isReady() && document.querySelector('.pdf-page')", timeout=120_000)
-        if too_large := tab.evaluate(TOO_LARGE):
-            raise SystemExit(f"{page.name} of {page.parent.name}: slides {too_large} do not fit their page; show less.")
-        tab.pdf(path=pdf, prefer_css_page_size=True, print_background=True)
-        browser.close()
+    tab = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+    tab.goto(f"{page.resolve().as_uri()}?print-pdf")
+    tab.wait_for_function("window.Reveal?.isReady() && document.querySelector('.pdf-page')", timeout=120_000)
+    if too_large := tab.evaluate(TOO_LARGE):
+        raise SystemExit(f"{page.name} of {page.parent.name}: slides {too_large} do not fit their page; show less.")
+    tab.pdf(path=pdf, prefer_css_page_size=True, print_background=True)
+    tab.close()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("lesson", nargs="*", help="beginning of a lesson's file name, such as 01 (default: all)")
     wanted = tuple(parser.parse_args().lesson)
-    for lesson, video in zip(LESSONS, read_videos(), strict=True):
-        if not wanted or lesson.name.startswith(wanted):
-            slides = build(lesson, video, KITS / lesson.stem)
-            print(f"built {(KITS / lesson.stem).relative_to(ROOT)}: {len(slides)} slides")
+    with open_chromium() as browser:
+        for lesson, video in zip(LESSONS, read_videos(), strict=True):
+            if not wanted or lesson.name.startswith(wanted):
+                slides = build(lesson, video, KITS / lesson.stem, browser)
+                print(f"built {(KITS / lesson.stem).relative_to(ROOT)}: {len(slides)} slides")
 
 
 if __name__ == "__main__":

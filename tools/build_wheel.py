@@ -9,9 +9,9 @@ class BuildWithLessons(build_py):
     """Copies the package's files, and the lessons with them."""
 
     def run(self) -> None:
-        """Copy them to where the wheel is made of; nothing is copied for an editable install."""
+        """Copy them; an editable package stays beside lessons/."""
         super().run()
-        if self.editable_mode:  # where the package stays beside lessons/
+        if self.editable_mode:
             return
         target = Path(self.build_lib, "vae_course", "_lessons")
         self.mkpath(str(target))

@@ -1,11 +1,9 @@
 """The command `vae-course`."""
 
 import argparse
-import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +96,8 @@ def _parser() -> argparse.ArgumentParser:
 def run_demo(options: argparse.Namespace) -> None:
     """Train the ZINB model on the bundled PBMC counts and report."""
     import vae_course as vc
-    from vae_course._files import make_folder
     from vae_course.report import write_report
+    from vae_course.runtime.files import make_folder
 
     data = vc.load_pbmc()
     print(data)
@@ -116,15 +114,15 @@ def run_train(options: argparse.Namespace) -> None:
     Under torchrun each process trains on its own part of the cells, and the first one writes and reports.
     """
     import vae_course as vc
-    from vae_course._distributed import gather, n_processes, rank, together
-    from vae_course._files import make_folder
     from vae_course.report import write_data, write_latent, write_report
+    from vae_course.runtime.files import make_folder
+    from vae_course.runtime.processes import all_or_none, gather, n_processes, process_group, rank
 
     checkpoint = options.out / "checkpoint.pt"
     if checkpoint.exists() and not options.resume:  # before any process can have written one
         raise ValueError(f"{options.out} holds a run already: add --resume to go on with it, or choose another --out.")
     with process_group(options.device):
-        with together():
+        with all_or_none():
             data = vc.load_h5ad(
                 options.file,
                 layer=options.layer,
@@ -169,12 +167,12 @@ def _new_trainer(data: Any, options: argparse.Namespace) -> Any:
 def _new_model(data: Any, likelihood: str, device: str, **options: Any) -> Any:
     """Return a new model for the data, a `FastVAE` where it applies, and print which class it is and why."""
     import vae_course as vc
-    from vae_course._devices import chosen
-    from vae_course._distributed import rank
     from vae_course.fast import FastVAE
+    from vae_course.runtime.devices import resolve_device
+    from vae_course.runtime.processes import rank
 
     reason = "" if likelihood in ("zinb", "nb") else f"has no {likelihood} likelihood"
-    if chosen(device).type != "cpu":
+    if resolve_device(device).type != "cpu":
         reason = "runs on CPUs only"
     kind = vc.VAE if reason else FastVAE
     model = kind(data.n_genes, data.n_batches, data.n_labels, likelihood=likelihood, **options)
@@ -182,41 +180,6 @@ def _new_model(data: Any, likelihood: str, device: str, **options: Any) -> Any:
         fast = "FastVAE, the fast implementation of VAE: same results, up to rounding, in less time"
         print(f"Model: {f'VAE, since FastVAE, its fast implementation, {reason}' if reason else fast}.")
     return model
-
-
-@contextmanager
-def process_group(device: str) -> Iterator[None]:
-    """Join the processes that torchrun started, if any; those that end because another one failed print nothing."""
-    import torch
-    from torch import distributed
-
-    from vae_course._devices import chosen
-    from vae_course._distributed import ElsewhereError
-
-    if not distributed.is_available() or not distributed.is_torchelastic_launched():
-        yield
-        return
-    if chosen(device).type == "cuda":
-        n_local, n_gpus = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
-        if n_local > n_gpus:
-            raise ValueError(
-                f"There are {n_local} processes and {n_gpus} GPU(s) on this machine: start at most {n_gpus} here, or "
-                "add --device cpu."
-            )
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    store, rank, world_size = next(distributed.rendezvous("env://"))
-    # torchrun keeps its store when it restarts the processes, and they would take the addresses of those that ended
-    store = distributed.PrefixStore(f"attempt {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
-    # without the name of a backend it is gloo for tensors on the CPU, nccl for those on a GPU
-    distributed.init_process_group(store=store, rank=rank, world_size=world_size)
-    try:
-        yield
-    except ElsewhereError as error:
-        if error.__cause__:  # the process that failed may be gone without a word
-            print(f"vae-course: {error}", file=sys.stderr)
-        sys.exit(1)
-    finally:
-        distributed.destroy_process_group()
 
 
 def run_check(options: argparse.Namespace) -> None:
@@ -260,8 +223,8 @@ def run_lab(options: argparse.Namespace) -> int:
 
 def run_progress(options: argparse.Namespace) -> None:
     """Print what is done and what is next; write the page to print, if it is asked for."""
-    from vae_course._files import write_atomically
     from vae_course.exercises import certificate, progress
+    from vae_course.runtime.files import write_atomically
 
     sys.stdout.reconfigure(errors="replace")  # not every console can show the bars
     print(progress())

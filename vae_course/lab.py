@@ -7,17 +7,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.metadata import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-from vae_course._files import make_folder, write_atomically
 from vae_course.exercises.start import START, write_start_page
+from vae_course.runtime.files import make_folder, write_atomically
 
 PACKAGE = Path(__file__).parent
 LESSONS = PACKAGE / "_lessons"  # in an installed package
 if not LESSONS.exists():
     LESSONS = PACKAGE.parent / "lessons"  # in a clone
-ADDRESS = "https://github.com/vae-course/vae_course/blob/main"
+ADDRESS = f"{metadata('vae-course')['Project-URL'].split(', ')[1]}/blob/main"  # the homepage of pyproject.toml
 
 
 def open_lab(work: Path, options: Sequence[str] = ()) -> int:

@@ -8,11 +8,11 @@ Every method runs the model in evaluation mode without gradients, takes a `seed`
 returns arrays whose rows are the cells in the order of `.indices`.
 """
 
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from copy import copy
-from itertools import islice
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -20,22 +20,22 @@ import torch
 from torch import Tensor
 
 from vae_course import metrics
-from vae_course._devices import chosen, computing_on
-from vae_course._seeds import same_threads, seeded
-from vae_course.data import CountData, Nonzeros, as_indices, split_minibatches
+from vae_course.data import CountData, as_indices
 from vae_course.differential import DifferentialExpression
 from vae_course.distributions import effective_sample_size, log_marginal_likelihood, sample_nb, sample_zinb
 from vae_course.imputation import Imputation
-from vae_course.models import VAE, LossTerms
+from vae_course.model import LossTerms
+from vae_course.runtime.devices import computing_on, resolve_device
+from vae_course.runtime.seeds import same_threads, seeded
+from vae_course.vae import VAE
 
-CELLS_AHEAD = 2048  # whose non-zeros are listed in one go, which is faster than between two steps of training
 DECODED_NUMBERS = 2**22  # the most numbers in one decoded tensor (16 MiB in float32), which bounds the memory
 
 
 class Minibatch(NamedTuple):
     """Some cells: the counts that the model sees, batches, labels, and positions in the data."""
 
-    x: Tensor | Nonzeros
+    x: Tensor
     batch_index: Tensor
     labels: Tensor
     indices: np.ndarray
@@ -78,7 +78,7 @@ class Posterior(DifferentialExpression, Imputation):
         self.model = model
         self.data = data
         self.indices = np.arange(data.n_cells) if indices is None else as_indices(indices, data.n_cells)
-        self.batch_size, self.device = batch_size, chosen(device)
+        self.batch_size, self.device = batch_size, resolve_device(device)
         self.seen = data
 
     def __len__(self) -> int:
@@ -90,16 +90,10 @@ class Posterior(DifferentialExpression, Imputation):
             raise ValueError("This posterior has no cells: with train_size=1 there is no test set.")
         return self.minibatches(self.indices)
 
-    def shuffled(self, sparse: bool = False) -> Iterator[Minibatch]:
-        """Go through the cells in an order drawn from PyTorch's global generator."""
-        return self.minibatches(self.indices[torch.randperm(len(self)).numpy()], sparse)
-
-    def minibatches(self, indices: np.ndarray, sparse: bool = False) -> Iterator[Minibatch]:
-        """Go through the cells at these positions of the data, with their counts dense or as `data.Nonzeros`."""
-        chunks = split_minibatches(indices, self.batch_size)
-        n_ahead = max(1, CELLS_AHEAD // self.batch_size) if sparse else 1
-        while group := list(islice(chunks, n_ahead)):
-            yield from [Minibatch(*self.seen.minibatch(chunk, sparse, self.device), chunk) for chunk in group]
+    def minibatches(self, indices: np.ndarray) -> Iterator[Minibatch]:
+        """Go through the cells at these positions of the data."""
+        for cells in np.split(indices, range(self.batch_size, len(indices) - 1, self.batch_size)):
+            yield Minibatch(*self.seen.minibatch(cells, self.device), cells)
 
     def _with_rows(self) -> Iterator[tuple[slice, Minibatch]]:
         """Go through the cells; yield every minibatch with its rows in a table of all cells."""
@@ -363,6 +357,26 @@ class Posterior(DifferentialExpression, Imputation):
     def _check_draws(n_samples: int) -> None:
         if n_samples < 1:
             raise ValueError(f"n_samples has to be at least 1, got {n_samples}.")
+
+
+def split_posteriors(
+    model: torch.nn.Module, data: CountData, train_size: float, seed: int, batch_size: int, device: torch.device
+) -> dict[str, Posterior]:
+    """Split cells at random into a "train_set" and a "test_set".
+
+    Raises
+    ------
+    ValueError
+        If `train_size`, the share of training cells, is not above 0 and at most 1, or leaves fewer than 2 of them.
+    """
+    if not 0 < train_size <= 1:
+        raise ValueError(f"train_size is the share of cells to train on: expected 0 to 1, got {train_size}.")
+    order = np.random.default_rng(seed).permutation(data.n_cells)
+    n_train = math.ceil(round(train_size * data.n_cells, 6))  # rounded, so that 0.55 of 100 are 55
+    if n_train < 2:
+        raise ValueError(f"Training needs at least 2 cells, got {n_train} of {data.n_cells}.")
+    split = {"train_set": np.sort(order[:n_train]), "test_set": np.sort(order[n_train:])}
+    return {name: Posterior(model, data, cells, batch_size, device) for name, cells in split.items()}
 
 
 @contextmanager

@@ -11,10 +11,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from vae_course import metrics
-from vae_course._distributed import n_processes
-from vae_course._files import write_atomically
-from vae_course.data import is_old_h5ad, open_h5ad, read_h5ad
+from vae_course.files import is_old_h5ad, open_h5ad, read_h5ad
 from vae_course.posterior import Posterior
+from vae_course.runtime.files import write_atomically
+from vae_course.runtime.processes import n_processes
 from vae_course.trainer import UnsupervisedTrainer
 
 if TYPE_CHECKING:

@@ -100,7 +100,7 @@ def test_the_fast_model_is_trained_where_it_can_be(
     cells, tmp_path, capsys, monkeypatch, models, likelihood, device, kind, words
 ):
     # what the resolved device is; there may be no GPU here
-    monkeypatch.setattr("vae_course._devices.chosen", lambda _: torch.device(device))
+    monkeypatch.setattr("vae_course.runtime.devices.resolve_device", lambda _: torch.device(device))
     assert main(options(cells, tmp_path / "out", "--likelihood", likelihood, "--n-latent", "7")) == 130
     assert capsys.readouterr().out.splitlines()[-1].startswith(words)
     assert type(models[0]) is kind
@@ -192,10 +192,10 @@ from vae_course.trainer import Trainer
 report.N_DRAWS, report.draw_figures = 10, lambda *_: []  # what takes long
 train_epoch, attempt = Trainer._train_epoch, os.environ["TORCHELASTIC_RESTART_COUNT"]
 
-def train_epoch_or_die(trainer):
+def train_epoch_or_die(trainer, bar):
     if trainer.epoch == 2 and os.environ["RANK"] == "1" and attempt == "0":
         os.kill(os.getpid(), signal.SIGKILL)
-    return train_epoch(trainer)
+    train_epoch(trainer, bar)
 
 Trainer._train_epoch = train_epoch_or_die
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from scipy import stats
 
 import vae_course as vc
 from vae_course import metrics
-from vae_course._seeds import seeded
+from vae_course.runtime.seeds import seeded
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from scipy import stats
 
 from vae_course import distributions as d
 
+pytestmark = pytest.mark.numerical
 mpmath.mp.dps = 40
 INF = math.inf
 

@@ -12,6 +12,8 @@ from scipy.special import entr
 
 from vae_course import metrics
 
+pytestmark = pytest.mark.numerical
+
 
 def rng(seed=0):
     return np.random.default_rng(seed)

@@ -7,6 +7,7 @@ from torch import nn
 import vae_course as vc
 from vae_course.nn import DecoderSCVI, Encoder, FCLayers, one_hot
 
+pytestmark = pytest.mark.numerical
 G, H, L = 7, 5, 3  # genes, hidden, latents
 
 

@@ -30,6 +30,8 @@ import vae_course as vc
 from vae_course import metrics, posterior
 from vae_course.distributions import normal_log_prob
 
+pytestmark = pytest.mark.numerical
+
 
 @pytest.fixture(scope="module")
 def data() -> vc.CountData:

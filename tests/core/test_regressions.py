@@ -20,6 +20,7 @@ from scipy.integrate import trapezoid
 import vae_course as vc
 from vae_course import metrics
 
+pytestmark = pytest.mark.numerical
 N_GENES = 6
 
 

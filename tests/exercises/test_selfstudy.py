@@ -1,35 +1,26 @@
 """A learner alone: progress that stays and says what is next, a page to print, a page to start from."""
 
-import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
-from contextlib import suppress
 from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
 
 import nbformat
-import psutil
 import pytest
+from lab_server import serving
 
 from vae_course.cli import main
 from vae_course.exercises import EXERCISES, certificate, hint, progress, record, solution
 from vae_course.exercises.catalogue import CONTENTS
 from vae_course.exercises.start import write_start_page
 
+pytestmark = pytest.mark.xdist_group("selfstudy")
 ROOT = Path(__file__).parents[2]
 ORDER = [exercise_id for lesson in CONTENTS for exercise_id in lesson.sections]
-
-
-@pytest.fixture(autouse=True)
-def _own_record(tmp_path, monkeypatch):
-    monkeypatch.setenv("VAE_COURSE_HOME", str(tmp_path / "home"))
 
 
 def pass_exercises(*exercise_ids):
@@ -55,21 +46,6 @@ class Tags(HTMLParser):
 # --------------------------------------------------------------------------------------------------------------------
 # Progress
 # --------------------------------------------------------------------------------------------------------------------
-
-
-def test_the_catalogue_is_in_step_with_the_lessons():
-    sources = sorted((ROOT / "lessons").glob("[0-9][0-9]_*.py"))
-    assert [lesson.stem for lesson in CONTENTS] == [source.stem for source in sources]
-    for number, (lesson, source) in enumerate(zip(CONTENTS, sources, strict=True)):
-        text, sections, section = source.read_text(encoding="utf-8"), {}, ""
-        assert text.splitlines()[1] == f"# # Lesson {number} · {lesson.title}"
-        assert f"**Time:** about {lesson.minutes} minutes" in text
-        for heading, exercise_id in re.findall(r'^# ## (.*)$|^# %%.* exercise="(.*?)"', text, flags=re.MULTILINE):
-            section = heading or section
-            if exercise_id:
-                sections[exercise_id] = section
-        assert list(lesson.sections.items()) == list(sections.items())
-    assert sorted(ORDER) == sorted(EXERCISES)
 
 
 @pytest.mark.parametrize(
@@ -253,18 +229,6 @@ def test_the_cells_of_the_start_page_run(tmp_path, monkeypatch):
 # --------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def chromium():
-    import test_browser
-
-    if test_browser.CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
-    with test_browser.playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=test_browser.CHROMIUM, args=test_browser.OPTIONS)
-        yield browser
-        browser.close()
-
-
 def test_the_certificate_fits_on_one_sheet_and_on_a_telephone(chromium):
     page = chromium.new_page(viewport={"width": 390, "height": 844})
     page.set_content(certificate("W" * 80))
@@ -274,26 +238,11 @@ def test_the_certificate_fits_on_one_sheet_and_on_a_telephone(chromium):
 
 
 def test_the_command_opens_jupyterlab_at_the_start_page(chromium, tmp_path):
-    from test_browser import SETTINGS
-
     pass_exercises("0.1", "0.2")
     shutil.copytree(ROOT / "lessons", tmp_path / "lessons")
-    for name, content in SETTINGS.items():
-        path = tmp_path / "config" / "lab" / "user-settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    home = {"HOME": str(tmp_path), "JUPYTER_CONFIG_DIR": str(tmp_path / "config")}
-    options = ["--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--IdentityProvider.token="]
-    command = [sys.executable, "-m", "vae_course.cli", "lab", *options]
-    with open(tmp_path / "server.log", "w") as log:
-        server = subprocess.Popen(command, cwd=tmp_path, env=os.environ | home, stdout=log, stderr=log)
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/api", server, tmp_path / "server.log")
+    with serving(tmp_path, "vae_course.cli", "lab") as address:
         page = chromium.new_page(viewport={"width": 1300, "height": 1000})
-        page.goto(f"http://127.0.0.1:{port}")  # as the browser that JupyterLab opens
+        page.goto(address)  # as the browser that JupyterLab opens
         page.wait_for_selector(".jp-OutputArea-output progress", timeout=120_000)
         assert page.url.removesuffix("?").endswith("/lab/tree/START.ipynb")
         values = page.eval_on_selector_all(".jp-OutputArea-output progress", "bars => bars.map(bar => bar.value)")
@@ -302,17 +251,3 @@ def test_the_command_opens_jupyterlab_at_the_start_page(chromium, tmp_path):
         page.click("a:has-text('Problem setup and mathematical background')")
         page.wait_for_selector("h1:has-text('Lesson 1')", timeout=120_000)
         assert (tmp_path / "work" / "01_problem_setup.ipynb").is_file()
-    finally:
-        for process in [*psutil.Process(server.pid).children(recursive=True), server]:  # the kernels among them
-            process.kill()
-        server.wait(timeout=60)
-
-
-def _wait_for(address, server, log):
-    """Wait until the server answers: PyTorch is imported first, which takes long where much else runs."""
-    for _ in range(240):
-        assert server.poll() is None, log.read_text()
-        with suppress(OSError):
-            return urllib.request.urlopen(address, timeout=5)
-        time.sleep(1)
-    raise AssertionError(log.read_text())

@@ -1,29 +1,17 @@
 """Both editions of a lesson in JupyterLab, in a real browser."""
 
 import json
-import os
 import shutil
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from lab_server import serving
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e '.[dev]'")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-
+pytestmark = pytest.mark.xdist_group("browser")
 ROOT = Path(__file__).parents[2]
 LESSON = "01_problem_setup"
-OPTIONS = """--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update
---disable-sync""".split()  # noqa: SIM905
-SETTINGS = {
-    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
-    "notebook-extension/tracker": {"windowingMode": "none"},  # all cells are in the page, not only those in sight
-}
 DONE = """() => {
     const idle = /\\| Idle/.test(document.querySelector('#jp-main-statusbar')?.innerText ?? '');
     const waiting = [...document.querySelectorAll('.jp-InputPrompt')].some(prompt => prompt.innerText.includes('*'));
@@ -33,57 +21,20 @@ DONE = """() => {
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """Run JupyterLab on copies of both editions, with nothing of this user's; give its folder and its address."""
+    """Run JupyterLab on copies of both editions; give its folder and its address."""
     folder = tmp_path_factory.mktemp("lab")
     shutil.copy(ROOT / "lessons" / f"{LESSON}.ipynb", folder / "student.ipynb")
     shutil.copy(ROOT / "solutions" / f"{LESSON}.ipynb", folder / "solved.ipynb")
-    for name, content in SETTINGS.items():
-        path = folder / "config" / "lab" / "user-settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    home = {"HOME": str(folder), "JUPYTER_CONFIG_DIR": str(folder / "config"), "VAE_COURSE_HOME": str(folder)}
-    options = ["--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"]
-    command = [sys.executable, "-m", "jupyterlab", *options, "--IdentityProvider.token=", "--ServerApp.password="]
-    with open(folder / "server.log", "w") as log:
-        server = subprocess.Popen(command, cwd=folder, env=os.environ | home, stdout=log, stderr=log)
-    try:
-        address = f"http://127.0.0.1:{port}"
-        _wait_for(address, server, folder / "server.log")
+    with serving(folder, "jupyterlab") as address:
         yield folder, address
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
-
-
-def _wait_for(address, server, log):
-    for _ in range(120):
-        assert server.poll() is None, log.read_text()
-        try:
-            urllib.request.urlopen(f"{address}/api", timeout=5)
-        except OSError:
-            time.sleep(0.5)
-        else:
-            return
-    raise AssertionError(log.read_text())
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.mark.parametrize("edition", ["student", "solved"])
-def test_a_lesson_runs_in_jupyterlab(lab, browser, edition):
+def test_a_lesson_runs_in_jupyterlab(lab, chromium, edition):
     folder, address = lab
     path = folder / f"{edition}.ipynb"
     asked = []
-    page = browser.new_page(viewport={"width": 1300, "height": 1000})
+    page = chromium.new_page(viewport={"width": 1300, "height": 1000})
     page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{address}/lab/tree/{path.name}?reset")
     page.wait_for_function(DONE, timeout=120_000)
@@ -125,8 +76,9 @@ def _wait_until_done(page):
 def _saved(path):
     """Read the notebook once JupyterLab has written it after the run."""
     for _ in range(60):
-        notebook = json.loads(path.read_text(encoding="utf-8"))
-        if notebook["cells"][-1].get("execution_count"):
-            return notebook
+        with suppress(json.JSONDecodeError):  # half written
+            notebook = json.loads(path.read_text(encoding="utf-8"))
+            if notebook["cells"][-1].get("execution_count"):
+                return notebook
         time.sleep(0.5)
     raise AssertionError("the notebook was not saved")

@@ -10,14 +10,13 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import build_lessons as build
 import nbformat
 import pip
 import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
-import build_lessons as build  # noqa: E402
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 SLUG = PROJECT["urls"]["Homepage"].removeprefix("https://github.com/")

@@ -2,22 +2,20 @@
 
 import re
 import shutil
-import sys
 from itertools import pairwise
 from pathlib import Path
 
+import build_kits
+import build_lessons
+import chromium as browsers
+import kit_script
+import lesson_slides
 import nbformat
 import pytest
+import videos
 
+pytestmark = pytest.mark.xdist_group("videos")
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
-import build_lessons  # noqa: E402
-import videos  # noqa: E402
-
-pytest.importorskip("nbconvert", reason="nbconvert is not installed: pip install -e '.[lab]'")
-import build_kits  # noqa: E402
-import kit_script  # noqa: E402
-import lesson_slides  # noqa: E402
 
 VIDEOS = videos.read_videos()
 SOURCES = build_lessons.sources()
@@ -177,9 +175,6 @@ def test_what_is_shown_and_said(lesson, video):
     )
 
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
 HEIGHTS = """() => Math.max(...Reveal.getSlides().map((_, number) => {
     Reveal.slide(number);
     return Reveal.getCurrentSlide().scrollHeight;
@@ -187,49 +182,43 @@ HEIGHTS = """() => Math.max(...Reveal.getSlides().map((_, number) => {
 
 
 @pytest.fixture(scope="module")
-def kits(tmp_path_factory):
+def kits(chromium, tmp_path_factory):
     """Folder and slides of the kits of two lessons."""
-    pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e '.[dev]'")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
     if shutil.which("npm") is None and not (ROOT / "build" / "npm").exists():
         pytest.skip("no npm on this machine")
     folder = tmp_path_factory.mktemp("kits")
     return {
-        folder / f"{number}": build_kits.build(build_kits.LESSONS[number], VIDEOS[number], folder / f"{number}")
+        folder / f"{number}": build_kits.build(
+            build_kits.LESSONS[number], VIDEOS[number], folder / f"{number}", chromium
+        )
         for number in (0, 3)
     }
 
 
-def test_slides_open_from_a_folder_and_ask_nobody_and_the_speaker_sees_the_notes(kits):
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        for folder, slides in kits.items():
-            page = browser.new_context(offline=True, viewport={"width": 960, "height": 700}).new_page()
-            asked, said = [], []
-            page.on("request", lambda request, asked=asked: asked.append(request.url))
-            page.on("console", lambda message, said=said: said.append(message.text))
-            page.on("pageerror", lambda error, said=said: said.append(str(error)))
-            page.goto((folder / "slides.html").as_uri())
-            page.wait_for_function("window.Reveal?.isReady()")
-            assert page.evaluate("Reveal.getTotalSlides()") == len(slides)
-            assert page.evaluate(HEIGHTS) <= build_kits.HEIGHT
-            equations = sum(cell.source.count("$$") // 2 for slide in slides for cell in slide.cells)
-            assert page.locator("section > div mjx-container[display=true]").count() == equations > 5
-            assert "$" not in page.evaluate("document.querySelector('.slides').textContent").replace("\\$", "")
-            assert page.locator("[data-mjx-error]").count() == 0
-            assert page.locator(".slides img:not([alt])").count() == 0
-            assert [url for url in asked if not url.startswith("data:")] == [(folder / "slides.html").as_uri()]
-            assert said == []
-            page.evaluate("Reveal.slide(0)")
-            with page.expect_popup() as popup:
-                page.keyboard.press("s")
-            notes = popup.value.locator(".speaker-controls-notes .value")
-            notes.get_by_text("Welcome to video").wait_for()
-            page.context.close()
-        browser.close()
+def test_slides_open_from_a_folder_and_ask_nobody_and_the_speaker_sees_the_notes(chromium, kits):
+    for folder, slides in kits.items():
+        page = chromium.new_context(offline=True, viewport={"width": 960, "height": 700}).new_page()
+        asked, said = [], []
+        page.on("request", lambda request, asked=asked: asked.append(request.url))
+        page.on("console", lambda message, said=said: said.append(message.text))
+        page.on("pageerror", lambda error, said=said: said.append(str(error)))
+        page.goto((folder / "slides.html").as_uri())
+        page.wait_for_function("window.Reveal?.isReady()")
+        assert page.evaluate("Reveal.getTotalSlides()") == len(slides)
+        assert page.evaluate(HEIGHTS) <= build_kits.HEIGHT
+        equations = sum(cell.source.count("$$") // 2 for slide in slides for cell in slide.cells)
+        assert page.locator("section > div mjx-container[display=true]").count() == equations > 5
+        assert "$" not in page.evaluate("document.querySelector('.slides').textContent").replace("\\$", "")
+        assert page.locator("[data-mjx-error]").count() == 0
+        assert page.locator(".slides img:not([alt])").count() == 0
+        assert [url for url in asked if not url.startswith("data:")] == [(folder / "slides.html").as_uri()]
+        assert said == []
+        page.evaluate("Reveal.slide(0)")
+        with page.expect_popup() as popup:
+            page.keyboard.press("s")
+        notes = popup.value.locator(".speaker-controls-notes .value")
+        notes.get_by_text("Welcome to video").wait_for()
+        page.context.close()
 
 
 def test_a_page_of_the_pdf_is_a_slide(kits):
@@ -238,15 +227,18 @@ def test_a_page_of_the_pdf_is_a_slide(kits):
         assert len(pages) == len(slides)
 
 
-def test_a_slide_that_does_not_fit_stops_the_build(kits, tmp_path):
+def test_a_slide_that_does_not_fit_stops_the_build(chromium, kits, tmp_path):
     long = lesson_slides.Slide("code", "0.1", "Long", [lesson_slides.v4.new_markdown_cell("line\n\n" * 30)])
     (tmp_path / "slides.html").write_text(build_kits.html([long], VIDEOS[0]), encoding="utf-8")
     with pytest.raises(SystemExit, match=r"slides \[1\] do not fit their page"):
-        build_kits.print_pdf(tmp_path / "slides.html", tmp_path / "slides.pdf")
+        build_kits.print_pdf(tmp_path / "slides.html", tmp_path / "slides.pdf", chromium)
 
 
-def test_without_a_browser_the_kit_says_what_to_install(monkeypatch, tmp_path):
+def test_without_a_browser_it_is_said_what_to_install(monkeypatch):
     pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e '.[dev]'")
-    monkeypatch.setattr(build_kits.shutil, "which", lambda _: None)
-    with pytest.raises(SystemExit, match="install one of chromium, chromium-browser, google-chrome, then try again"):
-        build_kits.print_pdf(tmp_path / "slides.html", tmp_path / "slides.pdf")
+    monkeypatch.setattr(browsers.shutil, "which", lambda _: None)
+    with (
+        pytest.raises(SystemExit, match="install one of chromium, chromium-browser, google-chrome"),
+        browsers.open_chromium(),
+    ):
+        pass

@@ -3,11 +3,11 @@
 import base64
 import json
 import shutil
-import sys
 import tomllib
 from functools import cache
 from pathlib import Path
 
+import export_explorer
 import numpy as np
 import pytest
 import torch
@@ -15,11 +15,10 @@ import torch
 import vae_course as vc
 from vae_course.distributions import kl_standard_normal, normal_log_prob, scvi_kl
 
+pytestmark = pytest.mark.xdist_group("explorer")
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "explorer"
 ADDRESS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Homepage"]
-OPTIONS = """--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update
---disable-sync""".split()  # noqa: SIM905
 KINDS = ("digits", "cells")
 EPS = (0.7, -1.3, 0.4)
 
@@ -126,11 +125,6 @@ def test_the_code_shown_is_the_package_s_and_the_sections_exist():
 
 
 def test_the_exporter_writes_the_code_that_is_there():
-    sys.path.insert(0, str(ROOT / "tools"))
-    try:
-        import export_explorer
-    finally:
-        sys.path.pop(0)
     ours = json.loads(json.dumps(export_explorer.export_code()))
     assert ours == exported("code"), "run python tools/export_explorer.py --code-only"
 
@@ -144,27 +138,13 @@ def test_the_explorer_is_small():
 # --------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed: pip install -e '.[dev]'"
-    )
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        pytest.skip("no Chromium on this machine")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=path, args=OPTIONS)
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
-def opened(browser):
+def opened(chromium):
     """Give a function that opens the page from its folder; in the end no page may have failed or asked elsewhere."""
     contexts, said, asked = [], [], []
 
     def open_page(width=1280, height=900, **options):
-        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        context = chromium.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: said.append(message.text))
@@ -452,9 +432,9 @@ def test_every_step_shows_its_lines_and_links_lead_into_the_repository(opened):
             assert file.endswith(".ipynb") or 0 < int(line) <= len((ROOT / file).read_text().splitlines())
 
 
-def test_on_the_site_links_lead_to_its_pages(browser, tmp_path):
+def test_on_the_site_links_lead_to_its_pages(chromium, tmp_path):
     shutil.copytree(FOLDER, tmp_path / "explorer")
-    page = browser.new_page()
+    page = chromium.new_page()
     page.goto((tmp_path / "explorer" / "index.html").as_uri())
     href = page.locator("#rows [data-step=kl] a.lesson-link").get_attribute("href")
     assert href == "../lessons/04_math_details.html#section-4-5"

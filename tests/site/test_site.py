@@ -4,28 +4,22 @@ import contextlib
 import functools
 import http.server
 import re
-import sys
 import threading
 import time
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import build_site
 import nbformat
 import pytest
+from npm import fetch
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e '.[dev]'")
 for needed in ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx_copybutton"):
     pytest.importorskip(needed, reason=f"{needed} is not installed: pip install -e '.[site]'")
 
+pytestmark = pytest.mark.xdist_group("site")
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
-import build_site  # noqa: E402
-from npm import fetch  # noqa: E402
-from test_browser import CHROMIUM, OPTIONS  # noqa: E402
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-
 LESSONS = [path.stem for path in build_site.LESSONS]
 MADE_OF = {re.sub(r"\.(ipynb|md)$", ".html", place) for place in build_site.pages().values()}
 PAGES = sorted(MADE_OF | {"search.html", "explorer/index.html"})
@@ -118,18 +112,10 @@ def served(site):
         server.shutdown()
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
-        yield chromium
-        chromium.close()
-
-
 @contextlib.contextmanager
-def opened(browser, address, width=1280, **options):
+def opened(chromium, address, width=1280, **options):
     """Open a page in the light; in the end nothing has failed, and no other host was asked."""
-    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme="light", **options)
+    page = chromium.new_page(viewport={"width": width, "height": 900}, color_scheme="light", **options)
     wrong = []
     host = urlsplit(address)[:2]
     page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
@@ -176,8 +162,8 @@ def test_these_are_all_pages(parsed):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_page(browser, served, name):
-    with opened(browser, served + name) as page:
+def test_page(chromium, served, name):
+    with opened(chromium, served + name) as page:
         page.evaluate(UNFOLD)
         prose = page.evaluate(PROSE)
         assert "$" not in prose, "mathematics that was not read"
@@ -256,8 +242,8 @@ def test_the_first_page_tells_the_minutes_of_the_lessons():
         assert re.search(rf"lessons/{lesson}\.ipynb\)\*\* · {minutes} minutes", index), lesson
 
 
-def test_an_answer_opens_by_mouse_and_by_keyboard(browser, served):
-    with opened(browser, f"{served}lessons/00_latents.html") as page:
+def test_an_answer_opens_by_mouse_and_by_keyboard(chromium, served):
+    with opened(chromium, f"{served}lessons/00_latents.html") as page:
         answers = page.locator("details.hide:has(summary:has-text('Show the answer'))")
         assert answers.count() == 5
         code = answers.nth(0).locator("pre")
@@ -282,8 +268,8 @@ def test_an_answer_opens_by_mouse_and_by_keyboard(browser, served):
 @pytest.mark.parametrize(
     "name", ["index.html", "latent_explorer.html", "explorer/index.html", "lessons/01_problem_setup.html"]
 )
-def test_a_page_opens_from_a_folder(browser, site, name):
-    with opened(browser, (site / name).as_uri()) as page:
+def test_a_page_opens_from_a_folder(chromium, site, name):
+    with opened(chromium, (site / name).as_uri()) as page:
         assert page.locator("h1:visible").count() == 1
         if name.startswith("lessons"):
             assert page.locator("mjx-container svg").count() > 50
@@ -291,16 +277,16 @@ def test_a_page_opens_from_a_folder(browser, site, name):
 
 @pytest.mark.parametrize("word", ["posterior", "ZINB"])
 @pytest.mark.parametrize("place", ["http", "folder"])
-def test_search_finds_a_word(browser, site, served, place, word):
+def test_search_finds_a_word(chromium, site, served, place, word):
     address = served if place == "http" else f"{site.as_uri()}/"
-    with opened(browser, f"{address}search.html?q={word}") as page:
+    with opened(chromium, f"{address}search.html?q={word}") as page:
         page.wait_for_selector("#search-results li a")
         found = page.locator("#search-results li a").evaluate_all("links => links.map(link => link.href)")
         assert any("lessons/05_comparison_with_scvi" in link for link in found)
 
 
-def test_the_switch_goes_from_light_to_dark(browser, served):
-    with opened(browser, f"{served}index.html") as page:
+def test_the_switch_goes_from_light_to_dark(chromium, served):
+    with opened(chromium, f"{served}index.html") as page:
         background = "getComputedStyle(document.body).backgroundColor"
         light = page.evaluate(background)
         page.click(".theme-switch-button:visible")
@@ -309,8 +295,8 @@ def test_the_switch_goes_from_light_to_dark(browser, served):
         assert page.evaluate(background) != light
 
 
-def test_the_keyboard_reaches_text_and_navigation(browser, served):
-    with opened(browser, f"{served}lessons/00_latents.html") as page:
+def test_the_keyboard_reaches_text_and_navigation(chromium, served):
+    with opened(chromium, f"{served}lessons/00_latents.html") as page:
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.getAttribute('href')") == "#main-content"
         assert page.locator("#pst-skip-link a").is_visible()
@@ -323,8 +309,8 @@ def test_the_keyboard_reaches_text_and_navigation(browser, served):
         page.wait_for_url("**/lessons/01_problem_setup.html")
 
 
-def test_the_menu_of_a_phone_opens_by_keyboard(browser, served):
-    with opened(browser, f"{served}index.html", width=390) as page:
+def test_the_menu_of_a_phone_opens_by_keyboard(chromium, served):
+    with opened(chromium, f"{served}index.html", width=390) as page:
         lesson = page.locator("nav.bd-links a:has-text('Lesson 3')")
         assert not lesson.is_visible()
         page.locator("button.primary-toggle:visible").focus()
