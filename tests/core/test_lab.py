@@ -182,6 +182,7 @@ def test_lessons_travel_in_the_wheel(tmp_path, environment):
         shutil.copytree(ROOT / name, source / name, ignore=skipped)
     for name in ("LICENSE", "LICENSE-CONTENT", "MANIFEST.in", "README.md", "pyproject.toml"):
         shutil.copy(ROOT / name, source)
+    # setuptools, which builds it, comes with PyTorch
     pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--target", str(target)]
     subprocess.run([*pip, str(source)], check=True, capture_output=True)
     shutil.rmtree(source)
