@@ -21,7 +21,7 @@ SHARE_SHOWN = 0.01  # of the time; the rest is put together
 MEANING = {
     "aten::mm": "matrix products, backward pass (`mm`)",
     "aten::addmm": "matrix products, forward pass (`addmm`)",
-    "aten::_embedding_bag_forward_only": "first product of the encoders and its gradient, at the non-zeros (`embedding_bag`)",
+    "aten::_embedding_bag_forward_only": "first product of the encoders and its gradient (`embedding_bag`)",
     "aten::_fused_adam_": "Adam (`_fused_adam_`)",
     "aten::bernoulli_": "which outputs dropout sets to zero (`bernoulli_`)",
     "aten::native_channel_shuffle": "the encoders' first weights and gradients, transposed (`native_channel_shuffle`)",

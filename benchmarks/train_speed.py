@@ -1,4 +1,4 @@
-"""Time an epoch of `FastVAE` and `VAE` against scvi-tools: same cells, same sizes, one thread, alternating, one process.
+"""Time an epoch of `FastVAE` and `VAE` against scvi-tools: same cells and sizes, one thread, in turns, in one process.
 
     python benchmarks/train_speed.py [FILE.h5ad ...]
 
