@@ -27,6 +27,7 @@ from vae_course.vae import VAE
 
 LARGEST_TABLED = 16  # counts above it are rare, so that evaluating their gamma functions is cheap
 TERMS = torch.arange(LARGEST_TABLED, dtype=torch.float64).unsqueeze(-1)  # (LARGEST_TABLED, 1)
+LOG_DIVISORS = torch.log(TERMS + 1)
 TINY = torch.finfo(torch.float32).tiny  # of p(0); below it log p(0) is cut off at -87.3, without a gradient
 LOG2_E = 1.4426950408889634
 ONE = torch.ones(())  # as a tensor, which PyTorch need not make of the number first
@@ -104,6 +105,8 @@ class Nonzeros:
         Where each cell begins in these, and where the last one ends, (cells + 1,).
     positions
         Their positions in the dense table, row by row, (nonzeros,).
+    table_positions
+        The positions of min(count, LARGEST_TABLED) and gene in a table of (LARGEST_TABLED, genes), (nonzeros,).
     large
         Which of `counts` are above `LARGEST_TABLED`: positions in `counts`.
     counts_by_gene, cells_by_gene, indptr_by_gene
@@ -117,6 +120,7 @@ class Nonzeros:
     genes: Tensor
     indptr: Tensor
     positions: Tensor
+    table_positions: Tensor
     large: Tensor
     counts_by_gene: Tensor
     cells_by_gene: Tensor
@@ -128,9 +132,11 @@ class Nonzeros:
         """List the counts of some cells, a float32 matrix (cells, genes)."""
         cells = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
         positions = cells * rows.shape[1] + rows.indices
+        tabled = np.minimum(rows.data, LARGEST_TABLED).astype(np.int32)
+        table_positions = (tabled - 1) * rows.shape[1] + rows.indices
         large = np.flatnonzero(rows.data > LARGEST_TABLED)
         by_gene = rows.tocsc()
-        by_cell = rows.data, cells, rows.indices, rows.indptr, positions, large
+        by_cell = rows.data, cells, rows.indices, rows.indptr, positions, table_positions, large
         return cls(*map(torch.from_numpy, (*by_cell, by_gene.data, by_gene.indices, by_gene.indptr)), rows.shape)
 
     def __len__(self) -> int:
@@ -402,7 +408,7 @@ def log_likelihood(
     ratio = torch.mul(scale, size, out=scale_logits).div_(theta)
     tables = _at_zero(ratio, theta, zi_logits)
     for table, values in zip(tables, above_zero, strict=True):
-        table.view(-1).index_copy_(0, x.positions, values)
+        table.view(-1).scatter_(0, x.positions, values)
     log_prob, grad_log_mu, grad_theta, *grad_zi_logits = tables
 
     def backward(grad: Tensor) -> tuple[Tensor, ...]:
@@ -443,7 +449,7 @@ def _above_zero(
 
     In float64, since large terms cancel, but for log(1 - pi) and its derivative.
     """
-    mu = _gather(scale, x.positions).double() * _gather(size, x.cells)
+    mu = (_gather(scale, x.positions) * _gather(size, x.cells)).double()
     theta_above = _gather(theta, x.genes if theta.dim() == 1 else x.positions).double()
     counts, ratio = x.counts.double(), mu / theta_above
     slope, log_1p = ratio / (1 + ratio), torch.log1p(ratio)
@@ -473,12 +479,11 @@ def log_choose(x: Nonzeros, theta: Tensor) -> tuple[Tensor, Tensor]:
         Inverse dispersion, (genes,).
     """
     terms = theta + TERMS  # (LARGEST_TABLED, genes)
-    entries = (x.counts.int() - 1).clamp_(max=LARGEST_TABLED - 1).mul_(len(theta)).add_(x.genes)
-    value = _gather((terms / (TERMS + 1)).log_().cumsum(dim=0), entries)
-    slope = _gather(terms.reciprocal_().cumsum(dim=0), entries)
+    value = _gather(terms.log().sub_(LOG_DIVISORS).cumsum(dim=0), x.table_positions)
+    slope = _gather(terms.reciprocal_().cumsum(dim=0), x.table_positions)
     counts, genes = _gather(x.counts, x.large).double(), _gather(x.genes, x.large)
     exact = _by_gamma_functions(counts, _gather(theta, genes).double())
-    return value.index_copy_(0, x.large, exact[0]), slope.index_copy_(0, x.large, exact[1])
+    return value.scatter_(0, x.large, exact[0]), slope.scatter_(0, x.large, exact[1])
 
 
 def _by_gamma_functions(counts: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
