@@ -26,7 +26,7 @@ COMMANDS = {
     # Two runs, since notebooks do not start under coverage. What takes long comes first, so that no worker waits.
     "test": [
         [*PYTEST, "--dist", "worksteal", "--cov", "--cov-fail-under=95", "tests/core"],
-        [*PYTEST, "--dist", "loadgroup", "--no-loadscope-reorder", "solutions", *OTHERS],
+        [*PYTEST, "--dist", "loadscope", "--no-loadscope-reorder", "solutions", *OTHERS],
     ],
 }
 
@@ -70,7 +70,7 @@ def main() -> int:
         return 1
     word, *further = sys.argv[1:]
     quiet = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"} if word == "test" else {}
-    commands = [[*PYTEST, "--dist", "loadgroup"]] if word == "test" and further else COMMANDS[word]
+    commands = [[*PYTEST, "--dist", "loadscope"]] if word == "test" and further else COMMANDS[word]
     runs = [subprocess.run([PYTHON, *command, *further], cwd=ROOT, env=os.environ | quiet) for command in commands]
     return max(abs(run.returncode) for run in runs)
 
