@@ -1,20 +1,41 @@
-"""Keeps the cells of a notebook together; lists tests that could not run, and in CI lets none pass for one that did."""
+"""Shares the tests among the workers; lists those that could not run, and in CI lets none pass for one that did."""
 
 import os
+import re
 import tempfile
 
 import pytest
 from nbval.plugin import IPyNbCell
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 # Whatever runs here, notebooks among it, keeps its progress apart from the learner's.
 os.environ["VAE_COURSE_HOME"] = tempfile.mkdtemp(prefix="vae-course-tests-")
 
 
-@pytest.hookimpl(tryfirst=True)
+class ByCostlyStart(LoadScopeScheduling):
+    """Gives a worker all tests of a file, since they share a kernel, a browser or a site that is costly to start.
+
+    Exercises are handed out one by one, each with all its tests, as what an exercise expects and what its mistakes
+    return is worked out once in a process. What runs a lesson shares nothing.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        path, _, test = nodeid.partition("::")
+        if path.endswith("test_lessons.py"):
+            return nodeid
+        exercise = re.search(r"\[(\d\.\d)\b", test) if path.startswith("tests/exercises") else None
+        return exercise[1] if exercise else path
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByCostlyStart | None:
+    return ByCostlyStart(config, log) if config.getvalue("dist") == "loadscope" else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if isinstance(item, IPyNbCell):  # the cells of a notebook have one kernel, so they stay on one worker
-            item.add_marker(pytest.mark.xdist_group(item.parent.path.name))
+        if isinstance(item, IPyNbCell):
             item.add_marker("numerical")
 
 

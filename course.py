@@ -27,7 +27,7 @@ COMMANDS = {
     # Two runs, since notebooks do not start under coverage. What takes long comes first, so that no worker waits.
     "test": [
         [*PYTEST, "--dist", "worksteal", "--cov", "--cov-fail-under=95", "tests/core"],
-        [*PYTEST, "--dist", "loadgroup", "--no-loadscope-reorder", "solutions", *OTHERS],
+        [*PYTEST, "--dist", "loadscope", "--no-loadscope-reorder", "solutions", *OTHERS],
     ],
 }
 
@@ -71,7 +71,7 @@ def main() -> int:
         return 1
     word, *further = sys.argv[1:]
     quiet = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"} if word == "test" else {}
-    commands = [[*PYTEST, "--dist", "loadgroup"]] if word == "test" and further else COMMANDS[word]
+    commands = [[*PYTEST, "--dist", "loadscope"]] if word == "test" and further else COMMANDS[word]
     statuses, interrupts = [], []
     # Ctrl-C reaches the command as well, which may have something to save: wait for its end, and start no other one.
     signal.signal(signal.SIGINT, lambda *_: interrupts.append(True))

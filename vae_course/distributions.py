@@ -101,7 +101,7 @@ def nb_log_prob(x: Tensor, mu: Tensor, theta: Tensor) -> Tensor:
 def zinb_log_prob(x: Tensor, mu: Tensor, theta: Tensor, zi_logits: Tensor) -> Tensor:
     r"""Log-probability of a count under a zero-inflated negative binomial.
 
-    With probability pi = sigmoid(zi_logits) the count is 0 whatever the rest says, else it is NB(mu, theta). The mean
+    With probability pi = sigmoid(zi_logits) the count is 0 regardless of the NB part, else it is NB(mu, theta). The mean
     is (1 - pi) mu. Lopez et al. (2018), Methods.
 
     Parameters
@@ -214,7 +214,7 @@ def kl_normal(mean_q: Tensor, var_q: Tensor, mean_p: Tensor, var_p: Tensor) -> T
     Returns
     -------
     Tensor
-        Nats, of the broadcast shape; never negative but for rounding.
+        Nats, of the broadcast shape; non-negative up to rounding.
     """
     # 1/2 [log(var_p / var_q) + (var_q + (mean_q - mean_p)^2) / var_p - 1]
     return 0.5 * (torch.log(var_p / var_q) + (var_q + (mean_q - mean_p) ** 2) / var_p - 1)
@@ -257,7 +257,7 @@ def kl_multivariate_normal(mean_q: Tensor, cov_q: Tensor, mean_p: Tensor, cov_p:
         Nats, a scalar.
     """
     # 1/2 [tr(cov_p^-1 cov_q) + shift^T cov_p^-1 shift - k + log(|cov_p| / |cov_q|)]
-    precision_p = torch.linalg.inv(cov_p.double())  # in float32 the terms would cancel too coarsely
+    precision_p = torch.linalg.inv(cov_p.double())  # in float32 the terms would lose precision to cancellation
     shift = (mean_p - mean_q).double()  # (k,)
     trace = torch.trace(precision_p @ cov_q.double())
     distance = shift @ precision_p @ shift
@@ -339,7 +339,7 @@ def sample_normal(mean: Tensor, var: Tensor) -> Tensor:
 
 
 def sample_nb(mu: Tensor, theta: Tensor) -> Tensor:
-    r"""Draw counts from a negative binomial as the Poisson-Gamma mixture that it is.
+    r"""Draw counts from a negative binomial through its Gamma-Poisson mixture.
 
     rate ~ Gamma(shape theta, mean mu), x ~ Poisson(rate). Noise comes from PyTorch's global generator.
 

@@ -33,13 +33,13 @@ class Trainer:
     model
         Module with `loss_terms(x, batch_index, y)`; `vae_course/model.py` says what more it may have.
     data
-        The cells; of several processes (`runtime/processes.py`), each has its own.
+        The cells. With several processes (`runtime/processes.py`), each passes its own share.
     batch_size, lr, eps, weight_decay
         Cells in a minibatch; settings of the Adam optimizer.
     early_stopping
         When to stop before the end; None for never.
     seed
-        Of the split into training and test cells, of their order, of dropout and of the draws.
+        Seed of the split into training and test cells, the order of the cells, dropout and the draws.
     device
         Where to train: "auto" (a GPU, if there is one), "cpu", "cuda". After training the model is back where it was.
 
@@ -73,7 +73,7 @@ class Trainer:
         self.optimizer = torch.optim.Adam(model.parameters(), lr=lr, eps=eps, weight_decay=weight_decay, fused=True)
         self.history: dict[str, list[float]] = {}
         self.posteriors: dict[str, Posterior] = {}
-        self.epoch, self.epoch_seconds, self.starts = 0, [], []  # starts: of each call of train() with a checkpoint
+        self.epoch, self.epoch_seconds, self.starts = 0, [], []  # starts: of checkpointed calls of train()
         self.n_processes = processes.n_processes()
         self.rng_state = initial_rng_state(processes.seed_of_rank(self.seed), self.device)
         self._progress_bar = progress_bar(desc="training", unit="cells", unit_scale=True)
@@ -90,22 +90,22 @@ class Trainer:
         n_epochs
             Passes through the training cells.
         checkpoint
-            File that is replaced after every epoch by all that is needed to go on from there.
+            File, rewritten after every epoch, that holds everything needed to resume.
         resume
-            Go on from `checkpoint`, if it is there, to the end of the interrupted call; complete calls before it are
-            passed over. The weights come out bitwise as without the interruption.
+            Resume from `checkpoint`, if it exists, to the end of the interrupted call; calls that had finished before are
+            skipped. The weights are bitwise those of an uninterrupted run.
 
         Raises
         ------
         ValueError
             If the loss or a weight becomes NaN or infinite; if a checkpoint is damaged or belongs to another run.
         OSError
-            If the checkpoint cannot be written; the one before stays whole.
+            If the checkpoint cannot be written; the previous one is left intact.
         """
         if n_epochs < 1 or n_epochs != int(n_epochs):
             raise ValueError(f"n_epochs has to be a whole number of at least 1, got {n_epochs}.")
         if resume and checkpoint is None:
-            raise ValueError("resume=True needs to know where from: give checkpoint, the file to go on from.")
+            raise ValueError("resume=True needs a file to resume from: pass it as checkpoint.")
         if self.early_stopping and self.early_stopping.stopped and not resume:
             warnings.warn("Training was stopped early before; this call trains no further.", stacklevel=2)
         last_epoch, home = self.epoch + int(n_epochs), self.optimizer.param_groups[0]["params"][0].device
@@ -139,7 +139,7 @@ class Trainer:
 
     def _train_epoch(self, bar: tqdm) -> None:
         """One pass through the training cells, a step for each minibatch; then the metrics."""
-        start, sums = time.perf_counter(), np.zeros(5)  # of the loss, of its three parts, and of 1, over cells
+        start, sums = time.perf_counter(), np.zeros(5)  # over cells: the loss, its three terms, 1
         seen, indices = self.posteriors["train_set"].seen, self.posteriors["train_set"].indices
         counts = seen.counts if self.device.type == "cpu" else seen.counts_on(self.device)
         collate = getattr(self.model, "collate", VAE.collate)
@@ -168,7 +168,7 @@ class Trainer:
         loss = self.loss(terms)
         problem = "" if loss.isfinite() else explain_nonfinite(self, cells)
         self.optimizer.zero_grad()
-        loss.backward()  # in spite of a problem: other processes wait for these gradients
+        loss.backward()  # even if it is not finite: other processes wait for these gradients
         if problem:
             raise processes.NonFiniteLossError(problem)
         self.optimizer.step()

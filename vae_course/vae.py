@@ -151,7 +151,7 @@ class VAE(ScviToolsExchange, Model):
             self.l_encoder = Encoder(n_input, 1, None, 1, n_hidden, dropout_rate, var_eps)
             # p(x|z, l, s)
             self.decoder = DecoderSCVI(n_latent, n_input, [n_batch], n_layers, n_hidden)
-        # what the loss leaves unused has no gradient
+        # freeze what the loss does not use with these options
         if self.px_r is not None:
             self.px_r.requires_grad_(likelihood != "poisson")
         self.decoder.px_r_decoder.requires_grad_(dispersion == "gene-cell" and likelihood != "poisson")
@@ -175,8 +175,8 @@ class VAE(ScviToolsExchange, Model):
         batch_index, y
             Batch and label of the cells, (cells,) or (cells, 1).
         n_samples
-            Draws per cell. With more than one, all results but a px_r that the decoder did not make have a leading
-            axis of that length.
+            Draws per cell. If greater than 1, every result gains a leading axis of this length, except a px_r that
+            does not come from the decoder.
 
         Returns
         -------
@@ -236,7 +236,10 @@ class VAE(ScviToolsExchange, Model):
         return poisson_log_prob(x, px_rate)
 
     def kl(self, inferred: dict[str, Tensor], batch_index: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return KL(q(l|x) || p(l)) and KL(q(z|x) || p(z)), nats per cell, (..., cells) each."""
+        """Return KL(q(l|x) || p(l)) and KL(q(z|x) || p(z)), nats per cell, (..., cells) each.
+
+        The prior p(z) is N(0, I) here, in `scvi_kl`, in `importance_terms` and in `FastVAE`.
+        """
         if self.library == "observed":
             kl_global = kl_standard_normal(inferred["qz_m"], torch.log(inferred["qz_v"]))
             return torch.zeros_like(kl_global), kl_global
@@ -289,8 +292,8 @@ class VAE(ScviToolsExchange, Model):
     ) -> tuple[Tensor, Tensor]:
         """Return log p(x, z, l) and log q(z, l|x), both of the same draws (z, l) ~ q, nats, (n_samples, cells) each.
 
-        Every term belongs to one draw. scVI 0.3.0 takes the likelihood from a second one, which estimates neither
-        log p(x) nor a bound of it.
+        Every term belongs to one draw. scVI 0.3.0 computes the likelihood at a second one, which estimates neither
+        log p(x) nor a bound on it.
         """
         inferred = self.inference(x, batch_index, y, n_samples)
         z, library = inferred["z"], inferred["library"]
@@ -342,7 +345,7 @@ class VAE(ScviToolsExchange, Model):
         return tuple(None if t is None else t.unflatten(0, z.shape[:2]) for t in decoded)
 
     def _label_codes(self, x: Tensor, y: Tensor | None) -> Tensor:
-        """Return codes for the dispersion, which alone depends on labels; a model without labels sees a single one."""
+        """Return label codes for the dispersion, the only part that uses labels; without labels every cell gets 0."""
         if self.n_labels <= 1:
             return torch.zeros(len(x), dtype=torch.int64, device=x.device)
         if y is None or y.shape not in ((len(x),), (len(x), 1)):
@@ -360,7 +363,7 @@ class VAE(ScviToolsExchange, Model):
         Parameters
         ----------
         data
-            The training cells. Of several processes each passes its own, and the prior is that of all of them.
+            The training cells. With several processes, each passes its own share, and the prior is that of all cells.
 
         Raises
         ------

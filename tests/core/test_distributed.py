@@ -451,8 +451,8 @@ def checkpoint_of_two(tmp_path_factory) -> Path:
 @pytest.mark.parametrize(
     ("ends", "message"),
     [
-        ((50, 100, 150), "of a run of 2 process(es), this has 3: start 2 again"),
-        ((150,), "of a run of 2 process(es), this has 1: start 2 again"),
+        ((50, 100, 150), "by a run of 2 process(es), this run has 3: start 2 again"),
+        ((150,), "by a run of 2 process(es), this run has 1: start 2 again"),
         ((75, 149), "Process 1 of 2 says: "),
     ],
     ids=["three processes", "one process", "other cells in the second"],
@@ -465,7 +465,7 @@ def test_a_checkpoint_of_other_processes_is_refused_by_all(tmp_path, checkpoint_
 
 
 def test_a_checkpoint_of_several_processes_is_refused_without_them(checkpoint_of_two):
-    with pytest.raises(ValueError, match=r"2 process\(es\), this has 1"):
+    with pytest.raises(ValueError, match=r"2 process\(es\), this run has 1"):
         trainer_on(cells()).train(6, checkpoint=checkpoint_of_two, resume=True)
 
 

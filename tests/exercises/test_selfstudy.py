@@ -18,7 +18,6 @@ from vae_course.exercises import EXERCISES, certificate, hint, progress, record,
 from vae_course.exercises.catalogue import CONTENTS
 from vae_course.exercises.start import write_start_page
 
-pytestmark = pytest.mark.xdist_group("selfstudy")
 ROOT = Path(__file__).parents[2]
 ORDER = [exercise_id for lesson in CONTENTS for exercise_id in lesson.sections]
 

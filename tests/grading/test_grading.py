@@ -26,7 +26,6 @@ from vae_course.exercises import EXERCISES
 from vae_course.exercises.sources import solution_lines, source_of, without_docstrings
 from vae_course.grading import sandbox, stripped
 
-pytestmark = pytest.mark.xdist_group("grading")
 ROOT = Path(__file__).parents[2]
 LESSONS = sorted(path.name for path in (ROOT / "lessons").glob("*.ipynb"))
 FIRST = [one.name for one in EXERCISES.values() if one.id.startswith("1.")]  # the exercises of lesson 1

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from lab_server import serving
 
-pytestmark = pytest.mark.xdist_group("browser")
 ROOT = Path(__file__).parents[2]
 LESSON = "01_problem_setup"
 DONE = """() => {

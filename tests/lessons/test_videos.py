@@ -14,7 +14,6 @@ import nbformat
 import pytest
 import videos
 
-pytestmark = pytest.mark.xdist_group("videos")
 ROOT = Path(__file__).parents[2]
 
 VIDEOS = videos.read_videos()

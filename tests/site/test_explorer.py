@@ -15,7 +15,6 @@ import torch
 import vae_course as vc
 from vae_course.distributions import kl_standard_normal, normal_log_prob, scvi_kl
 
-pytestmark = pytest.mark.xdist_group("explorer")
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "explorer"
 ADDRESS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Homepage"]

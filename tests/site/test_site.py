@@ -18,7 +18,6 @@ from npm import fetch
 for needed in ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx_copybutton"):
     pytest.importorskip(needed, reason=f"{needed} is not installed: pip install -e '.[site]'")
 
-pytestmark = pytest.mark.xdist_group("site")
 ROOT = Path(__file__).parents[2]
 LESSONS = [path.stem for path in build_site.LESSONS]
 MADE_OF = {re.sub(r"\.(ipynb|md)$", ".html", place) for place in build_site.pages().values()}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Checkpoint:
-    """The checkpoint file of one call of `Trainer.train`. Of several processes the first reads and writes, for all.
+    """The checkpoint file of one call of `Trainer.train`. With several processes, the first one reads and writes it for all.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Checkpoint:
         ValueError
             If the file is damaged, or belongs to another run or to another number of processes.
         OSError
-            If the file cannot be written; said now, not after an epoch.
+            If the file cannot be written; raised now, not after the first epoch.
         """
         trainer = self.trainer
         with all_or_none():
@@ -61,7 +61,7 @@ class Checkpoint:
         Raises
         ------
         OSError
-            If the file cannot be written; the one before stays whole.
+            If the file cannot be written; the previous one is left intact.
         """
         with all_or_none():
             self._write()
@@ -93,7 +93,7 @@ class Checkpoint:
         then = len(state["identities"])
         if then != n_processes():
             raise ValueError(
-                f"{self.path} is of a run of {then} process(es), this has {n_processes()}: start {then} again."
+                f"{self.path} was written by a run of {then} process(es), this run has {n_processes()}: start {then} again."
             )
         saved = state["identities"][rank()]
         differing = [name for name, value in self.identity.items() if saved.get(name) != value]

@@ -34,7 +34,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{name} has to be 'auto', 'cpu' or a GPU that is there, got {device!r}: {reason}") from error
     if found.type not in ("cpu", "cuda"):  # the gamma functions need float64, which other GPUs may not have
-        raise ValueError(f"{name} has to be 'auto', 'cpu' or 'cuda', got {device!r}, which was never tried.")
+        raise ValueError(f"{name} has to be 'auto', 'cpu' or 'cuda', got {device!r}, which is not supported.")
     return found
 
 
@@ -47,7 +47,7 @@ def device_of(model: torch.nn.Module) -> torch.device:
 def computing_on(device: torch.device, model: torch.nn.Module) -> Iterator[None]:
     """Move a model to a device while the body runs, and back afterwards.
 
-    So a model can always be given tensors on its owner's device, wherever it was trained.
+    The caller can keep passing tensors on the device where it put the model.
     """
     home = device_of(model)
     try:

@@ -15,7 +15,7 @@ def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a temporary file beside `path`, then rename it to `path`.
 
     A crash or a kill leaves either the old file or the new one, never a part of one. Each writer has a temporary file
-    of its own, so of several at a time one wins and none mixes with another.
+    of its own, so when several write at once, one wins and their contents never mix.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def make_folder(path: Path) -> None:
 
 
 def remove_partial_files(path: str | Path) -> None:
-    """Delete what writers of `path` that were killed left beside it."""
+    """Delete temporary files left beside `path` by writers that were killed."""
     path = Path(path)
     for partial in path.parent.glob(f".{glob.escape(path.stem)}.*.partial{glob.escape(path.suffix)}"):
         with suppress(OSError):

@@ -25,7 +25,7 @@ class NonFiniteLossError(ValueError):
 
 
 class OtherProcessError(ValueError):
-    """Another process failed; all of them know."""
+    """Another process failed, and every process has been told."""
 
 
 class _Failure(NamedTuple):
@@ -163,8 +163,8 @@ def synchronized_steps(model: torch.nn.Module, optimizer: torch.optim.Optimizer)
         In all processes, with the first message, if the body raised it in some.
     """
     module, problem = _LossTerms(optimizer, model.loss_terms), ""
-    # A new wrapper every epoch: it orders the sums of the gradients by what it saw in its first step, and a resumed
-    # run has to order them like one that was never interrupted.
+    # A new wrapper every epoch: DDP fixes the order in which it sums gradients in its first step, and a resumed run
+    # has to use the order of one that was never interrupted.
     wrapped = DistributedDataParallel(module)
     with warnings.catch_warnings(), wrapped.join():  # join changes how warnings are filtered
         try:
@@ -184,7 +184,7 @@ def synchronized_steps(model: torch.nn.Module, optimizer: torch.optim.Optimizer)
 
 @contextmanager
 def process_group(device: str) -> Iterator[None]:
-    """Join the processes that torchrun started, if it did; one that ends because another failed says nothing.
+    """Join the processes that torchrun started, if it did; one that exits because another failed prints no error.
 
     Raises
     ------
@@ -203,7 +203,7 @@ def process_group(device: str) -> Iterator[None]:
             )
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     store, own_rank, world_size = next(dist.rendezvous("env://"))
-    # torchrun keeps its store when it starts the processes again, and addresses of those that ended would be taken
+    # torchrun keeps its store across restarts; without a new prefix processes would read the addresses of ended ones
     store = dist.PrefixStore(f"attempt {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
     # without the name of a backend it is gloo for tensors on the CPU, nccl for those on GPUs
     dist.init_process_group(store=store, rank=own_rank, world_size=world_size)

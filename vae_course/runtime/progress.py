@@ -15,10 +15,10 @@ LAYOUT_OF_LINES = "{desc}: {percentage:.0f}% [{elapsed}<{remaining}, {rate_fmt}{
 
 
 def progress_bar(**options: Any) -> Callable[..., tqdm]:
-    """Return what makes a progress bar, given tqdm's `total` and `initial`; further options of tqdm go here.
+    """Return a factory of progress bars, called with tqdm's `total` and `initial`; other options of tqdm go here.
 
     It is silent if TQDM_DISABLE is set, and in all processes but the first. Outside of terminals and notebooks it
-    writes a plain line once a minute; to runs of less than that, nothing.
+    writes a plain line once a minute; runs shorter than that print nothing.
     """
     options["disable"] = rank() > 0 or os.environ.get("TQDM_DISABLE", "") not in ("", "0")
     ipython = sys.modules.get("IPython")
