@@ -101,8 +101,8 @@ def nb_log_prob(x: Tensor, mu: Tensor, theta: Tensor) -> Tensor:
 def zinb_log_prob(x: Tensor, mu: Tensor, theta: Tensor, zi_logits: Tensor) -> Tensor:
     r"""Log-probability of a count under a zero-inflated negative binomial.
 
-    With probability pi = sigmoid(zi_logits) the count is 0 regardless of the NB part, else it is NB(mu, theta). The mean
-    is (1 - pi) mu. Lopez et al. (2018), Methods.
+    With probability pi = sigmoid(zi_logits) the count is 0 regardless of the NB part, else it is NB(mu, theta). The
+    mean is (1 - pi) mu. Lopez et al. (2018), Methods.
 
     Parameters
     ----------

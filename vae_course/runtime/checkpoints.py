@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Checkpoint:
-    """The checkpoint file of one call of `Trainer.train`. With several processes, the first one reads and writes it for all.
+    """The checkpoint file of one call of `Trainer.train`. Of several processes the first reads and writes it.
 
     Parameters
     ----------
@@ -93,7 +93,8 @@ class Checkpoint:
         then = len(state["identities"])
         if then != n_processes():
             raise ValueError(
-                f"{self.path} was written by a run of {then} process(es), this run has {n_processes()}: start {then} again."
+                f"{self.path} was written by a run of {then} process(es), this run has {n_processes()}: "
+                f"start {then} again."
             )
         saved = state["identities"][rank()]
         differing = [name for name, value in self.identity.items() if saved.get(name) != value]
