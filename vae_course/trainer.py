@@ -92,8 +92,8 @@ class Trainer:
         checkpoint
             File, rewritten after every epoch, that holds everything needed to resume.
         resume
-            Resume from `checkpoint`, if it exists, to the end of the interrupted call; calls that had finished are skipped.
-            The weights are bitwise those of an uninterrupted run.
+            Resume from `checkpoint`, if it exists, to the end of the interrupted call; finished calls before it are
+            skipped. The weights are bitwise those of an uninterrupted run.
 
         Raises
         ------
