@@ -7,6 +7,7 @@ with further words calls pytest with them, and without any runs everything.
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import venv
@@ -71,8 +72,15 @@ def main() -> int:
     word, *further = sys.argv[1:]
     quiet = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"} if word == "test" else {}
     commands = [[*PYTEST, "--dist", "loadscope"]] if word == "test" and further else COMMANDS[word]
-    runs = [subprocess.run([PYTHON, *command, *further], cwd=ROOT, env=os.environ | quiet) for command in commands]
-    return max(abs(run.returncode) for run in runs)
+    statuses, interrupts = [], []
+    # Ctrl-C reaches the command as well, which may have something to save: wait for its end, and start no other one.
+    signal.signal(signal.SIGINT, lambda *_: interrupts.append(True))
+    for command in commands:
+        run = subprocess.run([PYTHON, *command, *further], cwd=ROOT, env=os.environ | quiet)
+        statuses.append(abs(run.returncode))
+        if interrupts:
+            break
+    return max(statuses)
 
 
 if __name__ == "__main__":

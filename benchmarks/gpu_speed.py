@@ -1,9 +1,9 @@
-"""Measure training on a card: cells per second against the card's own limits and, where it is installed, scvi-tools.
+"""Measure training on a GPU: cells per second against the GPU's own limits and, where it is installed, scvi-tools.
 
     python benchmarks/gpu_speed.py [--cells 50000]
 
-The limit is that of the ten large matrix products of a step, measured on the same card with the same shapes in float32.
-Where there is no card the script says so, and so does RESULTS.md.
+The limit is that of the ten large matrix products of a step, measured on the same GPU with the same shapes in float32.
+Where there is no GPU the script says so, and so does RESULTS.md.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from results import save
 N_GENES, N_HIDDEN = 1000, 128
 BATCH_SIZES = (128, 1024, 8192)
 EPOCHS = 4  # the first is not timed: it warms up
-NO_CARD = "There was no card to run it on."
+NO_GPU = "There was no GPU to run it on."
 
 
 def simulated(n_cells: int) -> vc.CountData:
@@ -87,8 +87,8 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=50_000)
     options = parser.parse_args()
     if not torch.cuda.is_available():
-        print(NO_CARD)
-        save("gpu_speed", {"reason": NO_CARD})
+        print(NO_GPU)
+        save("gpu_speed", {"reason": NO_GPU})
         return
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)

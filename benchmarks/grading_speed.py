@@ -15,7 +15,8 @@ from collections import Counter
 from pathlib import Path
 
 from results import save
-from vae_course.exercises import EXERCISES, LESSONS
+from vae_course.exercises import EXERCISES, catalogue
+from vae_course.exercises.engine import Exercise
 from vae_course.grading import grade_folder
 
 ROOT = Path(__file__).parents[1]
@@ -23,22 +24,24 @@ SHARES = {"solved": 0.0, "partly wrong": 0.4, "partly done": 0.5, "as it came": 
 
 
 def misconceptions() -> dict[str, list[str]]:
-    """Return the wrong answers of every exercise, as expressions of its lesson's file."""
+    """Return the wrong answers of every exercise, as expressions of its file of mistakes."""
     found: dict[str, list[str]] = {}
-    for lesson in LESSONS:
-        for node in ast.walk(ast.parse(Path(lesson.__file__).read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Exercise":
-                mistakes = next(keyword.value for keyword in node.keywords if keyword.arg == "mistakes")
-                pairs = mistakes.values if isinstance(mistakes, ast.Dict) else []
-                answers = [ast.unparse(pair.elts[0]) for pair in pairs if isinstance(pair, ast.Tuple)]
-                found[node.args[0].value] = answers
+    for one in EXERCISES.values():
+        mistakes = ast.parse(source(one, "mistakes")).body[-1].value
+        pairs = mistakes.values if isinstance(mistakes, ast.Dict) else []
+        found[one.id] = [ast.unparse(pair.elts[0]) for pair in pairs if isinstance(pair, ast.Tuple)]
     return found
 
 
-def helpers() -> dict[str, str]:
-    """Return the file of every lesson without its exercises: what wrong answers are made of."""
-    files = {lesson.__name__[-1]: Path(lesson.__file__).read_text(encoding="utf-8") for lesson in LESSONS}
-    return {number: text.split("\nEXERCISES")[0] for number, text in files.items()}
+def helpers(one: Exercise) -> str:
+    """Return what wrong answers to an exercise are made of."""
+    return source(one, "answer") + source(one, "mistakes").split("\nMISTAKES")[0]
+
+
+def source(one: Exercise, part: str) -> str:
+    """Return a file of an exercise, "" if there is none."""
+    path = Path(catalogue.__file__).with_name(f"e{one.id.replace('.', '_')}") / f"{part}.py"
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def cell(source: str) -> dict:
@@ -48,18 +51,17 @@ def cell(source: str) -> dict:
 def write_student(folder: Path, kind: str, dice: random.Random, wrong: dict[str, list[str]]) -> None:
     """Write the six notebooks of a student."""
     folder.mkdir()
-    beside = helpers()
     for path in sorted((ROOT / ("lessons" if kind == "as it came" else "solutions")).glob("*.ipynb")):
-        number = path.name[1]
+        number = int(path.name[:2])
         notebook = json.loads(path.read_text(encoding="utf-8"))
-        notebook["cells"] += [cell(beside[number])] if kind == "partly wrong" else []
-        for one in [one for one in EXERCISES.values() if one.id[0] == number and dice.random() < SHARES[kind]]:
+        for one in [one for one in EXERCISES.values() if one.lesson == number and dice.random() < SHARES[kind]]:
             if kind == "partly done":
                 notebook["cells"] = [
                     c for c in notebook["cells"] if f'@exercise("{one.id}")' not in "".join(c["source"])
                 ]
             else:
-                notebook["cells"].append(cell(f"{one.name} = {dice.choice(wrong[one.id])}"))
+                answer = f"{one.name} = {dice.choice(wrong[one.id])}"
+                notebook["cells"] += [cell(helpers(one)), cell(answer)]
         (folder / path.name).write_text(json.dumps(notebook), encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Say what every operation of an epoch of the ZINB model costs, one thread.
+"""Say what every operation of an epoch of `FastVAE` costs, one thread.
 
     python benchmarks/operations.py [FILE.h5ad]
 
@@ -7,6 +7,7 @@ epoch without the profiler is Python and autograd's bookkeeping. Without a file,
 """
 
 import argparse
+import datetime
 from pathlib import Path
 
 import torch
@@ -18,11 +19,12 @@ from results import save
 EPOCHS = 5
 SHARE_SHOWN = 0.01  # of the time; the rest is put together
 MEANING = {
-    "aten::mm": "matrix products, backwards (`mm`)",
-    "aten::addmm": "matrix products, forwards (`addmm`)",
-    "aten::_embedding_bag_forward_only": "first product of the encoders, and back, at the non-zeros (`embedding_bag`)",
+    "aten::mm": "matrix products, backward pass (`mm`)",
+    "aten::addmm": "matrix products, forward pass (`addmm`)",
+    "aten::_embedding_bag_forward_only": "first product of the encoders and its gradient (`embedding_bag`)",
     "aten::_fused_adam_": "Adam (`_fused_adam_`)",
     "aten::bernoulli_": "which outputs dropout sets to zero (`bernoulli_`)",
+    "aten::native_channel_shuffle": "the encoders' first weights and gradients, transposed (`native_channel_shuffle`)",
     "aten::copy_": "copies: from float32 to float64 and back, numbers into tensors (`copy_`)",
     "aten::_softmax": "shares of the genes (`_softmax`)",
     "aten::lgamma": "gamma functions of large counts (`lgamma`)",
@@ -43,7 +45,7 @@ def main() -> None:
         if options.file
         else vc.simulate_counts(3774, 1000, mean_library=150)
     )
-    trainer = vc.UnsupervisedTrainer(vc.VAE(data.n_genes), data, train_size=1.0, n_epochs_kl_warmup=0)
+    trainer = vc.UnsupervisedTrainer(vc.FastVAE(data.n_genes), data, train_size=1.0, n_epochs_kl_warmup=0, device="cpu")
     trainer.train(EPOCHS + 1)
     steps = -(-data.n_cells // trainer.batch_size)
     per_step = 1e6 * sorted(trainer.epoch_seconds[1:])[EPOCHS // 2] / steps
@@ -67,7 +69,8 @@ def main() -> None:
     rows.append({"what": "Python and autograd between the operations", "calls": "", "microseconds": left})
     for row in rows:
         print(f"{row['microseconds']:8.0f} microseconds  {row['what']}")
-    save("operations", {"cells": repr(data), "microseconds_a_step": per_step, "rows": rows})
+    today = datetime.date.today().isoformat()
+    save("operations", {"date": today, "cells": repr(data), "microseconds_a_step": per_step, "rows": rows})
 
 
 if __name__ == "__main__":

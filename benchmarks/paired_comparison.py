@@ -28,8 +28,8 @@ from sklearn.decomposition import PCA
 
 import vae_course as vc
 from results import write_results
-from vae_course._files import write_atomically
 from vae_course.metrics import clustering_scores
+from vae_course.runtime.files import write_atomically
 
 BATCH_SIZE, TRAIN_SIZE, N_TOP_GENES = 128, 0.9, 1000
 ADAM = {"lr": 1e-3, "eps": 0.01, "weight_decay": 1e-6}

@@ -12,7 +12,7 @@
 # - recognise a latent that tracks depth instead of biology (quiz 4)
 # - explain why a plain autoencoder cannot invent cells, and what scVI does about it (quiz 5)
 #
-# **Time:** about 200 minutes, exercises included. A good place to stop halfway is the end of section 0.4.
+# **Time:** about {{minutes}} minutes, exercises included. A good place to stop halfway is the end of section 0.4.
 # **You need:** Python, and first courses in calculus, probability and linear algebra (vectors, matrices, the
 # transpose). One line of 0.4 uses a Lagrange multiplier. No PyTorch, no biology.
 #
@@ -185,7 +185,7 @@ print(f"zeros {zeros:.0%}   ones {ones:.0%}   more {1 - zeros - ones:.0%}   larg
 # **Now you.** `counts` comes in as (cells, genes); one number per cell goes out, shape (cells,). Mind the dimension you
 # sum away: three cells and two genes must give three numbers.
 
-# %% exercise="0.1" source="vae_course.exercises.lesson0.library_size" minutes=5 difficulty=1
+# %% exercise="0.1" source="vae_course.exercises.e0_1.answer.library_size" minutes=5 difficulty=1
 
 # %%
 library = library_size(counts)  # (cells,)
@@ -306,7 +306,7 @@ for n_dims in (2, 10, 100, 765):
 # totals are (cells,), and you saw in 0.1 what they need before they can divide rows. Mind `target_sum` too: it is an
 # argument, not always 10,000.
 
-# %% exercise="0.2" source="vae_course.exercises.lesson0.log_normalize" minutes=8 difficulty=1
+# %% exercise="0.2" source="vae_course.exercises.e0_2.answer.log_normalize" minutes=8 difficulty=1
 
 # %%
 print("one cell, caught once and twice as well:")
@@ -537,7 +537,7 @@ print("S^2 / (n - 1):      ", [f"{value:.1f}" for value in (singular**2 / (len(t
 # **Now you.** Cells (cells, genes) in, latents (cells, latent) out. Mind `mean`: use the one given. A held-out cell has
 # to be measured from the *training* mean, or its latents mean something else.
 
-# %% exercise="0.3" source="vae_course.exercises.lesson0.pca_encode" minutes=8 difficulty=1
+# %% exercise="0.3" source="vae_course.exercises.e0_3.answer.pca_encode" minutes=8 difficulty=1
 
 # %%
 components = all_components[:10]  # (latent, genes)
@@ -596,7 +596,7 @@ print(
 # **Now you.** Latents (cells, latent) in, cells (cells, genes) out. Mind which side gets transposed, and what has to be
 # added at the end.
 
-# %% exercise="0.4" source="vae_course.exercises.lesson0.pca_decode" minutes=6 difficulty=1
+# %% exercise="0.4" source="vae_course.exercises.e0_4.answer.pca_decode" minutes=6 difficulty=1
 
 
 # %%
@@ -639,7 +639,7 @@ for gene in ("LYZ", "CD3D"):
 # **Now you.** Two tensors (cells, genes) in, a scalar out. Mind the order of sum and mean: averaging over genes as well
 # would divide by 765. It looks harmless here; in lesson 3 the very same slip ruins a model.
 
-# %% exercise="0.5" source="vae_course.exercises.lesson0.reconstruction_error" minutes=5 difficulty=1
+# %% exercise="0.5" source="vae_course.exercises.e0_5.answer.reconstruction_error" minutes=5 difficulty=1
 
 # %%
 nothing = float(reconstruction_error(x[test], mean.expand(len(test), -1)))

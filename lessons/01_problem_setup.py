@@ -14,10 +14,10 @@
 #   (quiz 2)
 # - say what variational inference searches, and which way round its KL stands (quiz 3, quiz 5)
 #
-# **Time:** about 265 minutes, exercises included: every section's minutes count its exercises. A good place to stop is
-# the end of section 1.7, a little before halfway. **You need:** lesson 0, the sum and product rules of probability, the
-# derivative of a logarithm; for section 1.8 matrix products, the transpose and the covariance matrix of lesson 0. Rules
-# for expectations, inverses, determinants and traces are recalled where they are first used.
+# **Time:** about {{minutes}} minutes, exercises included: every section's minutes count its exercises. A good place to
+# stop is the end of section 1.7, a little before halfway. **You need:** lesson 0, the sum and product rules of
+# probability, the derivative of a logarithm; for section 1.8 matrix products, the transpose and the covariance matrix
+# of lesson 0. Rules for expectations, inverses, determinants and traces are recalled where they are first used.
 #
 # Exercises check themselves when you run their cell. Stuck? `hint("1.1")`, twice, then `solution("1.1")`.
 
@@ -1050,7 +1050,7 @@ for name, (log_prior, mean, var) in priors.items():
 # Mind that the sample standard deviation divides by $S - 1$, and that the signs of the two
 # log-densities differ.
 
-# %% exercise="1.5" source="vae_course.exercises.lesson1.kl_monte_carlo" minutes=8 difficulty=2
+# %% exercise="1.5" source="vae_course.exercises.e1_5.answer.kl_monte_carlo" minutes=8 difficulty=2
 
 # %% [markdown]
 # First where we know the answer: the three independent latents of section 1.8, exactly 3.3938 nats. Growing $S$:
@@ -1125,7 +1125,7 @@ print(f"it is minus KL(p || q): {-kl_normal(zero, one, mean_3, var_3).sum():.3f}
 #
 # Mind section 1.3: log-likelihoods near $-10^4$ must work.
 
-# %% exercise="1.6" source="vae_course.exercises.lesson1.grid_posterior" minutes=8 difficulty=2
+# %% exercise="1.6" source="vae_course.exercises.e1_6.answer.grid_posterior" minutes=8 difficulty=2
 
 # %% [markdown]
 # The example of the statement, then all 700 cells at once:
@@ -1690,8 +1690,8 @@ print(f"E_q[u] = {(weight * log_u.exp()).sum():.3f}   area under p = {area:.3f} 
 # | `normal_log_prob` | `vae_course.distributions` | `Normal(...).log_prob` (torch) | the same |
 # | `kl_normal` | `vae_course.distributions` | torch's `kl_divergence`, in `VAE.forward` | the same, in `VAE.loss` |
 # | `kl_multivariate_normal` | `vae_course.distributions` | - | - |
-# | `kl_monte_carlo` | `vae_course.exercises.lesson1` | - | - |
-# | `grid_posterior` | `vae_course.exercises.lesson1` | - | - |
+# | `kl_monte_carlo` | `vae_course.exercises.e1_5` | - | - |
+# | `grid_posterior` | `vae_course.exercises.e1_6` | - | - |
 #
 # Every symbol stands in the table of [notation](../docs/notation.md), every term in the
 # [glossary](../docs/glossary.md), and where the cells come from in [data](../data/README.md).

@@ -12,9 +12,9 @@
 # - say what batch normalisation and dropout do, and what goes wrong without `eval()` (quiz 4, quiz 6)
 # - build an encoder with two heads and defend the log-variance (exercise 2.5, quiz 5)
 #
-# **Time:** about 250 minutes, exercises included, in two sittings: 2a, sections 2.1 to 2.8 (120 minutes), and 2b,
-# from section 2.9 on (130 minutes). **You need:** lesson 0 (counts, library size). Lesson 1 helps for section 2.13.
-# Classes are introduced in section 2.5.
+# **Time:** about {{minutes}} minutes, exercises included, in two sittings: 2a, sections 2.1 to 2.8 ({{minutes 2.1-2.8}}
+# minutes), and 2b, from section 2.9 on ({{minutes 2.9-2.16}} minutes). **You need:** lesson 0 (counts, library size).
+# Lesson 1 helps for section 2.13. Classes are introduced in section 2.5.
 #
 # Exercises: write the body in the exercise's cell and run it; the answer is checked at once. `hint("2.1")` helps,
 # `solution("2.1")` shows ours. An unsolved exercise never stops the notebook. Exercise numbers are not section numbers:
@@ -601,7 +601,7 @@ print(
 #
 # Mind: what section 2.5 said about registration, and that a module needs `super().__init__()` before anything else.
 
-# %% exercise="2.1" source="vae_course.exercises.lesson2.Linear" minutes=25 difficulty=2
+# %% exercise="2.1" source="vae_course.exercises.e2_1.answer.Linear" minutes=25 difficulty=2
 
 # %% [markdown]
 # First the numbers done by hand:
@@ -785,7 +785,7 @@ print(tuple(careless.shape), "added to (700, 10):", tuple((careless + torch.zero
 #
 # Mind: the code outside holds the same tensors and must see them changed.
 
-# %% exercise="2.3" source="vae_course.exercises.lesson2.gradient_step" minutes=8 difficulty=2
+# %% exercise="2.3" source="vae_course.exercises.e2_3.answer.gradient_step" minutes=8 difficulty=2
 
 # %%
 p = torch.tensor(0.5, requires_grad=True)
@@ -1378,7 +1378,7 @@ print([float(f"{v:.2g}") for v in logvar_toy.exp().tolist()])
 #
 # Mind: the second output is a log-variance. Do not exponentiate it here.
 
-# %% exercise="2.5" source="vae_course.exercises.lesson2.GaussianHead" minutes=4 difficulty=1
+# %% exercise="2.5" source="vae_course.exercises.e2_5.answer.GaussianHead" minutes=4 difficulty=1
 
 # %%
 torch.manual_seed(0)

@@ -13,8 +13,8 @@
 #   (quiz 7)
 # - name what is wrong with a run from its curves (exercise 3.5, quiz 6)
 #
-# **Time:** about 190 minutes, exercises included. A good place to stop is the end of section 3.4, two fifths of the
-# way. **You need:** the KL divergence and binary cross-entropy of lesson 1; `FCLayers`, the two heads, minibatches,
+# **Time:** about {{minutes}} minutes, exercises included. A good place to stop is the end of section 3.4, two fifths of
+# the way. **You need:** the KL divergence and binary cross-entropy of lesson 1; `FCLayers`, the two heads, minibatches,
 # `train()` and `eval()` of lesson 2.
 #
 # Exercises check themselves when you run their cell. Stuck? `hint("3.1")`, twice, then `solution("3.1")`. Exercise
@@ -36,9 +36,10 @@ from vae_course import plots
 from vae_course.data import CountData
 from vae_course.distributions import bernoulli_log_prob, kl_standard_normal, normal_log_prob, reparameterize
 from vae_course.exercises import exercise, hint, progress, solution
-from vae_course.exercises.lesson3 import CAUSES, mystery_runs
-from vae_course.models import LossTerms, Model, check_genes, seeded
+from vae_course.exercises.e3_5.runs import CAUSES, mystery_runs
+from vae_course.model import LossTerms, Model, check_genes
 from vae_course.nn import FCLayers
+from vae_course.runtime.seeds import seeded
 
 # %% [markdown]
 # ## 3.1 From parts to a machine
@@ -109,7 +110,7 @@ print("all probabilities between 0 and 1:", bool(((prob_toy > 0) & (prob_toy < 1
 # `binary_vae_loss`, a function that does not exist yet: *you* write it in section 3.3, and Python looks for it only
 # when `loss` is called.
 
-# %% source="vae_course.models.BinaryVAE" methods="__init__ encode reparameterize decode forward loss"
+# %% source="vae_course.binary_vae.BinaryVAE" methods="__init__ encode reparameterize decode forward loss"
 
 # %% [markdown]
 # Three images of 64 pixels, all off, through a new model:
@@ -266,7 +267,7 @@ print(f"kl_standard_normal, from the package: {kl_standard_normal(mean_toy, logv
 #
 # Mind which axis is summed and which is averaged, the sign of a log-probability, and that `logvar` is a *log*-variance.
 
-# %% exercise="3.1" source="vae_course.models.binary_vae_loss" minutes=8 difficulty=1
+# %% exercise="3.1" source="vae_course.binary_vae.binary_vae_loss" minutes=8 difficulty=1
 
 # %%
 total, bce, kl = binary_vae_loss(x_toy, logits_toy, mean_toy, logvar_toy)
@@ -378,7 +379,7 @@ print("sizes:", [len(x) for x in train_x.split(128)])
 # tensors has the same value, but carries the records of all minibatches along. And gradients add up unless they are
 # cleared.
 
-# %% exercise="3.2" source="vae_course.exercises.lesson3.train_epoch" minutes=12 difficulty=2
+# %% exercise="3.2" source="vae_course.exercises.e3_2.answer.train_epoch" minutes=12 difficulty=2
 
 # %% [markdown]
 # To watch, we ask all images after every epoch: in eval mode, without gradients. The means of $q(z \mid x)$ of the
@@ -488,12 +489,12 @@ assert again[:, 2].std() < 1e-4
 # `prepare` lets the model refuse data that do not suit it. We add these four. `class BinaryVAE(BinaryVAE)` makes a
 # new class that inherits from the old one and takes over its name; models made before keep the old class.
 
-# %% source="vae_course.models.BinaryVAE" methods="loss_terms sample_from_posterior_z prepare" base="BinaryVAE"
+# %% source="vae_course.binary_vae.BinaryVAE" methods="loss_terms sample_from_posterior_z prepare" base="BinaryVAE"
 
 # %% [markdown]
 # The fourth returns two logarithms for each of several draws. Do not study it now: it waits for lesson 4.
 
-# %% source="vae_course.models.BinaryVAE" methods="importance_terms" base="BinaryVAE"
+# %% source="vae_course.binary_vae.BinaryVAE" methods="importance_terms" base="BinaryVAE"
 
 # %% [markdown]
 # Are the terms your loss, cell by cell? With the same draw, their mean must be what you computed:
@@ -754,7 +755,7 @@ plots.show(
 #
 # Mind the mode: the model may come in train mode, and must be *used* in eval mode.
 
-# %% exercise="3.3" source="vae_course.exercises.lesson3.sample_prior" minutes=7 difficulty=1
+# %% exercise="3.3" source="vae_course.exercises.e3_3.answer.sample_prior" minutes=7 difficulty=1
 
 # %%
 made_up = sample_prior(model, 14, torch.Generator().manual_seed(0))  # (14, pixels), probabilities
@@ -869,7 +870,7 @@ print("the same image in both companies:", torch.allclose(first, second, atol=1e
 # Mind the shape: a model takes (cells, n_input), and one cell is (n_input,). The line is straight in the *latents*,
 # not in the pixels.
 
-# %% exercise="3.4" source="vae_course.exercises.lesson3.latent_walk" minutes=8 difficulty=2
+# %% exercise="3.4" source="vae_course.exercises.e3_4.answer.latent_walk" minutes=8 difficulty=2
 
 # %% [markdown]
 # With a share $t$ from 0 to 1, $z_t = (1 - t)\, z_{\text{start}} + t\, z_{\text{end}}$. From the typical 0 to the
@@ -1092,7 +1093,7 @@ for cause in CAUSES:
 # Mind: two runs have hardly any kl, for different reasons. And two have a bce on the training images *below* that of
 # the healthy run, for different reasons too.
 
-# %% exercise="3.5" source="vae_course.exercises.lesson3.diagnose" minutes=8 difficulty=2
+# %% exercise="3.5" source="vae_course.exercises.e3_5.answer.diagnose" minutes=8 difficulty=2
 
 # %% [markdown]
 # What one can measure, for each run that you named: how far bce came, how far it jumps from one epoch to the next on
@@ -1385,15 +1386,15 @@ for name, sd in (("exp(1/2 logvar)", (0.5 * logvar_toy).exp()), ("exp(logvar)", 
 #
 # | in this lesson | in the package | in scVI 0.3.0 | in scvi-tools 1.4 |
 # |---|---|---|---|
-# | `BinaryVAE` | `vae_course.models.BinaryVAE` | - (`VAE`, for counts) | - (`scvi.module.VAE`, for counts) |
+# | `BinaryVAE` | `vae_course.binary_vae.BinaryVAE` | - (`VAE`, for counts) | - (`scvi.module.VAE`, for counts) |
 # | `encode`, two heads | `BinaryVAE.encode` | `Encoder` | `Encoder`, called in `inference` |
 # | `decode` | `BinaryVAE.decode` | `DecoderSCVI` | `DecoderSCVI`, called in `generative` |
-# | `binary_vae_loss` | `vae_course.models.binary_vae_loss` | `VAE.forward` | `VAE.loss` |
+# | `binary_vae_loss` | `vae_course.binary_vae.binary_vae_loss` | `VAE.forward` | `VAE.loss` |
 # | `train_epoch` | `Trainer.train` | `Trainer.train` | `TrainingPlan`, run by Lightning |
 # | `trainer.history` | the same | `Trainer.history` | `model.history` |
 # | `place` | `Posterior.get_latent` | `Posterior.get_latent` | `get_latent_representation` |
-# | `sample_prior` | `vae_course.exercises.lesson3` | - | - |
-# | `latent_walk` | `vae_course.exercises.lesson3` | - | - |
+# | `sample_prior` | `vae_course.exercises.e3_3` | - | - |
+# | `latent_walk` | `vae_course.exercises.e3_4` | - | - |
 #
 # Symbols are in the [notation](../docs/notation.md), words in the [glossary](../docs/glossary.md), and where images and
 # cells come from in [data](../data/README.md).

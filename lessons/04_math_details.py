@@ -12,9 +12,9 @@
 # - turn the bound into an estimate of the likelihood, and say when not to trust it (exercise 4.4, quiz 5, quiz 6)
 # - differentiate an average whose function jumps, and say what that costs (exercise 4.5, quiz 7)
 #
-# **Time:** about 200 minutes, exercises included: every section's minutes count its exercises. Good places to stop are
-# the ends of sections 4.7 and 4.9. **You need:** lesson 1 (KL divergence, Monte Carlo, Jensen's inequality, the rules
-# for expectations), lesson 2 (gradients, batch norm), lesson 3 (`BinaryVAE`, its loss, `update_bn`).
+# **Time:** about {{minutes}} minutes, exercises included: every section's minutes count its exercises. Good places to
+# stop are the ends of sections 4.7 and 4.9. **You need:** lesson 1 (KL divergence, Monte Carlo, Jensen's inequality,
+# the rules for expectations), lesson 2 (gradients, batch norm), lesson 3 (`BinaryVAE`, its loss, `update_bn`).
 #
 # Exercises check themselves when you run their cell. Stuck? `hint("4.1")`, twice, then `solution("4.1")`. Exercise
 # numbers are not section numbers.
@@ -1409,7 +1409,7 @@ print(f"E_q[f times score]   {(smooth * log_bell[0].exp() * slope_of_log).sum() 
 #
 # Mind that `f` is a black box: it may jump, and you must not differentiate it.
 
-# %% exercise="4.5" source="vae_course.exercises.lesson4.score_function_gradient" minutes=6 difficulty=2
+# %% exercise="4.5" source="vae_course.exercises.e4_5.answer.score_function_gradient" minutes=6 difficulty=2
 
 
 # %% [markdown]
@@ -1698,7 +1698,7 @@ assert abs(by_score - float(on_grid)) < 0.05  # checks that your machine agrees;
 # | `log_marginal_likelihood` | `vae_course.distributions` | in `Posterior.marginal_ll` | in `get_marginal_ll` |
 # | `effective_sample_size` | `vae_course.distributions` | - | - |
 # | reconstruction, two KLs | `vae_course.VAE.loss_terms` | `VAE.forward` (the first two added) | `VAE.loss` |
-# | `score_function_gradient` | `vae_course.exercises.lesson4` | - | - |
+# | `score_function_gradient` | `vae_course.exercises.e4_5` | - | - |
 #
 # Every symbol stands in the table of [notation](../docs/notation.md), every term in the
 # [glossary](../docs/glossary.md), and where the cells come from in [data](../data/README.md).

@@ -13,16 +13,16 @@
 #   5.8, quiz 5, quiz 8)
 # - read a comparison with scvi-tools, and find your way in its code (quiz 2 and 4)
 #
-# **Time:** about 428 minutes, exercises included. **You need:** lessons 0 to 4. The lesson has four parts. Each can be
-# entered on its own: run the setup cell, then the part's first code cell. Sections of Part B need only its first cell;
-# those of the other parts build on each other.
+# **Time:** about {{minutes}} minutes, exercises included. **You need:** lessons 0 to 4. The lesson has four parts. Each
+# can be entered on its own: run the setup cell, then the part's first code cell. Sections of Part B need only its first
+# cell; those of the other parts build on each other.
 #
 # | part | sections | minutes | what it answers |
 # |---|---|---|---|
-# | A, counts | 5.1 to 5.4 | 103 | Which distribution does a count have? |
-# | B, the model | 5.5 to 5.10 | 117 | Which network puts out its parameters, and what is the loss? |
-# | C, working with it | 5.11 to 5.18 | 142 | What can one do with the trained model? |
-# | D, the comparison | 5.19 to 5.23 | 54 | Is it as good as scvi-tools, and does it keep lesson 0's promise? |
+# | A, counts | 5.1 to 5.4 | {{minutes 5.1-5.4}} | Which distribution does a count have? |
+# | B, the model | 5.5 to 5.10 | {{minutes 5.5-5.10}} | Which network puts out its parameters, and what is the loss? |
+# | C, working with it | 5.11 to 5.18 | {{minutes 5.11-5.18}} | What can one do with the trained model? |
+# | D, the comparison | 5.19 to 5.23 | {{minutes 5.19-5.23}} | Is it as good? Is lesson 0's promise kept? |
 #
 # Exercises check themselves when you run their cell. Stuck? `hint("5.1")`, twice, then `solution("5.1")`. Exercises are
 # numbered apart from sections: exercise 5.3 is in section 5.6, and exercise 5.7 (section 5.14) comes before 5.6 (5.15).
@@ -48,9 +48,11 @@ import vae_course as vc
 from vae_course import plots
 from vae_course.distributions import kl_normal, kl_standard_normal, normal_log_prob, poisson_log_prob, sample_normal
 from vae_course.exercises import catch_up, exercise, hint, progress, solution
-from vae_course.exercises.lesson5 import recorded_comparison, recorded_outputs
-from vae_course.models import DISPERSIONS, LossTerms, seeded
+from vae_course.exercises.recorded import recorded_comparison, recorded_outputs
+from vae_course.model import LossTerms
 from vae_course.nn import FCLayers, one_hot
+from vae_course.runtime.seeds import seeded
+from vae_course.vae import DISPERSIONS
 
 # %% [markdown]
 # ## 5.1 Part A, counts: what a bit and a bell throw away
@@ -612,7 +614,7 @@ plots.show(
 
 # %%
 needed = ["distributions.nb_log_prob", "distributions.zinb_log_prob", "distributions.scvi_kl", "nn.DecoderSCVI"]
-needed += ["models.select_dispersion", "models.VAE"]
+needed += ["vae.select_dispersion", "vae.VAE"]
 catch_up(globals(), *("vae_course." + name for name in needed))
 data = vc.load_pbmc()
 counts = data.counts.toarray()  # (cells, genes), numpy
@@ -849,7 +851,7 @@ print("cells of batch 1, 0, 1:", picked.tolist())
 # takes both. By hand: with the toy table above and a cell of batch 1, $\theta = (e^1, e^3, e^5) = (2.72, 20.1, 148.4)$.
 # Mind that a parameter in any mode is a logarithm.
 
-# %% exercise="5.4" source="vae_course.models.select_dispersion" minutes=8 difficulty=1
+# %% exercise="5.4" source="vae_course.vae.select_dispersion" minutes=8 difficulty=1
 
 # %%
 codes = torch.tensor([[1], [0]])  # (cells, 1)
@@ -1007,9 +1009,9 @@ class VAE(vc.VAE):
 # %% [markdown]
 # Now its first method, `inference`, as it stands in the package. It calls your decoder, and below it your
 # `select_dispersion`. (`class VAE(VAE)` adds methods to the class above under the same name. `n_samples` draws more
-# than once per cell, for part C. `sample_normal` is exercise 4.1 for whom the variance is at hand.)
+# than once per cell, for part C. `sample_normal` is exercise 4.1, given the variance instead of its logarithm.)
 
-# %% source="vae_course.models.VAE" methods="inference select_dispersion" base="VAE"
+# %% source="vae_course.vae.VAE" methods="inference" base="VAE"
 
 # %% [markdown]
 # Five real cells through it. In the next cell `prepare` measures the library priors of the two runs and puts them into
@@ -1086,7 +1088,7 @@ for name in ("qz_m", "ql_m", "z", "px_scale", "px_rate", "px_dropout"):
 # The mean over $q$ is taken with a single draw. Genes are independent given $z$ and $l$, so their log-probabilities are
 # *summed*. The rest of the class, from the package, calling your `zinb_log_prob` and `scvi_kl`:
 
-# %% source="vae_course.models.VAE" methods="log_likelihood kl loss_terms forward" base="VAE"
+# %% source="vae_course.vae.VAE" methods="log_likelihood kl loss_terms forward" base="VAE"
 
 # %% [markdown]
 # `forward` returns two things, as in the lectures: reconstruction plus local KL, and apart from them the global KL, so
@@ -1212,7 +1214,7 @@ for b, name in enumerate(two_runs.batch_names):
 
 # %%
 data = vc.load_pbmc()
-catch_up(globals(), "vae_course.models.VAE")
+catch_up(globals(), "vae_course.vae.VAE")
 print(data)
 
 # %% [markdown]
@@ -2247,7 +2249,7 @@ assert len({"CD3D", "CD247", "LCK", "LAT"} & set(t_cells["gene"].head(8))) >= 3
 
 # %%
 data = vc.load_pbmc()
-catch_up(globals(), "vae_course.models.VAE", "vae_course.distributions.nb_log_prob")
+catch_up(globals(), "vae_course.vae.VAE", "vae_course.vae.select_dispersion", "vae_course.distributions.nb_log_prob")
 MODES = ("gene", "gene-batch", "gene-label", "gene-cell")
 
 # %% [markdown]
@@ -2275,7 +2277,7 @@ def largest_differences(mode: str) -> dict[str, float]:
     with torch.no_grad():
         found = ours.inference(x, batch_index, y)
         scale, r, rate, dropout = ours.decoder(mode, theirs["z"], theirs["library"], batch_index)
-        theta = ours.select_dispersion(ours.px_r if r is None else r, batch_index, y)
+        theta = select_dispersion(ours.px_r if r is None else r, ours.dispersion, batch_index, y)
         kl_local, kl_global = ours.kl(found, batch_index)
     found |= {"px_scale": scale, "theta": theta, "px_rate": rate, "px_dropout": dropout}
     log_likelihood = ours.log_likelihood(x.double(), rate.double(), theta.double(), dropout.double()).sum(dim=-1)
@@ -2961,7 +2963,7 @@ assert -760 < rival < -690
 # | `nb_log_prob` | `vae_course.distributions` | `log_nb_positive` | `NegativeBinomial` |
 # | `zinb_log_prob` | `vae_course.distributions` | `log_zinb_positive` | `ZeroInflatedNegativeBinomial` |
 # | `DecoderSCVI` | `vae_course.nn.DecoderSCVI` | `DecoderSCVI` | `DecoderSCVI` |
-# | `select_dispersion` | `vae_course.models` | inside `VAE.inference` | inside `module.generative` |
+# | `select_dispersion` | `vae_course.vae` | inside `VAE.inference` | inside `module.generative` |
 # | `scvi_kl` | `vae_course.distributions` | inside `VAE.forward` | inside `module.loss` |
 # | `VAE` | `vae_course.VAE` | `VAE` | `scvi.module.VAE`, `scvi.model.SCVI` |
 # | `vc.UnsupervisedTrainer` | `vae_course.UnsupervisedTrainer` | `UnsupervisedTrainer` | `TrainingPlan` |

@@ -9,6 +9,9 @@ exercise="2.1" source="..."            the learner's cell: a decorated blank in 
   minutes=10 difficulty=2              source in the solved one; the Markdown cell before it gets the heading line
 
 The student edition `lessons/NN_slug.ipynb` has no outputs. The solved edition `solutions/NN_slug.ipynb` is executed.
+
+In Markdown cells {{links}}, {{minutes}} and {{minutes 5.1-5.4}} are filled in. Titles, minutes and exercises are also
+written to the other places that name them (tools/contents.py).
 """
 
 import argparse
@@ -23,8 +26,10 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import contents
 import jupytext
 import nbformat
+from contents import fill_placeholders, sources
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from videos import Video, read_videos
@@ -72,11 +77,6 @@ WITHOUT_SCVI_TOOLS = """
 import sys
 sys.modules["scvi"] = None  # importing it raises ImportError
 """
-
-
-def sources() -> list[Path]:
-    """Return the hand-written lesson sources, in order."""
-    return sorted((ROOT / "lessons").glob("[0-9][0-9]_*.py"))
 
 
 def student_edition(source: Path) -> NotebookNode:
@@ -132,7 +132,7 @@ def _edition(source: Path, solve: Callable[[str], str]) -> NotebookNode:
         if "exercise" in cell.metadata:
             _add_exercise(cells, cell.metadata, solve)
         elif cell.cell_type == "markdown":
-            cells.append(_markdown(_with_links(cell.source, stem)))
+            cells.append(_markdown(_filled_in(cell.source, source)))
         else:
             cells.append(_code(_code_source(cell), cell.metadata.get("tags", [])))
     notebook = nbformat.v4.new_notebook(cells=cells, metadata=_metadata(stem))
@@ -175,10 +175,11 @@ def _code_source(cell: NotebookNode) -> str:
     return SETUP + "\n" + cell.source if cell.metadata.get("setup") else cell.source
 
 
-def _with_links(text: str, stem: str) -> str:
-    """Fill in the header's links; put the chapter, and how the lesson differs from it, under a section's heading."""
-    video = VIDEOS[int(stem[:2])]
-    text = text.replace("{{links}}", _header(video, stem))
+def _filled_in(text: str, source: Path) -> str:
+    """Fill in links and minutes; put the chapter, and how the lesson differs from it, under a section's heading."""
+    video = VIDEOS[int(source.stem[:2])]
+    text = text.replace("{{links}}", _header(video, source.stem))
+    text = fill_placeholders(text, source)
     for chapter in video.chapters:
         text = _beside_minutes(text, chapter.sections[0], f"▶ video {video.number}, {video.link(chapter.start)}")
     for section, difference in video.differs.items():
@@ -252,6 +253,7 @@ def main() -> None:
     parser.add_argument("--student-only", action="store_true", help="do not execute the solved edition")
     parser.add_argument("lesson", nargs="*", help="beginning of a lesson's file name, such as 01 (default: all)")
     options = parser.parse_args()
+    contents.write()
     for source in sources():
         if options.lesson and not source.name.startswith(tuple(options.lesson)):
             continue

@@ -20,9 +20,9 @@ import numpy as np
 import torch
 
 import vae_course as vc
-from vae_course._files import write_atomically
 from vae_course.distributions import kl_standard_normal, scvi_kl
 from vae_course.exercises.sources import find
+from vae_course.runtime.files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "explorer"
@@ -45,20 +45,20 @@ MARKERS = {
 # Step of the computation: the function that takes it, the line that does, the section that teaches it.
 DIGITS_CODE = {
     "x": ("data.load_digits", "return CountData(pixels >= 8", "3.2"),
-    "encode": ("models.BinaryVAE.encode", "hidden = ", "3.1"),
-    "q": ("models.BinaryVAE.encode", "return ", "3.11"),
+    "encode": ("binary_vae.BinaryVAE.encode", "hidden = ", "3.1"),
+    "q": ("binary_vae.BinaryVAE.encode", "return ", "3.11"),
     "z": ("distributions.reparameterize", "return mean + ", "4.4"),
-    "decode": ("models.BinaryVAE.decode", "return ", "3.7"),
-    "output": ("models.BinaryVAE.decode", "return ", "1.4"),
+    "decode": ("binary_vae.BinaryVAE.decode", "return ", "3.7"),
+    "output": ("binary_vae.BinaryVAE.decode", "return ", "1.4"),
     "reconstruction": ("distributions.bernoulli_log_prob", "return ", "3.3"),
     "kl": ("distributions.kl_standard_normal", "return ", "4.5"),
-    "elbo": ("models.binary_vae_loss", "return ", "4.6"),
+    "elbo": ("binary_vae.binary_vae_loss", "return ", "4.6"),
     "beta": ("trainer.UnsupervisedTrainer.loss", "return ", "3.9"),
     "log_px": ("distributions.log_marginal_likelihood", "return ", "4.8"),
     "mean_elbo": ("distributions.elbo", "return ", "4.2"),
 }
 CELLS_CODE = {
-    "x": ("models.VAE._encoder_input", "return torch.log1p", "5.9"),
+    "x": ("vae.VAE.inference", "encoder_input = torch.log1p", "5.9"),
     "encode": ("nn.Encoder.forward", "hidden = ", "5.9"),
     "q": ("nn.Encoder.forward", "var = ", "5.9"),
     "z": ("distributions.sample_normal", "return mean + ", "4.4"),
@@ -67,7 +67,7 @@ CELLS_CODE = {
     "reconstruction": ("distributions.zinb_log_prob", "return split_at_zero", "5.4"),
     "kl": ("distributions.scvi_kl", "kl_global = ", "5.8"),
     "kl_library": ("distributions.scvi_kl", "kl_local = ", "5.8"),
-    "elbo": ("models.VAE.loss_terms", "return ", "5.10"),
+    "elbo": ("vae.VAE.loss_terms", "return ", "5.10"),
     "beta": ("trainer.UnsupervisedTrainer.loss", "return ", "5.11"),
     "log_px": ("distributions.log_marginal_likelihood", "return ", "4.8"),
     "mean_elbo": ("distributions.elbo", "return ", "4.2"),

@@ -1,9 +1,10 @@
 """Write docs/common_mistakes.md, the messages that students see, from the exercises: python tools/write_mistakes.py."""
 
 import re
+from itertools import groupby
 from pathlib import Path
 
-from vae_course.exercises import LESSONS
+from vae_course.exercises import EXERCISES
 from vae_course.exercises.engine import Exercise
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "common_mistakes.md"
@@ -28,10 +29,10 @@ def main() -> None:
 
 def page() -> str:
     """Return the page as Markdown: a heading a lesson, a box that opens an exercise, a line a mistake."""
-    exercises = [one for lesson in LESSONS for one in lesson.EXERCISES]
-    parts = [HEAD.format(mistakes=sum(len(one.mistakes) for one in exercises), exercises=len(exercises))]
-    for number, lesson in enumerate(LESSONS):
-        parts += [f"## Lesson {number}\n", *map(_box, lesson.EXERCISES)]
+    mistakes = sum(len(one.mistakes) for one in EXERCISES.values())
+    parts = [HEAD.format(mistakes=mistakes, exercises=len(EXERCISES))]
+    for number, exercises in groupby(EXERCISES.values(), key=lambda one: one.lesson):
+        parts += [f"## Lesson {number}\n", *map(_box, exercises)]
     return "\n".join(parts)
 
 

@@ -9,13 +9,19 @@ from typing import Any
 __version__ = "0.1.0"
 
 _NAMES = {
-    "data": ["CountData", "load_digits", "load_h5ad", "load_pbmc", "simulate_counts", "simulate_noise"],
-    "models": ["VAE", "BinaryVAE"],
+    "binary_vae": ["BinaryVAE"],
+    "data": ["CountData", "load_digits", "load_pbmc"],
+    "early_stopping": ["EarlyStopping"],
+    "fast": ["FastVAE"],
+    "files": ["load_h5ad"],
     "posterior": ["Posterior"],
-    "trainer": ["EarlyStopping", "Trainer", "UnsupervisedTrainer"],
+    "simulate": ["simulate_counts", "simulate_noise"],
+    "trainer": ["Trainer", "UnsupervisedTrainer"],
+    "vae": ["VAE"],
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
-_MODULES = ["data", "distributions", "exercises", "fast", "metrics", "models", "nn", "plots", "posterior", "trainer"]
+_MODULES = [*_NAMES, "differential", "distributions", "exercises", "imputation", "metrics", "model", "nn", "plots"]
+_MODULES += ["scvi_tools"]
 
 __all__ = [*_MODULE_OF, *_MODULES, "__version__"]
 

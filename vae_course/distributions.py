@@ -33,6 +33,7 @@ def bernoulli_log_prob(x: Tensor, logits: Tensor) -> Tensor:
     Tensor
         Nats, of the broadcast shape.
     """
+    # x log p + (1 - x) log(1 - p), with log p = logits - softplus(logits) and log(1 - p) = -softplus(logits)
     return x * logits - F.softplus(logits)
 
 
@@ -53,6 +54,7 @@ def normal_log_prob(x: Tensor, mean: Tensor, var: Tensor) -> Tensor:
     Tensor
         Nats, of the broadcast shape.
     """
+    # log of exp(-(x - mean)^2 / (2 var)) / sqrt(2 pi var)
     return -0.5 * (math.log(2 * math.pi) + torch.log(var) + (x - mean) ** 2 / var)
 
 
@@ -118,19 +120,21 @@ def zinb_log_prob(x: Tensor, mu: Tensor, theta: Tensor, zi_logits: Tensor) -> Te
     Tensor
         Nats, of the broadcast shape.
     """
+    # p(0) = pi + (1 - pi) NB(0) = pi [1 + NB(0) exp(-zi_logits)], with log pi = -softplus(-zi_logits)
     at_zero = F.softplus(nb_at_zero(mu, theta) - zi_logits) - F.softplus(-zi_logits)
 
     def above_zero(x: Tensor, zi_logits: Tensor, *nb_parameters: Tensor) -> Tensor:
+        # p(x) = (1 - pi) NB(x), with log(1 - pi) = -softplus(zi_logits)
         return nb_above_zero(x, *nb_parameters) - F.softplus(zi_logits)
 
     return split_at_zero(at_zero, above_zero, x, zi_logits, *nb_parameters(x, mu, theta))
 
 
 def split_at_zero(at_zero: Tensor, above_zero: Callable[..., Tensor], x: Tensor, *parameters: Tensor) -> Tensor:
-    """Take `at_zero` where x is 0, elsewhere `above_zero(x, *parameters)`, evaluated there alone and in float64.
+    """Return `at_zero` where x is 0 and `above_zero(x, *parameters)`, computed in float64, where it is not.
 
-    Most counts of single cells are 0, and gamma functions are what costs time. In float32 their difference would be
-    wrong by more than 0.1 nats from theta = 1e5 on.
+    Most counts of single cells are 0, and the gamma functions take most of the time. In float32 their difference would
+    be wrong by more than 0.1 nats from theta = 1e5 on.
 
     Parameters
     ----------
@@ -160,7 +164,7 @@ def _log_factorial(x: Tensor) -> Tensor:
 
 
 def _poisson_above_zero(x: Tensor, mu: Tensor) -> Tensor:
-    return x * torch.log(mu) - mu - _log_factorial(x)
+    return x * torch.log(mu) - mu - _log_factorial(x)  # log of mu^x exp(-mu) / x!
 
 
 def nb_at_zero(mu: Tensor, theta: Tensor) -> Tensor:
@@ -168,11 +172,12 @@ def nb_at_zero(mu: Tensor, theta: Tensor) -> Tensor:
     is_poisson = torch.isinf(theta)
     if is_poisson.any():
         return torch.where(is_poisson, -mu, nb_at_zero(mu, torch.where(is_poisson, 1.0, theta)))
-    return -theta * torch.log1p(mu * (1 / theta))  # 1 / theta is often of fewer entries than mu
+    # log of (theta / (theta + mu))^theta; 1 / theta often has fewer entries than mu
+    return -theta * torch.log1p(mu * (1 / theta))
 
 
 def nb_parameters(x: Tensor, mu: Tensor, theta: Tensor) -> tuple[Tensor, ...]:
-    """Return what `nb_above_zero` takes after x; a theta of many cells has its gamma function evaluated only once."""
+    """Return the arguments of `nb_above_zero` after x; lgamma(theta) is computed once for all cells where it can be."""
     return (mu, theta, torch.lgamma(theta.double())) if theta.dim() < x.dim() else (mu, theta)
 
 
@@ -183,6 +188,7 @@ def nb_above_zero(x: Tensor, mu: Tensor, theta: Tensor, lgamma_theta: Tensor | N
         finite_theta = torch.where(is_poisson, 1.0, theta)
         return torch.where(is_poisson, _poisson_above_zero(x, mu), nb_above_zero(x, mu, finite_theta))
     lgamma_theta = torch.lgamma(theta) if lgamma_theta is None else lgamma_theta
+    # log of Gamma(x + theta) / (Gamma(theta) x!) * (theta / (theta + mu))^theta * (mu / (theta + mu))^x
     log_choose = torch.lgamma(x + theta) - lgamma_theta - _log_factorial(x)
     ratio = mu / theta
     return log_choose - (x + theta) * torch.log1p(ratio) + x * torch.log(ratio)
@@ -210,11 +216,12 @@ def kl_normal(mean_q: Tensor, var_q: Tensor, mean_p: Tensor, var_p: Tensor) -> T
     Tensor
         Nats, of the broadcast shape; never negative but for rounding.
     """
+    # 1/2 [log(var_p / var_q) + (var_q + (mean_q - mean_p)^2) / var_p - 1]
     return 0.5 * (torch.log(var_p / var_q) + (var_q + (mean_q - mean_p) ** 2) / var_p - 1)
 
 
 def kl_standard_normal(mean: Tensor, logvar: Tensor) -> Tensor:
-    r"""KL(N(mean, diag(exp(logvar))) || N(0, I)): what it costs that q(z|x) is not the prior.
+    r"""KL(N(mean, diag(exp(logvar))) || N(0, I)): the price of a q(z|x) that differs from the prior.
 
     Kingma and Welling (2014), appendix B.
 
@@ -228,6 +235,7 @@ def kl_standard_normal(mean: Tensor, logvar: Tensor) -> Tensor:
     Tensor
         Nats, summed over the last axis: (...).
     """
+    # 1/2 sum_k [var_k + mean_k^2 - 1 - log var_k]
     return 0.5 * (torch.exp(logvar) + mean**2 - 1 - logvar).sum(dim=-1)
 
 
@@ -248,6 +256,7 @@ def kl_multivariate_normal(mean_q: Tensor, cov_q: Tensor, mean_p: Tensor, cov_p:
     Tensor
         Nats, a scalar.
     """
+    # 1/2 [tr(cov_p^-1 cov_q) + shift^T cov_p^-1 shift - k + log(|cov_p| / |cov_q|)]
     precision_p = torch.linalg.inv(cov_p.double())  # in float32 the terms would cancel too coarsely
     shift = (mean_p - mean_q).double()  # (k,)
     trace = torch.trace(precision_p @ cov_q.double())
@@ -278,6 +287,7 @@ def scvi_kl(
     kl_local, kl_global
         Nats per cell, (..., cells) each.
     """
+    # KL(q(z, l|x) || p(z) p(l)) = KL(q(l|x) || p(l)) + KL(q(z|x) || N(0, I)), since q(z, l|x) = q(z|x) q(l|x)
     kl_local = kl_normal(ql_m, ql_v, library_mean, library_var).sum(dim=-1)
     kl_global = kl_standard_normal(qz_m, torch.log(qz_v))
     return kl_local, kl_global
@@ -305,12 +315,13 @@ def reparameterize(mean: Tensor, logvar: Tensor, generator: torch.Generator | No
     Tensor
         One draw, of the same shape.
     """
+    # z = mean + std * eps, eps ~ N(0, I)
     eps = torch.randn(mean.shape, dtype=mean.dtype, device=mean.device, generator=generator)
     return mean + torch.exp(0.5 * logvar) * eps
 
 
 def sample_normal(mean: Tensor, var: Tensor) -> Tensor:
-    r"""Draw mean + sqrt(var) eps with eps ~ N(0, I): `reparameterize` for whom the variance is at hand.
+    r"""Draw z ~ N(mean, diag(var)) as `reparameterize` does, given the variance instead of its logarithm.
 
     Noise comes from PyTorch's global generator.
 
@@ -386,6 +397,7 @@ def elbo(log_likelihood: Tensor, log_prior: Tensor, log_q: Tensor) -> Tensor:
     Tensor
         Nats per cell, (cells,); higher is better.
     """
+    # 1/S sum_s [log p(x|z_s) + log p(z_s) - log q(z_s|x)]
     return (log_likelihood + log_prior - log_q).mean(dim=0)
 
 
@@ -404,7 +416,7 @@ def log_marginal_likelihood(log_joint: Tensor, log_q: Tensor) -> Tensor:
     Tensor
         Nats per cell, (cells,).
     """
-    n_samples = log_joint.shape[0]
+    n_samples = log_joint.shape[0]  # log of 1/S sum_s p(x, z_s) / q(z_s|x)
     return torch.logsumexp(log_joint - log_q, dim=0) - math.log(n_samples)
 
 
@@ -423,5 +435,5 @@ def effective_sample_size(log_joint: Tensor, log_q: Tensor) -> Tensor:
     Tensor
         (cells,)
     """
-    weights = torch.softmax(log_joint - log_q, dim=0)
+    weights = torch.softmax(log_joint - log_q, dim=0)  # w_s = p(x, z_s) / q(z_s|x), scaled to sum to 1
     return 1 / weights.square().sum(dim=0)

@@ -64,7 +64,7 @@ def knn_purity(latent: Any, labels: Any, n_neighbors: int = 30) -> float:
 
 
 def nn_overlap(first: Any, second: Any, n_neighbors: int = 100) -> tuple[float, float]:
-    """How far two representations of the same cells agree about who is whose neighbour.
+    """Compare the neighbours that cells have in two representations.
 
     Parameters
     ----------
@@ -76,10 +76,11 @@ def nn_overlap(first: Any, second: Any, n_neighbors: int = 100) -> tuple[float, 
     Returns
     -------
     correlation
-        Spearman's correlation of the entries of the two neighbour matrices (which hold only 0 and 1, so that it
-        follows from the number of shared neighbours).
+        Spearman's correlation of the entries of the two neighbour matrices. These are 0 or 1, so it follows from the
+        number of shared neighbours.
     fold
-        Shared neighbour pairs over their number under independence, |A and B| cells^2 / (|A| |B|).
+        Number of shared neighbour pairs over that expected of independent representations,
+        |A and B| cells^2 / (|A| |B|).
 
     Raises
     ------
@@ -194,7 +195,7 @@ def probability_greater(scale_1: Tensor, scale_2: Tensor) -> Tensor:
 
 
 def log_odds(p: Tensor, eps: float = 1e-8) -> Tensor:
-    """Log-odds of a probability, elementwise: `bayes_factor` for whom the probability is at hand."""
+    """Log-odds of a probability, elementwise; `eps` is added to p and to 1 - p, which keeps the result finite."""
     return torch.log(p + eps) - torch.log(1 - p + eps)
 
 
@@ -209,9 +210,9 @@ def matched(latent: Any, codes: Any) -> tuple[np.ndarray, np.ndarray]:
 def nearest_other_cells(latent: np.ndarray, n_neighbors: int, of: np.ndarray | None = None) -> np.ndarray:
     """Positions of the nearest other cells of each cell, or of the cells at the positions `of`, (cells, n_neighbors).
 
-    The search is exact: scikit-learn's tree up to 15 columns, beyond that all pairs, some rows at a time. Memory grows
-    as the number of cells; time grows about so too in two dimensions, and nearly as its square in ten. For a fixed
-    number of cells in `of` it grows as the number of cells at most.
+    The search is exact: with scikit-learn's tree up to 15 columns, beyond that over all pairs, some rows at a time.
+    Memory grows linearly with the number of cells. Time grows about linearly in two dimensions, nearly quadratically in
+    ten, and at most linearly for a fixed number of cells in `of`.
     """
     from sklearn.neighbors import NearestNeighbors
 
@@ -224,5 +225,5 @@ def nearest_other_cells(latent: np.ndarray, n_neighbors: int, of: np.ndarray | N
         return search.kneighbors(return_distance=False)
     nearest = search.kneighbors(latent[of], n_neighbors + 1, return_distance=False)
     itself = nearest == of[:, None]
-    itself[~itself.any(axis=1), -1] = True  # cells on the same spot have pushed it out
+    itself[~itself.any(axis=1), -1] = True  # not found among other cells at the same place
     return nearest[~itself].reshape(len(of), n_neighbors)

@@ -157,7 +157,8 @@ class FCLayers(nn.Module):
         for layer in self.fc_layers:
             for step in layer:
                 if isinstance(step, nn.Linear) and covariates:
-                    x = torch.cat([x, *(c.expand(*x.shape[:-1], -1) for c in covariates)], dim=-1)
+                    columns = torch.cat(covariates, dim=-1)  # (cells, categories)
+                    x = torch.cat([x, columns.expand(*x.shape[:-1], -1)], dim=-1)
                 if isinstance(step, nn.BatchNorm1d) and x.dim() == 3:
                     x = torch.stack([step(sample) for sample in x])  # (samples, cells, width)
                 else:
@@ -189,13 +190,23 @@ class Encoder(nn.Module):
         var_eps: float = 1e-4,
     ) -> None:
         super().__init__()
-        self.var_eps = var_eps
+        self.n_input, self.var_eps = n_input, var_eps
         self.encoder = FCLayers(n_input, n_hidden, n_cat_list, n_layers, n_hidden, dropout_rate)
         self.mean_encoder = nn.Linear(n_hidden, n_output)
         self.var_encoder = nn.Linear(n_hidden, n_output)  # its output is a log-variance
 
     def forward(self, x: Tensor, *cat_list: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Return mean, variance and one reparameterised draw, (cells, n_output) each."""
+        """Return mean, variance and one reparameterised draw, (cells, n_output) each.
+
+        Raises
+        ------
+        ValueError
+            If x has another number of columns, a covariate is missing or its codes are out of range.
+        """
+        if x.shape[-1] != self.n_input:
+            raise ValueError(
+                f"The model was built for {self.n_input} genes (columns), got counts of shape {tuple(x.shape)}."
+            )
         hidden = self.encoder(x, *cat_list)
         mean = self.mean_encoder(hidden)
         var = torch.exp(self.var_encoder(hidden)) + self.var_eps

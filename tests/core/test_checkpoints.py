@@ -123,7 +123,11 @@ def wait_until(condition: Callable[[], bool], while_alive: multiprocessing.Proce
 @pytest.mark.parametrize("early_stopping", [False, True], ids=["to the end", "early stopping"])
 def test_a_run_killed_again_and_again_ends_bitwise_as_one_never_killed(tmp_path, early_stopping):
     n_epochs = 120
-    checkpoint, partial = tmp_path / "run.pt", tmp_path / ".run.partial.pt"
+    checkpoint = tmp_path / "run.pt"
+
+    def partial() -> list[Path]:
+        return list(tmp_path.glob(".run.*.partial.pt"))
+
     finish(start(child_that_trains, early_stopping, n_epochs, None, tmp_path / "undisturbed.pt"))
     undisturbed = torch.load(tmp_path / "undisturbed.pt")
     assert 60 < undisturbed["epoch"] <= n_epochs
@@ -138,20 +142,21 @@ def test_a_run_killed_again_and_again_ends_bitwise_as_one_never_killed(tmp_path,
     epochs_at_kill, while_writing = [], 0
     # at least ten kills, and on until some of them hit the writing of a checkpoint (but not for ever)
     while len(epochs_at_kill) < 10 or (while_writing < 2 and len(epochs_at_kill) < 40):
-        partial.unlink(missing_ok=True)
+        for left_behind in partial():
+            left_behind.unlink()
         before = stamp(checkpoint)
         process = start(child_that_trains, early_stopping, n_epochs, checkpoint, tmp_path / "killed.pt")
         if epochs_at_kill:  # the first kill may come while the child is still starting
             wait_until(lambda before=before: stamp(checkpoint) != before, while_alive=process)
         time.sleep(rng.uniform(0.0, 0.1) * seconds)
         if len(epochs_at_kill) % 2:  # aim every other kill: writing takes but a small part of the time
-            wait_until(partial.exists, while_alive=process)
+            wait_until(partial, while_alive=process)
         process.kill()
         process.join()
         if process.exitcode == 0:  # done before the kill
             break
         assert process.exitcode == -signal.SIGKILL or sys.platform == "win32"
-        while_writing += partial.exists()
+        while_writing += bool(partial())
         if checkpoint.exists():  # whatever the instant, the checkpoint is whole
             epochs_at_kill.append(torch.load(checkpoint, weights_only=True)["epoch"])
         else:
@@ -163,7 +168,7 @@ def test_a_run_killed_again_and_again_ends_bitwise_as_one_never_killed(tmp_path,
 
     finish(start(child_that_trains, early_stopping, n_epochs, checkpoint, tmp_path / "killed.pt"))
     assert_same(torch.load(tmp_path / "killed.pt"), undisturbed)
-    assert not partial.exists()
+    assert not partial()
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -441,10 +446,27 @@ def test_a_reader_finds_a_whole_checkpoint_at_any_time(tmp_path):
     assert len(set(epochs)) > 5
 
 
-def test_a_partial_file_left_by_a_kill_is_replaced(checkpoint):
-    (checkpoint.parent / ".run.partial.pt").write_bytes(b"half")
+def test_a_partial_file_left_by_a_kill_is_removed(checkpoint):
+    (checkpoint.parent / ".run.12ab34cd.partial.pt").write_bytes(b"half")
     make_trainer().train(13, checkpoint=checkpoint, resume=True)
     assert files_in(checkpoint.parent) == {"run.pt"}
+
+
+def test_settings_that_are_numpy_scalars_can_be_resumed(tmp_path):
+    def trainer():
+        data = vc.simulate_counts(n_cells=np.int64(60), n_genes=10, seed=np.int64(0))
+        model = vc.VAE(np.int64(10), n_hidden=np.int32(8), dropout_rate=np.float64(0.1), seed=np.int64(3))
+        numbers = {"lr": np.float64(0.01), "batch_size": np.int64(16), "seed": np.int64(1)}
+        stopping = vc.EarlyStopping(patience=np.int64(50), threshold=np.float64(1.0))
+        options = {"n_epochs_kl_warmup": np.int64(0), "train_size": np.float64(0.8), "early_stopping": stopping}
+        return vc.UnsupervisedTrainer(model, data, **numbers, **options)
+
+    trainer().train(np.int64(2), checkpoint=tmp_path / "run.pt")
+    resumed = trainer()
+    resumed.train(np.int64(3), checkpoint=tmp_path / "run.pt", resume=True)
+    assert resumed.epoch == 3
+    resumed.model.save(tmp_path / "model.pt")
+    assert vc.VAE.load(tmp_path / "model.pt").options == resumed.model.options
 
 
 def child_on_a_full_disk(path: Path, connection: Any) -> None:
@@ -532,10 +554,10 @@ def test_a_script_of_two_calls_ends_the_same_wherever_it_was_killed(tmp_path, mo
             trainer.train(11, checkpoint=tmp_path / "run.pt", resume=True)
         return trainer
 
-    def train_epoch_or_die(trainer: vc.Trainer) -> float:
+    def train_epoch_or_die(trainer: vc.Trainer, bar: Any) -> None:
         if trainer.epoch == epochs_before_the_kill:
             raise KilledError
-        return train_epoch(trainer)
+        train_epoch(trainer, bar)
 
     train_epoch = vc.Trainer._train_epoch
     with monkeypatch.context() as patch:

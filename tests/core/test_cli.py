@@ -7,15 +7,12 @@ import sys
 import time
 
 import anndata
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
-import scipy.sparse as sp
 import torch
 
 import vae_course as vc
-from vae_course import cli
 from vae_course.cli import main
 
 FIGURES = ["losses.png", "mean_variance.png", "zeros.png"]
@@ -75,6 +72,53 @@ def test_train_without_batches_and_labels(cells, tmp_path, capsys):
     assert main([*arguments, "--library", "observed", "--train-size", "1", "--out", str(tmp_path / "out")]) == 0
     assert "ARI" not in capsys.readouterr().out
     assert "vae" not in json.loads((tmp_path / "out" / "summary.json").read_text())
+
+
+@pytest.fixture
+def models(monkeypatch):
+    """Models that were to be trained, instead of training them."""
+    models = []
+
+    def stop(trainer, *_, **__):
+        models.append(trainer.model)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(vc.UnsupervisedTrainer, "train", stop)
+    return models
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "device", "kind", "words"),
+    [
+        ("zinb", "cpu", vc.FastVAE, "Model: FastVAE, the fast implementation of VAE: same results"),
+        ("nb", "cpu", vc.FastVAE, "Model: FastVAE, the fast implementation of VAE: same results"),
+        ("poisson", "cpu", vc.VAE, "Model: VAE, since FastVAE, its fast implementation, has no poisson likelihood."),
+        ("zinb", "cuda", vc.VAE, "Model: VAE, since FastVAE, its fast implementation, runs on CPUs only."),
+    ],
+)
+def test_the_fast_model_is_trained_where_it_can_be(
+    cells, tmp_path, capsys, monkeypatch, models, likelihood, device, kind, words
+):
+    # what the resolved device is; there may be no GPU here
+    monkeypatch.setattr("vae_course.runtime.devices.resolve_device", lambda _: torch.device(device))
+    assert main(options(cells, tmp_path / "out", "--likelihood", likelihood, "--n-latent", "7")) == 130
+    assert capsys.readouterr().out.splitlines()[-1].startswith(words)
+    assert type(models[0]) is kind
+    assert models[0].options | {"n_latent": 7, "n_batch": 2, "n_labels": 3} == models[0].options
+    assert models[0].likelihood == likelihood
+
+
+def test_the_demo_trains_the_fast_model(tmp_path, capsys, models):
+    assert main(["demo", "--device", "cpu", "--out", str(tmp_path)]) == 130
+    assert "Model: FastVAE" in capsys.readouterr().out
+    assert type(models[0]) is vc.FastVAE
+
+
+def test_only_an_interrupted_training_of_ones_own_is_advised_to_resume(cells, tmp_path, capsys, models):
+    assert main(options(cells, tmp_path / "out")) == 130
+    assert "--resume" in capsys.readouterr().err
+    assert main(["demo", "--out", str(tmp_path / "demo")]) == 130
+    assert capsys.readouterr().err == "vae-course: stopped.\n"
 
 
 def test_a_second_run_into_the_same_folder_is_refused(cells, tmp_path, capsys):
@@ -140,117 +184,18 @@ def test_gene_selection_keeps_the_other_genes_in_the_output(cells, tmp_path):
     assert anndata.read_h5ad(tmp_path / "out" / "data.h5ad").n_vars == 40
 
 
-def stored(path):
-    """Every data set and every attribute of an HDF5 file, by name."""
-    found = {}
-
-    def note(name, item):
-        found.update({f"{name}@{key}": str(value) for key, value in item.attrs.items()})
-        if isinstance(item, h5py.Dataset):
-            found[name] = item[()]
-
-    with h5py.File(path) as file:
-        file.visititems(note)
-    return found
-
-
-@pytest.mark.parametrize("with_obsm", [True, False])
-def test_all_of_the_input_survives_beside_the_latent(cells, tmp_path, with_obsm):
-    adata = anndata.read_h5ad(cells)
-    adata.raw = adata
-    adata.uns["note"] = {"who": "me", "when": [1, 2]}
-    adata.obsm["X_pca"] = np.ones((150, 2))
-    adata.obsp["distances"] = sp.eye(150, format="csr")
-    adata.layers["dense"] = adata.X.toarray()
-    adata.write_h5ad(cells, compression="gzip")
-    if not with_obsm:
-        with h5py.File(cells, "r+") as file:
-            del file["obsm"]
-    latent = np.arange(300.0).reshape(150, 2)
-    cli._write_data(cells, tmp_path / "data.h5ad", latent)
-    before, after = stored(cells), stored(tmp_path / "data.h5ad")
-    np.testing.assert_array_equal(after.pop("obsm/X_vae"), latent)
-    new = {name for name in after if name.startswith("obsm/X_vae@") or (name.startswith("obsm@") and not with_obsm)}
-    assert after.keys() - new == before.keys()
-    for name, value in before.items():
-        np.testing.assert_array_equal(after[name], value)
-    np.testing.assert_array_equal(anndata.read_h5ad(tmp_path / "data.h5ad").obsm["X_vae"], latent)
-    cli._write_data(tmp_path / "data.h5ad", tmp_path / "data.h5ad", -latent)  # over the earlier one
-    np.testing.assert_array_equal(anndata.read_h5ad(tmp_path / "data.h5ad").obsm["X_vae"], -latent)
-
-
-@pytest.mark.filterwarnings("ignore")  # of anndata, about the age of the file
-def test_the_latent_is_added_to_a_file_of_an_old_anndata_too(tmp_path):
-    with h5py.File(tmp_path / "old.h5ad", "w") as file:
-        file["X"] = np.eye(2, dtype=np.float32)
-        file["obs"] = np.array([(b"first",), (b"second",)], dtype=[("index", "S6")])
-        file["var"] = np.array([(b"CD3E",), (b"LYZ",)], dtype=[("index", "S4")])
-        file["obsm"] = np.array([((1.0, 2.0),)] * 2, dtype=[("X_pca", "f4", (2,))])
-    cli._write_data(tmp_path / "old.h5ad", tmp_path / "data.h5ad", np.ones((2, 3)))
-    adata = anndata.read_h5ad(tmp_path / "data.h5ad")
-    assert adata.obs_names.tolist() == ["first", "second"]
-    assert adata.obsm["X_vae"].tolist() == np.ones((2, 3)).tolist()
-    assert adata.obsm["X_pca"].tolist() == [[1, 2], [1, 2]]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files the POSIX way")
-@pytest.mark.parametrize("share", [0.5, 1.0], ids=["while copying", "while adding the latent"])
-def test_a_full_disk_leaves_no_half_of_the_data(cells, tmp_path, share):
-    code = f"""
-import resource, sys
-from pathlib import Path
-import numpy as np
-from vae_course.cli import _write_data
-limit = int({share} * Path(sys.argv[1]).stat().st_size)
-resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-try:
-    _write_data(Path(sys.argv[1]), Path(sys.argv[2]), np.ones((150, 1000)))
-except OSError as error:
-    print(error.strerror or error)
-"""
-    (tmp_path / "out").mkdir()
-    target = tmp_path / "out" / "data.h5ad"
-    command = [sys.executable, "-c", code, str(cells), str(target)]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert printed.startswith(f"could not write {target}: ")
-    assert "nothing was written" in printed
-    assert printed.count("\n") == 1
-    assert not any((tmp_path / "out").iterdir())
-
-
-def test_the_likelihood_of_many_held_out_cells_is_estimated_on_some(cells, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(cli, "_draw_figures", lambda *_: [])
-    monkeypatch.setattr(cli, "N_DRAWS", 10)
-    printed, summaries = [], []
-    for limit in (14, 15):  # of 15 held-out cells
-        monkeypatch.setattr(cli, "LIKELIHOOD_CELLS", limit)
-        torch.set_num_threads(1)
-        assert main(options(cells, tmp_path / str(limit), "--epochs", "1", "--warmup", "0")) == 0
-        printed.append(capsys.readouterr().out)
-        summaries.append(json.loads((tmp_path / str(limit) / "summary.json").read_text()))
-    assert "on 14 of them, drawn at random" in printed[0]
-    assert "of them" not in printed[1]
-    assert [summary["marginal_log_likelihood_cells"] for summary in summaries] == [14, 15]
-    assert summaries[0]["negative_elbo"] == summaries[1]["negative_elbo"]
-    data = vc.load_h5ad(cells, layer="counts", batch_key="donor", label_key="type")
-    model = vc.VAE.load(tmp_path / "15" / "model.pt")
-    held_out = vc.UnsupervisedTrainer(vc.VAE(40, n_batch=2), data).test_set.indices
-    expected = vc.Posterior(model, data, held_out).marginal_ll(10, return_per_cell=True)[0].mean()
-    assert summaries[1]["marginal_log_likelihood"] == pytest.approx(expected, rel=1e-6)
-
-
 COMMAND = """
 import os, signal, sys
-from vae_course import cli
+from vae_course import cli, report
 from vae_course.trainer import Trainer
 
-cli.N_DRAWS, cli._draw_figures = 10, lambda *_: []  # what takes long
+report.N_DRAWS, report.draw_figures = 10, lambda *_: []  # what takes long
 train_epoch, attempt = Trainer._train_epoch, os.environ["TORCHELASTIC_RESTART_COUNT"]
 
-def train_epoch_or_die(trainer):
+def train_epoch_or_die(trainer, bar):
     if trainer.epoch == 2 and os.environ["RANK"] == "1" and attempt == "0":
         os.kill(os.getpid(), signal.SIGKILL)
-    return train_epoch(trainer)
+    train_epoch(trainer, bar)
 
 Trainer._train_epoch = train_epoch_or_die
 if __name__ == "__main__":
@@ -332,50 +277,3 @@ def test_a_handful_of_cells_is_enough(tmp_path):
     arguments = ["train", str(tmp_path / "few.h5ad"), "--label-key", "label", "--epochs", "1", "--warmup", "0"]
     assert main([*arguments, "--out", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out" / "tsne_label.png").exists()
-
-
-@pytest.fixture
-def course(tmp_path, monkeypatch):
-    """A folder with one lesson of version 1, and a JupyterLab that only notes where it was opened."""
-
-    def write(version):
-        text = json.dumps({"cells": [], "metadata": {"vae_course": {"version": version}}, "text": f"of {version}"})
-        (tmp_path / "lessons" / "00_latents.ipynb").write_text(text)
-
-    (tmp_path / "lessons").mkdir()
-    write("1.0")
-    monkeypatch.chdir(tmp_path)
-    opened = []
-    monkeypatch.setattr(subprocess, "run", lambda command, cwd, check: opened.append((command[1:], str(cwd))))
-    return tmp_path, write, opened
-
-
-def test_lab_opens_the_learners_own_copies(course):
-    folder, _, opened = course
-    assert main(["lab", "--no-browser"]) == 0
-    assert opened == [(["-m", "jupyterlab", "--LabApp.default_url=/lab/tree/START.ipynb", "--no-browser"], "work")]
-    assert sorted(os.listdir(folder / "work")) == ["00_latents.ipynb", "START.ipynb"]
-
-
-def test_lab_never_overwrites_and_puts_a_newer_version_beside(course):
-    folder, write, _ = course
-    assert main(["lab"]) == 0
-    mine = folder / "work" / "00_latents.ipynb"
-    mine.write_text(mine.read_text().replace("of 1.0", "my answers"))
-    assert main(["lab"]) == 0
-    assert sorted(os.listdir(folder / "work")) == ["00_latents.ipynb", "START.ipynb"]
-    write("1.1")
-    for _ in range(2):
-        assert main(["lab"]) == 0
-        assert sorted(os.listdir(folder / "work")) == ["00_latents.ipynb", "00_latents_v1.1.ipynb", "START.ipynb"]
-    assert "my answers" in mine.read_text()
-    assert "of 1.1" in (folder / "work" / "00_latents_v1.1.ipynb").read_text()
-
-
-def test_lab_leaves_a_broken_copy_alone(course):
-    folder, _, _ = course
-    (folder / "work").mkdir()
-    (folder / "work" / "00_latents.ipynb").write_text("{half a notebook")
-    assert main(["lab"]) == 0
-    assert (folder / "work" / "00_latents.ipynb").read_text() == "{half a notebook"
-    assert (folder / "work" / "00_latents_v1.0.ipynb").exists()

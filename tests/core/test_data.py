@@ -18,13 +18,8 @@ import torch
 from scipy import stats
 
 import vae_course as vc
-from vae_course.data import (
-    LIBRARY_VAR_FLOOR,
-    as_indices,
-    corrupt,
-    open_h5ad,
-    split_minibatches,
-)
+from vae_course.data import LIBRARY_VAR_FLOOR, as_indices, corrupt
+from vae_course.files import open_h5ad
 
 ROOT = Path(__file__).parents[2]
 SMALL = np.array([[1, 0, 3], [0, 2, 0], [5, 0, 0], [1, 1, 1]])
@@ -416,7 +411,8 @@ def test_without_batches_leaves_the_rest():
     ("n", "sizes"), [(10, [4, 4, 2]), (9, [4, 5]), (8, [4, 4]), (5, [5]), (4, [4]), (3, [3]), (1, [1])]
 )
 def test_a_last_minibatch_of_one_cell_joins_the_one_before(n, sizes):
-    minibatches = list(split_minibatches(np.arange(n), 4))
+    data = vc.CountData(np.ones((n, 3)))
+    minibatches = [minibatch.indices for minibatch in vc.Posterior(vc.VAE(3), data, batch_size=4)]
     assert [len(m) for m in minibatches] == sizes
     assert np.concatenate(minibatches).tolist() == list(range(n))
 
@@ -788,7 +784,7 @@ def test_load_h5ad_of_normalised_values_names_the_layer_with_counts(tmp_path):
 )
 @pytest.mark.parametrize("layer", [None, "counts"])
 def test_counts_are_read_in_portions_in_whatever_form_they_are_stored(tmp_path, monkeypatch, form, layer):
-    monkeypatch.setattr("vae_course.data.PORTION", 7 * 30)  # 60 cells x 30 genes: 7 cells at a time
+    monkeypatch.setattr("vae_course.validation.PORTION", 7 * 30)  # 60 cells x 30 genes: 7 cells at a time
     counts = random_counts()
     adata = anndata.AnnData(form(counts) if layer is None else None, obs=pd.DataFrame(index=map(str, range(60))))
     if layer is not None:
@@ -806,7 +802,7 @@ def test_counts_are_read_in_portions_in_whatever_form_they_are_stored(tmp_path, 
 
 @pytest.mark.parametrize("stored", [np.asarray, sp.csr_matrix])
 def test_nothing_but_the_counts_is_loaded_and_no_dense_matrix_of_them(tmp_path, monkeypatch, stored):
-    monkeypatch.setattr("vae_course.data.PORTION", 2**18)  # 1 MiB of float32
+    monkeypatch.setattr("vae_course.validation.PORTION", 2**18)  # 1 MiB of float32
     n_cells, n_genes = 10_000, 500  # 20 MB dense
     others = sp.random(n_cells, n_genes - 1, density=0.02, dtype=np.float32, rng=np.random.default_rng(0)).ceil()
     counts = sp.csr_matrix(sp.hstack([np.ones((n_cells, 1), np.float32), others]))
@@ -824,13 +820,13 @@ def test_nothing_but_the_counts_is_loaded_and_no_dense_matrix_of_them(tmp_path, 
 
 
 def test_a_portion_is_at_least_a_cell(monkeypatch):
-    monkeypatch.setattr("vae_course.data.PORTION", 1)
+    monkeypatch.setattr("vae_course.validation.PORTION", 1)
     np.testing.assert_array_equal(dense(vc.CountData(SMALL)), SMALL)
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix, sp.csc_matrix])
 def test_bad_entries_of_all_portions_are_counted_and_the_first_is_named(monkeypatch, form):
-    monkeypatch.setattr("vae_course.data.PORTION", 30)  # a cell at a time
+    monkeypatch.setattr("vae_course.validation.PORTION", 30)  # a cell at a time
     counts = random_counts().astype(float)
     counts[9, 3], counts[20, 4], counts[50, 5], counts[59, 6] = 0.5, 1.5, 2.5, -1
     with pytest.raises(ValueError, match=r"1 negative entries, the first at cell 59, gene 6: -1\.0"):

@@ -1,37 +1,36 @@
-"""Where a model computes: on the processor, and on a card as well where there is one."""
+"""Where a model computes: on the CPU, and on a GPU as well where there is one."""
 
 import numpy as np
 import pytest
 import torch
 
 import vae_course as vc
-from vae_course._devices import chosen, computing_on, device_of
-from vae_course.data import CountsOnDevice
+from vae_course.runtime.devices import CountsOnGPU, computing_on, device_of, resolve_device, rows_on
 
 DATA = vc.simulate_counts(80, 30, n_batches=2, seed=0)
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
-def test_auto_takes_a_card_where_there_is_one(monkeypatch):
+def test_auto_takes_a_gpu_where_there_is_one(monkeypatch):
     monkeypatch.delenv("VAE_COURSE_DEVICE", raising=False)
-    assert chosen("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
-    assert vc.UnsupervisedTrainer(vc.VAE(30), DATA).device == chosen("auto")
-    assert vc.Posterior(vc.VAE(30), DATA).device == chosen("auto")
+    assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert vc.UnsupervisedTrainer(vc.VAE(30), DATA).device == resolve_device("auto")
+    assert vc.Posterior(vc.VAE(30), DATA).device == resolve_device("auto")
 
 
 def test_a_variable_of_the_environment_says_what_auto_is(monkeypatch):
     monkeypatch.setenv("VAE_COURSE_DEVICE", "cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert chosen("auto") == torch.device("cpu")
+    assert resolve_device("auto") == torch.device("cpu")
 
 
 def test_a_wrong_variable_of_the_environment_is_named(monkeypatch):
     monkeypatch.setenv("VAE_COURSE_DEVICE", "gpu")
     with pytest.raises(ValueError, match=r"VAE_COURSE_DEVICE has to be .* got 'gpu'"):
-        chosen("auto")
+        resolve_device("auto")
 
 
-@pytest.mark.parametrize("device", ["card", "cuda:99", "meta", 3.5, None])
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta", 3.5, None])
 def test_a_device_that_is_not_there_is_refused_in_one_sentence(device):
     with pytest.raises(ValueError, match=r"device has to be 'auto', 'cpu' or .*, got") as caught:
         vc.UnsupervisedTrainer(vc.VAE(30), DATA, device=device)
@@ -56,20 +55,25 @@ def test_the_model_is_back_afterwards_even_after_an_error():
 @pytest.mark.parametrize("indices", [[0], [3, 1, 2], [79, 79, 0], np.arange(80), []])
 def test_rows_made_on_the_device_are_those_of_the_matrix(indices):
     damaged = DATA.corrupt(0.9)  # with cells that are empty
-    counts = CountsOnDevice.of(damaged.counts, torch.device("cpu"))
+    counts = CountsOnGPU.copy(damaged.counts, torch.device("cpu"))
     indices = np.asarray(indices, dtype=np.int64)
-    assert np.array_equal(counts.rows(indices).numpy(), damaged.counts[indices].toarray())
+    assert np.array_equal(counts[indices].numpy(), damaged.counts[indices].toarray())
 
 
 @pytest.mark.parametrize(("free", "stays"), [(10**9, True), (10**3, False)])
-def test_counts_stay_on_a_card_if_they_fit(monkeypatch, free, stays):
+def test_counts_stay_on_a_gpu_if_they_fit(monkeypatch, free, stays):
+    copy = CountsOnGPU.copy
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10**9))
-    data, device = DATA.subset(range(50)), torch.device("cpu")
-    for _ in range(2):
-        x = data._dense_on_card(np.array([4, 2]), device)
-        assert np.array_equal(x.numpy(), data.counts[[4, 2]].toarray())
-    assert isinstance(data._on_card[device], CountsOnDevice) is stays
-    assert data.corrupt(0.5)._on_card == {}, "other counts are other tables"
+    monkeypatch.setattr(CountsOnGPU, "copy", lambda counts, device: copy(counts, torch.device("cpu")))
+    assert isinstance(rows_on(torch.device("cuda"), DATA.counts), CountsOnGPU) is stays
+    assert rows_on(torch.device("cpu"), DATA.counts) is DATA.counts
+
+
+def test_counts_are_copied_to_a_device_once_and_other_counts_anew():
+    device = torch.device("cpu")
+    assert DATA.counts_on(device) is DATA.counts_on(device)
+    damaged = DATA.corrupt(0.5)
+    assert damaged.counts_on(device) is damaged.counts
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -18,8 +18,8 @@ import torch
 import torch.distributed as dist
 
 import vae_course as vc
-from vae_course._distributed import pooled_moments
-from vae_course.trainer import progress_bar
+from vae_course.runtime.processes import pooled_moments
+from vae_course.runtime.progress import progress_bar
 
 START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 CONTEXT = multiprocessing.get_context(START)
@@ -117,10 +117,6 @@ def same(first: Any, second: Any) -> bool:
 # --------------------------------------------------------------------------------------------------------------------
 
 
-class OwnVAE(vc.VAE):
-    """A model of a learner, which is trained with the readable loss and not with that of `fast`."""
-
-
 def noise_of(mean: torch.Tensor, var: torch.Tensor) -> torch.Tensor:
     """A draw that depends on the cell alone, whatever minibatch and process it is in."""
     return mean + var.sqrt() * torch.sin(1e4 * mean.detach())
@@ -139,7 +135,7 @@ def gradients_of_one_step(kind: type[vc.VAE], ends: tuple[int, ...], batch_size:
     return {name: parameter.grad for name, parameter in model.named_parameters()}
 
 
-@pytest.mark.parametrize("kind", [vc.VAE, OwnVAE])
+@pytest.mark.parametrize("kind", [vc.VAE, vc.FastVAE])
 def test_two_halves_of_a_minibatch_give_the_gradients_of_the_whole(tmp_path, kind):
     first, second = run(tmp_path, gradients_of_one_step, kind, (32, 64), 32)
     whole = gradients_of_one_step(kind, (), 64)
@@ -223,6 +219,17 @@ def test_each_process_draws_its_own_random_numbers(tmp_path):
     first, second = run(tmp_path, order_of_the_cells)
     assert first != second
     assert sorted(first) == sorted(second)
+
+
+def warnings_of_training() -> list[str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        trainer_on(shard(cells(), (70, 150)), n_epochs_kl_warmup=0).train(2)
+    return [str(warning.message) for warning in caught]
+
+
+def test_training_warns_of_nothing(tmp_path):
+    assert run(tmp_path, warnings_of_training) == [[], []]
 
 
 def train_every_kind() -> list[str]:
@@ -479,8 +486,8 @@ data = data.subset(np.arange(50) if rank == 0 else np.arange(50, 120))
 trainer = vc.UnsupervisedTrainer(vc.VAE(20, n_batch=2, n_hidden=8, n_latent=3), data, batch_size=16)
 train_epoch = trainer._train_epoch
 
-def train_epoch_and_die():
-    train_epoch()
+def train_epoch_and_die(bar):
+    train_epoch(bar)
     if kill and rank == 1 and trainer.epoch == 3 and not (folder / "killed").exists():
         (folder / "killed").touch()
         os.kill(os.getpid(), signal.SIGKILL)
@@ -528,7 +535,7 @@ def test_a_killed_worker_of_torchrun_goes_on_and_ends_bitwise_the_same(tmp_path)
 def bar_is_silent() -> bool:
     with suppress(KeyError):
         del os.environ["TQDM_DISABLE"]
-    return progress_bar(10, 0).disable
+    return progress_bar()(total=10).disable
 
 
 def test_only_the_first_process_shows_progress(tmp_path):

@@ -18,7 +18,8 @@ from closeness import assert_close
 from scipy.special import gammaln, log_expit
 
 import vae_course as vc
-from vae_course.exercises.lesson5 import RECORDED, recorded_comparison, recorded_outputs
+from vae_course.exercises.recorded import RECORDED, recorded_comparison, recorded_outputs
+from vae_course.vae import select_dispersion
 
 pytestmark = pytest.mark.numerical
 NOT_RUN = "NOT RUN: scvi-tools is not installed (pip install 'vae-course[compare]')"
@@ -333,7 +334,7 @@ def test_recorded_decoder_and_log_likelihood(dispersion):
     z, library = case["z"], case["library"]
     with torch.no_grad():
         px_scale, px_r, px_rate, px_dropout = model.decoder(dispersion, z, library, batch_index)
-        theta = model.select_dispersion(model.px_r if px_r is None else px_r, batch_index, labels)
+        theta = select_dispersion(model.px_r if px_r is None else px_r, model.dispersion, batch_index, labels)
         log_likelihood = model.log_likelihood(x, px_rate, theta, px_dropout).sum(dim=-1)
     decoded = {"px_scale": px_scale, "theta": theta.expand_as(x), "px_rate": px_rate, "px_dropout": px_dropout}
     for name, tensor in decoded.items():

@@ -472,10 +472,8 @@ CHEATS = {
         return -EXERCISES["1.1"].mistakes["cross-entropy"][0](x, logits)
     """,
     "misconception-undone": """
-        from vae_course.exercises import lesson1
-        for exercise in lesson1.EXERCISES:
-            for name, (answer, message) in exercise.mistakes.items():
-                if name == "outcomes-swapped": return answer(1 - x, logits)
+        from vae_course.exercises.e1_1.mistakes import MISTAKES
+        return MISTAKES["outcomes-swapped"][0](1 - x, logits)
     """,
     "solution-printed": """
         from contextlib import redirect_stdout
@@ -528,8 +526,8 @@ CHEATS = {
         return wrong()
     """,
     "models-of-the-package": """
-        from vae_course import models
-        model = models.BinaryVAE(logits.shape[-1], n_latent=1)
+        from vae_course import binary_vae
+        model = binary_vae.BinaryVAE(logits.shape[-1], n_latent=1)
         model.decode = lambda z: logits
         return -model.loss_terms(x.expand(logits.shape))[0]
     """,

@@ -209,7 +209,7 @@ def test_with_unusual_right_answers_it_runs_to_the_last_cell(source):
         name = EXERCISES[number].name
         cell.source = (
             f"import sys; sys.path[:0] = [{str(ROOT / 'tests' / 'exercises')!r}]\n"
-            f"from test_exercises import RIGHT\n"
+            f"from right_answers import RIGHT\n"
             f'{name} = RIGHT["{number}"][-1]; {name}.__name__ = "{name}"\n'
             f'{name} = exercise("{number}")({name})'
         )

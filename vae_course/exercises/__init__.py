@@ -12,7 +12,7 @@ from textwrap import shorten
 from typing import Any
 
 from vae_course.exercises import record
-from vae_course.exercises.catalogue import EXERCISES, LESSONS
+from vae_course.exercises.catalogue import EXERCISES
 from vae_course.exercises.certificate import certificate
 from vae_course.exercises.engine import Exercise, Result, judge
 from vae_course.exercises.overview import Progress, progress
@@ -20,7 +20,6 @@ from vae_course.exercises.sources import blanked, find, source_of, without_docst
 
 __all__ = [
     "EXERCISES",
-    "LESSONS",
     "Exercise",
     "Progress",
     "Result",
@@ -102,8 +101,7 @@ def hint(exercise_id: str) -> None:
         If there is no such exercise.
     """
     one = _find(exercise_id)
-    given = min(record.entry(record.load(), exercise_id)["hints"] + 1, len(one.hints))
-    record.note(exercise_id, hints=given)
+    given = record.note_hint(exercise_id, len(one.hints))
     for number, text in enumerate(one.hints[:given], start=1):
         print(f"Hint {number} of {len(one.hints)}. {text}")
     if given == len(one.hints):
@@ -119,7 +117,7 @@ def solution(exercise_id: str) -> None:
         If there is no such exercise.
     """
     one = _find(exercise_id)
-    record.note(exercise_id, solution=True)
+    record.note_solution(exercise_id)
     print(without_docstrings(source_of(one.plain or one.reference)))
 
 
@@ -145,7 +143,7 @@ def catch_up(names: dict[str, Any], *symbols: str) -> None:
     names
         The notebook's names: `globals()`.
     *symbols
-        Dotted names in the package, such as "vae_course.models.VAE". A name that is there already stays as it is.
+        Dotted names in the package, such as "vae_course.vae.VAE". A name that is there already stays as it is.
     """
     for symbol in symbols:
         names.setdefault(symbol.rsplit(".", 1)[1], find(symbol))
@@ -164,7 +162,7 @@ def import_progress(code: str) -> Progress:
     ValueError
         If the code is damaged; what is known here stays as it was.
     """
-    record.save(record.merge(record.load(), record.from_code(code)))
+    record.add(record.from_code(code))
     return progress()
 
 

@@ -140,7 +140,7 @@ def run_case(attempt: Any, use: Use, case: Case, gradients: Sequence[str], names
 
 
 def name_results(result: Any, returns: Sequence[str]) -> dict[str, Any]:
-    """Name what a plain call returned: one thing, or as many as are due."""
+    """Name what a plain call returned: one thing, or as many as are expected."""
     if len(returns) > 1 and isinstance(result, tuple | list) and len(result) == len(returns):
         return dict(zip(returns, result, strict=True))
     return {returns[0]: result}

@@ -102,6 +102,17 @@ class Exercise:
         """Name of the function or class to write."""
         return self.symbol.rsplit(".", 1)[1]
 
+    @property
+    def number(self) -> tuple[int, int]:
+        """Its lesson, and its place there: to sort by, since 5.10 comes after 5.9."""
+        lesson, place = self.id.split(".")
+        return int(lesson), int(place)
+
+    @property
+    def lesson(self) -> int:
+        """Number of its lesson."""
+        return self.number[0]
+
     @cached_property
     def reference(self) -> Callable:
         """The right answer."""
@@ -437,7 +448,7 @@ def _explain_kind(exercise: Exercise, name: str, got: Value, want: Value) -> str
 
 def _explain_shape(got: tuple[int, ...], want: tuple[int, ...]) -> str:
     if got == want[::-1] and len(want) == 2:
-        return " It is transposed: rows and columns have changed places."
+        return " It is transposed: rows and columns are swapped."
     if tuple(n for n in got if n != 1) == tuple(n for n in want if n != 1):
         return " An axis of length 1 is left over or missing."
     if len(got) > len(want):

@@ -35,7 +35,7 @@ class Progress(dict):
             bar = ("█" * done + "░" * (total - done)).ljust(8)
             lines.append(f"Lesson {number}  {bar} {done} of {total}  {lesson.title}")
             begun = any(self[exercise_id] != record.NEW for exercise_id in lesson.sections)
-            lines += [self._line(exercise_id) for exercise_id in sorted(lesson.sections)] if begun else []
+            lines += [self._line(exercise_id) for exercise_id in _in_order(lesson)] if begun else []
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -66,7 +66,7 @@ class Progress(dict):
     def _row(self, number: int, lesson: Lesson) -> str:
         done, total = len(self.passed(lesson.sections)), len(lesson.sections)
         marks = []
-        for exercise_id in sorted(lesson.sections):
+        for exercise_id in _in_order(lesson):
             status = self[exercise_id]["status"]
             said = f"{EXERCISES[exercise_id].name}: {WORDS.get(status, 'not right yet')}"
             marks.append(f'<span title="{said}">{exercise_id}&nbsp;{MARKS.get(status, "✗")}</span>')
@@ -88,7 +88,12 @@ def progress() -> Progress:
     return Progress({exercise_id: record.entry(known, exercise_id) for exercise_id in EXERCISES})
 
 
+def _in_order(lesson: Lesson) -> list[str]:
+    """Return the exercises of a lesson in the order of their numbers."""
+    return [exercise_id for exercise_id in EXERCISES if exercise_id in lesson.sections]
+
+
 def _where(exercise_id: str) -> str:
-    number = exercise_id.split(".")[0]
-    section = CONTENTS[int(number)].sections[exercise_id]
-    return f"exercise {exercise_id} {EXERCISES[exercise_id].name} in lesson {number}, section {section}"
+    one = EXERCISES[exercise_id]
+    section = next(lesson.sections[exercise_id] for lesson in CONTENTS if exercise_id in lesson.sections)
+    return f"exercise {exercise_id} {one.name} in lesson {one.lesson}, section {section}"

@@ -5,16 +5,19 @@ import json
 import os
 import sys
 import zlib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from platformdirs import user_data_dir
 
-from vae_course._files import write_atomically
+from vae_course.runtime.files import write_atomically
 
 NEW = {"status": "not_attempted", "attempts": 0, "hints": 0, "solution": False}
 RANK = ["not_attempted", "error", "wrong", "passed"]
+PATIENCE = 10.0  # seconds to wait for another notebook that is writing
 
 Record = dict[str, dict[str, Any]]
 
@@ -46,31 +49,60 @@ def save(record: Record) -> None:
         print(f"Your progress is not kept: {error.strerror or error}.", file=sys.stderr)
 
 
+@contextmanager
+def changed() -> Iterator[Record]:
+    """Read the record, let the body change it, and write it, while other notebooks wait for their turn."""
+    lock = FileLock(path().with_suffix(".lock"), timeout=PATIENCE)
+    with suppress(OSError, NotImplementedError):  # where nothing can be locked, saving may still work, or says why not
+        path().parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(poll_interval=0.01)
+    try:
+        record = load()
+        yield record
+        save(record)
+    finally:
+        lock.release()
+
+
 def entry(record: Record, exercise_id: str) -> dict[str, Any]:
     """Return what is known of one exercise."""
     return NEW | record.get(exercise_id, {})
 
 
-def note(exercise_id: str, **changes: Any) -> dict[str, Any]:
-    """Change what is known of one exercise, and return it."""
-    record = load()
-    record[exercise_id] = entry(record, exercise_id) | changes
-    save(record)
-    return record[exercise_id]
-
-
 def note_attempt(exercise_id: str, status: str) -> None:
     """Count an attempt, until the first that passes: what was passed stays passed. An untouched blank is none."""
-    before = entry(load(), exercise_id)
-    if status != "not_attempted" and before["status"] != "passed":
-        note(exercise_id, status=status, attempts=before["attempts"] + 1)
+    if status == "not_attempted":
+        return
+    with changed() as record:
+        before = entry(record, exercise_id)
+        if before["status"] != "passed":
+            record[exercise_id] = before | {"status": status, "attempts": before["attempts"] + 1}
+
+
+def note_hint(exercise_id: str, n_hints: int) -> int:
+    """Count a hint, up to the number that there are, and return how many are given now."""
+    with changed() as record:
+        before = entry(record, exercise_id)
+        record[exercise_id] = before | {"hints": min(before["hints"] + 1, n_hints)}
+        return record[exercise_id]["hints"]
+
+
+def note_solution(exercise_id: str) -> None:
+    """Note that the solution of an exercise was shown."""
+    with changed() as record:
+        record[exercise_id] = entry(record, exercise_id) | {"solution": True}
 
 
 def forget(exercise_id: str) -> None:
     """Remove what is known of one exercise."""
-    record = load()
-    record.pop(exercise_id, None)
-    save(record)
+    with changed() as record:
+        record.pop(exercise_id, None)
+
+
+def add(other: Record) -> None:
+    """Join another record to this one, the better of each exercise."""
+    with changed() as record:
+        record.update(merge(record, other))
 
 
 def to_code(record: Record) -> str:

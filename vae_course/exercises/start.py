@@ -5,9 +5,9 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from vae_course._files import write_atomically
 from vae_course.exercises.catalogue import CONTENTS, EXERCISES
 from vae_course.exercises.overview import progress
+from vae_course.runtime.files import write_atomically
 
 START = "START.ipynb"
 

@@ -24,6 +24,7 @@ from vae_course.exercises.sources import source_of
 from vae_course.grading import wire
 from vae_course.grading.answers import define, find_answer, read_notebook
 from vae_course.grading.grades import Grade
+from vae_course.grading.interrupts import Interrupts
 from vae_course.grading.reports import write_reports
 from vae_course.grading.sandbox import Session, check_sandbox
 from vae_course.grading.stripped import answer_of, write_package
@@ -122,6 +123,8 @@ def check_notebook(path: str | Path) -> dict[str, Result]:
     ------
     ValueError
         If it is no notebook, or of none of the lessons.
+    KeyboardInterrupt
+        If the user presses Ctrl-C; one that the code of the notebook raises is an error of that exercise.
     """
     path = Path(path)
     names = names_by_lesson(EXERCISES.values())
@@ -129,13 +132,15 @@ def check_notebook(path: str | Path) -> dict[str, Result]:
     if lesson not in names:
         raise ValueError(f"{path.name} has no exercise of the lessons in it.")
     results, references = {}, {one.name: one.reference for one in EXERCISES.values()}
-    for one in (one for one in EXERCISES.values() if f"0{one.id[0]}" == lesson):
+    for one in (one for one in EXERCISES.values() if f"{one.lesson:02}" == lesson):
         others = {name: value for name, value in references.items() if name != one.name}
         answer = find_answer(one.name, statements, others)
-        try:
-            results[one.id] = check(one.id, define(one.name, answer, others)) if answer else _missing(one)
-        except BaseException as error:
-            results[one.id] = _stopped(one, type(error).__name__, str(error))
+        with Interrupts() as interrupts:
+            try:
+                results[one.id] = check(one.id, define(one.name, answer, others)) if answer else _missing(one)
+            except BaseException as error:  # SystemExit and KeyboardInterrupt among them, which a cell may raise itself
+                results[one.id] = _stopped(one, type(error).__name__, str(error))
+            interrupts.pass_on()
     return results
 
 
@@ -147,18 +152,18 @@ def with_hidden_cases(exercise: Exercise, seed: int) -> Exercise:
 
 
 def _to_grade(lessons: Sequence[int] | None) -> list[Exercise]:
-    known = sorted({int(one[0]) for one in EXERCISES})
+    known = sorted({one.lesson for one in EXERCISES.values()})
     if lessons is not None and not (lessons and set(lessons) <= set(known)):
         raise ValueError(f"Expected lessons among {', '.join(map(str, known))}; got {', '.join(map(str, lessons))}.")
-    chosen = [one for one in EXERCISES.values() if lessons is None or int(one.id[0]) in lessons]
-    return sorted(chosen, key=lambda one: ("3", one.id) if one.id in FIRST else (one.id, ""))
+    chosen = [one for one in EXERCISES.values() if lessons is None or one.lesson in lessons]
+    return sorted(chosen, key=lambda one: (3, 0, *one.number) if one.id in FIRST else one.number)
 
 
 def names_by_lesson(exercises: Iterable[Exercise]) -> dict[str, list[str]]:
     """Return what is to be written in every lesson: "03" -> names."""
     names: dict[str, list[str]] = {}
     for one in exercises:
-        names.setdefault(f"0{one.id[0]}", []).append(one.name)
+        names.setdefault(f"{one.lesson:02}", []).append(one.name)
     return names
 
 
@@ -185,9 +190,7 @@ class _Grader:
         finally:
             self._close()
         too_late = Result("error", "Not graded: exercises before it used up the time, or kept ending Python.")
-        for one in self.exercises:
-            results.setdefault(one.id, too_late)
-        return {one: results[one] for one in sorted(results)}
+        return {one.id: results.get(one.id, too_late) for one in sorted(self.exercises, key=lambda one: one.number)}
 
     def _grade(self, exercise: Exercise, submission: Submission) -> Result:
         try:
@@ -216,7 +219,7 @@ class _Grader:
         answers = {symbol: source for one in self.new_answers for symbol, source in answer_of(one).items()}
         return {
             "name": exercise.name,
-            "lesson": f"0{exercise.id[0]}",
+            "lesson": f"{exercise.lesson:02}",
             "cases": wire.pack_cases(exercise.cases()),
             "use": exercise.use and f"{exercise.use.__module__}.{exercise.use.__name__}",
             "returns": exercise.returns,

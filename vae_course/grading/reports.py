@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from vae_course import __version__
-from vae_course._files import write_atomically
 from vae_course.exercises import EXERCISES
 from vae_course.grading.grades import Grade
+from vae_course.runtime.files import write_atomically
 
 MARKS = {"passed": "✓ correct", "wrong": "✗ wrong", "error": "✗ stopped", "not_attempted": "· not done"}
 

@@ -1,0 +1,101 @@
+"""Titles, minutes and exercises of the lessons, read from their sources for every other place that names them."""
+
+import json
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = ROOT / "vae_course" / "_data" / "contents.json"
+PAGES = [ROOT / "docs" / name for name in ("instructors.md", "index.md", "jose.md")]
+SPANS = r"\d\.\d+(?:-\d\.\d+)?(?:, \d\.\d+(?:-\d\.\d+)?)*"  # such as "1.4, 1.6-1.7"
+
+
+def sources() -> list[Path]:
+    """Return the hand-written lesson sources, in order."""
+    return sorted((ROOT / "lessons").glob("[0-9][0-9]_*.py"))
+
+
+def section_minutes(source: Path) -> dict[str, int]:
+    """Return the minutes of every section, as its heading says; a section without any takes none."""
+    heading = r"^# ## (\d+\.\d+) .*\n#\n(?:# (\d+) minutes)?"
+    found = re.findall(heading, source.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {section: int(number or 0) for section, number in found}
+
+
+def contents() -> str:
+    """Return what the package has to know of the lessons: their titles, minutes and exercises, as JSON."""
+    lessons = []
+    for source in sources():
+        text, sections, section = source.read_text(encoding="utf-8"), {}, ""
+        title = re.search(r"^# # Lesson \d+ · (.*)$", text, flags=re.MULTILINE)[1]
+        for heading, exercise_id in re.findall(r'^# ## (.*)$|^# %%.* exercise="(.*?)"', text, flags=re.MULTILINE):
+            section = heading or section
+            if exercise_id:
+                sections[exercise_id] = section
+        minutes = sum(section_minutes(source).values())
+        lessons.append({"stem": source.stem, "title": title, "minutes": minutes, "sections": sections})
+    return json.dumps(lessons, indent=1, ensure_ascii=False) + "\n"
+
+
+def minutes_of(spans: str) -> int:
+    """Return the minutes of all sections in spans such as "1.4, 1.6-1.7"."""
+    minutes = {section: number for source in sources() for section, number in section_minutes(source).items()}
+    return sum(minutes[section] for section in _sections(spans))
+
+
+def fill_placeholders(text: str, source: Path) -> str:
+    """Fill {{minutes}}, those of the lesson, and {{minutes 5.1-5.4}}, those of sections, in the text of a lesson."""
+    text = text.replace("{{minutes}}", str(sum(section_minutes(source).values())))
+    return re.sub(rf"{{{{minutes ({SPANS})}}}}", lambda m: str(minutes_of(m[1])), text)
+
+
+def fill_minutes(page: str) -> str:
+    """Write the minutes of the sections and lessons that a page of the documentation names.
+
+    Filled are "0.1-0.3 (53)" and "0.1-0.3, 53 minutes" wherever they stand, the sums in the rows of the two schedules,
+    the times of day, and the totals of the day, of a lesson that is linked and of the course.
+    """
+    lessons = {source.stem: sum(section_minutes(source).values()) for source in sources()}
+    total = f"{sum(lessons.values()):,}"
+    page = re.sub(rf"({SPANS}) \(\d+\)", lambda m: f"{m[1]} ({minutes_of(m[1])})", page)
+    page = re.sub(rf"({SPANS})(,\s+)\d+(\s+minutes)", lambda m: f"{m[1]}{m[2]}{minutes_of(m[1])}{m[3]}", page)
+    weeks = {m[1]: m[0] for m in re.finditer(r"^\| (\d) \| \[.*$", page, flags=re.MULTILINE)}
+    for number, row in weeks.items():
+        in_all, in_class = (sum(map(int, re.findall(r"\((\d+)\)", part))) for part in (row, row.split("|")[4]))
+        page = page.replace(row, re.sub(r"\d+ \|$", f"{in_all} |", row))
+        page = re.sub(rf"^(\| {number} \| \d+ \+ )\d+", rf"\g<1>{in_class}", page, flags=re.MULTILINE)
+    page, in_day = _fill_day(page)
+    page = re.sub(r"takes \d+ of the [\d,]+", f"takes {in_day} of the {total}", page)
+    page = re.sub(r"[\d,]+( minutes by the lessons' own)", rf"{total}\1", page)
+    return re.sub(r"(/lessons/(\w+)\.ipynb\)\*\* · )\d+", lambda m: f"{m[1]}{lessons[m[2]]}", page)
+
+
+def _fill_day(page: str) -> tuple[str, int]:
+    """Fill the schedule of a day, from 9 o'clock on; return the page and the minutes spent in lessons."""
+    now, in_lessons = 9 * 60, 0
+
+    def fill(row: re.Match) -> str:
+        nonlocal now, in_lessons
+        start, taken = now, int(row[2]) if row[1] == "-" else minutes_of(row[1])
+        now += taken
+        in_lessons += taken * (row[1] != "-")
+        return f"| {start // 60:02}:{start % 60:02} | {row[1]} | {taken} |"
+
+    page = re.sub(rf"^\| \d\d:\d\d \| (-|{SPANS}) \| (\d+) \|", fill, page, flags=re.MULTILINE)
+    return page, in_lessons
+
+
+def _sections(spans: str) -> list[str]:
+    """Return the sections of spans such as "1.4, 1.6-1.7"."""
+    found = []
+    for first, last in re.findall(r"(\d+\.\d+)(?:-(\d+\.\d+))?", spans):
+        lesson, start = map(int, first.split("."))
+        found += [f"{lesson}.{number}" for number in range(start, int((last or first).split(".")[1]) + 1)]
+    return found
+
+
+def write() -> None:
+    """Write the package's data file, and the minutes in the documentation."""
+    DATA.write_text(contents(), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(fill_minutes(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Exercise 0.1: write `library_size`."""

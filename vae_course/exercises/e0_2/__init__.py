@@ -1,0 +1,1 @@
+"""Exercise 0.2: write `log_normalize`."""

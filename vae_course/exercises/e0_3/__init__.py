@@ -1,0 +1,1 @@
+"""Exercise 0.3: write `pca_encode`."""

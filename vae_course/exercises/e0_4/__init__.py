@@ -1,0 +1,1 @@
+"""Exercise 0.4: write `pca_decode`."""

@@ -1,0 +1,1 @@
+"""Exercise 0.5: write `reconstruction_error`."""

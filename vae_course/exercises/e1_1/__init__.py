@@ -1,0 +1,1 @@
+"""Exercise 1.1: write `bernoulli_log_prob`."""

@@ -1,0 +1,1 @@
+"""Exercise 1.2: write `normal_log_prob`."""

@@ -1,0 +1,1 @@
+"""Exercise 1.3: write `kl_normal`."""

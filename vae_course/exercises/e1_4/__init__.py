@@ -1,0 +1,1 @@
+"""Exercise 1.4: write `kl_multivariate_normal`."""

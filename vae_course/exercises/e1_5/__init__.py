@@ -1,0 +1,1 @@
+"""Exercise 1.5: write `kl_monte_carlo`."""

@@ -1,0 +1,1 @@
+"""Exercise 1.6: write `grid_posterior`."""

@@ -1,0 +1,1 @@
+"""Exercise 2.2: write `one_hot`."""

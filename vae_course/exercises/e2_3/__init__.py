@@ -1,0 +1,1 @@
+"""Exercise 2.3: write `gradient_step`."""

@@ -1,0 +1,1 @@
+"""Exercise 3.1: write `binary_vae_loss`."""

@@ -1,0 +1,1 @@
+"""Exercise 3.2: write `train_epoch`."""

@@ -1,0 +1,1 @@
+"""Exercise 3.3: write `sample_prior`."""

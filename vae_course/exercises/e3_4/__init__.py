@@ -1,0 +1,1 @@
+"""Exercise 3.4: write `latent_walk`."""

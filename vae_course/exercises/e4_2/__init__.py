@@ -1,0 +1,1 @@
+"""Exercise 4.2: write `kl_standard_normal`."""

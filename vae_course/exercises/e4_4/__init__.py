@@ -1,0 +1,1 @@
+"""Exercise 4.4: write `log_marginal_likelihood`."""

@@ -1,0 +1,1 @@
+"""Exercise 4.5: write `score_function_gradient`."""

@@ -1,0 +1,1 @@
+"""Exercise 5.1: write `nb_log_prob`."""

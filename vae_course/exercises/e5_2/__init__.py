@@ -1,0 +1,1 @@
+"""Exercise 5.2: write `zinb_log_prob`."""

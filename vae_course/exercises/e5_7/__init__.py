@@ -1,0 +1,1 @@
+"""Exercise 5.7: write `entropy_batch_mixing`."""

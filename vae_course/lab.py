@@ -1,0 +1,96 @@
+"""`vae-course lab`: the learner's own copies of the lessons, opened in JupyterLab."""
+
+import json
+import posixpath
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.metadata import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+from vae_course.exercises.start import START, write_start_page
+from vae_course.runtime.files import make_folder, write_atomically
+
+PACKAGE = Path(__file__).parent
+LESSONS = PACKAGE / "_lessons"  # in an installed package
+if not LESSONS.exists():
+    LESSONS = PACKAGE.parent / "lessons"  # in a clone
+ADDRESS = f"{metadata('vae-course')['Project-URL'].split(', ')[1]}/blob/main"  # the homepage of pyproject.toml
+
+
+def open_lab(work: Path, options: Sequence[str] = ()) -> int:
+    """Copy the lessons that are not there yet to a folder, and open JupyterLab there at the start page.
+
+    Parameters
+    ----------
+    work
+        The learner's folder; made if it does not exist.
+    options
+        Go to JupyterLab.
+
+    Returns
+    -------
+    int
+        Exit status of JupyterLab.
+
+    Raises
+    ------
+    ImportError
+        If JupyterLab is not installed.
+    """
+    if find_spec("jupyterlab") is None:
+        raise ImportError("JupyterLab is not installed: pip install 'vae-course[lab]'.")
+    make_folder(work)
+    for lesson in sorted(LESSONS.glob("*.ipynb")):
+        copy_lesson(lesson, work)
+    write_start_page(work)
+    return run_jupyterlab(work, [f"--LabApp.default_url=/lab/tree/{START}", *options])
+
+
+def copy_lesson(lesson: Path, folder: Path) -> None:
+    """Copy a lesson, never over the learner's copy: a newer version is put beside it, with its number in the name."""
+    version, text = _version_of(lesson), with_addresses(lesson.read_text(encoding="utf-8"))
+    for target in (folder / lesson.name, folder / f"{lesson.stem}_v{version}.ipynb"):
+        if not target.exists():
+            write_atomically(target, lambda path: path.write_text(text, encoding="utf-8"))
+            return
+        if _version_of(target) == version:
+            return
+
+
+def with_addresses(lesson: str) -> str:
+    """Replace links to files outside of the lessons, such as ../docs/notation.md, by addresses on the web.
+
+    JupyterLab opens only what lies in the folder where it was started.
+    """
+
+    def address(link: re.Match) -> str:
+        return f"]({ADDRESS}/{posixpath.normpath(f'lessons/{link[1]}')})"
+
+    return re.sub(r"\]\((\.\./[^)\s]+)\)", address, lesson)
+
+
+def _version_of(notebook: Path) -> str:
+    """Version of the course that a notebook comes from; "" for one that is not of the course, or cannot be read."""
+    try:
+        return json.loads(notebook.read_text(encoding="utf-8"))["metadata"]["vae_course"]["version"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
+
+
+def run_jupyterlab(folder: Path, options: Sequence[str]) -> int:
+    """Run JupyterLab in a folder until it ends; return its exit status, as a shell gives it.
+
+    Ctrl-C in a terminal reaches JupyterLab as well, which then asks, saves and ends as when started alone. All that is
+    to be done here is to wait for it.
+    """
+    command = [sys.executable, "-m", "jupyterlab", *options]
+    before = signal.signal(signal.SIGINT, lambda *_: None)  # JupyterLab would inherit SIG_IGN, but not a function
+    try:
+        status = subprocess.run(command, cwd=folder, check=False).returncode
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return status if status >= 0 else 128 - status

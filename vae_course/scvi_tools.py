@@ -1,0 +1,148 @@
+"""Weights to and from scvi-tools: `VAE.from_scvi_tools` and `VAE.to_scvi_tools`."""
+
+from typing import TYPE_CHECKING, Self
+
+import torch
+from torch import Tensor, nn
+
+from vae_course.runtime.seeds import seeded
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from scvi.model import SCVI
+
+
+class ScviToolsExchange:
+    """What lets `VAE` exchange options and weights with scvi-tools, whose module tree and names it shares."""
+
+    @classmethod
+    def from_scvi_tools(cls, model: "SCVI") -> Self:
+        """Take over the options and the weights of a scvi-tools model.
+
+        Parameters
+        ----------
+        model
+            A `scvi.model.SCVI` (or its `module`), trained or not.
+
+        Returns
+        -------
+        VAE
+            In evaluation mode; its tensors agree with scvi-tools' to 1e-5.
+
+        Raises
+        ------
+        ValueError
+            If it uses something that this model does not have.
+        """
+        module = getattr(model, "module", model)
+        _check_scvi_tools_options(module)
+        dropouts = [layer.p for layer in module.z_encoder.modules() if isinstance(layer, nn.Dropout)]
+        ours = cls(
+            module.n_input,
+            module.n_batch,
+            module.n_labels,
+            module.n_hidden,
+            module.n_latent,
+            module.n_layers,
+            dropouts[0] if dropouts else 0.0,
+            module.dispersion,
+            module.log_variational,
+            module.gene_likelihood,
+            "observed" if module.use_observed_lib_size else "latent",
+            module.z_encoder.var_eps,
+        )
+        ours._load_weights(ours, module.state_dict(), "The scvi-tools model")
+        return ours.eval()
+
+    def to_scvi_tools(self, adata: "AnnData") -> "SCVI":
+        """Hand options and weights to a scvi-tools model.
+
+        Parameters
+        ----------
+        adata
+            The data of the scvi-tools model, with the genes in this model's order. If `SCVI.setup_anndata` was not
+            called on them, it is called with X as counts, `obs["batch"]` if the model has batches and `obs["label"]`
+            if its dispersion needs labels, as `CountData.to_anndata` writes them.
+
+        Returns
+        -------
+        scvi.model.SCVI
+            Ready to use: marked as trained, in evaluation mode. A library prior that is not set here is scvi-tools'
+            own.
+
+        Raises
+        ------
+        ImportError
+            If scvi-tools is not installed.
+        ValueError
+            If the data do not fit the model.
+        """
+        try:
+            from scvi.model import SCVI
+        except ImportError as error:
+            raise ImportError("This needs scvi-tools: pip install 'vae-course[compare]'.") from error
+        if SCVI._get_most_recent_anndata_manager(adata) is None:
+            by_label = self.dispersion == "gene-label" and self.n_labels > 1
+            keys = {"batch_key": "batch" if self.n_batch > 1 else None, "labels_key": "label" if by_label else None}
+            missing = [key for key in keys.values() if key is not None and key not in adata.obs]
+            if missing:
+                raise ValueError(f"The model needs the column(s) {missing} in obs, or data set up for scvi-tools.")
+            SCVI.setup_anndata(adata, **keys)
+        options = {name: self.options[name] for name in ("n_hidden", "n_latent", "n_layers", "dropout_rate")}
+        with seeded(self.options["seed"]):
+            model = SCVI(
+                adata,
+                dispersion=self.dispersion,
+                gene_likelihood=self.likelihood,
+                use_observed_lib_size=self.library == "observed",
+                log_variational=self.log_variational,
+                extra_encoder_kwargs={"var_eps": self.options["var_eps"]},
+                **options,
+            )
+        self._load_weights(model.module, self.state_dict(), "These AnnData")
+        model.is_trained_ = True
+        model.module.eval()
+        return model
+
+    @staticmethod
+    def _load_weights(target: nn.Module, weights: dict[str, Tensor], who: str) -> None:
+        """Load all weights, except for a library prior that only one side has (or that is not set yet)."""
+        own = target.state_dict()
+        prior = {"library_log_means", "library_log_vars"}
+        unset = {name for name in prior & weights.keys() if torch.isnan(weights[name]).any()}
+        weights = {name: t for name, t in weights.items() if name not in (prior - own.keys()) | unset}
+        differing = [name for name in weights.keys() ^ own.keys() if name not in prior]
+        differing += [name for name in weights.keys() & own.keys() if weights[name].shape != own[name].shape]
+        if differing:
+            raise ValueError(f"{who} and this model do not have the same parameters: {', '.join(sorted(differing))}.")
+        target.load_state_dict(weights, strict=False)
+
+
+def _check_scvi_tools_options(module: nn.Module) -> None:
+    """Refuse what is not a scvi-tools VAE, and options that this model does not have."""
+    if not hasattr(module, "gene_likelihood") or not hasattr(module, "z_encoder"):
+        raise ValueError(f"from_scvi_tools takes a scvi.model.SCVI or its module, got a {type(module).__name__}.")
+    decoder = module.decoder.px_decoder
+    networks = (module.z_encoder.encoder, module.l_encoder.encoder, decoder)
+    layers = [[type(step) for step in layer.children()] for network in networks for layer in network.fc_layers]
+    one_hot_batch = module.batch_representation == "one-hot"
+    columns = module.n_latent + sum(decoder.n_cat_list)
+    unsupported = {
+        f"gene_likelihood={module.gene_likelihood!r}": module.gene_likelihood not in ("zinb", "nb", "poisson"),
+        f"latent_distribution={module.latent_distribution!r}": module.latent_distribution != "normal",
+        f"batch_representation={module.batch_representation!r}": not one_hot_batch,
+        "encode_covariates=True": module.encode_covariates,
+        "a size factor": module.use_size_factor_key,
+        "categorical covariates besides the batch": sum(decoder.n_cat_list[1:]) > 0,
+        "continuous covariates": one_hot_batch and decoder.fc_layers[0][0].in_features > columns,
+        "deeply_inject_covariates=False": sum(decoder.n_cat_list) > 0
+        and module.n_layers > 1
+        and not decoder.inject_covariates,
+        "another var_activation than exp": module.z_encoder.var_activation is not torch.exp,
+        "another activation_fn than ReLU": any(nn.ReLU not in layer for layer in layers),
+        "use_batch_norm other than 'both'": any(nn.BatchNorm1d not in layer for layer in layers),
+        "use_layer_norm": any(nn.LayerNorm in layer for layer in layers),
+    }
+    found = [name for name, used in unsupported.items() if used]
+    if found:
+        raise ValueError(f"The scvi-tools model uses what this VAE does not have: {', '.join(found)}.")

@@ -1,0 +1,123 @@
+"""What counts and codes have to be: matrices looked at entry by entry, a portion of cells at a time."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from torch import Tensor
+
+LARGEST_COUNT = 2**24  # the largest range of whole numbers that float32 holds exactly
+PORTION = 2**24  # entries of a matrix that are looked at together, zeros among them: 128 MiB as dense float64
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of a matrix that is in memory or in a file; in a file, h5py and anndata read what is sliced."""
+
+    matrix: Any
+    cells: range
+
+    def portions(self) -> Iterator[tuple[int, sp.csr_matrix]]:
+        """Go through the rows, as many at a time as make a portion, each time with the position of the first."""
+        in_memory = sp.issparse(self.matrix) or isinstance(self.matrix, np.ndarray)
+        try:
+            matrix = _by_rows(self.matrix)
+            n_rows = max(1, PORTION // matrix.shape[1])
+            for first in self.cells[::n_rows]:
+                portion = sp.csr_matrix(matrix[first : min(first + n_rows, self.cells.stop)])
+                if not in_memory:
+                    portion.check_format()  # what a damaged file says may point outside of the matrix
+                yield first, portion
+        except ValueError as error:  # of scipy, about arrays that do not fit each other
+            if in_memory:
+                raise
+            raise OSError(f"the counts cannot be read from their file: {error}") from error
+
+
+def _by_rows(matrix: Any) -> Any:
+    """Return the matrix in a form whose rows can be sliced; what is stored by columns has to be read whole."""
+    if getattr(matrix, "format", "csr") == "csr":
+        return matrix
+    return (matrix if sp.issparse(matrix) else matrix.to_memory()).tocsr()
+
+
+BAD_ENTRIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "missing (NaN)": np.isnan,
+    "infinite": np.isinf,
+    "negative": lambda values: values < 0,
+    "fractional": lambda values: values != np.floor(values),
+    f"above {LARGEST_COUNT:,}, the largest that float32 holds exactly,": lambda values: values > LARGEST_COUNT,
+}
+
+
+def validated_counts(counts: Any) -> sp.csr_matrix:
+    """Look at all entries, a portion of cells at a time; return a float32 copy of the counts."""
+    if isinstance(counts, Tensor):
+        counts = counts.detach().cpu().numpy()
+    matrix = counts.matrix if isinstance(counts, Rows) else counts
+    if not (hasattr(matrix, "shape") and hasattr(matrix, "dtype")):
+        matrix = np.asarray(matrix)
+    shape = tuple(matrix.shape)
+    if len(shape) != 2:
+        raise ValueError(f"counts has to be a matrix (cells, genes), got shape {shape}.")
+    if 0 in shape:
+        raise ValueError(f"counts needs at least one cell and one gene, got shape {shape} (cells, genes).")
+    if np.dtype(matrix.dtype).kind not in "biuf":
+        raise ValueError(f"counts has to hold whole numbers, got entries of type {matrix.dtype}.")
+    cells = counts.cells if isinstance(counts, Rows) else range(shape[0])
+    validated = _checked_portions(Rows(matrix, cells))
+    empty = np.flatnonzero(np.diff(validated.indptr) == 0)
+    if len(empty):
+        raise ValueError(
+            f"{len(empty)} of {len(cells)} cells have no counts at all, the first is cell {cells[empty[0]]}. "
+            "Remove empty cells first, for example with scanpy.pp.filter_cells(adata, min_counts=1); "
+            "if genes were chosen, choose more of them."
+        )
+    return validated
+
+
+def _checked_portions(rows: Rows) -> sp.csr_matrix:
+    """Return the rows as float32; refuse entries that are no counts, with their number and the first of them."""
+    portions, found = [], {}
+    for first_cell, portion in rows.portions():
+        values = portion.data
+        for what, is_bad in BAD_ENTRIES.items():
+            bad = np.flatnonzero(is_bad(values))
+            if len(bad):
+                cell = first_cell + np.searchsorted(portion.indptr, bad[0], side="right") - 1
+                where = f"the first at cell {cell}, gene {portion.indices[bad[0]]}: {values[bad[0]]}"
+                number, where = found.get(what, (0, where))
+                found[what] = number + len(bad), where
+        if not found:
+            portion = portion.astype(np.float32)  # a copy even when it was float32 already
+            portion.sum_duplicates()
+            portion.eliminate_zeros()
+            portions.append(portion)
+    for what in BAD_ENTRIES:  # in this order, wherever in the matrix they are
+        if what in found:
+            number, where = found[what]
+            raw = "Use raw counts, not normalised or log-transformed values."
+            raise ValueError(f"counts has {number} {what} entries, {where}. {raw}")
+    return sp.vstack(portions, format="csr")
+
+
+def validated_codes(name: str, codes: Any, names: Sequence[str] | None, n_cells: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return codes as an int64 array, (cells,), and their names, made up if None; refuse what does not fit."""
+    codes = np.zeros(n_cells, dtype=np.int64) if codes is None else np.asarray(codes)
+    if codes.shape not in ((n_cells,), (n_cells, 1)):
+        raise ValueError(f"{name} needs one code per cell: expected shape ({n_cells},), got {codes.shape}.")
+    codes = codes.reshape(n_cells)
+    whole = np.issubdtype(codes.dtype, np.number) and np.isfinite(codes).all() and (codes == np.floor(codes)).all()
+    if not whole or codes.min() < 0:
+        raise ValueError(f"{name} has to hold the codes 0, 1, 2, ..., got {codes.dtype} values such as {codes[:3]}.")
+    codes = codes.astype(np.int64)
+    n_codes = codes.max() + 1
+    if names is None:
+        names = [str(code) for code in range(n_codes)]
+    if len(names) < n_codes:
+        raise ValueError(f"{name} has codes up to {n_codes - 1} but only {len(names)} name(s): give {n_codes} names.")
+    if len(set(names)) < len(names):
+        raise ValueError(f"The names that go with {name} have to differ from each other, got {list(names)}.")
+    return codes, np.array(names, dtype=str)
