@@ -11,6 +11,8 @@ import vae_course as vc
 from vae_course import metrics
 from vae_course.runtime.seeds import seeded
 
+pytestmark = pytest.mark.numerical
+
 
 @pytest.fixture(scope="module")
 def data() -> vc.CountData:

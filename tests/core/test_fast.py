@@ -12,6 +12,7 @@ import vae_course as vc
 from vae_course import fast
 from vae_course.distributions import nb_log_prob, zinb_log_prob
 
+pytestmark = pytest.mark.numerical
 DATA = vc.simulate_counts(60, 40, n_batches=2, n_labels=3, mean_library=120, seed=1)
 CPU = torch.device("cpu")
 

@@ -17,6 +17,8 @@ from posteriors import (
 
 import vae_course as vc
 
+pytestmark = pytest.mark.numerical
+
 
 @pytest.fixture(scope="module")
 def data() -> vc.CountData:

@@ -2,18 +2,15 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 
+import contents
 import pytest
 
+from vae_course.exercises import EXERCISES
+from vae_course.exercises.catalogue import CONTENTS
+
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
-
-import contents  # noqa: E402
-
-from vae_course.exercises import EXERCISES  # noqa: E402
-from vae_course.exercises.catalogue import CONTENTS  # noqa: E402
 
 
 def test_what_the_package_knows_of_the_lessons_is_what_their_sources_say():
