@@ -292,6 +292,10 @@ class Posterior(DifferentialExpression, Imputation):
         with self._evaluating(seed):
             return self._table(lambda minibatch: self._vae.inference(*minibatch[:3])["library"])[:, 0].numpy()
 
+    def generate_parameters(self, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return dropout log-odds, mean and inverse dispersion at one draw of z and l, (n, genes) each."""
+        return tuple(self._draws(name, 1, seed)[0] for name in ("px_dropout", "px_rate", "px_r"))
+
     def generate(self, n_samples: int = 100, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Draw new counts for every cell from the posterior predictive, zero inflation included.
 
