@@ -24,7 +24,7 @@ class ByCostlyStart(LoadScopeScheduling):
         path, _, test = nodeid.partition("::")
         if path.endswith("test_lessons.py"):
             return nodeid
-        exercise = re.search(r"\[(\d\.\d)\b", test) if path.startswith("tests/exercises") else None
+        exercise = re.search(r"\[(\d\.\d+)\b", test) if path.startswith("tests/exercises") else None
         return exercise[1] if exercise else path
 
 

@@ -141,14 +141,16 @@ class Trainer:
         """One pass through the training cells, a step for each minibatch; then the metrics."""
         start, sums = time.perf_counter(), np.zeros(5)  # over cells: the loss, its three terms, 1
         seen, indices = self.posteriors["train_set"].seen, self.posteriors["train_set"].indices
-        counts = seen.counts if self.device.type == "cpu" else seen.counts_on(self.device)
+        counts = seen.counts if self.device.type == "cpu" else seen.counts_on(self.device)  # a GPU keeps them all
         collate = getattr(self.model, "collate", VAE.collate)
         order = indices[torch.randperm(len(indices)).numpy()]
         # a last minibatch of a single cell joins the one before: batch normalisation cannot train on one
         minibatches = np.split(order, range(self.batch_size, len(order) - 1, self.batch_size))
-        alone, together = nullcontext(self.model.loss_terms), processes.synchronized_steps
+        steps = nullcontext(self.model.loss_terms)
+        if self.n_processes > 1:
+            steps = processes.synchronized_steps(self.model, self.optimizer)
         self.model.train()
-        with alone if self.n_processes == 1 else together(self.model, self.optimizer) as loss_terms:
+        with steps as loss_terms:
             for cells in minibatches:
                 x = collate(counts[cells], self.device)  # (b, genes)
                 codes = torch.from_numpy(np.stack([seen.batch_index[cells], seen.labels[cells]])).to(self.device)
@@ -172,7 +174,8 @@ class Trainer:
         if problem:
             raise processes.NonFiniteLossError(problem)
         self.optimizer.step()
-        return np.array([loss.item() * len(cells), *(term.sum().item() for term in terms), len(cells)])
+        sums = torch.stack(terms).detach().sum(dim=1).tolist()
+        return np.array([loss.item() * len(cells), *sums, len(cells)])
 
     def corrupt_posteriors(self, rate: float = 0.1, corruption: str = "uniform", seed: int = 0) -> None:
         """Show the model damaged counts from now on (`CountData.corrupt`); a second call replaces the first."""

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from posteriors import N_CELLS, N_GENES, STATES, SUBSET, Decoded, many_sparse_cells, simulated, some_cells, trained_vae
+from posteriors import N_CELLS, N_GENES, STATES, SUBSET, Decoded, many_sparse_cells, trained_vae
 from scipy import stats
 
 import vae_course as vc
@@ -12,21 +12,6 @@ from vae_course import metrics
 from vae_course.runtime.seeds import seeded
 
 pytestmark = pytest.mark.numerical
-
-
-@pytest.fixture(scope="module")
-def data() -> vc.CountData:
-    return simulated()
-
-
-@pytest.fixture(scope="module")
-def model(data) -> vc.VAE:
-    return trained_vae(data)
-
-
-@pytest.fixture
-def cells(model, data) -> vc.Posterior:
-    return some_cells(model, data)
 
 
 COLUMNS = ["gene", "bayes_factor", "prob_greater", "lfc", "lfc_std", "prob_de", "scale_1", "scale_2"]

@@ -10,29 +10,11 @@ from posteriors import (
     Decoded,
     many_sparse_cells,
     peak_of_arrays,
-    simulated,
-    some_cells,
-    trained_vae,
 )
 
 import vae_course as vc
 
 pytestmark = pytest.mark.numerical
-
-
-@pytest.fixture(scope="module")
-def data() -> vc.CountData:
-    return simulated()
-
-
-@pytest.fixture(scope="module")
-def model(data) -> vc.VAE:
-    return trained_vae(data)
-
-
-@pytest.fixture
-def cells(model, data) -> vc.Posterior:
-    return some_cells(model, data)
 
 
 def test_several_imputations_are_several_draws(cells):

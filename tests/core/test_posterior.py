@@ -33,21 +33,6 @@ from vae_course.distributions import normal_log_prob
 pytestmark = pytest.mark.numerical
 
 
-@pytest.fixture(scope="module")
-def data() -> vc.CountData:
-    return simulated()
-
-
-@pytest.fixture(scope="module")
-def model(data) -> vc.VAE:
-    return trained_vae(data)
-
-
-@pytest.fixture
-def cells(model, data) -> vc.Posterior:
-    return some_cells(model, data)
-
-
 @pytest.fixture
 def everything(model, data) -> vc.Posterior:
     return vc.Posterior(model, data)
