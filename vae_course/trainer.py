@@ -26,7 +26,7 @@ from vae_course.vae import VAE
 
 
 class Trainer:
-    """The training loop for any model; a subclass says what the posteriors and the loss are.
+    """The training loop for any model; a subclass fills `posteriors` and says what the loss is.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Trainer:
     batch_size, lr, eps, weight_decay
         Cells in a minibatch; settings of the Adam optimizer.
     early_stopping
-        When to stop before the end; None for never.
+        When to stop before the end; None for never. The model ends with the best weights.
     seed
         Seed of the split into training and test cells, the order of the cells, dropout and the draws.
     device
