@@ -28,7 +28,6 @@
 # numbered apart from sections: exercise 5.3 is in section 5.6, and exercise 5.7 (section 5.14) comes before 5.6 (5.15).
 
 # %% setup=true
-import logging
 import math
 import warnings
 from collections.abc import Sequence
@@ -38,7 +37,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy import stats
-from scipy.special import entr
 from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score, roc_curve
 from sklearn.neighbors import NearestNeighbors
@@ -1633,12 +1631,12 @@ plots.show(
 #
 # $$H = -\sum_b p_b \log p_b,$$
 #
-# is $\log 2 = 0.693$ nats in the first case and 0 in the second ($0 \log 0$ counts as 0; `entr` computes
-# $-p \log p$ with that rule):
+# is $\log 2 = 0.693$ nats in the first case and 0 in the second ($0 \log 0$ counts as 0;
+# `stats.entropy` computes it with that rule):
 
 # %%
 for shares in ([0.5, 0.5], [0.75, 0.25], [1.0, 0.0]):
-    print(shares, f"entropy {entr(np.array(shares)).sum():.3f} nats")
+    print(shares, f"entropy {stats.entropy(shares):.3f} nats")
 
 # %% [markdown]
 # Write the score: for every cell the `n_neighbors` nearest *other* cells in the latent (Euclidean distance), the
@@ -2319,6 +2317,8 @@ def live_outputs(scvi_model: type, dispersion: str) -> tuple[dict, dict, tuple[T
 # %% tags=["volatile"]
 QUIET = dict.fromkeys(("enable_progress_bar", "logger", "enable_model_summary", "enable_checkpointing"), False)
 warnings.filterwarnings("ignore", module="scvi|lightning|anndata|torch")
+import logging
+
 try:
     from scvi.model import SCVI
 except ImportError:
