@@ -1,4 +1,4 @@
-"""Both editions of a lesson in JupyterLab, in a real browser."""
+"""A lesson in JupyterLab, in a real browser."""
 
 import json
 import shutil
@@ -20,18 +20,16 @@ DONE = """() => {
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """Run JupyterLab on copies of both editions; give its folder and its address."""
+    """Run JupyterLab on a copy of the student edition; give its folder and its address."""
     folder = tmp_path_factory.mktemp("lab")
-    shutil.copy(ROOT / "lessons" / f"{LESSON}.ipynb", folder / "student.ipynb")
-    shutil.copy(ROOT / "solutions" / f"{LESSON}.ipynb", folder / "solved.ipynb")
+    shutil.copy(ROOT / "lessons" / f"{LESSON}.ipynb", folder)
     with serving(folder, "jupyterlab") as address:
         yield folder, address
 
 
-@pytest.mark.parametrize("edition", ["student", "solved"])
-def test_a_lesson_runs_in_jupyterlab(lab, chromium, edition):
+def test_a_lesson_runs_in_jupyterlab(lab, chromium):
     folder, address = lab
-    path = folder / f"{edition}.ipynb"
+    path = folder / f"{LESSON}.ipynb"
     asked = []
     page = chromium.new_page(viewport={"width": 1300, "height": 1000})
     page.on("request", lambda request: asked.append(request.url))
@@ -49,8 +47,7 @@ def test_a_lesson_runs_in_jupyterlab(lab, chromium, edition):
     outputs = [output for cell in code for output in cell["outputs"]]
     assert not [output for output in outputs if output["output_type"] == "error"]
     said = "".join("".join(output["text"]) for output in outputs if output["output_type"] == "stream")
-    assert said.count("not done yet") == (6 if edition == "student" else 0)
-    assert said.count("correct. The lesson goes on with yours.") == (6 if edition == "solved" else 0)
+    assert said.count("not done yet") == 6
 
     figures = sum("image/png" in output.get("data", {}) for output in outputs)
     assert figures > 5

@@ -205,24 +205,6 @@ def test_solved_every_exercise_is_right(source):
         assert "nbval-check-output" in tags(cell)
 
 
-@BY_NAME
-def test_with_unusual_right_answers_it_runs_to_the_last_cell(source):
-    """Float64, Python numbers, other initial weights: what the check accepts, the rest of the lesson bears."""
-    notebook = student(source)
-    for number, cell in exercise_cells(notebook).items():
-        name = EXERCISES[number].name
-        cell.source = (
-            f"import sys; sys.path[:0] = [{str(ROOT / 'tests' / 'exercises')!r}]\n"
-            f"from right_answers import RIGHT\n"
-            f'{name} = RIGHT["{number}"][-1]; {name}.__name__ = "{name}"\n'
-            f'{name} = exercise("{number}")({name})'
-        )
-    executed = build.execute(notebook)
-    assert errors(executed) == []
-    for cell in executed.cells:
-        assert "exercise" not in tags(cell) or "correct. The lesson goes on with yours." in printed(cell)
-
-
 WRONG = [
     "this is no Python",
     "while True: pass",
@@ -233,30 +215,39 @@ WRONG = [
 ]
 
 
-def with_wrong_answers_first(notebook):
-    """Before each exercise's cell the same cell with a wrong answer, and after both a cell that asks what is bound."""
-    cells = [new_code_cell("from vae_course.exercises import EXERCISES, attempt; attempt.SECONDS = 2.0")]
+def with_all_kinds_of_answers(notebook):
+    """Before each exercise's cell the same cell with a wrong answer, and after it one with an unusual right answer.
+
+    The first two leave the name bound to the reference, which cells beside them ask; the lesson goes on with the third.
+    """
+    path = f"import sys; sys.path[:0] = [{str(ROOT / 'tests' / 'exercises')!r}]"
+    cells = [new_code_cell(f"{path}\nfrom vae_course.exercises import EXERCISES, attempt; attempt.SECONDS = 2.0")]
     wrong = itertools.cycle(WRONG)
     for cell in notebook.cells:
+        cells.append(cell)
         if "exercise" in tags(cell):
-            number, source = next(n for n, one in exercise_cells(notebook).items() if one.id == cell.id), cell.source
-            answered = source.replace("...  # your code", next(wrong))
-            assert answered != source, number
-            cells.append(new_code_cell(answered, metadata={"tags": ["wrong", "raises-exception"]}))
-            still_bound = f'assert {EXERCISES[number].name} is EXERCISES["{number}"].reference'
-            cells += [new_code_cell(still_bound), cell, new_code_cell(still_bound)]
-        else:
-            cells.append(cell)
+            number = next(n for n, one in exercise_cells(notebook).items() if one.id == cell.id)
+            name, answered = EXERCISES[number].name, cell.source.replace("...  # your code", next(wrong))
+            assert answered != cell.source, number
+            still_bound = f'assert {name} is EXERCISES["{number}"].reference'
+            cells.insert(-1, new_code_cell(answered, metadata={"tags": ["wrong", "raises-exception"]}))
+            cells.insert(-1, new_code_cell(still_bound))
+            right = (
+                f"{still_bound}\nattempt.SECONDS = 8.0\nfrom right_answers import RIGHT\n"
+                f'{name} = RIGHT["{number}"][-1]; {name}.__name__ = "{name}"\n'
+                f'{name} = exercise("{number}")({name})\nattempt.SECONDS = 2.0'
+            )
+            cells.append(new_code_cell(right, metadata={"tags": ["right"]}))
     notebook.cells = cells
     return notebook
 
 
 @BY_NAME
-def test_untouched_and_with_all_answers_wrong_it_runs_to_the_last_cell(source):
-    """Both in one run, since either leaves the name bound to the reference: what follows is the same."""
+def test_whatever_the_answers_it_runs_to_the_last_cell(source):
+    """Wrong ones, none, then right ones of which the rest of the lesson makes something: float64, Python numbers."""
     started, seconds = {}, {}
     executed = build.execute(
-        with_wrong_answers_first(student(source)),
+        with_all_kinds_of_answers(student(source)),
         on_cell_execute=lambda cell, **_: started.update({cell.id: time.monotonic()}),
         on_cell_executed=lambda cell, **_: seconds.update({cell.id: time.monotonic() - started[cell.id]}),
     )
@@ -268,6 +259,9 @@ def test_untouched_and_with_all_answers_wrong_it_runs_to_the_last_cell(source):
     assert raised
     for cell in exercise_cells(executed).values():
         assert "not done yet" in printed(cell)
+    right = [cell for cell in executed.cells if "right" in tags(cell)]
+    assert len(right) == len(wrong)
+    assert not [cell.source for cell in right if "correct. The lesson goes on with yours." not in printed(cell)]
     assert executed.cells[-1].outputs, "the last cell has not run"
 
 
