@@ -18,7 +18,7 @@
 #
 # Exercises: write the body in the exercise's cell and run it; the answer is checked at once. `hint("2.1")` helps,
 # `solution("2.1")` shows ours. An unsolved exercise never stops the notebook. Exercise numbers are not section numbers:
-# exercise 2.1 is in section 2.6, 2.2 in 2.7, 2.3 in 2.8, 2.4 in 2.12 and 2.5 in 2.13.
+# {{exercises}}.
 
 # %% setup=true
 from collections import OrderedDict

@@ -18,7 +18,7 @@
 # `train()` and `eval()` of lesson 2.
 #
 # Exercises check themselves when you run their cell. Stuck? `hint("3.1")`, twice, then `solution("3.1")`. Exercise
-# numbers are not section numbers: exercise 3.1 is in section 3.3, 3.2 in 3.4, 3.3 in 3.7, 3.4 in 3.8 and 3.5 in 3.10.
+# numbers are not section numbers: {{exercises}}.
 
 # %% setup=true
 import math

@@ -24,10 +24,11 @@
 # | C, working with it | 5.11 to 5.18 | {{minutes 5.11-5.18}} | What can one do with the trained model? |
 # | D, the comparison | 5.19 to 5.23 | {{minutes 5.19-5.23}} | Is it as good? Is lesson 0's promise kept? |
 #
-# Exercises check themselves when you run their cell. Stuck? `hint("5.1")`, twice, then `solution("5.1")`. Exercises are
-# numbered apart from sections: exercise 5.3 is in section 5.6, and exercise 5.7 (section 5.14) comes before 5.6 (5.15).
+# Exercises check themselves when you run their cell. Stuck? `hint("5.1")`, twice, then `solution("5.1")`. Exercise
+# numbers are not section numbers: {{exercises}}.
 
 # %% setup=true
+import logging
 import math
 import warnings
 from collections.abc import Sequence
@@ -37,9 +38,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy import stats
+from scipy.special import entr
 from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score, roc_curve
-from sklearn.neighbors import NearestNeighbors
 from torch import Tensor, nn
 
 import vae_course as vc
@@ -50,7 +51,6 @@ from vae_course.exercises.recorded import recorded_comparison, recorded_outputs
 from vae_course.model import LossTerms
 from vae_course.nn import FCLayers, one_hot
 from vae_course.runtime.seeds import seeded
-from vae_course.vae import DISPERSIONS
 
 # %% [markdown]
 # ## 5.1 Part A, counts: what a bit and a bell throw away
@@ -838,6 +838,7 @@ print("rates sum to the size:", bool((abs(loose.sum(dim=-1) - 1) < 0.5).any()))
 # In the two middle modes every cell picks a column of the table. One-hot columns and a matrix product do the picking:
 
 # %%
+DISPERSIONS = vc.vae.DISPERSIONS  # the four modes of the table
 px_r = torch.tensor([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])  # (genes, n_batch)
 print("one column per batch:", px_r.T.tolist())
 picked = one_hot(torch.tensor([1, 0, 1]), 2) @ px_r.T  # (cells, n_batch) @ (n_batch, genes) -> (cells, genes)
@@ -1631,12 +1632,12 @@ plots.show(
 #
 # $$H = -\sum_b p_b \log p_b,$$
 #
-# is $\log 2 = 0.693$ nats in the first case and 0 in the second ($0 \log 0$ counts as 0;
-# `stats.entropy` computes it with that rule):
+# is $\log 2 = 0.693$ nats in the first case and 0 in the second ($0 \log 0$ counts as 0; `entr` computes
+# $-p \log p$ with that rule):
 
 # %%
 for shares in ([0.5, 0.5], [0.75, 0.25], [1.0, 0.0]):
-    print(shares, f"entropy {stats.entropy(shares):.3f} nats")
+    print(shares, f"entropy {entr(np.array(shares)).sum():.3f} nats")
 
 # %% [markdown]
 # Write the score: for every cell the `n_neighbors` nearest *other* cells in the latent (Euclidean distance), the
@@ -1823,8 +1824,9 @@ log_seen = np.log1p(seen_counts / total * 1e4)
 
 # %%
 pca = PCA(10, random_state=0).fit(log_seen[train_cells])
-neighbours = NearestNeighbors(n_neighbors=10).fit(pca.transform(log_seen[train_cells]))
-near = train_cells[neighbours.kneighbors(pca.transform(log_seen[test_cells]), return_distance=False)]  # (held out, 10)
+places = torch.from_numpy(pca.transform(log_seen))  # (cells, 10)
+distances = torch.cdist(places[test_cells], places[train_cells])  # (held out, training cells)
+near = train_cells[distances.topk(10, largest=False).indices]  # (held out, 10)
 
 # %% tags=["volatile"]
 rivals = {
@@ -2317,8 +2319,6 @@ def live_outputs(scvi_model: type, dispersion: str) -> tuple[dict, dict, tuple[T
 # %% tags=["volatile"]
 QUIET = dict.fromkeys(("enable_progress_bar", "logger", "enable_model_summary", "enable_checkpointing"), False)
 warnings.filterwarnings("ignore", module="scvi|lightning|anndata|torch")
-import logging
-
 try:
     from scvi.model import SCVI
 except ImportError:

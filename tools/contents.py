@@ -22,17 +22,25 @@ def section_minutes(source: Path) -> dict[str, int]:
     return {section: int(number or 0) for section, number in found}
 
 
+def exercise_sections(source: Path) -> dict[str, str]:
+    """Return the heading, number and title, of the section that each exercise of a lesson is in."""
+    sections, section = {}, ""
+    for heading, exercise_id in re.findall(
+        r'^# ## (.*)$|^# %%.* exercise="(.*?)"', source.read_text(encoding="utf-8"), flags=re.MULTILINE
+    ):
+        section = heading or section
+        if exercise_id:
+            sections[exercise_id] = section
+    return sections
+
+
 def contents() -> str:
     """Return what the package has to know of the lessons: their titles, minutes and exercises, as JSON."""
     lessons = []
     for source in sources():
-        text, sections, section = source.read_text(encoding="utf-8"), {}, ""
-        title = re.search(r"^# # Lesson \d+ · (.*)$", text, flags=re.MULTILINE)[1]
-        for heading, exercise_id in re.findall(r'^# ## (.*)$|^# %%.* exercise="(.*?)"', text, flags=re.MULTILINE):
-            section = heading or section
-            if exercise_id:
-                sections[exercise_id] = section
+        title = re.search(r"^# # Lesson \d+ · (.*)$", source.read_text(encoding="utf-8"), flags=re.MULTILINE)[1]
         minutes = sum(section_minutes(source).values())
+        sections = exercise_sections(source)
         lessons.append({"stem": source.stem, "title": title, "minutes": minutes, "sections": sections})
     return json.dumps(lessons, indent=1, ensure_ascii=False) + "\n"
 
@@ -44,8 +52,14 @@ def minutes_of(spans: str) -> int:
 
 
 def fill_placeholders(text: str, source: Path) -> str:
-    """Fill {{minutes}}, those of the lesson, and {{minutes 5.1-5.4}}, those of sections, in the text of a lesson."""
+    """Fill in {{minutes}}, {{minutes 5.1-5.4}} (of sections) and {{exercises}} (which section each is in)."""
     text = text.replace("{{minutes}}", str(sum(section_minutes(source).values())))
+    if "{{exercises}}" in text:
+        of_exercise = {one: heading.split()[0] for one, heading in exercise_sections(source).items()}
+        first, *others = sorted(of_exercise)
+        places = [f"exercise {first} is in section {of_exercise[first]}"]
+        places += [f"{one} in {of_exercise[one]}" for one in others]
+        text = text.replace("{{exercises}}", f"{', '.join(places[:-1])} and {places[-1]}")
     return re.sub(rf"{{{{minutes ({SPANS})}}}}", lambda m: str(minutes_of(m[1])), text)
 
 
