@@ -4,7 +4,7 @@ Because of these names scvi-tools' weights load unchanged ("Layer 0" included).
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import torch
@@ -270,3 +270,36 @@ class DecoderSCVI(nn.Module):
         px_rate = torch.exp(library) * px_scale
         px_dropout = self.px_dropout_decoder(hidden)
         return px_scale, px_r, px_rate, px_dropout
+
+
+@torch.no_grad()
+def finish_batch_norm(model: nn.Module, minibatches: Iterable[Tensor | Sequence[Tensor]]) -> None:
+    """Set the running averages of batch normalisation to those of the weights as they are now.
+
+    During training a running average moves by its momentum, 1 %, towards the minibatch at hand, so it trails the
+    weights by about 100 steps. After training on few cells it still describes weights that are gone, and evaluation
+    mode normalises with it. Here the weights stand still while the cells pass once more. Dropout works as in training.
+
+    Parameters
+    ----------
+    model
+        In evaluation mode afterwards, with the weights and the momenta that it had.
+    minibatches
+        Counts of some training cells, (cells, genes), or tuples of what `model.inference` takes (counts, batches,
+        labels); every minibatch has the same weight. They should be drawn at random: where each holds one kind of
+        cells, their variances leave out what differs between kinds.
+    """
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm1d)]
+    momenta = [norm.momentum for norm in norms]
+    run = model.inference if hasattr(model, "inference") else model.loss_terms
+    try:
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # for PyTorch this means the plain average over all minibatches
+        model.train()
+        for minibatch in minibatches:
+            run(*([minibatch] if isinstance(minibatch, Tensor) else minibatch))
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        model.eval()

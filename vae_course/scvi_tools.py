@@ -50,6 +50,7 @@ class ScviToolsExchange:
             module.gene_likelihood,
             "observed" if module.use_observed_lib_size else "latent",
             module.z_encoder.var_eps,
+            dispersion_init="random",  # theta stays theirs, also if it was not trained yet
         )
         ours._load_weights(ours, module.state_dict(), "The scvi-tools model")
         return ours.eval()

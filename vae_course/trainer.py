@@ -1,5 +1,6 @@
 """Training: the loop, KL warm-up, early stopping. What else a long run needs is in `runtime/`."""
 
+import math
 import time
 import warnings
 from contextlib import nullcontext
@@ -13,9 +14,10 @@ from tqdm import tqdm
 
 from vae_course.data import CountData
 from vae_course.early_stopping import EarlyStopping
-from vae_course.model import LossTerms, plain_number
+from vae_course.model import LossTerms, check_option, plain_number
 from vae_course.posterior import Posterior, split_posteriors
 from vae_course.runtime import processes
+from vae_course.runtime.batch_norm import finish_averages
 from vae_course.runtime.checkpoints import Checkpoint
 from vae_course.runtime.devices import resolve_device
 from vae_course.runtime.diagnostics import check_parameters, explain_nonfinite
@@ -23,6 +25,8 @@ from vae_course.runtime.history import record_metrics
 from vae_course.runtime.progress import progress_bar
 from vae_course.runtime.seeds import get_rng_state, initial_rng_state
 from vae_course.vae import VAE
+
+LR_SCHEDULES = ("cosine", "constant")
 
 
 class Trainer:
@@ -36,6 +40,9 @@ class Trainer:
         The cells. With several processes (`runtime/processes.py`), each passes its own share.
     batch_size, lr, eps, weight_decay
         Cells in a minibatch; settings of the Adam optimizer.
+    lr_schedule
+        "cosine" lets the learning rate fall from `lr` towards 0 over the epochs of a call of `train`; "constant" keeps
+        it, as scVI does.
     early_stopping
         When to stop before the end; None for never. The model ends with the best weights.
     seed
@@ -61,14 +68,17 @@ class Trainer:
         lr: float = 1e-3,
         eps: float = 0.01,
         weight_decay: float = 1e-6,
+        lr_schedule: str = "cosine",
         early_stopping: EarlyStopping | None = None,
         seed: int = 0,
         device: str | torch.device = "auto",
     ) -> None:
         if batch_size < 2:
             raise ValueError(f"batch_size has to be at least 2, for batch normalisation, got {batch_size}.")
+        check_option("lr_schedule", lr_schedule, LR_SCHEDULES)
         self.model, self.data, self.device = model, data, resolve_device(device)
         self.batch_size, lr, eps, weight_decay, self.seed = map(plain_number, (batch_size, lr, eps, weight_decay, seed))
+        self.lr, self.lr_schedule = lr, lr_schedule
         self.early_stopping = early_stopping and early_stopping.for_trainer()
         self.optimizer = torch.optim.Adam(model.parameters(), lr=lr, eps=eps, weight_decay=weight_decay, fused=True)
         self.history: dict[str, list[float]] = {}
@@ -125,6 +135,8 @@ class Trainer:
                     torch.cuda.set_rng_state(self.rng_state[1], gpu)
                 while self.epoch < last_epoch and not (self.early_stopping and self.early_stopping.stopped):
                     bar.set_description_str(f"training, epoch {self.epoch + 1}/{last_epoch}", refresh=False)
+                    for group in self.optimizer.param_groups:
+                        group["lr"] = self.learning_rate(1 - (last_epoch - self.epoch) / n_epochs)
                     self._train_epoch(bar)
                     if checkpoint is not None:
                         checkpoint.save()
@@ -132,7 +144,13 @@ class Trainer:
             if self.early_stopping and self.early_stopping.best_weights:
                 self.model.load_state_dict(self.early_stopping.best_weights)
             self.model.to(home).eval()
+        if self.epoch <= last_epoch:  # else it is a finished call, which a resumed run skips
+            finish_averages(self)
         self.on_train_end()
+
+    def learning_rate(self, progress: float) -> float:
+        """Return the learning rate of an epoch, given the share of this call's epochs that are done, from 0 to 1."""
+        return self.lr * (1 + math.cos(math.pi * progress)) / 2 if self.lr_schedule == "cosine" else self.lr
 
     def on_train_end(self) -> None:
         """Say what the user should know about the finished training; nothing by default."""

@@ -17,13 +17,15 @@ from vae_course.distributions import (
 )
 from vae_course.model import LossTerms, Model, check_genes, check_option
 from vae_course.nn import DecoderSCVI, Encoder, one_hot
-from vae_course.runtime.processes import pooled_moments
+from vae_course.runtime.processes import gather, pooled_moments
 from vae_course.runtime.seeds import seeded
 from vae_course.scvi_tools import ScviToolsExchange
 
 DISPERSIONS = ("gene", "gene-batch", "gene-label", "gene-cell")
 LIKELIHOODS = ("zinb", "nb", "poisson")
 LIBRARIES = ("latent", "observed")
+DISPERSION_INITS = ("moments", "random")
+SMALLEST_THETA, LARGEST_THETA = 1e-2, 1e3  # of those that moments give; a larger one is a Poisson to 0.1 % of its mean
 
 
 def select_dispersion(
@@ -85,6 +87,10 @@ class VAE(ScviToolsExchange, Model):
         function of x, so the two ELBOs cannot be compared.
     var_eps
         Added to the variances of q; 0 reproduces scVI 0.3.0.
+    dispersion_init
+        Where the inverse dispersion theta starts: "moments" takes it from the training cells when a trainer prepares
+        the model (`theta_from_moments`), since in so few small steps it hardly moves; "random" draws its logarithm
+        from N(0, 1), as scVI does. One that was trained or comes from scvi-tools stays as it is.
     seed
         Seed of the initial weights.
 
@@ -114,6 +120,7 @@ class VAE(ScviToolsExchange, Model):
         likelihood: str = "zinb",
         library: str = "latent",
         var_eps: float = 1e-4,
+        dispersion_init: str = "moments",
         seed: int = 0,
     ) -> None:
         super().__init__(
@@ -129,6 +136,7 @@ class VAE(ScviToolsExchange, Model):
             likelihood=likelihood,
             library=library,
             var_eps=var_eps,
+            dispersion_init=dispersion_init,
             seed=seed,
         )
         if not 0 <= dropout_rate < 1:
@@ -138,6 +146,7 @@ class VAE(ScviToolsExchange, Model):
         check_option("dispersion", dispersion, DISPERSIONS)
         check_option("likelihood", likelihood, LIKELIHOODS)
         check_option("library", library, LIBRARIES)
+        check_option("dispersion_init", dispersion_init, DISPERSION_INITS)
         self.n_input, self.n_batch, self.n_labels, self.n_latent = n_input, n_batch, n_labels, n_latent
         self.dispersion, self.likelihood, self.library = dispersion, likelihood, library
         self.log_variational = log_variational
@@ -356,9 +365,9 @@ class VAE(ScviToolsExchange, Model):
         return y
 
     def prepare(self, data: CountData) -> None:
-        """Check that the data suit the model and set the prior of its library; the trainer calls this.
+        """Check that the data suit the model, set the prior of its library and start theta; the trainer calls this.
 
-        A model that was trained before (by us or by scvi-tools) keeps its prior.
+        A model that was trained before (by us or by scvi-tools) keeps its prior and its theta.
 
         Parameters
         ----------
@@ -376,11 +385,60 @@ class VAE(ScviToolsExchange, Model):
             raise ValueError(f"The model was built for {self.n_batch} batches, the data have {data.n_batches}.")
         if self.dispersion == "gene-label" and self.n_labels > 1 and data.n_labels != self.n_labels:
             raise ValueError(f"The model was built for {self.n_labels} labels, the data have {data.n_labels}.")
-        is_trained = any(norm.num_batches_tracked > 0 for norm in self.modules() if isinstance(norm, nn.BatchNorm1d))
-        if self.library == "latent" and not is_trained:
+        if any(norm.num_batches_tracked > 0 for norm in self.modules() if isinstance(norm, nn.BatchNorm1d)):
+            return  # it was trained before
+        if self.library == "latent":
             mean, var = _library_prior_of(data, by_batch=self.n_batch > 1)
             self.library_log_means.copy_(torch.from_numpy(mean))
             self.library_log_vars.copy_(torch.from_numpy(var))
+        if self.options["dispersion_init"] == "moments" and self.likelihood != "poisson":
+            self._start_theta(data)
+
+    @torch.no_grad()
+    def _start_theta(self, data: CountData) -> None:
+        """Set the inverse dispersion to that of the moments of these cells' counts."""
+        codes = {"gene-batch": data.batch_index, "gene-label": data.labels}.get(self.dispersion)
+        n_groups = self.px_r.shape[1] if codes is not None else 1
+        if n_groups == 1:
+            codes = np.zeros(data.n_cells, np.int64)
+        log_theta = torch.from_numpy(np.log(theta_from_moments(data.counts, codes, n_groups)))  # (genes, groups)
+        start = self.px_r if self.px_r is not None else self.decoder.px_r_decoder.bias
+        start.copy_(log_theta.view_as(start))
+
+
+def theta_from_moments(counts: sp.csr_matrix, codes: np.ndarray, n_groups: int) -> np.ndarray:
+    """Estimate the inverse dispersion of every gene, in every group of cells, by the method of moments.
+
+    A gene with share p of the molecules has x ~ NB(N p, theta) in a cell of total N, so the shares y = x / N have mean
+    p and variance p mean(1 / N) + p^2 / theta. Hence theta = mean(y)^2 / (var(y) - mean(y) mean(1 / N)).
+
+    Parameters
+    ----------
+    counts
+        (cells, genes). With several processes, each passes its own cells, and all get the estimate from all of them.
+    codes
+        Group of each cell, from 0 to n_groups - 1, (cells,).
+    n_groups
+        Number of groups; one without cells gets the values of all cells together.
+
+    Returns
+    -------
+    ndarray
+        (genes, n_groups), from 0.01 to 1000: the upper end where the counts vary no more than a Poisson's.
+    """
+    totals = counts.sum(axis=1, dtype=np.float64).A1
+    counts, codes, totals = counts[totals > 0], codes[totals > 0], totals[totals > 0]
+    y = counts.multiply(1 / totals[:, None]).tocsr()
+    of_group = sp.csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))), (n_groups, len(codes)))
+    sums = [of_group.sum(axis=1), of_group @ y, of_group @ y.power(2), of_group @ (1 / totals)[:, None]]
+    sums = gather([np.asarray(part.toarray() if sp.issparse(part) else part) for part in sums])
+    n, y_1, y_2, inverse = (sum(parts) for parts in zip(*sums, strict=True))  # (groups, 1), (groups, genes), ...
+    n, y_1, y_2, inverse = (np.where(n > 0, part, part.sum(axis=0)) for part in (n, y_1, y_2, inverse))
+    mean = y_1 / n
+    excess = y_2 / n - mean**2 - mean * inverse / n
+    with np.errstate(divide="ignore", invalid="ignore"):
+        theta = np.where(excess > 0, mean**2 / excess, LARGEST_THETA)
+    return theta.clip(SMALLEST_THETA, LARGEST_THETA).T
 
 
 def _library_prior_of(data: CountData, by_batch: bool) -> tuple[np.ndarray, np.ndarray]:

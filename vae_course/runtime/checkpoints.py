@@ -136,7 +136,9 @@ def _identity(trainer: "Trainer") -> dict[str, Any]:
         "seed": trainer.seed,
         "device": trainer.device.type,
         "n_epochs_kl_warmup": getattr(trainer, "n_epochs_kl_warmup", None),
-        **{name: adam[name] for name in ("lr", "eps", "weight_decay")},
+        "lr": trainer.lr,
+        "lr_schedule": trainer.lr_schedule,
+        **{name: adam[name] for name in ("eps", "weight_decay")},
         **{f"cells in {name}": len(posterior) for name, posterior in trainer.posteriors.items()},
         "counts, batches and labels": digest.hexdigest(),
     }
