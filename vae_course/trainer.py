@@ -15,7 +15,7 @@ from tqdm import tqdm
 from vae_course.data import CountData
 from vae_course.early_stopping import EarlyStopping
 from vae_course.model import LossTerms, check_option, plain_number
-from vae_course.posterior import Posterior, split_posteriors
+from vae_course.posterior import Posterior, cut, split_posteriors
 from vae_course.runtime import processes
 from vae_course.runtime.batch_norm import finish_averages
 from vae_course.runtime.checkpoints import Checkpoint
@@ -23,10 +23,8 @@ from vae_course.runtime.devices import resolve_device
 from vae_course.runtime.diagnostics import check_parameters, explain_nonfinite
 from vae_course.runtime.history import record_metrics
 from vae_course.runtime.progress import progress_bar
-from vae_course.runtime.seeds import get_rng_state, initial_rng_state
+from vae_course.runtime.seeds import get_rng_state, initial_rng_state, set_rng_state
 from vae_course.vae import VAE
-
-LR_SCHEDULES = ("cosine", "constant")
 
 
 class Trainer:
@@ -75,12 +73,12 @@ class Trainer:
     ) -> None:
         if batch_size < 2:
             raise ValueError(f"batch_size has to be at least 2, for batch normalisation, got {batch_size}.")
-        check_option("lr_schedule", lr_schedule, LR_SCHEDULES)
-        self.model, self.data, self.device = model, data, resolve_device(device)
-        self.batch_size, lr, eps, weight_decay, self.seed = map(plain_number, (batch_size, lr, eps, weight_decay, seed))
-        self.lr, self.lr_schedule = lr, lr_schedule
+        check_option("lr_schedule", lr_schedule, ("cosine", "constant"))
+        self.model, self.data, self.device, self.lr_schedule = model, data, resolve_device(device), lr_schedule
+        self.batch_size, self.lr, self.seed = map(plain_number, (batch_size, lr, seed))
         self.early_stopping = early_stopping and early_stopping.for_trainer()
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=lr, eps=eps, weight_decay=weight_decay, fused=True)
+        adam = {"lr": self.lr, "eps": plain_number(eps), "weight_decay": plain_number(weight_decay), "fused": True}
+        self.optimizer = torch.optim.Adam(model.parameters(), **adam)
         self.history: dict[str, list[float]] = {}
         self.posteriors: dict[str, Posterior] = {}
         self.epoch, self.epoch_seconds, self.starts = 0, [], []  # starts: of checkpointed calls of train()
@@ -130,9 +128,7 @@ class Trainer:
                 torch.random.fork_rng(gpus),  # the caller's random numbers stay as they were
                 self._progress_bar(total=last_epoch * n_cells, initial=self.epoch * n_cells) as bar,
             ):
-                torch.set_rng_state(self.rng_state[0])
-                for gpu in gpus:
-                    torch.cuda.set_rng_state(self.rng_state[1], gpu)
+                set_rng_state(self.rng_state, self.device)
                 while self.epoch < last_epoch and not (self.early_stopping and self.early_stopping.stopped):
                     bar.set_description_str(f"training, epoch {self.epoch + 1}/{last_epoch}", refresh=False)
                     for group in self.optimizer.param_groups:
@@ -162,8 +158,7 @@ class Trainer:
         counts = seen.counts if self.device.type == "cpu" else seen.counts_on(self.device)  # a GPU keeps them all
         collate = getattr(self.model, "collate", VAE.collate)
         order = indices[torch.randperm(len(indices)).numpy()]
-        # a last minibatch of a single cell joins the one before: batch normalisation cannot train on one
-        minibatches = np.split(order, range(self.batch_size, len(order) - 1, self.batch_size))
+        minibatches = cut(order, self.batch_size)
         steps = nullcontext(self.model.loss_terms)
         if self.n_processes > 1:
             steps = processes.synchronized_steps(self.model, self.optimizer)
@@ -262,6 +257,6 @@ class UnsupervisedTrainer(Trainer):
         if weight < 1:
             warnings.warn(
                 f"Training ended with a KL weight of {weight:.2f}: the warm-up takes {self.n_epochs_kl_warmup} epochs, "
-                f"{self.epoch} were done. The model did not see the full ELBO; train longer or shorten the warm-up.",
+                f"{self.epoch} were done, so the model did not see the full ELBO. Train longer or shorten the warm-up.",
                 stacklevel=3,
             )

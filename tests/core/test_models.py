@@ -1,17 +1,18 @@
 """`BinaryVAE` and `VAE`: shapes, losses against scipy, the prior of the library, options, files, seeds."""
 
 import itertools
+from copy import deepcopy
 
 import numpy as np
 import pytest
 import torch
-from scipy import stats
+from scipy import sparse, stats
 from torch.distributions import Normal, kl_divergence
 
 import vae_course as vc
 from vae_course.binary_vae import binary_vae_loss
 from vae_course.model import LossTerms
-from vae_course.vae import select_dispersion
+from vae_course.vae import select_dispersion, theta_from_moments
 
 pytestmark = pytest.mark.numerical
 CELLS, G, L = 6, 4, 2
@@ -363,6 +364,72 @@ def test_prepare_of_a_model_without_batches_pools_the_cells(n_batch):
     model.prepare(vc.CountData([[10], [100], [1000]], batch_index=[0, 1, 1]))
     assert model.library_log_means.item() == pytest.approx(4.60517018598809, rel=1e-6)
     assert model.library_log_vars.item() == pytest.approx(3.53459874031893, rel=1e-6)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Where theta starts
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def negative_binomial(theta, n_cells, seed=0):
+    """Counts of genes with equal shares, for cells whose totals differ by a factor of up to 4."""
+    rng = np.random.default_rng(seed)
+    totals = rng.uniform(2000, 8000, size=(n_cells, 1))
+    mu = totals / len(theta)
+    return sparse.csr_matrix(rng.negative_binomial(theta, theta / (theta + mu)).astype(np.float32))
+
+
+def test_moments_find_the_theta_that_made_the_counts():
+    theta = np.array([0.3, 1.0, 5.0] + [50.0] * 400)  # many genes, so that no gene decides the total of a cell
+    found = theta_from_moments(negative_binomial(theta, 20_000), np.zeros(20_000, int), 1)
+    assert found.shape == (403, 1)
+    np.testing.assert_allclose(found[:3, 0], theta[:3], rtol=0.1)
+
+
+def test_moments_of_a_table_by_hand():
+    counts = sparse.csr_matrix(np.array([[2, 8], [0, 10], [9, 11]], dtype=np.float32))
+    y = np.array([0.2, 0.0, 0.45])
+    expected = y.mean() ** 2 / (y.var() - y.mean() * np.mean([0.1, 0.1, 0.05]))
+    assert theta_from_moments(counts, np.zeros(3, int), 1)[0, 0] == pytest.approx(expected, rel=1e-6)
+
+
+def test_moments_stay_in_bounds_and_do_without_the_cells_they_lack():
+    counts = sparse.csr_matrix(np.array([[5, 5, 0], [5, 5, 0], [0, 0, 0], [100, 0, 0]], dtype=np.float32))
+    found = theta_from_moments(counts, np.array([0, 0, 0, 1]), 3)  # an empty cell, a gene without counts, no group 2
+    assert found[0, 0] == found[2, 0] == 1000  # less variance than a Poisson; nothing at all
+    np.testing.assert_array_equal(found[:, 2], theta_from_moments(counts, np.zeros(4, int), 1)[:, 0])
+    assert np.isfinite(found).all()
+    assert found.min() >= 0.01
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+@pytest.mark.parametrize("dispersion", DISPERSIONS)
+def test_prepare_starts_theta_from_the_moments_in_every_mode(dispersion, likelihood):
+    data = vc.simulate_counts(60, G, n_labels=3, n_batches=2, seed=0)
+    options = {"n_batch": 2, "n_labels": 3, "n_hidden": 8, "dispersion": dispersion, "likelihood": likelihood}
+    model, drawn = vc.VAE(G, **options), vc.VAE(G, **options, dispersion_init="random")
+    random_start = deepcopy(drawn.state_dict())
+    for one in (model, drawn):
+        one.prepare(data)
+    name = "decoder.px_r_decoder.bias" if dispersion == "gene-cell" else "px_r"
+    assert torch.equal(drawn.state_dict()[name], random_start[name])
+    if likelihood == "poisson":
+        assert torch.equal(model.state_dict()[name], random_start[name])
+        return
+    codes = {"gene-batch": data.batch_index, "gene-label": data.labels}.get(dispersion, np.zeros(60, int))
+    expected = np.log(theta_from_moments(data.counts, codes, codes.max() + 1)).squeeze()
+    np.testing.assert_allclose(model.state_dict()[name], expected, rtol=1e-6)
+
+
+def test_theta_that_was_learned_or_loaded_stays(tmp_path):
+    data = vc.simulate_counts(60, G, seed=0)
+    model = vc.VAE(G, n_hidden=8)
+    vc.UnsupervisedTrainer(model, data, n_epochs_kl_warmup=0).train(2)
+    learned = model.px_r.detach().clone()
+    model.save(tmp_path / "model.pt")
+    for one in (model, vc.VAE.load(tmp_path / "model.pt")):
+        one.prepare(vc.simulate_counts(60, G, seed=1))
+        assert torch.equal(one.px_r, learned)
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,10 @@
 import pytest
 import torch
 from torch import nn
+from torch.optim.swa_utils import update_bn
 
 import vae_course as vc
-from vae_course.nn import DecoderSCVI, Encoder, FCLayers, one_hot
+from vae_course.nn import DecoderSCVI, Encoder, FCLayers, finish_batch_norm, one_hot
 
 pytestmark = pytest.mark.numerical
 G, H, L = 7, 5, 3  # genes, hidden, latents
@@ -339,3 +340,58 @@ def test_a_vae_has_the_state_of_scvi(dispersion, px_r):
         **linear_shapes("decoder.px_r_decoder", H, G),
         **linear_shapes("decoder.px_dropout_decoder", H, G),
     }
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# finish_batch_norm
+# --------------------------------------------------------------------------------------------------------------------
+
+
+class Layers(FCLayers):
+    """Layers with the method that passes counts through a model."""
+
+    def inference(self, x):
+        assert self.training
+        assert not torch.is_grad_enabled()
+        return self(x)
+
+
+def trained_layers(**options):
+    layers = Layers(G, H, n_layers=2, n_hidden=H, **options)
+    for seed in range(5):
+        layers(noise(20, G, seed=seed) * 3 + 1)
+    return layers
+
+
+def test_finish_batch_norm_does_what_pytorchs_update_bn_does():
+    minibatches = [noise(20, G, seed=9), noise(8, G, seed=10) + 2]
+    layers, theirs = trained_layers(), trained_layers()
+    theirs.load_state_dict(layers.state_dict())
+    before = {name: weights.clone() for name, weights in layers.named_parameters()}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # of dropout
+        finish_batch_norm(layers, iter(minibatches))
+        torch.manual_seed(0)
+        update_bn(minibatches, theirs)
+    for name, value in theirs.state_dict().items():
+        assert torch.equal(layers.state_dict()[name], value), name
+    assert all(torch.equal(weights, before[name]) for name, weights in layers.named_parameters())
+    assert not any(module.training for module in layers.modules())
+    assert {norm.momentum for norm in layers.modules() if isinstance(norm, nn.BatchNorm1d)} == {0.01}
+
+
+def test_finish_batch_norm_of_a_first_layer_is_the_mean_over_minibatches_of_their_moments():
+    layers, minibatches = trained_layers(), [noise(20, G, seed=9), noise(8, G, seed=10) + 2]
+    linear, norm = layers.fc_layers[0][:2]
+    finish_batch_norm(layers, minibatches)
+    outputs = [linear(x) for x in minibatches]
+    torch.testing.assert_close(norm.running_mean, torch.stack([out.mean(dim=0) for out in outputs]).mean(dim=0))
+    torch.testing.assert_close(norm.running_var, torch.stack([out.var(dim=0) for out in outputs]).mean(dim=0))
+
+
+def test_finish_batch_norm_leaves_the_momenta_also_when_it_fails():
+    layers = trained_layers()
+    with pytest.raises(RuntimeError):
+        finish_batch_norm(layers, [noise(20, G + 1)])
+    assert {norm.momentum for norm in layers.modules() if isinstance(norm, nn.BatchNorm1d)} == {0.01}
+    assert not layers.training

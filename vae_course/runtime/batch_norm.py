@@ -22,10 +22,10 @@ def finish_averages(trainer: "Trainer") -> None:
     with seeded(seed_of_rank(trainer.seed), trainer.device), computing_on(trainer.device, trainer.model):
         order = cells.indices[torch.randperm(len(cells)).numpy()]
         finish_batch_norm(trainer.model, (minibatch[:3] for minibatch in cells.minibatches(order)))
-        _pool(trainer.model)
+        pool_batch_norm(trainer.model)
 
 
-def _pool(model: torch.nn.Module) -> None:
+def pool_batch_norm(model: torch.nn.Module) -> None:
     """Give all processes the averages over the minibatches of all of them."""
     for norm in model.modules():
         if isinstance(norm, torch.nn.BatchNorm1d):
