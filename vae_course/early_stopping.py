@@ -66,6 +66,11 @@ class EarlyStopping:
         self.is_taken = True
         return self
 
+    def check(self, n_cells: int) -> None:
+        """Raise ValueError if the posterior that is watched has no cells."""
+        if not n_cells:
+            raise ValueError("Early stopping on the test set needs test cells: choose train_size below 1.")
+
     def update(self, value: float, model: torch.nn.Module) -> bool:
         """Take note of a new evaluation; return whether to stop."""
         sign = 1 if HIGHER_IS_BETTER[self.metric] else -1

@@ -92,7 +92,7 @@ class Posterior(DifferentialExpression, Imputation):
 
     def minibatches(self, indices: np.ndarray) -> Iterator[Minibatch]:
         """Go through the cells at these positions of the data."""
-        for cells in cut(indices, self.batch_size):
+        for cells in np.split(indices, range(self.batch_size, len(indices) - 1, self.batch_size)):
             yield Minibatch(*self.seen.minibatch(cells, self.device), cells)
 
     def _with_rows(self) -> Iterator[tuple[slice, Minibatch]]:
@@ -361,11 +361,6 @@ class Posterior(DifferentialExpression, Imputation):
     def _check_draws(n_samples: int) -> None:
         if n_samples < 1:
             raise ValueError(f"n_samples has to be at least 1, got {n_samples}.")
-
-
-def cut(indices: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    """Cut positions into minibatches; a last one of a single cell joins the one before, for batch normalisation."""
-    return np.split(indices, range(batch_size, len(indices) - 1, batch_size))
 
 
 def split_posteriors(

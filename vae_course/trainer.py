@@ -15,7 +15,7 @@ from tqdm import tqdm
 from vae_course.data import CountData
 from vae_course.early_stopping import EarlyStopping
 from vae_course.model import LossTerms, check_option, plain_number
-from vae_course.posterior import Posterior, cut, split_posteriors
+from vae_course.posterior import Posterior, split_posteriors
 from vae_course.runtime import processes
 from vae_course.runtime.batch_norm import finish_averages
 from vae_course.runtime.checkpoints import Checkpoint
@@ -23,7 +23,7 @@ from vae_course.runtime.devices import resolve_device
 from vae_course.runtime.diagnostics import check_parameters, explain_nonfinite
 from vae_course.runtime.history import record_metrics
 from vae_course.runtime.progress import progress_bar
-from vae_course.runtime.seeds import get_rng_state, initial_rng_state, set_rng_state
+from vae_course.runtime.seeds import get_rng_state, initial_rng_state
 from vae_course.vae import VAE
 
 
@@ -39,8 +39,7 @@ class Trainer:
     batch_size, lr, eps, weight_decay
         Cells in a minibatch; settings of the Adam optimizer.
     lr_schedule
-        "cosine" lets the learning rate fall from `lr` towards 0 over the epochs of a call of `train`; "constant" keeps
-        it, as scVI does.
+        "cosine": the learning rate falls from `lr` towards 0 in the epochs of a call of `train`; "constant": it stays.
     early_stopping
         When to stop before the end; None for never. The model ends with the best weights.
     seed
@@ -128,11 +127,15 @@ class Trainer:
                 torch.random.fork_rng(gpus),  # the caller's random numbers stay as they were
                 self._progress_bar(total=last_epoch * n_cells, initial=self.epoch * n_cells) as bar,
             ):
-                set_rng_state(self.rng_state, self.device)
+                torch.set_rng_state(self.rng_state[0])
+                for gpu in gpus:
+                    torch.cuda.set_rng_state(self.rng_state[1], gpu)
                 while self.epoch < last_epoch and not (self.early_stopping and self.early_stopping.stopped):
                     bar.set_description_str(f"training, epoch {self.epoch + 1}/{last_epoch}", refresh=False)
-                    for group in self.optimizer.param_groups:
-                        group["lr"] = self.learning_rate(1 - (last_epoch - self.epoch) / n_epochs)
+                    if self.lr_schedule == "cosine":
+                        done = 1 - (last_epoch - self.epoch) / n_epochs  # share of this call's epochs
+                        for group in self.optimizer.param_groups:
+                            group["lr"] = self.lr * (1 + math.cos(math.pi * done)) / 2
                     self._train_epoch(bar)
                     if checkpoint is not None:
                         checkpoint.save()
@@ -144,10 +147,6 @@ class Trainer:
             finish_averages(self)
         self.on_train_end()
 
-    def learning_rate(self, progress: float) -> float:
-        """Return the learning rate of an epoch, given the share of this call's epochs that are done, from 0 to 1."""
-        return self.lr * (1 + math.cos(math.pi * progress)) / 2 if self.lr_schedule == "cosine" else self.lr
-
     def on_train_end(self) -> None:
         """Say what the user should know about the finished training; nothing by default."""
 
@@ -158,7 +157,8 @@ class Trainer:
         counts = seen.counts if self.device.type == "cpu" else seen.counts_on(self.device)  # a GPU keeps them all
         collate = getattr(self.model, "collate", VAE.collate)
         order = indices[torch.randperm(len(indices)).numpy()]
-        minibatches = cut(order, self.batch_size)
+        # a last minibatch of a single cell joins the one before: batch normalisation cannot train on one
+        minibatches = np.split(order, range(self.batch_size, len(order) - 1, self.batch_size))
         steps = nullcontext(self.model.loss_terms)
         if self.n_processes > 1:
             steps = processes.synchronized_steps(self.model, self.optimizer)
@@ -227,21 +227,13 @@ class UnsupervisedTrainer(Trainer):
         self.n_epochs_kl_warmup = plain_number(n_epochs_kl_warmup)
         with processes.all_or_none():
             self.posteriors = split_posteriors(model, data, train_size, self.seed, self.batch_size, self.device)
-            watched = self.early_stopping and self.posteriors[self.early_stopping.on]
-            if watched is not None and not sum(processes.gather(len(watched))):
-                raise ValueError("Early stopping on the test set needs test cells: choose train_size below 1.")
+            if self.early_stopping:
+                self.early_stopping.check(sum(processes.gather(len(self.posteriors[self.early_stopping.on]))))
             if hasattr(model, "prepare"):
                 model.prepare(data.subset(self.train_set.indices))
 
-    @property
-    def train_set(self) -> Posterior:
-        """Posterior of the training cells."""
-        return self.posteriors["train_set"]
-
-    @property
-    def test_set(self) -> Posterior:
-        """Posterior of the other cells."""
-        return self.posteriors["test_set"]
+    train_set = property(lambda self: self.posteriors["train_set"], doc="Posterior of the training cells.")
+    test_set = property(lambda self: self.posteriors["test_set"], doc="Posterior of the other cells.")
 
     def kl_weight(self, epoch: int) -> float:
         """Return the weight of the global KL in an epoch, counted from 0."""
