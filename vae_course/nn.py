@@ -157,7 +157,7 @@ class FCLayers(nn.Module):
         for layer in self.fc_layers:
             for step in layer:
                 if isinstance(step, nn.Linear) and covariates:
-                    x = torch.cat([x, *(columns.expand(*x.shape[:-1], -1) for columns in covariates)], dim=-1)
+                    x = torch.cat([x, torch.cat(covariates, dim=-1).expand(*x.shape[:-1], -1)], dim=-1)
                 if isinstance(step, nn.BatchNorm1d) and x.dim() == 3:
                     x = torch.stack([step(sample) for sample in x])  # (samples, cells, width)
                 else:
