@@ -1,6 +1,5 @@
 """Training: the loop, KL warm-up, early stopping. What else a long run needs is in `runtime/`."""
 
-import math
 import time
 import warnings
 from contextlib import nullcontext
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from vae_course.data import CountData
 from vae_course.early_stopping import EarlyStopping
@@ -41,7 +39,7 @@ class Trainer:
     lr_schedule
         "cosine": the learning rate falls from `lr` towards 0 in the epochs of a call of `train`; "constant": it stays.
     early_stopping
-        When to stop before the end; None for never. The model ends with the best weights.
+        When to stop before the end, with the best weights; None for never.
     seed
         Seed of the split into training and test cells, the order of the cells, dropout and the draws.
     device
@@ -62,7 +60,7 @@ class Trainer:
         model: nn.Module,
         data: CountData,
         batch_size: int = 128,
-        lr: float = 1e-3,
+        lr: float = 4e-3,
         eps: float = 0.01,
         weight_decay: float = 1e-6,
         lr_schedule: str = "cosine",
@@ -75,9 +73,9 @@ class Trainer:
         check_option("lr_schedule", lr_schedule, ("cosine", "constant"))
         self.model, self.data, self.device, self.lr_schedule = model, data, resolve_device(device), lr_schedule
         self.batch_size, self.lr, self.seed = map(plain_number, (batch_size, lr, seed))
+        eps, weight_decay = plain_number(eps), plain_number(weight_decay)
         self.early_stopping = early_stopping and early_stopping.for_trainer()
-        adam = {"lr": self.lr, "eps": plain_number(eps), "weight_decay": plain_number(weight_decay), "fused": True}
-        self.optimizer = torch.optim.Adam(model.parameters(), **adam)
+        self.optimizer = torch.optim.Adam(model.parameters(), lr, eps=eps, weight_decay=weight_decay, fused=True)
         self.history: dict[str, list[float]] = {}
         self.posteriors: dict[str, Posterior] = {}
         self.epoch, self.epoch_seconds, self.starts = 0, [], []  # starts: of checkpointed calls of train()
@@ -135,7 +133,7 @@ class Trainer:
                     if self.lr_schedule == "cosine":
                         done = 1 - (last_epoch - self.epoch) / n_epochs  # share of this call's epochs
                         for group in self.optimizer.param_groups:
-                            group["lr"] = self.lr * (1 + math.cos(math.pi * done)) / 2
+                            group["lr"] = float(self.lr * (1 + np.cos(np.pi * done)) / 2)
                     self._train_epoch(bar)
                     if checkpoint is not None:
                         checkpoint.save()
@@ -150,14 +148,14 @@ class Trainer:
     def on_train_end(self) -> None:
         """Say what the user should know about the finished training; nothing by default."""
 
-    def _train_epoch(self, bar: tqdm) -> None:
+    def _train_epoch(self, bar: Any) -> None:
         """One pass through the training cells, a step for each minibatch; then the metrics."""
         start, sums = time.perf_counter(), np.zeros(5)  # over cells: the loss, its three terms, 1
         seen, indices = self.posteriors["train_set"].seen, self.posteriors["train_set"].indices
         counts = seen.counts if self.device.type == "cpu" else seen.counts_on(self.device)  # a GPU keeps them all
         collate = getattr(self.model, "collate", VAE.collate)
         order = indices[torch.randperm(len(indices)).numpy()]
-        # a last minibatch of a single cell joins the one before: batch normalisation cannot train on one
+        # a last single cell joins the minibatch before: batch normalisation cannot train on one
         minibatches = np.split(order, range(self.batch_size, len(order) - 1, self.batch_size))
         steps = nullcontext(self.model.loss_terms)
         if self.n_processes > 1:
@@ -173,19 +171,17 @@ class Trainer:
         check_parameters(self.model)
         self.epoch += 1
         self.epoch_seconds.append(time.perf_counter() - start)
-        with processes.all_or_none():
-            record_metrics(self, sums)
+        record_metrics(self, sums)
         self.rng_state = get_rng_state(self.device)
 
     def _step(self, loss_terms: Any, cells: np.ndarray, *minibatch: Any) -> np.ndarray:
         """Update the weights; return the loss and its three parts, summed over the cells, and the number of cells."""
         terms = LossTerms(*loss_terms(*minibatch))
         loss = self.loss(terms)
-        problem = "" if loss.isfinite() else explain_nonfinite(self, cells)
         self.optimizer.zero_grad()
         loss.backward()  # even if it is not finite: other processes wait for these gradients
-        if problem:
-            raise processes.NonFiniteLossError(problem)
+        if not loss.isfinite():
+            raise processes.NonFiniteLossError(explain_nonfinite(self, cells))
         self.optimizer.step()
         sums = torch.stack(terms).detach().sum(dim=1).tolist()
         return np.array([loss.item() * len(cells), *sums, len(cells)])
@@ -245,10 +241,9 @@ class UnsupervisedTrainer(Trainer):
 
     def on_train_end(self) -> None:
         """Warn if training ended before the global KL had its full weight."""
-        weight = self.kl_weight(self.epoch - 1)
-        if weight < 1:
+        if (weight := self.kl_weight(self.epoch - 1)) < 1:
             warnings.warn(
                 f"Training ended with a KL weight of {weight:.2f}: the warm-up takes {self.n_epochs_kl_warmup} epochs, "
-                f"{self.epoch} were done, so the model did not see the full ELBO. Train longer or shorten the warm-up.",
+                f"{self.epoch} were done. The model did not see the full ELBO; train longer or shorten the warm-up.",
                 stacklevel=3,
             )

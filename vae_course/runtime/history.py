@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vae_course.runtime.diagnostics import ADVICE
-from vae_course.runtime.processes import gather, mean_over_cells
+from vae_course.runtime.processes import all_or_none, gather, mean_over_cells
 
 if TYPE_CHECKING:
     from vae_course.trainer import Trainer
 
 
+@all_or_none()
 def record_metrics(trainer: "Trainer", sums: np.ndarray) -> None:
     """Add the metrics of an epoch to `trainer.history`, and let early stopping know.
 
