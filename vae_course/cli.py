@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     demo = commands.add_parser("demo", help="train on the bundled blood cells, print a table, write figures")
-    demo.add_argument("--epochs", type=int, default=200, help="passes through the cells (default: %(default)s)")
+    demo.add_argument("--epochs", type=int, help="passes through the cells (default: as many as suit their number)")
     demo.add_argument("--seed", type=int, default=0)
     demo.add_argument("--device", default="auto", help="auto (a GPU, if there is one), cpu or cuda")
     demo.add_argument("--out", type=Path, default=Path("results/demo"), help="folder (default: %(default)s)")
@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--library", default="latent", help="latent or observed (default: %(default)s)")
     train.add_argument("--n-latent", type=int, default=10, help="(default: %(default)s)")
     train.add_argument("--n-layers", type=int, default=1, help="(default: %(default)s)")
-    train.add_argument("--epochs", type=int, default=100, help="(default: %(default)s)")
+    train.add_argument("--epochs", type=int, help="passes through the cells (default: as many as suit their number)")
     train.add_argument("--warmup", type=int, default=50, help="epochs of KL warm-up (default: %(default)s)")
     train.add_argument("--train-size", type=float, default=0.9, help="share of the cells (default: %(default)s)")
     train.add_argument("--seed", type=int, default=0)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vae_course.data import CountData
-from vae_course.early_stopping import EarlyStopping
+from vae_course.early_stopping import EarlyStopping, epochs_for
 from vae_course.model import LossTerms, check_option, plain_number
 from vae_course.posterior import Posterior, split_posteriors
 from vae_course.runtime import processes
@@ -72,10 +72,9 @@ class Trainer:
             raise ValueError(f"batch_size has to be at least 2, for batch normalisation, got {batch_size}.")
         check_option("lr_schedule", lr_schedule, ("cosine", "constant"))
         self.model, self.data, self.device, self.lr_schedule = model, data, resolve_device(device), lr_schedule
-        self.batch_size, self.lr, self.seed = map(plain_number, (batch_size, lr, seed))
-        eps, weight_decay = plain_number(eps), plain_number(weight_decay)
+        self.batch_size, self.lr, self.seed, eps, decay = map(plain_number, (batch_size, lr, seed, eps, weight_decay))
         self.early_stopping = early_stopping and early_stopping.for_trainer()
-        self.optimizer = torch.optim.Adam(model.parameters(), lr, eps=eps, weight_decay=weight_decay, fused=True)
+        self.optimizer = torch.optim.Adam(model.parameters(), lr=self.lr, eps=eps, weight_decay=decay, fused=True)
         self.history: dict[str, list[float]] = {}
         self.posteriors: dict[str, Posterior] = {}
         self.epoch, self.epoch_seconds, self.starts = 0, [], []  # starts: of checkpointed calls of train()
@@ -87,13 +86,13 @@ class Trainer:
         """Return what to minimise, a scalar, given the parts of the negative ELBO of some cells."""
         raise NotImplementedError
 
-    def train(self, n_epochs: int = 100, checkpoint: str | Path | None = None, resume: bool = False) -> None:
+    def train(self, n_epochs: int | None = None, checkpoint: str | Path | None = None, resume: bool = False) -> None:
         """Train for some epochs; a second call goes on where the first ended.
 
         Parameters
         ----------
         n_epochs
-            Passes through the training cells.
+            Passes through the training cells; if None, as many as suit their number (`epochs_for`).
         checkpoint
             File, rewritten after every epoch, that holds everything needed to resume.
         resume
@@ -107,6 +106,8 @@ class Trainer:
         OSError
             If the checkpoint cannot be written; the previous one is left intact.
         """
+        if n_epochs is None:
+            n_epochs = epochs_for(sum(processes.gather(len(self.posteriors["train_set"]))))
         if n_epochs < 1 or n_epochs != int(n_epochs):
             raise ValueError(f"n_epochs has to be a whole number of at least 1, got {n_epochs}.")
         if resume and checkpoint is None:
@@ -155,8 +156,9 @@ class Trainer:
         counts = seen.counts if self.device.type == "cpu" else seen.counts_on(self.device)  # a GPU keeps them all
         collate = getattr(self.model, "collate", VAE.collate)
         order = indices[torch.randperm(len(indices)).numpy()]
-        # a last single cell joins the minibatch before: batch normalisation cannot train on one
-        minibatches = np.split(order, range(self.batch_size, len(order) - 1, self.batch_size))
+        minibatches = np.split(
+            order, range(self.batch_size, len(order) - 1, self.batch_size)
+        )  # a last cell joins others
         steps = nullcontext(self.model.loss_terms)
         if self.n_processes > 1:
             steps = processes.synchronized_steps(self.model, self.optimizer)
