@@ -11,7 +11,7 @@ are evaluated by the same code: negative ELBO and log p(x) of the held-out cells
 on the latent means of all cells.
 
 Time to quality: `FastVAE` is trained from the same networks with ever more epochs, each time to the end of its
-schedule, until the held-out log p(x) is that of scvi-tools' 100 epochs. Seconds are of one thread, in one process.
+schedule, until the held-out log p(x) is that of scvi-tools' 100 epochs. Seconds are those of the processor, one thread.
 """
 
 import argparse
@@ -45,20 +45,22 @@ def untrained(theirs: Any, dispersion_init: str) -> vc.FastVAE:
     return ours
 
 
-def train(theirs: Any, data: vc.CountData, seed: int, epochs: int, theta: str, **options: Any) -> tuple[Any, float]:
+def train(
+    theirs: Any, data: vc.CountData, seed: int, epochs: int | None, theta: str, **options: Any
+) -> tuple[Any, float]:
     """Train our model; return its trainer and the seconds."""
     trainer = vc.UnsupervisedTrainer(untrained(theirs, theta), data, 0.9, batch_size=BATCH_SIZE, seed=seed, **options)
-    history, trainer.posteriors["test_set"] = trainer.test_set, vc.Posterior(trainer.model, data, [], BATCH_SIZE)
-    start = time.perf_counter()
+    held_out, trainer.posteriors["test_set"] = trainer.test_set, vc.Posterior(trainer.model, data, [], BATCH_SIZE)
+    start = time.process_time()
     trainer.train(epochs)  # without looking at the held-out cells, as scvi-tools does
-    seconds = time.perf_counter() - start
-    trainer.posteriors["test_set"] = history
+    seconds = time.process_time() - start
+    trainer.posteriors["test_set"] = held_out
     return trainer, seconds
 
 
 def train_scvi_tools(theirs: Any, split: list[np.ndarray]) -> float:
     """Train scvi-tools' model in place; return the seconds."""
-    start = time.perf_counter()
+    start = time.process_time()
     theirs.train(
         EPOCHS,
         accelerator="cpu",
@@ -67,7 +69,7 @@ def train_scvi_tools(theirs: Any, split: list[np.ndarray]) -> float:
         plan_kwargs={"n_epochs_kl_warmup": WARMUP, **ADAM},
         **QUIET,
     )
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def evaluate(model: vc.VAE, data: vc.CountData, held_out: np.ndarray) -> dict[str, float]:
@@ -86,8 +88,8 @@ def steps(theirs: Any, data: vc.CountData, seed: int) -> Iterator[tuple[str, Any
     """Yield the name of every row, its model, the posterior of its training cells and the seconds of training."""
     trained = [
         ("theta from moments", EPOCHS, "moments", SCVI_WAY),
-        ("... and a falling learning rate: our defaults", EPOCHS, "moments", {}),
-        ("... and 200 epochs", 2 * EPOCHS, "moments", {}),
+        ("... and a falling learning rate", EPOCHS, "moments", {}),
+        ("... and as many epochs as suit the cells: our defaults", None, "moments", {}),
     ]
     ours = {name: train(theirs, data, seed, epochs, theta, **options) for name, epochs, theta, options in trained}
     first = next(iter(ours.values()))[0]
@@ -109,7 +111,7 @@ def steps(theirs: Any, data: vc.CountData, seed: int) -> Iterator[tuple[str, Any
 def time_to_quality(theirs: Any, data: vc.CountData, seed: int, wanted: float) -> dict[str, float]:
     """Return the epochs and seconds after which our held-out log p(x) is at least `wanted`."""
     for epochs in BUDGETS:
-        trainer, seconds = train(theirs, data, seed, epochs, "moments", n_epochs_kl_warmup=epochs // 3)
+        trainer, seconds = train(theirs, data, seed, epochs, "moments", n_epochs_kl_warmup=min(10, epochs // 3))
         reached = trainer.test_set.marginal_ll(MARGINAL_SAMPLES)
         if reached >= wanted:
             break
@@ -170,8 +172,10 @@ def main() -> None:
     print(data)
     adata = data.to_anndata()
     SCVI.setup_anndata(adata)
-    seeds = [compare(adata, data, seed) for seed in range(args.seeds)]
-    save(f"finished_training_{args.name}", {"cells": repr(data), "genes": args.genes, "seeds": seeds})
+    seeds = []
+    for seed in range(args.seeds):
+        seeds.append(compare(adata, data, seed))
+        save(f"finished_training_{args.name}", {"cells": repr(data), "genes": args.genes, "seeds": seeds})
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--n-latent", type=int, default=10, help="(default: %(default)s)")
     train.add_argument("--n-layers", type=int, default=1, help="(default: %(default)s)")
     train.add_argument("--epochs", type=int, help="passes through the cells (default: as many as suit their number)")
-    train.add_argument("--warmup", type=int, default=50, help="epochs of KL warm-up (default: %(default)s)")
+    train.add_argument("--warmup", type=int, default=10, help="epochs of KL warm-up (default: %(default)s)")
     train.add_argument("--train-size", type=float, default=0.9, help="share of the cells (default: %(default)s)")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--device", default="auto", help="auto (a GPU, if there is one), cpu or cuda")

@@ -156,9 +156,7 @@ class Trainer:
         counts = seen.counts if self.device.type == "cpu" else seen.counts_on(self.device)  # a GPU keeps them all
         collate = getattr(self.model, "collate", VAE.collate)
         order = indices[torch.randperm(len(indices)).numpy()]
-        minibatches = np.split(
-            order, range(self.batch_size, len(order) - 1, self.batch_size)
-        )  # a last cell joins others
+        minibatches = np.split(order, range(self.batch_size, len(order) - 1, self.batch_size))  # none of a single cell
         steps = nullcontext(self.model.loss_terms)
         if self.n_processes > 1:
             steps = processes.synchronized_steps(self.model, self.optimizer)
@@ -217,7 +215,7 @@ class UnsupervisedTrainer(Trainer):
     """
 
     def __init__(
-        self, model: nn.Module, data: CountData, train_size: float = 0.9, n_epochs_kl_warmup: int = 50, **options: Any
+        self, model: nn.Module, data: CountData, train_size: float = 0.9, n_epochs_kl_warmup: int = 10, **options: Any
     ) -> None:
         super().__init__(model, data, **options)
         if n_epochs_kl_warmup < 0:
