@@ -187,9 +187,9 @@ def _finished_training() -> str:
     text = (
         "## What finishing the training is worth\n\n"
         "`finished_training.py`: `FastVAE` from scvi-tools' initial networks, on the same cells and split; every row\n"
-        "adds a step to the one above. Held-out cells, nats per cell; means over seeds, and in brackets the mean paired\n"
-        "difference to scvi-tools at its own settings and 100 epochs, with its standard error. Seconds of the processor,\n"
-        "one thread. "
+        "adds a step to the one above. Held-out cells, nats per cell: means over seeds, and in brackets the mean\n"
+        "paired difference to scvi-tools at its own settings and 100 epochs, with its standard error. Seconds are of\n"
+        "the processor, one thread. "
         "Time to quality: until the held-out log p(x) is that of scvi-tools."
     )
     parts = [text]
