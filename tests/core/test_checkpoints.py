@@ -35,11 +35,14 @@ posix_only = pytest.mark.skipif(sys.platform == "win32", reason="file sizes can 
 
 
 def make_trainer(early_stopping: bool = False, *, data: Any = None, n_hidden: int = 128, **options: Any):
-    """A trainer of a VAE with dropout, batch effects and a random latent: all that needs random numbers."""
+    """A trainer of a VAE with dropout, batch effects and a random latent: all that needs random numbers.
+
+    Its learning rate stays, so that a call that was to train for fewer epochs stands for one that was interrupted.
+    """
     data = vc.simulate_counts(n_cells=72, n_genes=100, n_labels=2, n_batches=2, seed=0) if data is None else data
     model = vc.VAE(data.n_genes, n_batch=data.n_batches, n_hidden=n_hidden, n_latent=5)
     stopping = vc.EarlyStopping(patience=60, threshold=0.5) if early_stopping else None
-    defaults = {"train_size": 0.75, "batch_size": 32, "n_epochs_kl_warmup": 10, "seed": 3}
+    defaults = {"train_size": 0.75, "batch_size": 32, "n_epochs_kl_warmup": 10, "seed": 3, "lr_schedule": "constant"}
     return vc.UnsupervisedTrainer(model, data, early_stopping=stopping, **{**defaults, **options})
 
 
@@ -74,6 +77,12 @@ def assert_same(first: Any, second: Any, where: str = "outcome") -> None:
         assert first == second, where
 
 
+def assert_same_parameters(trainer, state: dict[str, Any]) -> None:
+    """Compare with a checkpoint, whose running averages are those of the last minibatches and not the final ones."""
+    for name, parameter in trainer.model.named_parameters():
+        assert torch.equal(parameter, state["weights"][name]), name
+
+
 def train_quietly(trainer, n_epochs: int, **options: Any) -> None:
     """Train without the warning that so short a run does not end the warm-up."""
     with warnings.catch_warnings():
@@ -104,7 +113,7 @@ def finish(process: multiprocessing.Process) -> None:
 def child_that_trains(early_stopping: bool, n_epochs: int, checkpoint: Path | None, result: Path) -> None:
     """What a learner's script does: build everything anew, train, keep the result."""
     torch.set_num_threads(1)
-    trainer = make_trainer(early_stopping)
+    trainer = make_trainer(early_stopping, lr=1e-3, lr_schedule="cosine")
     trainer.train(n_epochs, checkpoint=checkpoint, resume=checkpoint is not None)
     torch.save(outcome(trainer), result)
 
@@ -195,7 +204,7 @@ def test_writing_checkpoints_changes_nothing(checkpoint_of_12):
     trainer = make_trainer()
     trainer.train(12)
     state = torch.load(checkpoint_of_12, weights_only=True)
-    assert_same(state["weights"], trainer.model.state_dict())
+    assert_same_parameters(trainer, state)
     assert_same(state["history"], trainer.history)
 
 
@@ -232,8 +241,17 @@ def test_resuming_a_finished_run_changes_nothing(checkpoint):
     trainer = make_trainer()
     trainer.train(12, checkpoint=checkpoint, resume=True)
     assert trainer.epoch == 12
-    assert_same(trainer.model.state_dict(), before["weights"])
+    assert_same_parameters(trainer, before)
     assert_same(trainer.history, before["history"])
+    finished = make_trainer()
+    finished.train(12)
+    assert_same(trainer.model.state_dict(), finished.model.state_dict())
+
+
+def test_an_interrupted_run_that_goes_on_for_another_number_of_epochs_is_told_of_its_learning_rate(tmp_path):
+    train_quietly(make_trainer(lr_schedule="cosine"), 2, checkpoint=tmp_path / "run.pt")
+    with pytest.warns(UserWarning, match="was to train 2 epochs, this one 12, so the learning rate"):
+        make_trainer(lr_schedule="cosine").train(12, checkpoint=tmp_path / "run.pt", resume=True)
 
 
 def test_a_script_that_trains_in_two_calls_does_both_when_each_may_resume(tmp_path):
@@ -456,7 +474,7 @@ def test_settings_that_are_numpy_scalars_can_be_resumed(tmp_path):
     def trainer():
         data = vc.simulate_counts(n_cells=np.int64(60), n_genes=10, seed=np.int64(0))
         model = vc.VAE(np.int64(10), n_hidden=np.int32(8), dropout_rate=np.float64(0.1), seed=np.int64(3))
-        numbers = {"lr": np.float64(0.01), "batch_size": np.int64(16), "seed": np.int64(1)}
+        numbers = {"lr": np.float64(0.01), "batch_size": np.int64(16), "seed": np.int64(1), "lr_schedule": "constant"}
         stopping = vc.EarlyStopping(patience=np.int64(50), threshold=np.float64(1.0))
         options = {"n_epochs_kl_warmup": np.int64(0), "train_size": np.float64(0.8), "early_stopping": stopping}
         return vc.UnsupervisedTrainer(model, data, **numbers, **options)
@@ -549,7 +567,7 @@ def test_a_script_of_two_calls_ends_the_same_wherever_it_was_killed(tmp_path, mo
         pass
 
     def script() -> vc.UnsupervisedTrainer:
-        trainer = make_trainer()
+        trainer = make_trainer(lr_schedule="cosine")
         for _ in range(2):
             trainer.train(11, checkpoint=tmp_path / "run.pt", resume=True)
         return trainer

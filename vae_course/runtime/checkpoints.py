@@ -48,7 +48,7 @@ class Checkpoint:
         with all_or_none():
             if rank() == 0:
                 remove_partial_files(self.path)
-            starts = [*trainer.starts, trainer.epoch]
+            self.n_epochs, starts = n_epochs, [*trainer.starts, trainer.epoch]
             trainer.starts = self._resume(starts) if resume else starts
             last_epoch = trainer.starts[-1] + n_epochs
             if trainer.epoch < last_epoch:
@@ -75,6 +75,7 @@ class Checkpoint:
             "optimizer": trainer.optimizer.state_dict(),
             "rng_states": gather(trainer.rng_state),
             "starts": trainer.starts,
+            "n_epochs": self.n_epochs,
             "epoch": trainer.epoch,
             "epoch_seconds": trainer.epoch_seconds,
             "history": trainer.history,
@@ -103,6 +104,8 @@ class Checkpoint:
         if len(state["starts"]) < len(starts):
             return starts  # the checkpoint is that of an earlier call, whose work this trainer has done itself
         _warn_of_another_machine(state["machine"])
+        if len(state["starts"]) == len(starts) and state["n_epochs"] != self.n_epochs:
+            _warn_of_another_length(trainer, state["n_epochs"], self.n_epochs)
         trainer.model.load_state_dict(state["weights"])
         trainer.optimizer.load_state_dict(state["optimizer"])
         trainer.rng_state = state["rng_states"][rank()]
@@ -158,5 +161,14 @@ def _warn_of_another_machine(then: dict[str, Any]) -> None:
     if changed:
         warnings.warn(
             f"Resuming on a different set-up ({'; '.join(changed)}): weights may differ in the last bits.",
+            stacklevel=5,
+        )
+
+
+def _warn_of_another_length(trainer: "Trainer", then: int, now: int) -> None:
+    if trainer.lr_schedule != "constant":
+        warnings.warn(
+            f"The interrupted call was to train {then} epochs, this one {now}, so the learning rate falls in another "
+            "way than in a run that was never interrupted. Ask for the same number to get the same weights.",
             stacklevel=5,
         )
