@@ -16,7 +16,7 @@ import pytest
 import torch
 
 import vae_course as vc
-from vae_course.early_stopping import HIGHER_IS_BETTER
+from vae_course.early_stopping import HIGHER_IS_BETTER, epochs_for
 from vae_course.trainer import Trainer
 
 METRICS = ("elbo", "reconstruction_error", "kl_local", "kl_global")
@@ -310,6 +310,17 @@ def test_the_same_weights_get_the_same_averages_in_a_second_trainer_that_learns_
     expected = averages(first.model)
     make_trainer(model=first.model, lr=0.0, weight_decay=0.0).train(1)
     assert all(torch.equal(value, expected[name]) for name, value in averages(first.model).items())
+
+
+@pytest.mark.parametrize(("n_cells", "n_epochs"), [(30, 200), (5_000, 200), (20_000, 50), (10**6, 20)])
+def test_the_number_of_epochs_suits_that_of_the_cells(n_cells, n_epochs):
+    assert epochs_for(n_cells) == n_epochs
+
+
+def test_training_takes_as_many_epochs_as_suit_the_training_cells():
+    trainer = make_trainer(model=Rates())
+    trainer.train()
+    assert trainer.epoch == epochs_for(len(trainer.train_set))
 
 
 class Rated(vc.UnsupervisedTrainer):
