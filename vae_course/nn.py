@@ -290,6 +290,7 @@ def finish_batch_norm(model: nn.Module, minibatches: Iterable[Tensor | Sequence[
         cells, their variances leave out what differs between kinds.
     """
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm1d)]
+    minibatches = minibatches if norms else []
     momenta = [norm.momentum for norm in norms]
     run = model.inference if hasattr(model, "inference") else model.loss_terms
     try:
