@@ -25,7 +25,9 @@ from vae_course.differential import DifferentialExpression
 from vae_course.distributions import effective_sample_size, log_marginal_likelihood, sample_nb, sample_zinb
 from vae_course.imputation import Imputation
 from vae_course.model import LossTerms
+from vae_course.nn import finish_batch_norm
 from vae_course.runtime.devices import computing_on, resolve_device
+from vae_course.runtime.processes import pool_batch_norm
 from vae_course.runtime.seeds import same_threads, seeded
 from vae_course.vae import VAE
 
@@ -381,6 +383,18 @@ def split_posteriors(
         raise ValueError(f"Training needs at least 2 cells, got {n_train} of {data.n_cells}.")
     split = {"train_set": np.sort(order[:n_train]), "test_set": np.sort(order[n_train:])}
     return {name: Posterior(model, data, cells, batch_size, device) for name, cells in split.items()}
+
+
+def finish_averages(cells: Posterior, seed: int) -> None:
+    """Set the running averages of the model's batch normalisation to those of its weights over these cells.
+
+    The cells come in a random order, and dropout works as in training; the same seed gives the same averages. With
+    several processes the averages are over the cells of all of them.
+    """
+    with seeded(seed, cells.device), computing_on(cells.device, cells.model):
+        order = cells.indices[torch.randperm(len(cells)).numpy()]
+        finish_batch_norm(cells.model, (minibatch[:3] for minibatch in cells.minibatches(order)))
+        pool_batch_norm(cells.model)
 
 
 @contextmanager

@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from vae_course.data import CountData
 from vae_course.early_stopping import EarlyStopping, epochs_for
 from vae_course.model import LossTerms, check_option, plain_number
-from vae_course.posterior import Posterior, split_posteriors
+from vae_course.posterior import Posterior, finish_averages, split_posteriors
 from vae_course.runtime import processes
-from vae_course.runtime.batch_norm import finish_averages
 from vae_course.runtime.checkpoints import Checkpoint
 from vae_course.runtime.devices import resolve_device
 from vae_course.runtime.diagnostics import check_parameters, explain_nonfinite
@@ -143,7 +142,7 @@ class Trainer:
                 self.model.load_state_dict(self.early_stopping.best_weights)
             self.model.to(home).eval()
         if self.epoch <= last_epoch:  # else it is a finished call, which a resumed run skips
-            finish_averages(self)
+            finish_averages(self.posteriors["train_set"], processes.seed_of_rank(self.seed))
         self.on_train_end()
 
     def on_train_end(self) -> None:

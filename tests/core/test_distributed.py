@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 
 import vae_course as vc
-from vae_course.runtime.batch_norm import pool_batch_norm
+from vae_course.runtime.processes import pool_batch_norm
 from vae_course.runtime.processes import pooled_moments
 from vae_course.runtime.progress import progress_bar
 

@@ -182,6 +182,19 @@ def synchronized_steps(model: torch.nn.Module, optimizer: torch.optim.Optimizer)
         dist.broadcast(statistics, src=0)
 
 
+def pool_batch_norm(model: torch.nn.Module) -> None:
+    """Give all processes the averages over the minibatches of all of them."""
+    for norm in model.modules():
+        if isinstance(norm, torch.nn.BatchNorm1d):
+            shards = gather((norm.num_batches_tracked, norm.running_mean, norm.running_var))
+            n, means, variances = (torch.stack(part) for part in zip(*shards, strict=True))  # (processes, ...)
+            if len(shards) > 1 and n.sum() > 0:
+                shares = (n / n.sum()).unsqueeze(-1)  # (processes, 1)
+                norm.num_batches_tracked.copy_(n.sum())
+                norm.running_mean.copy_((shares * means).sum(dim=0))
+                norm.running_var.copy_((shares * variances).sum(dim=0))
+
+
 @contextmanager
 def process_group(device: str) -> Iterator[None]:
     """Join the processes that torchrun started, if it did; one that exits because another failed prints no error.
