@@ -18,8 +18,7 @@ import torch
 import torch.distributed as dist
 
 import vae_course as vc
-from vae_course.runtime.processes import pool_batch_norm
-from vae_course.runtime.processes import pooled_moments
+from vae_course.runtime.processes import pool_batch_norm, pooled_moments
 from vae_course.runtime.progress import progress_bar
 
 START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
