@@ -101,8 +101,8 @@ print("shapes:", tuple(toy.T.shape), tuple((toy.T @ toy).shape))  # (genes, cell
 #
 # A gene is read by copying it to RNA. Each caught RNA molecule got a barcode before it was amplified (PCR), so
 # molecules are counted, not their copies. That count is a **UMI count** (unique molecular identifier). The cells are
-# **PBMCs**: blood cells with a single, unlobed nucleus, such as T cells, B cells and monocytes. [Where the data come
-# from](../data/README.md).
+# **PBMCs**: blood cells with a single, unlobed nucleus, such as T cells, B cells and monocytes ([Zheng et al.
+# 2017](https://doi.org/10.1038/ncomms14049); [where the data come from](../data/README.md)).
 
 # %%
 data = vc.load_pbmc()
@@ -241,7 +241,7 @@ for name, real, drawn in (("all cells", counts, generated), ("B cells", counts[b
 # %% [markdown]
 # The excess, **overdispersion**, is what we are after: cell types differ. Some of it stays inside one type, in genes
 # loud enough to show it, because cells of a type differ too. Lesson 5 gives the model a distribution for that, the
-# negative binomial.
+# negative binomial ([Grün et al. 2014](https://doi.org/10.1038/nmeth.2930)).
 
 # %%
 igll5 = counts[:, list(data.gene_names).index("IGLL5")].sort(descending=True).values  # (cells,)
@@ -299,8 +299,9 @@ for n_dims in (2, 10, 100, 765):
 #
 # $$x_{ig} = \log\left(1 + \frac{\text{counts}_{ig}}{N_i} \cdot 10{,}000\right).$$
 #
-# `torch.log1p(a)` is $\log(1 + a)$, the natural logarithm. The toy cell becomes
-# $(\log 2501, \log 7501) = (7.82, 8.92)$.
+# With PCA after it, this does as well as cleverer transformations or better ([Ahlmann-Eltze and Huber
+# 2023](https://doi.org/10.1038/s41592-023-01814-1)). `torch.log1p(a)` is $\log(1 + a)$, the natural logarithm. The toy
+# cell becomes $(\log 2501, \log 7501) = (7.82, 8.92)$.
 #
 # **Now you.** Counts (cells, genes) in, values (cells, genes) out. Call your own `library_size`. Mind the shapes:
 # totals are (cells,), and you saw in 0.1 what they need before they can divide rows. Mind `target_sum` too: it is an
@@ -476,7 +477,7 @@ print("lambda v =", eigenvalues[-1] * first)
 # a weighted mean of the eigenvalues, which cannot exceed the largest. And if $v$ must stand at a right angle to $v_1$,
 # then $a_1 = 0$ and the best is $\lambda_2$, at $v_2$. Going on like this, one best direction after another, gives the
 # first $k$ eigenvectors. That is **principal component analysis**, PCA. (That no other $k$ directions together do
-# better is a fact that we use without proof: Eckart and Young, 1936.)
+# better is a fact that we use without proof: [Eckart and Young 1936](https://doi.org/10.1007/BF02288367).)
 
 # %%
 weights = (eigenvectors.T @ direction) ** 2  # (2,): a_j squared
@@ -776,7 +777,8 @@ for name, chosen in (("Dendritic", dendritic), ("CD14+ Monocyte", monocyte), ("C
 # In the two myeloid groups normalising frees PC1 of depth; in B cells PC1 follows it more than before. And depth is
 # still in PC2, in Dendritic more than before (perhaps in part because that group is a mixture). A shallow cell has more
 # zeros, and $\log(1 + \cdot)$ of a zero stays zero however you scale it. Log-normalising *tames* depth; it does not
-# remove it. scVI takes another way: it gives the library a variable of its own (lesson 5).
+# remove it ([Townes et al. 2019](https://doi.org/10.1186/s13059-019-1861-6)). scVI takes another way: it gives the
+# library a variable of its own (lesson 5).
 
 # %% [markdown]
 # **What breaks it.** On real cells we cannot tell catching from biology for sure: myeloid cells do hold more RNA. On
@@ -1056,7 +1058,7 @@ assert beyond > 0.4
 #
 # And let the decoder answer with a distribution too: not a smooth $\hat x$ that may be negative, but $p(x \mid z)$, a
 # distribution over *counts*. An autoencoder with these two changes is a **variational autoencoder**. With a count
-# distribution made for cells, it is scVI.
+# distribution made for cells, it is scVI ([Lopez et al. 2018](https://doi.org/10.1038/s41592-018-0229-2)).
 
 # %% [markdown]
 # ## 0.9 The map, and the promise
@@ -1098,10 +1100,11 @@ plots.show(
 )
 
 # %% [markdown]
-# t-SNE draws ten latents on a sheet of paper: near stays near, long distances mean nothing. The model saw no label. Do
-# its clusters agree with the six groups of 0.2 (the ten labels are too noisy to score)? **k-means** makes the clusters:
-# it sets down six centres, gives each cell to the nearest, moves each centre to the mean of its cells, and repeats. NMI
-# is 0 for unrelated, 1 for identical groupings.
+# t-SNE draws ten latents on a sheet of paper: near stays near, long distances mean nothing ([Kobak and Berens
+# 2019](https://doi.org/10.1038/s41467-019-13056-x)). The model saw no label. Do its clusters agree with the six groups
+# of 0.2 (the ten labels are too noisy to score)? **k-means** makes the clusters: it sets down six centres, gives each
+# cell to the nearest, moves each centre to the mean of its cells, and repeats. NMI is 0 for unrelated, 1 for identical
+# groupings.
 
 # %% tags=["volatile"]
 scores = vc.metrics.clustering_scores(z, groups.numpy())

@@ -41,7 +41,8 @@ from vae_course.exercises import exercise, hint, progress, solution
 # **Question.** Lesson 0 ended with a wish: a *distribution* over latents, not a point. What would such a thing look
 # like for one real cell?
 #
-# We start as small as possible. From each of the 700 blood cells we keep one bit a gene: detected (1) or not (0).
+# We start as small as possible. From each of the 700 blood cells we keep one bit a gene: detected (1) or not (0). Such
+# bits can tell cell types apart ([Qiu 2020](https://doi.org/10.1038/s41467-020-14976-9)).
 
 # %%
 data = vc.load_pbmc()
@@ -579,7 +580,7 @@ print(f"mean log-density: {right:.3f} with the variance, {wrong:.3f} with the st
 #
 # Suppose cells come from $q$ and you believe $p$. Draw $z$ from $q$. You gave it log-probability $\log p(z)$; the
 # best-informed person gives it $\log q(z)$. The mean difference is your **regret** in nats. It is the
-# **Kullback-Leibler divergence**:
+# **Kullback-Leibler divergence** ([Kullback and Leibler 1951](https://doi.org/10.1214/aoms/1177729694)):
 #
 # $$\mathrm{KL}(q \,\|\, p) = \mathbb E_{z \sim q}\big[\log q(z) - \log p(z)\big]
 # = \sum_z q(z)\,\log\frac{q(z)}{p(z)}.$$
@@ -1342,8 +1343,10 @@ plots.show(
 # Draws from the prior search the whole of blood for one B cell. We chose an unusual one on purpose: nobody wants a
 # method that fails on the unusual cells. And 20,000 decodings a cell are far too dear for a training step anyway.
 #
-# The rate $1/\sqrt S$ still holds; it is the scatter that kills. The posterior lives in a tiny corner of
-# ten-dimensional space. **We would have to draw where the posterior is. But the posterior is what we are looking for.**
+# The rate $1/\sqrt S$ still holds; it is the scatter that kills: about $e^{\mathrm{KL}}$ draws are needed, with the KL
+# from the posterior to the prior ([Chatterjee and Diaconis 2018](https://doi.org/10.1214/17-AAP1326)). The posterior
+# lives in a tiny corner of ten-dimensional space. **We would have to draw where the posterior is. But the posterior is
+# what we are looking for.**
 
 # %% [markdown]
 # ## 1.12 Variational inference: a search in a family
@@ -1353,7 +1356,8 @@ plots.show(
 # **Question.** If we cannot compute the posterior, can we *fit* it?
 #
 # Choose a family of simple distributions, say all Gaussians $q(z) = \mathcal N(m, v)$. Look for the member with the
-# smallest $\mathrm{KL}(q \,\|\, p(z \mid x))$. Inference becomes a search: **variational inference**.
+# smallest $\mathrm{KL}(q \,\|\, p(z \mid x))$. Inference becomes a search: **variational inference** ([Blei et al.
+# 2017](https://doi.org/10.1080/01621459.2017.1285773)).
 #
 # There is a catch: the KL contains the posterior, which contains $p(x)$, which we cannot compute. Follow it:
 #
@@ -1499,9 +1503,9 @@ assert max(bounds) > prior_estimates.max()  # checks that your machine agrees; s
 # narrow $q$ explains well and pays for its precision. The best lies between. And the last line is the fair comparison
 # that section 1.11 owed: after the price, the ten latents are still worth more than a hundred nats to this cell.
 #
-# We still guessed the mean. A VAE learns it, and for all cells together: a network, the **encoder**, reads $x$ and
-# puts out the mean and the variance of $q(z \mid x)$. That saves a search for every cell, and is called *amortised*
-# inference. Lesson 2 builds that network.
+# We still guessed the mean. A VAE learns it, and for all cells together: a network, the **encoder**, reads $x$ and puts
+# out the mean and the variance of $q(z \mid x)$. That saves a search for every cell, and is called *amortised*
+# inference ([Kingma and Welling 2019](https://doi.org/10.1561/2200000056)). Lesson 2 builds that network.
 
 # %% [markdown]
 # ## 1.13 Jensen's inequality, a picture

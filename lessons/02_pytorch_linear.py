@@ -238,7 +238,8 @@ for h in (1.0, 1e-3, 1e-8):
 # First line, too large a step: it cuts across the bend of $e^{2w}$. ($J$ is a parabola, and for a parabola left and
 # right errors cancel at any size.) Last line, too small a step: in `float32` 0.50000001 and 0.5 are the same number.
 #
-# **By PyTorch.** Mark the knob with `requires_grad=True`. PyTorch then writes down every operation while it computes:
+# **By PyTorch.** Mark the knob with `requires_grad=True`. PyTorch then writes down every operation while it computes
+# ([Paszke et al. 2019](https://doi.org/10.48550/arXiv.1912.01703)):
 
 # %% tags=["volatile"]
 w = torch.tensor(0.5, requires_grad=True)
@@ -248,8 +249,9 @@ loss = r**2
 print(*(type(step.grad_fn).__name__ for step in (u, r, loss)))
 
 # %% [markdown]
-# Each result remembers how it was made: a product, a difference, a power. `backward()` walks this record from the
-# loss to the knobs, multiplies the slopes as we did, and leaves the product in `.grad`. This is **autograd**.
+# Each result remembers how it was made: a product, a difference, a power. `backward()` walks this record from the loss
+# to the knobs, multiplies the slopes as we did, and leaves the product in `.grad`. This is **autograd** ([Baydin et al.
+# 2018](https://doi.org/10.48550/arXiv.1502.05767)).
 
 # %%
 loss.backward()
@@ -863,9 +865,9 @@ for _ in range(5):
 print("same weights after 5 steps:", torch.allclose(ours.weight, theirs.weight, atol=1e-6))
 
 # %% [markdown]
-# The three lines `zero_grad`, `backward`, `step` are the heart of every training loop you will read. **Adam**, which
-# the later lessons use, is such an optimizer too; it gives each parameter a step size of its own, measured from its
-# recent gradients.
+# The three lines `zero_grad`, `backward`, `step` are the heart of every training loop you will read. **Adam** ([Kingma
+# and Ba 2015](https://doi.org/10.48550/arXiv.1412.6980)), which the later lessons use, is such an optimizer too; it
+# gives each parameter a step size of its own, measured from its recent gradients.
 #
 # <details><summary><b>Check yourself.</b>
 # Why does writing p = p - lr * p.grad, instead of changing p in place, train nothing?</summary>
@@ -983,8 +985,9 @@ print(f"counts of CD79A that come from B cells: {counts[cell_type == 6, marker].
 # **Question.** Two more parts sit in every layer of scVI. Each behaves in one way while the network learns and in
 # another way when it is used. What happens if you forget to switch?
 #
-# **Batch normalisation** centres and scales each column over the cells of the minibatch. With the column's mean $m$
-# and variance $v$, and a small $\epsilon$ (`eps`) against division by zero:
+# **Batch normalisation** ([Ioffe and Szegedy 2015](https://doi.org/10.48550/arXiv.1502.03167)) centres and scales each
+# column over the cells of the minibatch. With the column's mean $m$ and variance $v$, and a small $\epsilon$ (`eps`)
+# against division by zero:
 #
 # $$\tilde h = \gamma\, \frac{h - m}{\sqrt{v + \epsilon}} + \beta.$$
 #
@@ -1173,8 +1176,8 @@ plots.show(
 
 # %% [markdown]
 # **Sixteen times the cells, a quarter of the noise** (0.23, thanks to the second root). Small minibatches are the
-# better bargain. Spend one look at each of the 700 cells on one exact step, or a look at 640 of them on five noisy
-# ones:
+# better bargain ([Bottou et al. 2018](https://doi.org/10.1137/16M1080173)). Spend one look at each of the 700 cells on
+# one exact step, or a look at 640 of them on five noisy ones:
 
 # %%
 exact, noisy = Line(), Line()

@@ -95,7 +95,8 @@ print("z", tuple(z_toy.shape), "  logits", tuple(logits_toy.shape))
 print("all probabilities between 0 and 1:", bool(((prob_toy > 0) & (prob_toy < 1)).all()))
 
 # %% [markdown]
-# That is all. Four statements make the model, and each is a distribution or a network:
+# That is all. Four statements make the model ([Kingma and Welling 2014](https://doi.org/10.48550/arXiv.1312.6114)), and
+# each is a distribution or a network:
 #
 # | part | statement | in the code |
 # |---|---|---|
@@ -314,7 +315,8 @@ for a in (1.0, 10.0, 100.0):
 
 # %% [markdown]
 # For $x = 1$ the cost never falls below 0. For $x = 5$ it falls without end: the larger the logit, the "better". It is
-# no longer minus a log-probability, and training runs away. This loss is for 0 and 1 only.
+# no longer minus a log-probability, and training runs away. This loss is for 0 and 1 only (shades of grey need another:
+# [Loaiza-Ganem and Cunningham 2019](https://doi.org/10.48550/arXiv.1907.06845)).
 #
 # <details><summary><b>Check yourself.</b> Why does the loss need a draw of <i>z</i> for bce, but none for kl?</summary>
 #
@@ -669,9 +671,9 @@ assert purity["BinaryVAE, 2 latents"] > purity["PCA, 2 components"] > 0.5
 # Whether genes are seen at all, squeezed into two numbers, separates the kinds of cell, and better than two straight
 # lines do.
 #
-# **What breaks it.** Reading meaning into "latent 1". Turn the whole plane by any angle: the prior does not change,
-# and the first layer of the decoder can undo the turn. (Only the variances, one per axis, would mind a little.) Train
-# from another seed and the groups lie elsewhere:
+# **What breaks it.** Reading meaning into "latent 1". Turn the whole plane by any angle: the prior does not change, and
+# the first layer of the decoder can undo the turn. (Only the variances, one per axis, would mind a little.) Train from
+# another seed and the groups lie elsewhere ([Locatello et al. 2019](https://doi.org/10.48550/arXiv.1811.12359)):
 
 # %% tags=["volatile"]
 other = BinaryVAE(64, n_hidden=64, seed=1)
@@ -1014,15 +1016,16 @@ plots.show(
 )
 
 # %% [markdown]
-# The two wrong runs print the *smallest* losses, 0.4 instead of 21, in units that nobody can compare. Their kl is 0
-# and their bce is that of the model without latents, 25.3 or a little worse: the encoder says $\mathcal N(0, 1)$
-# whatever it sees, so $z$ carries nothing, and the decoder answers everything with the average image. This is
-# **posterior collapse**.
+# The two wrong runs print the *smallest* losses, 0.4 instead of 21, in units that nobody can compare. Their kl is 0 and
+# their bce is that of the model without latents, 25.3 or a little worse: the encoder says $\mathcal N(0, 1)$ whatever
+# it sees, so $z$ carries nothing, and the decoder answers everything with the average image. This is **posterior
+# collapse** ([Lucas et al. 2019](https://doi.org/10.48550/arXiv.1911.02469)).
 #
 # **On cells** the same line of code would give $\beta = 765$. The hidden weight grows with the number of genes.
 #
 # The rule: sum over what belongs to one cell, average over cells. A weight on the kl is not forbidden. People set
-# $\beta$ on purpose, and the warm-up of lesson 5 is one that changes. But then it stands in the code with its name.
+# $\beta$ on purpose ([Alemi et al. 2018](https://doi.org/10.48550/arXiv.1711.00464)), and the warm-up of lesson 5 is
+# one that changes. But then it stands in the code with its name.
 #
 # <details><summary><b>Check yourself.</b> Somebody sums bce over pixels, sums kl over latents, and sums both over the
 # cells of a minibatch. Which beta?</summary>

@@ -53,8 +53,9 @@ from vae_course.exercises import exercise, hint, progress, solution
 # $$z \sim \mathcal N(0, I), \qquad x = W z + b + \text{noise}, \qquad \text{noise} \sim \mathcal N(0, \tau^2 I).$$
 #
 # $W$ is the weight of the decoder, (genes, latents), $b$ its bias, and $\tau^2$ (`noise_var`) the variance of the
-# noise. $x$ holds three real numbers, say three log-normalised genes. This is the **linear-Gaussian model**, our
-# laboratory for the whole lesson. We calculate in float64, so that what differs in the sixth digit is really different.
+# noise. $x$ holds three real numbers, say three log-normalised genes. This is the **linear-Gaussian model** ([Tipping
+# and Bishop 1999](https://doi.org/10.1111/1467-9868.00196)), our laboratory for the whole lesson. We calculate in
+# float64, so that what differs in the sixth digit is really different.
 
 # %%
 W = torch.tensor([[1.0, 0.5], [0.0, 1.0], [-0.5, 2.0]], dtype=torch.float64)  # (genes, latents)
@@ -425,7 +426,8 @@ plots.show(
 )
 
 # %% [markdown]
-# **Idea.** Roll the die *first*, somewhere $\mu$ has no say, and let $\mu$ only *move* the result:
+# **Idea.** Roll the die *first*, somewhere $\mu$ has no say, and let $\mu$ only *move* the result ([Kingma and Welling
+# 2014](https://doi.org/10.48550/arXiv.1312.6114); [Rezende et al. 2014](https://doi.org/10.48550/arXiv.1401.4082)):
 #
 # $$z = \mu + \sigma\,\varepsilon, \qquad \varepsilon \sim \mathcal N(0, 1).$$
 #
@@ -944,8 +946,9 @@ for value in (0.16, 0.5, 0.9, 0.99):
 
 # %% [markdown]
 # A VAE has two ways to pay less. A better $q$ is one. The other is the decoder: training it on the ELBO makes it prefer
-# latents whose posterior *is* nearly diagonal (a result of Rolinek and others, 2019, which we take on trust here). The
-# gap is not only suffered, it shapes the model.
+# latents whose posterior *is* nearly diagonal (a result of [Rolinek et al.
+# 2019](https://doi.org/10.1109/CVPR.2019.01269), which we take on trust here). The gap is not only suffered, it shapes
+# the model.
 #
 # **A good place to stop.** When you come back, run all cells above this one first.
 
@@ -967,7 +970,7 @@ for value in (0.16, 0.5, 0.9, 0.99):
 #
 # $$\log p(x) \approx \log\frac1S\sum_s w_s.$$
 #
-# Three facts about this estimate.
+# Three facts about this estimate ([Burda et al. 2016](https://doi.org/10.48550/arXiv.1509.00519)).
 #
 # 1. At $S = 1$ it is one draw's $\log w$, whose mean is the ELBO.
 # 2. The mean of the weights is right on average; its logarithm is too low on average (Jensen again). So for every $S$
@@ -1139,7 +1142,8 @@ for n in (400, 600):
 # %% [markdown]
 # It does not. At 400 draws the narrow $q$ has the best ESS of the three and the worst estimate. At 600 its ESS has
 # collapsed *because* the missing draw has come, and the estimate happens to be right. **A low ESS proves trouble. A
-# high ESS proves nothing**: it is made of the same draws.
+# high ESS proves nothing**: it is made of the same draws. ([Vehtari et al.
+# 2024](https://doi.org/10.48550/arXiv.1507.02646) look at the tail of the weights instead.)
 #
 # **Why narrow is worse than wide** (optional). The scatter of a weight is governed by its mean square,
 #
@@ -1388,8 +1392,9 @@ print("backward() has a path through the comparison:", (moved > 3).float().requi
 # $$\frac{\partial}{\partial\mu}\,\mathbb E_q[f(z)] = \int f(z)\,q(z)\,\frac{\partial \log q(z)}{\partial\mu}\,dz
 # = \mathbb E_q\Big[f(z)\,\frac{\partial \log q(z)}{\partial\mu}\Big].$$
 #
-# The slope of the log-density in $\mu$ is called the **score**. Line by line, on the grid, for the smooth
-# $f(z) = (z - 3)^2$ at $\mu = 1$, whose slope is $-4$; the score by a finite difference:
+# The slope of the log-density in $\mu$ is called the **score** ([Mohamed et al.
+# 2020](https://doi.org/10.48550/arXiv.1906.10652)). Line by line, on the grid, for the smooth $f(z) = (z - 3)^2$ at
+# $\mu = 1$, whose slope is $-4$; the score by a finite difference:
 
 # %%
 wide = torch.linspace(-9, 11, 2001, dtype=torch.float64)  # (points,), spacing 0.01
