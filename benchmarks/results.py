@@ -284,7 +284,35 @@ def _grading(figures: dict[str, Any]) -> str:
     )
 
 
+def _calibration(figures: dict[str, Any]) -> str:
+    settings, keys = figures["settings"], ("called", "changed", "false", "false_left_alone")
+    rows = [
+        [
+            scenario,
+            method,
+            *(f"{row[key]:.1f}" for key in keys),
+            f"{row['false_share']:.0%}",
+            f"{row['found_share']:.0%}",
+        ]
+        for scenario, methods in figures["summary"].items()
+        for method, row in methods.items()
+    ]
+    header = ["cells", "method", "called", "changed", "false", "of these left alone", "share of false ones"]
+    return (
+        f"Genes called at {settings['level']:.0%}, means over {settings['seeds']} seeds; {settings['n_cells']:,} cells,"
+        f" {settings['n_genes']} genes, three\ndonors against three. A gene is changed if its log2 fold change exceeds "
+        f"{settings['delta']}; the tests call\nsmaller changes too.\n\n"
+        + table([*header, "share of the changed ones found"], rows)
+    )
+
+
 SECTIONS = (
+    (
+        "Which genes are called differential, and how many wrongly",
+        "differential_calibration.py",
+        "differential_calibration",
+        _calibration,
+    ),
     ("How fast an epoch is", "train_speed.py", "train_speed", _train_speed),
     ("Evaluation against the number of cells", "evaluation_scale.py", "evaluation_scale", _evaluation_scale),
     ("Training from a file against the number of cells", "train_scale.py", "train_scale", _train_scale),

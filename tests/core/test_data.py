@@ -1051,6 +1051,57 @@ def test_simulation_follows_its_seed_and_leaves_global_state():
     assert (dense(first) != dense(other)).any()
 
 
+DONORS = {"n_cells": 400, "n_genes": 60, "n_labels": 2, "n_donors": 6, "seed": 1}
+
+
+@pytest.mark.parametrize("label_by_donor", [False, True])
+def test_donors_shift_the_log_shares_of_their_cells(label_by_donor):
+    data = vc.simulate_counts(**DONORS, sd_donor_effect=0.7, label_by_donor=label_by_donor)
+    truth = data.truth
+    assert (truth.donor.shape, truth.donor_effect.shape) == ((400,), (6, 60))
+    assert abs(truth.donor_effect.std() - 0.7) < 5 * 0.7 / np.sqrt(2 * 6 * 60)
+    assert np.ptp(np.bincount(truth.donor, minlength=6)) <= 1
+    labels_of = {(donor, donor % 2) for donor in range(6)} if label_by_donor else set(np.ndindex(6, 2))
+    assert set(zip(truth.donor.tolist(), data.labels.tolist(), strict=True)) == labels_of
+    rest = np.log(truth.scale) - np.log(2) * truth.lfc[data.labels] - truth.donor_effect[truth.donor]
+    rest -= rest.mean(axis=1, keepdims=True)
+    design = np.column_stack([np.ones(400), truth.latent])
+    assert abs(rest - design @ np.linalg.lstsq(design, rest, rcond=None)[0]).max() < 1e-10
+
+
+def test_donors_change_nothing_else():
+    without = vc.simulate_counts(**{**DONORS, "n_donors": 0})
+    assert without.truth.donor is None
+    assert without.truth.donor_effect is None
+    np.testing.assert_array_equal(dense(vc.simulate_counts(**DONORS, sd_donor_effect=0.0)), dense(without))
+    truth = vc.simulate_counts(**DONORS).truth
+    for name in ("latent", "library", "theta", "dropout", "batch_effect", "lfc", "de_genes"):
+        np.testing.assert_array_equal(getattr(truth, name), getattr(without.truth, name))
+
+
+def test_donors_go_with_their_cells():
+    truth = vc.simulate_counts(**DONORS).truth
+    part = truth.subset(np.array([4, 40, 7]))
+    np.testing.assert_array_equal(part.donor, truth.donor[[4, 40, 7]])
+    np.testing.assert_array_equal(part.donor_effect, truth.donor_effect)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"n_donors": -1}, "n_donors from 0 .* 400, got -1"),
+        ({"n_donors": 401}, "n_donors from 0 .* 400, got 401"),
+        ({"sd_donor_effect": -0.1}, "sd_donor_effect of at least 0, got -0.1"),
+        ({"sd_donor_effect": np.nan}, "sd_donor_effect of at least 0"),
+        ({"n_donors": 1, "label_by_donor": True}, "each of the 2 labels, got n_donors=1"),
+    ],
+    ids=str,
+)
+def test_impossible_donors_are_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        vc.simulate_counts(**{**DONORS, **options})
+
+
 def test_truth_goes_with_its_cells():
     data = vc.simulate_counts(n_cells=50, n_genes=20, n_labels=2, seed=1)
     part = data.subset([4, 40, 7]).truth

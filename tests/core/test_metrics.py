@@ -5,6 +5,7 @@ import math
 import tracemalloc
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy import stats
@@ -316,3 +317,39 @@ def test_clustering_scores_refuse_an_unknown_method_and_a_single_label():
         metrics.clustering_scores(LATENT, CODES, "knn")
     with pytest.raises(ValueError, match="all cells have the same one"):
         metrics.clustering_scores(LATENT, np.ones(10))
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# False discoveries
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def test_posterior_fdr_is_the_mean_probability_of_being_false_among_the_called():
+    prob_de = np.array([0.5, 1.0, 0.9, 0.0, 0.9])
+    expected = [(0 + 0.1 + 0.1 + 0.5) / 4, 0, (0 + 0.1 + 0.1) / 3, 1.7 / 5, (0 + 0.1 + 0.1) / 3]
+    np.testing.assert_allclose(metrics.posterior_fdr(prob_de), expected, atol=1e-15)
+    np.testing.assert_array_equal(metrics.posterior_fdr(torch.from_numpy(prob_de)), metrics.posterior_fdr(prob_de))
+    assert metrics.posterior_fdr([]).shape == (0,)
+
+
+def test_posterior_fdr_written_out_gene_by_gene():
+    prob_de = rng().integers(0, 20, size=200) / 19  # many ties
+    expected = [(1 - prob_de[prob_de >= p]).mean() for p in prob_de]
+    np.testing.assert_allclose(metrics.posterior_fdr(prob_de), expected, atol=1e-14)
+
+
+@pytest.mark.parametrize("target", [0.01, 0.05, 0.3])
+def test_posterior_fdr_calls_the_genes_that_scvi_tools_calls(target):
+    reason = "NOT RUN: scvi-tools is not installed (pip install 'vae-course[compare]')"
+    de_core = pytest.importorskip("scvi.model.base._de_core", reason=reason)
+    for seed in range(5):
+        prob_de = rng(seed).beta(0.3, 0.3, size=300)  # no ties, which scvi-tools parts at random
+        called = metrics.posterior_fdr(prob_de) <= target
+        np.testing.assert_array_equal(called, de_core._fdr_de_prediction(pd.Series(prob_de), fdr=target))
+        assert 20 < called.sum() < 280
+
+
+@pytest.mark.parametrize("prob_de", [[0.5, 1.1], [-0.1], [float("nan")], [[0.5]], 0.5], ids=str)
+def test_posterior_fdr_refuses_what_are_no_probabilities(prob_de):
+    with pytest.raises(ValueError, match="a probability from 0 to 1 for each gene"):
+        metrics.posterior_fdr(prob_de)
