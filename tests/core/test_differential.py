@@ -413,6 +413,13 @@ def test_a_group_of_few_cells_is_warned_about(cells):
         cells.differential_expression_score(range(10), range(20, 30), n_samples=10)
 
 
+def test_nothing_warns_of_small_clusters_that_min_cells_lets_in(cells):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        table = cells.within_cluster_degenes(STATES, min_cells=5, n_samples=10)
+    assert table["n_1"].min() < 10
+
+
 # --------------------------------------------------------------------------------------------------------------------
 # Sums over donors
 # --------------------------------------------------------------------------------------------------------------------
