@@ -1,11 +1,12 @@
-"""Simulated cells with known truth."""
+"""Simulated cells with known truth, and real cells with a simulated batch effect."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 
-from vae_course.data import CountData
+from vae_course.data import CountData, load_pbmc
 from vae_course.distributions import sample_nb, sample_zinb
 from vae_course.runtime.seeds import seeded
 
@@ -185,3 +186,87 @@ def simulate_noise(
             torch.full(shape, mu), torch.tensor(theta), torch.logit(torch.tensor(dropout, dtype=torch.float64)).float()
         )
     return CountData(counts[counts.sum(dim=1) > 0])
+
+
+@dataclass(frozen=True)
+class BatchEffectTruth:
+    """What was done to the second batch of `load_two_batches`.
+
+    Attributes
+    ----------
+    efficiency
+        Capture efficiency of each gene, (genes,), between 0 and 1.
+    depth
+        Share of the captured molecules that were counted. A molecule was kept with probability efficiency * depth.
+    ambient
+        Expected share of ambient counts in a cell's total.
+    untouched
+        Counts of all cells before the batch effect, CSR, (cells, genes).
+    """
+
+    efficiency: np.ndarray
+    depth: float
+    ambient: float
+    untouched: sp.csr_matrix
+
+    def subset(self, indices: np.ndarray) -> "BatchEffectTruth":
+        """Return the truth of some cells."""
+        return replace(self, untouched=self.untouched[indices])
+
+
+def load_two_batches(seed: int = 0, strength: float = 1.0) -> CountData:
+    """Load the real cells of `load_pbmc`, half of them passed through a simulated batch effect: SEMI-SYNTHETIC data.
+
+    The cells, their order and their labels are real, the second batch is not. Half of the cells of each label, drawn at
+    random and one fewer if their number is odd, go through three steps that change no cell's type. Capture: a molecule
+    of gene g is kept with probability efficiency_g, drawn from Beta(1 / strength, 1), whose mean is
+    1 / (1 + strength). Depth: of these a share of 0.9^strength is kept. Ambient molecules: Poisson counts with the mean
+    profile of all untouched cells, which are expected to be 0.05 * strength of a cell's total. Differences between real
+    laboratories also depend on the cell type and hit some cells harder than others; this effect is the same for all
+    cells, and therefore easier to remove.
+
+    Parameters
+    ----------
+    seed
+        Same seed, same cells. The choice of the cells and the order of the genes' efficiencies do not depend on
+        `strength`.
+    strength
+        Strength of the batch effect, from 0 (none: the counts are those of `load_pbmc`) to 3.
+
+    Returns
+    -------
+    CountData
+        700 cells x 765 genes, batch 0 "as measured", batch 1 "passed through a batch effect", with `.truth`, a
+        `BatchEffectTruth`.
+
+    Raises
+    ------
+    ValueError
+        For a strength outside 0..3.
+    """
+    if not 0 <= strength <= 3:
+        raise ValueError(f"strength of the batch effect: expected 0 (none) to 3, got {strength!r}.")
+    real = load_pbmc()
+    rng = np.random.default_rng(seed)
+    batch_index = np.zeros(real.n_cells, dtype=np.int64)
+    for label in range(real.n_labels):
+        cells = rng.permutation(np.flatnonzero(real.labels == label))
+        batch_index[cells[: len(cells) // 2]] = 1
+    efficiency = rng.random(real.n_genes) ** strength  # a power of a uniform number is Beta(1 / strength, 1)
+    truth = BatchEffectTruth(efficiency, 0.9**strength, 0.05 * strength, real.counts)
+    counts = real.counts.toarray()
+    hit = batch_index == 1
+    counts[hit] = _with_batch_effect(counts[hit], counts.mean(axis=0), truth, rng)
+    names = ["as measured", "passed through a batch effect"]
+    data = CountData(counts, batch_index, real.labels, real.gene_names, names, real.label_names)
+    data.truth = truth
+    return data
+
+
+def _with_batch_effect(
+    counts: np.ndarray, profile: np.ndarray, truth: BatchEffectTruth, rng: np.random.Generator
+) -> np.ndarray:
+    """Return counts of the molecules that are kept, and of ambient ones that are distributed as `profile`."""
+    kept = rng.binomial(counts.astype(np.int64), truth.efficiency * truth.depth)
+    n_ambient = kept.sum(axis=1, keepdims=True) * truth.ambient / (1 - truth.ambient)  # expected, (cells, 1)
+    return kept + rng.poisson(n_ambient * profile / profile.sum())

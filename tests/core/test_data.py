@@ -16,8 +16,10 @@ import pytest
 import scipy.sparse as sp
 import torch
 from scipy import stats
+from sklearn.decomposition import PCA
 
 import vae_course as vc
+from vae_course import metrics
 from vae_course.data import LIBRARY_VAR_FLOOR, as_indices, corrupt
 from vae_course.files import open_h5ad
 
@@ -1137,6 +1139,87 @@ def test_zero_inflation_can_be_switched_off():
 def test_impossible_simulations_are_refused(options):
     with pytest.raises(ValueError, match=r"at least 1|share_de|no counts"):
         vc.simulate_counts(**options)
+
+
+@pytest.fixture(scope="module")
+def two_batches() -> vc.CountData:
+    return vc.load_two_batches()
+
+
+def test_half_of_the_cells_of_every_label_are_passed_through_the_batch_effect(two_batches):
+    real, hit = vc.load_pbmc(), two_batches.batch_index == 1
+    assert list(two_batches.batch_names) == ["as measured", "passed through a batch effect"]
+    np.testing.assert_array_equal(two_batches.labels, real.labels)
+    np.testing.assert_array_equal(two_batches.gene_names, real.gene_names)
+    np.testing.assert_array_equal(two_batches.label_names, real.label_names)
+    np.testing.assert_array_equal(np.bincount(real.labels[hit]), np.bincount(real.labels) // 2)
+    np.testing.assert_array_equal(dense(two_batches)[~hit], dense(real)[~hit])
+    np.testing.assert_array_equal(two_batches.truth.untouched.toarray(), dense(real))
+    assert (dense(two_batches)[hit] != dense(real)[hit]).any(axis=1).all()
+
+
+@pytest.mark.parametrize("strength", [0.5, 1.0, 2.0])
+def test_the_batch_effect_is_that_of_the_truth(strength):
+    data = vc.load_two_batches(seed=3, strength=strength)
+    truth, hit = data.truth, data.batch_index == 1
+    assert (truth.depth, truth.ambient) == (pytest.approx(0.9**strength), pytest.approx(0.05 * strength))
+    assert stats.kstest(truth.efficiency, stats.beta(1 / strength, 1).cdf).pvalue > 1e-3
+    before, after = truth.untouched.toarray().astype(float), dense(data)[hit]
+    kept = truth.efficiency * truth.depth
+    profile = before.sum(axis=0) / before.sum()
+    n_ambient = (before[hit] @ kept * truth.ambient / (1 - truth.ambient)).sum()
+    expected = before[hit].sum(axis=0) * kept + n_ambient * profile  # (genes,)
+    variance = before[hit].sum(axis=0) * kept * (1 - kept) + n_ambient * profile
+    z = (after.sum(axis=0) - expected) / np.sqrt(variance)
+    assert abs(z).max() < 5
+    assert z.std() == pytest.approx(1, abs=0.15)
+    np.testing.assert_array_less(abs((after.sum() - expected.sum()) / np.sqrt(variance.sum())), 5)
+
+
+def test_without_strength_there_is_no_batch_effect():
+    data = vc.load_two_batches(strength=0)
+    np.testing.assert_array_equal(dense(data), dense(vc.load_pbmc()))
+    assert (data.truth.depth, data.truth.ambient) == (1, 0)
+    assert (data.truth.efficiency == 1).all()
+    assert data.n_batches == 2
+
+
+def test_strength_changes_neither_the_cells_nor_the_order_of_the_genes(two_batches):
+    weak, other = vc.load_two_batches(strength=0.5), vc.load_two_batches(seed=1)
+    np.testing.assert_array_equal(weak.batch_index, two_batches.batch_index)
+    np.testing.assert_allclose(weak.truth.efficiency**2, two_batches.truth.efficiency)
+    assert (other.batch_index != two_batches.batch_index).any()
+    assert (other.truth.efficiency != two_batches.truth.efficiency).all()
+    np.testing.assert_array_equal(dense(vc.load_two_batches()), dense(two_batches))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_cell_of_two_batches_is_empty(seed):
+    data = vc.load_two_batches(seed, strength=3)
+    assert data.counts.sum(axis=1).min() > 0
+    assert (data.library_var > 0.01).all()
+
+
+def test_the_truth_of_two_batches_goes_with_its_cells(two_batches):
+    part = two_batches.subset([4, 40, 7]).truth
+    np.testing.assert_array_equal(part.untouched.toarray(), two_batches.truth.untouched.toarray()[[4, 40, 7]])
+    np.testing.assert_array_equal(part.efficiency, two_batches.truth.efficiency)
+
+
+@pytest.mark.parametrize("strength", [-0.1, 3.1, float("nan")])
+def test_impossible_strengths_are_refused(strength):
+    with pytest.raises(ValueError, match=rf"expected 0 \(none\) to 3, got {strength}"):
+        vc.load_two_batches(strength=strength)
+
+
+@pytest.mark.numerical
+def test_the_batch_effect_parts_the_batches_of_a_pca_and_leaves_their_types(two_batches):
+    for data, mixing in ((two_batches, (0, 0.25)), (vc.load_two_batches(strength=0), (0.9, 1))):
+        counts = dense(data)
+        latent = PCA(10, random_state=0).fit_transform(np.log1p(1e4 * counts / counts.sum(axis=1, keepdims=True)))
+        share = metrics.entropy_batch_mixing(latent, data.batch_index) / np.log(2)
+        assert mixing[0] <= share < mixing[1]
+        assert metrics.knn_purity(latent, data.labels) > 0.4
 
 
 def noise_log_prob(x: np.ndarray) -> np.ndarray:
