@@ -292,7 +292,7 @@ def test_the_panel_gives_the_numbers_of_scib_metrics(case):
     assert found == pytest.approx(expected["isolated_labels"], abs=1e-5)
 
 
-if find_spec("scib_metrics"):  # in the extra `compare`
+if find_spec("scib_metrics"):  # in no extra of ours, as it brings JAX
 
     def test_the_panel_agrees_with_the_scib_metrics_that_is_installed():
         import scib_metrics
