@@ -92,7 +92,8 @@ def test_every_device_gives_the_same_latents_and_trains(device):
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_run_goes_on_where_it_was_interrupted_on_every_device(tmp_path, device):
     def trainer():
-        return vc.UnsupervisedTrainer(vc.VAE(30), DATA, n_epochs_kl_warmup=1, device=device)
+        options = {"lr_schedule": "constant", "n_epochs_kl_warmup": 1, "device": device}
+        return vc.UnsupervisedTrainer(vc.VAE(30), DATA, **options)
 
     whole, first, second = trainer(), trainer(), trainer()
     whole.train(4, tmp_path / "whole.pt")
