@@ -235,6 +235,28 @@ def _train_scale(figures: dict[str, Any]) -> str:
     )
 
 
+def _two_batches(figures: dict[str, Any]) -> str:
+    names = {
+        "entropy_share": "entropy of mixing, share of the most",
+        "ilisi": "iLISI",
+        "clisi": "cLISI",
+        "knn_purity": "purity of neighbours",
+        "ari": "ARI",
+    }
+    rows = [
+        [what, *(f"{row[name]['mean']:.3f} ± {row[name]['standard_error']:.3f}" for name in names)]
+        for what, row in figures["summary"].items()
+    ]
+    settings = figures["settings"]
+    return (
+        f"`load_two_batches(strength={settings['strength']:g})`: real cells, half of them passed through a simulated\n"
+        f"batch effect. Means and standard errors over {settings['seeds']} seeds of data and training, "
+        f"{settings['epochs']} epochs, all cells.\n"
+        "The first two columns say how well batches mix, the others how well types stay apart: higher is better.\n\n"
+        + table(["", *names.values()], rows)
+    )
+
+
 def plot(name: str, rows: list[dict[str, Any]], seconds: str, group: str | None = None) -> None:
     """Draw seconds and peak memory against cells, and save the figure."""
     import matplotlib as mpl
@@ -284,7 +306,37 @@ def _grading(figures: dict[str, Any]) -> str:
     )
 
 
+def _calibration(figures: dict[str, Any]) -> str:
+    settings, keys = figures["settings"], ("called", "changed", "false", "false_left_alone")
+    rows = [
+        [
+            scenario,
+            method,
+            *(f"{row[key]:.1f}" for key in keys),
+            f"{row['false_share']:.0%}",
+            f"{row['found_share']:.0%}",
+            f"{row['changed_share_of_first']:.0%}",
+        ]
+        for scenario, methods in figures["summary"].items()
+        for method, row in methods.items()
+    ]
+    header = ["cells", "method", "called", "changed", "false", "of these left alone", "share of false ones"]
+    return (
+        f"Genes called at {settings['level']:.0%}, means over {settings['seeds']} seeds; {settings['n_cells']:,} cells,"
+        f" {settings['n_genes']} genes, three\ndonors against three. A gene is changed if its log2 fold change exceeds "
+        f"{settings['delta']}; the tests call\nsmaller changes too.\n\n"
+        + table([*header, "share of the changed ones found", "changed among as many ranked first"], rows)
+    )
+
+
 SECTIONS = (
+    (
+        "Which genes are called differential, and how many wrongly",
+        "differential_calibration.py",
+        "differential_calibration",
+        _calibration,
+    ),
+    ("Two batches", "two_batches.py", "two_batches", _two_batches),
     ("How fast an epoch is", "train_speed.py", "train_speed", _train_speed),
     ("Evaluation against the number of cells", "evaluation_scale.py", "evaluation_scale", _evaluation_scale),
     ("Training from a file against the number of cells", "train_scale.py", "train_scale", _train_scale),

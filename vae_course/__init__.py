@@ -15,7 +15,7 @@ _NAMES = {
     "fast": ["FastVAE"],
     "files": ["load_h5ad"],
     "posterior": ["Posterior"],
-    "simulate": ["simulate_counts", "simulate_noise"],
+    "simulate": ["load_two_batches", "simulate_counts", "simulate_noise"],
     "trainer": ["Trainer", "UnsupervisedTrainer"],
     "vae": ["VAE"],
 }

@@ -101,7 +101,8 @@ class CountData:
         The variance is at least `LIBRARY_VAR_FLOOR`. Cells that corruption emptied do not count; a batch
         without cells gets the values of all cells together.
     truth
-        What generated the counts (`simulate.SimulationTruth`), or None for real data.
+        What generated the counts (`simulate.SimulationTruth`), or was done to them (`simulate.BatchEffectTruth`); None
+        for real data.
 
     Raises
     ------

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.special import entr
+from scipy.special import entr, softmax
 from torch import Tensor
 
 
@@ -48,6 +48,217 @@ def entropy_batch_mixing(latent: Any, batch_index: Any, n_neighbors: int = 50) -
     of_neighbours = codes[nearest_other_cells(latent, n_neighbors)]  # (cells, n_neighbors)
     shares = ((of_neighbours == b).mean(axis=1) for b in range(len(batches)))  # (cells,) each
     return float(sum(entr(share) for share in shares).mean())
+
+
+def ilisi(latent: Any, batch_index: Any, n_neighbors: int = 90) -> float:
+    """How well batches mix: the local inverse Simpson index of the batches, scaled to 0..1; higher is better.
+
+    Korsunsky et al. (2019), Methods, "LISI metric": how many batches a cell's neighbourhood effectively holds. As in
+    Luecken et al. (2022) and scib-metrics it is (median over cells - 1) / (batches - 1). Like every score of mixing it
+    falls where cell types are in one batch only, and knows nothing of cell types that were merged.
+
+    Parameters
+    ----------
+    latent
+        Positions of the cells, (cells, n_latent).
+    batch_index
+        Batch of each cell; at least two different ones.
+    n_neighbors
+        Size of a neighbourhood, from 6 to the number of cells. It counts the cell itself, which is then left out, as
+        Harmony and scib-metrics do; a third of it is the perplexity, that is the effective number of neighbours.
+
+    Returns
+    -------
+    float
+        0: every neighbourhood is of one batch; 1: all batches have the same weight in them.
+
+    Raises
+    ------
+    ValueError
+        For a single batch, an impossible number of neighbours, or lengths that differ.
+    """
+    latent, codes = matched(latent, batch_index)
+    n_batches = number_of_groups(codes, "batches")
+    return float((np.median(lisi(latent, codes, n_neighbors)) - 1) / (n_batches - 1))
+
+
+def clisi(latent: Any, labels: Any, n_neighbors: int = 90) -> float:
+    """How well cell types stay apart: the local inverse Simpson index of the labels, scaled to 0..1; higher is better.
+
+    As `ilisi`, of labels and the other way round: (labels - median over cells) / (labels - 1). With many labels it is
+    near 1 for almost any latent space, so that small differences count.
+
+    Parameters
+    ----------
+    latent
+        Positions of the cells, (cells, n_latent).
+    labels
+        Label of each cell; at least two different ones.
+    n_neighbors
+        Size of a neighbourhood, the cell itself included.
+
+    Returns
+    -------
+    float
+        1: every neighbourhood is of one label; 0: all labels have the same weight in them.
+
+    Raises
+    ------
+    ValueError
+        For a single label, an impossible number of neighbours, or lengths that differ.
+    """
+    latent, codes = matched(latent, labels)
+    n_labels = number_of_groups(codes, "labels")
+    return float((n_labels - np.median(lisi(latent, codes, n_neighbors))) / (n_labels - 1))
+
+
+def lisi(latent: np.ndarray, codes: np.ndarray, n_neighbors: int = 90) -> np.ndarray:
+    """Local inverse Simpson index of every cell: effective number of codes among its neighbours, (cells,)."""
+    if not 6 <= n_neighbors <= len(latent):
+        raise ValueError(
+            f"n_neighbors counts the cell itself and has to be from 6 (a perplexity of 2) to {len(latent)} for "
+            f"{len(latent)} cells, got {n_neighbors}."
+        )
+    neighbours = nearest_other_cells(latent, n_neighbors - 1)  # (cells, n_neighbors - 1)
+    distances = np.empty(neighbours.shape)
+    for k, others in enumerate(neighbours.T):
+        distances[:, k] = np.linalg.norm(latent - latent[others], axis=1)
+    weights = perplexity_weights(distances, n_neighbors // 3)
+    groups = np.unique(codes)
+    return 1 / sum((weights * (codes[neighbours] == group)).sum(axis=1) ** 2 for group in groups)
+
+
+def perplexity_weights(distances: np.ndarray, perplexity: float) -> np.ndarray:
+    """Weights exp(-beta distance) of each cell's neighbours that sum to 1, (cells, neighbours).
+
+    Bisection finds each cell's beta, the one for which the weights have the entropy log(perplexity) (van der Maaten and
+    Hinton 2008, section 2, with distances that are not squared).
+    """
+    beta = np.ones(len(distances))
+    lowest, highest = np.zeros(len(distances)), np.full(len(distances), np.inf)
+    for _ in range(50):
+        entropy = entr(softmax(-beta[:, None] * distances, axis=1)).sum(axis=1)
+        too_flat = entropy > np.log(perplexity)
+        lowest, highest = np.where(too_flat, beta, lowest), np.where(too_flat, highest, beta)
+        beta = np.where(np.isinf(highest), 2 * beta, (lowest + highest) / 2)
+    return softmax(-beta[:, None] * distances, axis=1)
+
+
+def silhouette_label(latent: Any, labels: Any) -> float:
+    """How well cell types stay apart: (average silhouette width of the labels + 1) / 2; higher is better.
+
+    Luecken et al. (2022), Methods, "cell type ASW", as scib-metrics computes it. Rautenstrauch and Ohler (2025),
+    "Shortcomings of silhouette in single-cell integration benchmarking", Nature Biotechnology,
+    doi:10.1038/s41587-025-02743-4, show that it is unreliable here: it favours compact, spherical groups (figure 1b),
+    and groups that come from labels, not from a clustering, may have any shape (figure 1c). Do not report it alone.
+
+    Parameters
+    ----------
+    latent
+        Positions of the cells, (cells, n_latent).
+    labels
+        Label of each cell; at least two different ones, and fewer than cells.
+
+    Returns
+    -------
+    float
+        Between 0 and 1; 0.5 where labels overlap.
+
+    Raises
+    ------
+    ValueError
+        For a single label, for labels that are all different, or lengths that differ.
+    """
+    return float((label_silhouettes(*matched(latent, labels)).mean() + 1) / 2)
+
+
+def silhouette_batch(latent: Any, batch_index: Any, labels: Any) -> float:
+    """How well batches mix within cell types: 1 - |silhouette of the batches|; higher is better.
+
+    Luecken et al. (2022), Methods, "batch ASW", as scib-metrics computes it: averaged over the cells of a label, then
+    over labels. Labels whose cells are all of one batch, or each of another one, are left out. Rautenstrauch and Ohler
+    (2025, as in `silhouette_label`) show that it cannot be relied upon: the silhouette looks only at the nearest other
+    batch, and so misses a batch effect if each batch overlaps with one other (figure 1d). Trust `ilisi` and
+    `entropy_batch_mixing` where they disagree.
+
+    Parameters
+    ----------
+    latent
+        Positions of the cells, (cells, n_latent).
+    batch_index, labels
+        Batch and label of each cell.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If no label has cells of several batches, or lengths differ.
+    """
+    from sklearn.metrics import silhouette_samples
+
+    latent, codes = matched(latent, batch_index)
+    _, labels = matched(latent, labels)
+    of_labels = []
+    for label in np.unique(labels):
+        cells = labels == label
+        if 1 < len(np.unique(codes[cells])) < cells.sum():
+            of_labels.append(1 - np.abs(silhouette_samples(latent[cells], codes[cells])).mean())
+    if not of_labels:
+        raise ValueError("Mixing within labels needs a label with cells of several batches: there is none.")
+    return float(np.mean(of_labels))
+
+
+def isolated_labels(latent: Any, labels: Any, batch_index: Any) -> float:
+    """How well the cell types that are in the fewest batches stay apart; higher is better.
+
+    Luecken et al. (2022), Methods, "Isolated label scores", by silhouette, as scib-metrics computes it: the scaled
+    silhouette of `silhouette_label`, averaged over the cells of each such label, then over these labels. With every
+    label in every batch these are all labels. The caveats of `silhouette_label` hold.
+
+    Parameters
+    ----------
+    latent
+        Positions of the cells, (cells, n_latent).
+    labels, batch_index
+        Label and batch of each cell; at least two different labels, and fewer than cells.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        For a single label, for labels that are all different, or lengths that differ.
+    """
+    latent, labels = matched(latent, labels)
+    _, codes = matched(latent, batch_index)
+    scaled = (label_silhouettes(latent, labels) + 1) / 2  # (cells,)
+    n_batches = {label: len(np.unique(codes[labels == label])) for label in np.unique(labels)}
+    fewest = min(n_batches.values())
+    return float(np.mean([scaled[labels == label].mean() for label, n in n_batches.items() if n == fewest]))
+
+
+def label_silhouettes(latent: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Silhouette of every cell in its label, (cells,); raise ValueError for one label, or one label per cell."""
+    from sklearn.metrics import silhouette_samples
+
+    if number_of_groups(labels, "labels") == len(labels):
+        raise ValueError(f"A silhouette needs labels that cells share: all {len(labels)} cells have different ones.")
+    return silhouette_samples(latent, labels)
+
+
+def number_of_groups(codes: np.ndarray, what: str) -> int:
+    """Return the number of distinct codes; raise ValueError if there are not two."""
+    n_groups = len(np.unique(codes))
+    if n_groups < 2:
+        raise ValueError(f"This score compares cells of at least two {what}, got {n_groups}: give the data {what}.")
+    return n_groups
 
 
 def knn_purity(latent: Any, labels: Any, n_neighbors: int = 30) -> float:
@@ -197,6 +408,36 @@ def probability_greater(scale_1: Tensor, scale_2: Tensor) -> Tensor:
 def log_odds(p: Tensor, eps: float = 1e-8) -> Tensor:
     """Log-odds of a probability, elementwise; `eps` is added to p and to 1 - p, which keeps the result finite."""
     return torch.log(p + eps) - torch.log(1 - p + eps)
+
+
+def posterior_fdr(prob_de: Any) -> np.ndarray:
+    """Share of false genes to expect among those called, when every gene at least as probable is called.
+
+    A called gene is false with probability 1 - prob_de, so the expected share is the mean of that over the called
+    genes; genes that are equally probable are called together (Newton et al., 2004; for single cells Boyeau et
+    al., 2019). It is as good as the probabilities.
+
+    Parameters
+    ----------
+    prob_de
+        Posterior probability that each gene is differential, (genes,).
+
+    Returns
+    -------
+    np.ndarray
+        (genes,), float64, in the order of the input. Calling all genes with at most 0.05 holds the expected share of
+        false ones at 5 %.
+
+    Raises
+    ------
+    ValueError
+        If `prob_de` is not one probability per gene.
+    """
+    prob_de = np.asarray(prob_de, dtype=np.float64)
+    if prob_de.ndim != 1 or not ((prob_de >= 0) & (prob_de <= 1)).all():
+        raise ValueError(f"prob_de has to hold a probability from 0 to 1 for each gene, got {prob_de!r}.")
+    negative, gene, n_genes = np.unique(-prob_de, return_inverse=True, return_counts=True)  # most probable first
+    return (np.cumsum((1 + negative) * n_genes) / np.cumsum(n_genes))[gene]
 
 
 def matched(latent: Any, codes: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -248,6 +248,52 @@ class Posterior(DifferentialExpression, Imputation):
         latent, _, labels = self.get_latent()
         return metrics.knn_purity(latent, labels, n_neighbors)
 
+    def integration_scores(
+        self, n_neighbors: int = 50, lisi_neighbors: int = 90, max_cells: int = 10_000, seed: int = 0
+    ) -> dict[str, float]:
+        """Return how well batches mix and labels stay apart in the latent means, all between 0 and 1, more is better.
+
+        Mixing alone is no success: a latent space of noise mixes perfectly. Read the two kinds together, and the
+        silhouettes with the caveat in `metrics.silhouette_batch`.
+
+        Parameters
+        ----------
+        n_neighbors
+            Neighbours of a cell for the entropy of mixing.
+        lisi_neighbors
+            Size of a neighbourhood, the cell itself included, for ilisi and clisi.
+        max_cells
+            Of more cells than that only so many are looked at, drawn at random.
+        seed
+            Seed of that draw.
+
+        Returns
+        -------
+        dict
+            Mixing: entropy_share (`metrics.entropy_batch_mixing` over the entropy of the batches' shares, which in
+            unequal batches chance can exceed a little), ilisi, silhouette_batch. Labels: clisi, silhouette_label,
+            isolated_labels.
+
+        Raises
+        ------
+        ValueError
+            If all cells are of one batch or of one label, or if there are too few for their neighbourhoods.
+        """
+        latent, batch_index, labels = self.get_latent()
+        if len(latent) > max_cells:
+            drawn = np.random.default_rng(seed).choice(len(latent), max_cells, replace=False)
+            latent, batch_index, labels = latent[drawn], batch_index[drawn], labels[drawn]
+        ilisi = metrics.ilisi(latent, batch_index, lisi_neighbors)  # says so if there is only one batch
+        mixing = metrics.entropy_batch_mixing(latent, batch_index, n_neighbors)
+        return {
+            "entropy_share": mixing / metrics.entropy_from_indices(batch_index),
+            "ilisi": ilisi,
+            "silhouette_batch": metrics.silhouette_batch(latent, batch_index, labels),
+            "clisi": metrics.clisi(latent, labels, lisi_neighbors),
+            "silhouette_label": metrics.silhouette_label(latent, labels),
+            "isolated_labels": metrics.isolated_labels(latent, labels, batch_index),
+        }
+
     def nn_overlap_score(self, other: Any = None, n_neighbors: int = 100) -> tuple[float, float]:
         """Compare neighbours in the latent space with neighbours in another representation of the same cells.
 

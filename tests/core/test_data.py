@@ -16,8 +16,10 @@ import pytest
 import scipy.sparse as sp
 import torch
 from scipy import stats
+from sklearn.decomposition import PCA
 
 import vae_course as vc
+from vae_course import metrics
 from vae_course.data import LIBRARY_VAR_FLOOR, as_indices, corrupt
 from vae_course.files import open_h5ad
 
@@ -1051,6 +1053,57 @@ def test_simulation_follows_its_seed_and_leaves_global_state():
     assert (dense(first) != dense(other)).any()
 
 
+DONORS = {"n_cells": 400, "n_genes": 60, "n_labels": 2, "n_donors": 6, "seed": 1}
+
+
+@pytest.mark.parametrize("label_by_donor", [False, True])
+def test_donors_shift_the_log_shares_of_their_cells(label_by_donor):
+    data = vc.simulate_counts(**DONORS, sd_donor_effect=0.7, label_by_donor=label_by_donor)
+    truth = data.truth
+    assert (truth.donor.shape, truth.donor_effect.shape) == ((400,), (6, 60))
+    assert abs(truth.donor_effect.std() - 0.7) < 5 * 0.7 / np.sqrt(2 * 6 * 60)
+    assert np.ptp(np.bincount(truth.donor, minlength=6)) <= 1
+    labels_of = {(donor, donor % 2) for donor in range(6)} if label_by_donor else set(np.ndindex(6, 2))
+    assert set(zip(truth.donor.tolist(), data.labels.tolist(), strict=True)) == labels_of
+    rest = np.log(truth.scale) - np.log(2) * truth.lfc[data.labels] - truth.donor_effect[truth.donor]
+    rest -= rest.mean(axis=1, keepdims=True)
+    design = np.column_stack([np.ones(400), truth.latent])
+    assert abs(rest - design @ np.linalg.lstsq(design, rest, rcond=None)[0]).max() < 1e-10
+
+
+def test_donors_change_nothing_else():
+    without = vc.simulate_counts(**{**DONORS, "n_donors": 0})
+    assert without.truth.donor is None
+    assert without.truth.donor_effect is None
+    np.testing.assert_array_equal(dense(vc.simulate_counts(**DONORS, sd_donor_effect=0.0)), dense(without))
+    truth = vc.simulate_counts(**DONORS).truth
+    for name in ("latent", "library", "theta", "dropout", "batch_effect", "lfc", "de_genes"):
+        np.testing.assert_array_equal(getattr(truth, name), getattr(without.truth, name))
+
+
+def test_donors_go_with_their_cells():
+    truth = vc.simulate_counts(**DONORS).truth
+    part = truth.subset(np.array([4, 40, 7]))
+    np.testing.assert_array_equal(part.donor, truth.donor[[4, 40, 7]])
+    np.testing.assert_array_equal(part.donor_effect, truth.donor_effect)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"n_donors": -1}, "n_donors from 0 .* 400, got -1"),
+        ({"n_donors": 401}, "n_donors from 0 .* 400, got 401"),
+        ({"sd_donor_effect": -0.1}, "sd_donor_effect of at least 0, got -0.1"),
+        ({"sd_donor_effect": np.nan}, "sd_donor_effect of at least 0"),
+        ({"n_donors": 1, "label_by_donor": True}, "each of the 2 labels, got n_donors=1"),
+    ],
+    ids=str,
+)
+def test_impossible_donors_are_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        vc.simulate_counts(**{**DONORS, **options})
+
+
 def test_truth_goes_with_its_cells():
     data = vc.simulate_counts(n_cells=50, n_genes=20, n_labels=2, seed=1)
     part = data.subset([4, 40, 7]).truth
@@ -1086,6 +1139,87 @@ def test_zero_inflation_can_be_switched_off():
 def test_impossible_simulations_are_refused(options):
     with pytest.raises(ValueError, match=r"at least 1|share_de|no counts"):
         vc.simulate_counts(**options)
+
+
+@pytest.fixture(scope="module")
+def two_batches() -> vc.CountData:
+    return vc.load_two_batches()
+
+
+def test_half_of_the_cells_of_every_label_are_passed_through_the_batch_effect(two_batches):
+    real, hit = vc.load_pbmc(), two_batches.batch_index == 1
+    assert list(two_batches.batch_names) == ["as measured", "passed through a batch effect"]
+    np.testing.assert_array_equal(two_batches.labels, real.labels)
+    np.testing.assert_array_equal(two_batches.gene_names, real.gene_names)
+    np.testing.assert_array_equal(two_batches.label_names, real.label_names)
+    np.testing.assert_array_equal(np.bincount(real.labels[hit]), np.bincount(real.labels) // 2)
+    np.testing.assert_array_equal(dense(two_batches)[~hit], dense(real)[~hit])
+    np.testing.assert_array_equal(two_batches.truth.untouched.toarray(), dense(real))
+    assert (dense(two_batches)[hit] != dense(real)[hit]).any(axis=1).all()
+
+
+@pytest.mark.parametrize("strength", [0.5, 1.0, 3.0])
+def test_the_batch_effect_is_that_of_the_truth(strength):
+    data = vc.load_two_batches(seed=3, strength=strength)
+    truth, hit = data.truth, data.batch_index == 1
+    assert (truth.depth, truth.ambient) == (pytest.approx(0.9**strength), pytest.approx(0.05 * strength))
+    assert stats.kstest(truth.efficiency, stats.beta(1 / strength, 1).cdf).pvalue > 1e-3
+    before, after = truth.untouched.toarray().astype(float), dense(data)[hit]
+    kept = truth.efficiency * truth.depth
+    profile = before.sum(axis=0) / before.sum()
+    n_ambient = (before[hit] @ kept * truth.ambient / (1 - truth.ambient)).sum()
+    expected = before[hit].sum(axis=0) * kept + n_ambient * profile  # (genes,)
+    variance = before[hit].sum(axis=0) * kept * (1 - kept) + n_ambient * profile
+    z = (after.sum(axis=0) - expected) / np.sqrt(variance)
+    assert abs(z).max() < 5
+    assert z.std() == pytest.approx(1, abs=0.15)
+    assert abs(after.sum() - expected.sum()) < 4 * np.sqrt(variance.sum())
+
+
+def test_without_strength_there_is_no_batch_effect():
+    data = vc.load_two_batches(strength=0)
+    np.testing.assert_array_equal(dense(data), dense(vc.load_pbmc()))
+    assert (data.truth.depth, data.truth.ambient) == (1, 0)
+    assert (data.truth.efficiency == 1).all()
+    assert data.n_batches == 2
+
+
+def test_strength_changes_neither_the_cells_nor_the_order_of_the_genes(two_batches):
+    weak, other = vc.load_two_batches(strength=0.5), vc.load_two_batches(seed=1)
+    np.testing.assert_array_equal(weak.batch_index, two_batches.batch_index)
+    np.testing.assert_allclose(weak.truth.efficiency**2, two_batches.truth.efficiency)
+    assert (other.batch_index != two_batches.batch_index).any()
+    assert (other.truth.efficiency != two_batches.truth.efficiency).all()
+    np.testing.assert_array_equal(dense(vc.load_two_batches()), dense(two_batches))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_cell_of_two_batches_is_empty(seed):
+    data = vc.load_two_batches(seed, strength=3)
+    assert data.counts.sum(axis=1).min() > 0
+    assert (data.library_var > 0.01).all()
+
+
+def test_the_truth_of_two_batches_goes_with_its_cells(two_batches):
+    part = two_batches.subset([4, 40, 7]).truth
+    np.testing.assert_array_equal(part.untouched.toarray(), two_batches.truth.untouched.toarray()[[4, 40, 7]])
+    np.testing.assert_array_equal(part.efficiency, two_batches.truth.efficiency)
+
+
+@pytest.mark.parametrize("strength", [-0.1, 3.1, float("nan")])
+def test_impossible_strengths_are_refused(strength):
+    with pytest.raises(ValueError, match=rf"expected 0 \(none\) to 3, got {strength}"):
+        vc.load_two_batches(strength=strength)
+
+
+@pytest.mark.numerical
+def test_the_batch_effect_parts_the_batches_of_a_pca_and_leaves_their_types(two_batches):
+    for data, mixing in ((two_batches, (0, 0.25)), (vc.load_two_batches(strength=0), (0.9, 1))):
+        counts = dense(data)
+        latent = PCA(10, random_state=0).fit_transform(np.log1p(1e4 * counts / counts.sum(axis=1, keepdims=True)))
+        share = metrics.entropy_batch_mixing(latent, data.batch_index) / np.log(2)
+        assert mixing[0] <= share < mixing[1]
+        assert metrics.knn_purity(latent, data.labels) > 0.4
 
 
 def noise_log_prob(x: np.ndarray) -> np.ndarray:

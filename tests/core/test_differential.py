@@ -1,5 +1,8 @@
 """Differential expression: the table, its figures against all draws at once, and changes that were simulated."""
 
+import warnings
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,14 +11,14 @@ from posteriors import N_CELLS, N_GENES, STATES, SUBSET, Decoded, many_sparse_ce
 from scipy import stats
 
 import vae_course as vc
-from vae_course import metrics
+from vae_course import differential, metrics
 from vae_course.runtime.seeds import seeded
 
 pytestmark = pytest.mark.numerical
 
 
-COLUMNS = ["gene", "bayes_factor", "prob_greater", "lfc", "lfc_std", "prob_de", "scale_1", "scale_2"]
-COLUMNS.extend(["raw_mean_1", "raw_mean_2", "nonzero_1", "nonzero_2"])
+COLUMNS = ["gene", "bayes_factor", "prob_greater", "lfc", "lfc_std", "prob_de", "fdr", "scale_1", "scale_2"]
+COLUMNS.extend(["raw_mean_1", "raw_mean_2", "nonzero_1", "nonzero_2", "n_1", "n_2", "delta", "pseudocount"])
 
 
 def by_gene(table: pd.DataFrame) -> pd.DataFrame:
@@ -47,6 +50,9 @@ def test_the_table_has_a_row_per_gene_and_what_was_counted(cells):
     np.testing.assert_allclose(rows["bayes_factor"], np.log(p + 1e-8) - np.log(1 - p + 1e-8), rtol=1e-9)
     assert rows["scale_1"].sum() == pytest.approx(1, abs=1e-4)
     assert rows["prob_de"].between(0, 1).all()
+    np.testing.assert_array_equal(rows["fdr"], metrics.posterior_fdr(rows["prob_de"]))
+    for name, value in {"n_1": 45, "n_2": 45, "delta": 0.25, "pseudocount": 1e-6}.items():
+        assert (rows[name] == value).all()
 
 
 def test_masks_and_positions_give_the_same_table(cells):
@@ -205,6 +211,7 @@ def test_clusters_with_few_cells_are_left_out(model, data):
         cells.one_vs_all_degenes(min_cells=100)
 
 
+@pytest.mark.filterwarnings("ignore:Group . should have")
 def test_within_cluster_compares_the_state_inside_each_label(cells):
     labels = cells.data.labels[SUBSET]
     options = {"min_cells": 5, "n_samples": 60}
@@ -239,7 +246,9 @@ def test_states_have_to_be_true_or_false_for_every_cell(cells, states):
 )
 def test_impossible_comparisons_are_refused(cells, options, words):
     with pytest.raises(ValueError, match=words):
-        cells.differential_expression_score(**{"cells_1": [0, 1], "cells_2": [2, 3], "n_samples": 10, **options})
+        cells.differential_expression_score(
+            **{"cells_1": range(10), "cells_2": range(10, 20), "n_samples": 10, **options}
+        )
 
 
 def test_a_comparison_under_many_batches_needs_no_more_memory_than_under_one():
@@ -249,3 +258,219 @@ def test_a_comparison_under_many_batches_needs_no_more_memory_than_under_one():
         decoded = Decoded(sparse_cells.model)
         sparse_cells.differential_expression_score(cells_1, cells_2, batchid=[0, 1] * n_batches, n_samples=100)
         assert decoded.most <= 200  # two minibatches of each group
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Effect sizes
+# --------------------------------------------------------------------------------------------------------------------
+
+N_DRAWS, N_SIMULATED = 400, 60
+
+
+def draws_of_two_groups() -> tuple[np.ndarray, np.ndarray]:
+    """Shares of genes that differ by nothing, by little and by a lot, with spreads of all kinds; some are tiny."""
+    rng = np.random.default_rng(0)
+    effect = np.repeat([0.0, 0.3, 2.0], N_SIMULATED // 3) * rng.choice([-1, 1], N_SIMULATED)
+    base, spread = rng.normal(0, 2, N_SIMULATED), rng.uniform(0.05, 1.5, N_SIMULATED)
+    base[:3] = -14
+    noise = rng.normal(size=(2, N_DRAWS, N_SIMULATED)) * spread
+    logits = base + noise + np.stack([effect, np.zeros(N_SIMULATED)])[:, None]
+    scale_1, scale_2 = torch.softmax(torch.from_numpy(logits), dim=-1).float().numpy()
+    return scale_1, scale_2
+
+
+def scvi_tools_table(scales: tuple[np.ndarray, np.ndarray], counts: np.ndarray, **options) -> dict:
+    """Give scvi-tools' own `get_bayes_factors` these draws, as if a model had made them for ten cells a group."""
+    reason = "NOT RUN: scvi-tools is not installed (pip install 'vae-course[compare]')"
+    differential_of_scvi = pytest.importorskip("scvi.model.base._differential", reason=reason)
+    first = np.arange(20) < 10
+    manager = SimpleNamespace(
+        adata=np.empty((20, N_SIMULATED)),
+        get_state_registry=lambda key: SimpleNamespace(categorical_mapping=[0]),
+        get_from_registry=lambda key: counts,
+    )
+    computation = differential_of_scvi.DifferentialComputation(
+        lambda adata, indices, **_: scales[int(indices[0] >= 10)], None, manager
+    )
+    np.random.seed(3)  # noqa: NPY002 - its mixture of Gaussians draws from the global state
+    return computation.get_bayes_factors(first, ~first, n_samples_overall=N_DRAWS, **options)
+
+
+def our_table(scales: tuple[np.ndarray, np.ndarray], counts: np.ndarray, monkeypatch, **options) -> pd.DataFrame:
+    """Give the public method these draws, in portions, in the order of the genes."""
+    data = vc.CountData(counts)
+    portions = list(zip(*(torch.from_numpy(scale).split(150) for scale in scales), strict=True))
+    monkeypatch.setattr(vc.Posterior, "_decode_pairs", lambda *_: iter(portions))
+    posterior = vc.Posterior(vc.VAE(N_SIMULATED, n_hidden=4, n_latent=2), data)
+    table = posterior.differential_expression_score(range(10), range(10, 20), seed=3, **options)
+    return table.set_index("gene").loc[data.gene_names]
+
+
+def counts_with_rare_genes() -> np.ndarray:
+    counts = np.random.default_rng(1).poisson(3, size=(20, N_SIMULATED))
+    counts[:10, [0, 1, 20]], counts[10:, [1, 2, 41]] = 0, 0
+    return counts
+
+
+@pytest.mark.parametrize("test_mode", ["two", "three"])
+@pytest.mark.parametrize(
+    ("delta", "pseudocount"), [(0.25, 1e-6), (0.5, 1e-3), (None, 1e-6), (0.25, None), (None, None)]
+)
+def test_effect_sizes_are_those_of_scvi_tools_from_the_same_draws(delta, pseudocount, test_mode, monkeypatch):
+    scales, counts = draws_of_two_groups(), counts_with_rare_genes()
+    options = {"mode": "change", "delta": delta, "test_mode": test_mode}
+    theirs = scvi_tools_table(scales, counts, pseudocounts=pseudocount, **options)
+    ours = our_table(scales, counts, monkeypatch, pseudocount=pseudocount, **options)
+    np.testing.assert_allclose(ours["delta"], theirs["delta"], rtol=1e-5)
+    np.testing.assert_allclose(ours["pseudocount"], theirs["pseudocounts"], rtol=1e-5)
+    np.testing.assert_allclose(ours["prob_de"], theirs["proba_de"], atol=1e-12)
+    np.testing.assert_allclose(ours["bayes_factor"], theirs["bayes_factor"], rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(ours["lfc"], theirs["lfc_mean"], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(ours["lfc_std"], theirs["lfc_std"] * np.sqrt(N_DRAWS / (N_DRAWS - 1)), rtol=1e-4)
+    np.testing.assert_allclose(ours["scale_1"], theirs["scale1"], rtol=1e-5)
+    np.testing.assert_allclose(ours["scale_2"], theirs["scale2"], rtol=1e-5)
+    assert ours["prob_de"].nunique() > 30
+
+
+def test_the_defaults_of_mode_change_are_those_of_scvi_tools(monkeypatch):
+    scales, counts = draws_of_two_groups(), counts_with_rare_genes()
+    theirs = scvi_tools_table(scales, counts, mode="change", delta=0.25, pseudocounts=1e-6)
+    ours = our_table(scales, counts, monkeypatch, mode="change")
+    np.testing.assert_allclose(ours["prob_de"], theirs["proba_de"], atol=1e-12)
+
+
+def test_mode_vanilla_is_that_of_scvi_tools_from_the_same_draws(monkeypatch):
+    scales, counts = draws_of_two_groups(), counts_with_rare_genes()
+    theirs = scvi_tools_table(scales, counts, mode="vanilla")
+    ours = our_table(scales, counts, monkeypatch)
+    np.testing.assert_allclose(ours["prob_greater"], theirs["proba_m1"], atol=1e-12)
+    np.testing.assert_allclose(ours["bayes_factor"], theirs["bayes_factor"], rtol=1e-9, atol=1e-9)
+
+
+def test_a_change_of_exactly_delta_counts_upwards_alone_as_in_scvi_tools():
+    double = torch.full((4, 1), 0.5), torch.full((4, 1), 0.25)
+    up, down = (
+        differential._compare([pair], 1.0, 0.0, "change", "three")["prob_de"].item() for pair in (double, double[::-1])
+    )
+    assert (up, down) == (1, 0)
+
+
+def test_mode_change_sorts_by_the_probability_of_a_change(cells):
+    table = cells.differential_expression_score(STATES, ~STATES, n_samples=200, mode="change")
+    assert list(table.columns) == COLUMNS
+    assert table["prob_de"].is_monotonic_decreasing
+    assert table["fdr"].is_monotonic_increasing
+    p = table["prob_de"]
+    np.testing.assert_allclose(table["bayes_factor"], np.log(p + 1e-8) - np.log(1 - p + 1e-8), rtol=1e-9)
+    vanilla = by_gene(cells.differential_expression_score(STATES, ~STATES, n_samples=200, test_mode="three"))
+    np.testing.assert_array_equal(by_gene(table)["prob_de"], vanilla["prob_de"])  # the same draws
+
+
+def test_modes_reach_every_cluster_of_a_comparison(cells):
+    table = cells.one_vs_all_degenes(n_samples=60, mode="change", delta=None)
+    assert table.groupby("cluster")["prob_de"].apply(lambda p: p.is_monotonic_decreasing).all()
+    assert table.groupby("cluster")["delta"].nunique().eq(1).all()
+    assert table["delta"].nunique() == 3
+
+
+def test_a_wide_posterior_passes_for_a_change_in_either_direction():
+    # log shares with the same mean in both groups: log2 fold changes are N(0, 2 spread^2)
+    generator = torch.Generator().manual_seed(0)
+    spread = torch.tensor([0.02, 0.5, 2.0])
+    pair = [torch.exp2(spread * torch.randn(20_000, 3, generator=generator)) for _ in range(2)]
+    for test_mode, share in {"two": 2, "three": 1}.items():
+        found = differential._compare([pair], 0.25, 0.0, "change", test_mode)
+        expected = share * stats.norm.sf(0.25 / (np.sqrt(2) * spread.numpy()))
+        np.testing.assert_allclose(found["prob_de"], expected, atol=0.02)
+        assert found["lfc"].abs().max() < 0.1
+    either_way = differential._compare([pair], 0.25, 0.0)["prob_de"]
+    assert either_way[0] < 0.01
+    assert either_way[2] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"mode": "effect"}, "mode has to be one of 'vanilla', 'change', got 'effect'"),
+        ({"test_mode": "one"}, "test_mode has to be one of 'two', 'three', got 'one'"),
+        ({"delta": -0.1}, "delta has to be at least 0"),
+        ({"delta": float("nan")}, "delta has to be at least 0"),
+    ],
+)
+def test_unknown_ways_to_compare_are_refused(cells, options, words):
+    with pytest.raises(ValueError, match=words):
+        cells.differential_expression_score(STATES, ~STATES, n_samples=10, **options)
+
+
+def test_a_group_of_few_cells_is_warned_about(cells):
+    with pytest.warns(UserWarning, match="Group 2 should have at least 10 cells, got 9") as caught:
+        table = cells.differential_expression_score(range(10), range(20, 29), n_samples=10)
+    assert [str(warning.filename) for warning in caught] == [__file__]
+    assert (table["n_1"] == 10).all()
+    assert (table["n_2"] == 9).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cells.differential_expression_score(range(10), range(20, 30), n_samples=10)
+
+
+def test_nothing_warns_of_small_clusters_that_min_cells_lets_in(cells):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        table = cells.within_cluster_degenes(STATES, min_cells=5, n_samples=10)
+    assert table["n_1"].min() < 10
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Sums over donors
+# --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def donors_of_two_conditions() -> vc.CountData:
+    return vc.simulate_counts(
+        600, 40, n_labels=2, n_donors=6, label_by_donor=True, sd_donor_effect=0.1, mean_library=5000, seed=2
+    )
+
+
+def test_pseudobulk_tests_sums_over_donors(donors_of_two_conditions):
+    data, names = donors_of_two_conditions, np.array(list("abcdef"))
+    donors = names[data.truth.donor]
+    table = differential.pseudobulk_de(data, donors, data.labels == 0, np.flatnonzero(data.labels == 1))
+    assert list(table.columns) == ["gene", "lfc", "p_value", "fdr", "n_1", "n_2"]
+    assert table["p_value"].is_monotonic_increasing
+    sums = np.stack([data.counts.toarray()[donors == name].sum(axis=0) for name in "abcdef"]).astype(float)
+    totals = sums.sum(axis=1, keepdims=True)
+    prior = 2 * totals / totals.mean()
+    logs = np.log2((sums + prior) / (totals + 2 * prior) * 1e6)
+    expected = stats.ttest_ind(logs[::2], logs[1::2], equal_var=False)
+    rows = table.set_index("gene").loc[data.gene_names]
+    np.testing.assert_allclose(rows["lfc"], logs[::2].mean(axis=0) - logs[1::2].mean(axis=0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(rows["p_value"], expected.pvalue, rtol=1e-3)
+    np.testing.assert_allclose(rows["fdr"], stats.false_discovery_control(rows["p_value"]))
+    assert (table[["n_1", "n_2"]] == 3).all(axis=None)
+    lfc = data.truth.lfc[0] - data.truth.lfc[1]
+    assert area_under_curve(-rows["p_value"].to_numpy(), abs(lfc) > 1) > 0.9
+
+
+def test_pseudobulk_of_a_gene_without_counts_finds_nothing():
+    counts = np.random.default_rng(0).poisson(5, size=(40, 10))
+    counts[:, 3] = 0
+    data = vc.CountData(counts)
+    table = differential.pseudobulk_de(data, np.arange(40) % 4, range(0, 40, 2), range(1, 40, 2))
+    row = table.set_index("gene").loc[data.gene_names[3]]
+    assert row["p_value"] == 1
+    assert abs(row["lfc"]) < 1e-12
+    assert table["fdr"].notna().all()
+
+
+@pytest.mark.parametrize(
+    ("donors", "cells_1", "words"),
+    [
+        (np.arange(599) % 6, range(10), r"each of the 600 cells, got shape \(599,\)"),
+        (np.arange(600) % 6, [0, 6, 12], "two donors or more, got 1 and 6 donors"),
+        (np.arange(600) % 6, [0, 1], "0 is in both"),
+    ],
+)
+def test_pseudobulk_needs_donors_that_can_be_compared(donors_of_two_conditions, donors, cells_1, words):
+    with pytest.raises(ValueError, match=words):
+        differential.pseudobulk_de(donors_of_two_conditions, donors, cells_1, range(100, 200))

@@ -3,12 +3,15 @@
 import itertools
 import math
 import tracemalloc
+from importlib.util import find_spec
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy import stats
 from scipy.special import entr
+from sklearn.metrics import silhouette_samples
 
 from vae_course import metrics
 
@@ -240,6 +243,135 @@ def test_clustering_scores_follow_their_seed_and_leave_numpy_alone(method):
 
 
 # --------------------------------------------------------------------------------------------------------------------
+# The panel for integration
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def integrated(shift, seed, n_cells=200):
+    """Cells of three labels, the first of which is in one batch only, and three batches that lie `shift` apart."""
+    generator = np.random.default_rng(seed)
+    labels, batch_index = generator.integers(3, size=n_cells), generator.integers(3, size=n_cells)
+    batch_index[labels == 0] = 0
+    latent = generator.normal(size=(n_cells, 4))
+    latent[:, 0] += 3 * labels
+    latent[:, 1] += shift * batch_index
+    return latent, batch_index, labels
+
+
+# scib-metrics 0.5.10 (jax 0.10.2) on exact neighbours
+SCIB_METRICS = {
+    (1.0, 0): {
+        "ilisi": (0.5381972789764404, 0.3759003281593323),  # of 90 and of 30 neighbours
+        "clisi": (0.8765395879745483, 0.9600397348403931),
+        "silhouette_label": 0.635857343673706,
+        "silhouette_batch": 0.8789571523666382,
+        "isolated_labels": 0.6755708456039429,
+    },
+    (0.0, 1): {
+        "ilisi": (0.7840967178344727, 0.5457547903060913),
+        "clisi": (0.8813273906707764, 0.9717235565185547),
+        "silhouette_label": 0.6366788148880005,
+        "silhouette_batch": 0.9311949014663696,
+        "isolated_labels": 0.6674098372459412,
+    },
+}
+
+
+@pytest.mark.parametrize("case", SCIB_METRICS, ids=str)
+def test_the_panel_gives_the_numbers_of_scib_metrics(case):
+    latent, batch_index, labels = integrated(*case)
+    expected = SCIB_METRICS[case]
+    for at, k in enumerate((90, 30)):
+        assert metrics.ilisi(latent, batch_index, k) == pytest.approx(expected["ilisi"][at], abs=1e-4)
+        assert metrics.clisi(latent, labels, k) == pytest.approx(expected["clisi"][at], abs=1e-4)
+    assert metrics.ilisi(latent, batch_index) == metrics.ilisi(latent, batch_index, 90)
+    assert metrics.silhouette_label(latent, labels) == pytest.approx(expected["silhouette_label"], abs=1e-5)
+    found = metrics.silhouette_batch(torch.from_numpy(latent), batch_index[:, None], labels)
+    assert found == pytest.approx(expected["silhouette_batch"], abs=1e-5)
+    found = metrics.isolated_labels(latent, labels, batch_index)
+    assert found == pytest.approx(expected["isolated_labels"], abs=1e-5)
+
+
+if find_spec("scib_metrics"):  # in no extra of ours, as it brings JAX
+
+    def test_the_panel_agrees_with_the_scib_metrics_that_is_installed():
+        import scib_metrics
+        from scib_metrics.nearest_neighbors import NeighborsResults
+        from sklearn.neighbors import NearestNeighbors
+
+        latent, batch_index, labels = integrated(0.3, 5)
+        distances, indices = NearestNeighbors(n_neighbors=90).fit(latent).kneighbors(latent)
+        neighbours = NeighborsResults(indices=indices, distances=distances)
+        expected = {
+            "ilisi": scib_metrics.ilisi_knn(neighbours, batch_index),
+            "clisi": scib_metrics.clisi_knn(neighbours, labels),
+            "silhouette_label": scib_metrics.silhouette_label(latent, labels),
+            "silhouette_batch": scib_metrics.silhouette_batch(latent, labels, batch_index),
+            "isolated_labels": scib_metrics.isolated_labels(latent, labels, batch_index),
+        }
+        found = {
+            "ilisi": metrics.ilisi(latent, batch_index),
+            "clisi": metrics.clisi(latent, labels),
+            "silhouette_label": metrics.silhouette_label(latent, labels),
+            "silhouette_batch": metrics.silhouette_batch(latent, batch_index, labels),
+            "isolated_labels": metrics.isolated_labels(latent, labels, batch_index),
+        }
+        assert found == pytest.approx({name: float(value) for name, value in expected.items()}, abs=1e-4)
+
+
+def test_lisi_by_hand():
+    # one place for all cells: every neighbour has the same weight, whatever the perplexity
+    codes = np.array([0] * 4 + [1] * 4)
+    shares = np.array([3, 4]) / 7  # of the own and of the other code among a cell's 7 others
+    assert metrics.lisi(np.zeros((8, 2)), codes, 8) == pytest.approx(np.full(8, 1 / (shares @ shares)))
+    assert metrics.ilisi(np.zeros((8, 2)), codes, 8) == pytest.approx(1 / (shares @ shares) - 1)
+    assert metrics.clisi(np.zeros((8, 2)), codes, 8) == pytest.approx(2 - 1 / (shares @ shares))
+
+
+def test_lisi_of_groups_that_lie_apart():
+    latent = np.concatenate([rng().normal(size=(100, 3)), rng(1).normal(size=(100, 3)) + 1000])
+    assert metrics.ilisi(latent, np.repeat([0, 1], 100)) == pytest.approx(0, abs=1e-12)
+    assert metrics.clisi(latent, np.repeat(["a", "b"], 100)) == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])
+def test_weights_have_the_perplexity_asked_for_and_decay_with_the_distance(scale):
+    distances = scale * rng().exponential(size=(20, 29))
+    weights = metrics.perplexity_weights(distances, 10)
+    assert entr(weights).sum(axis=1) == pytest.approx(np.full(20, math.log(10)), abs=1e-9)
+    beta = -np.log(weights / weights[:, :1]) / (distances - distances[:, :1] + np.eye(1, 29))  # one number per cell
+    assert beta[:, 1:] == pytest.approx(np.broadcast_to(beta[:, 1:2], (20, 28)), rel=1e-6)
+
+
+def test_silhouettes_by_hand():
+    # two pairs at distance 1, ten apart: s = 1 - 1 / mean(10, sqrt(101)) for each cell
+    latent, pair = np.array([[0.0, 0], [0, 1], [10, 0], [10, 1]]), np.array([0, 0, 1, 1])
+    apart = 1 - 1 / ((10 + math.sqrt(101)) / 2)
+    assert metrics.silhouette_label(latent, pair) == pytest.approx((apart + 1) / 2)
+    assert metrics.isolated_labels(latent, pair, [0, 0, 0, 1]) == pytest.approx((apart + 1) / 2)
+    assert metrics.silhouette_batch(latent, pair, np.zeros(4)) == pytest.approx(1 - apart)
+
+
+def test_batch_silhouette_averages_over_labels_and_leaves_out_those_of_one_batch():
+    latent, batch_index, labels = integrated(1.0, 0)
+    of_labels = []
+    for label in (1, 2):
+        cells = labels == label
+        of_labels.append(1 - np.abs(silhouette_samples(latent[cells], batch_index[cells])).mean())
+    assert (labels == 1).sum() != (labels == 2).sum()
+    assert metrics.silhouette_batch(latent, batch_index, labels) == pytest.approx(np.mean(of_labels), abs=1e-12)
+
+
+def test_isolated_labels_are_those_in_the_fewest_batches():
+    latent, batch_index, labels = integrated(1.0, 0)
+    scaled = (silhouette_samples(latent, labels) + 1) / 2
+    means = [scaled[labels == label].mean() for label in range(3)]
+    assert metrics.isolated_labels(latent, labels, batch_index) == pytest.approx(means[0], abs=1e-12)
+    everywhere = np.arange(200) % 2
+    assert metrics.isolated_labels(latent, labels, everywhere) == pytest.approx(np.mean(means), abs=1e-12)
+
+
+# --------------------------------------------------------------------------------------------------------------------
 # Bayes factors
 # --------------------------------------------------------------------------------------------------------------------
 
@@ -286,7 +418,12 @@ def test_log_odds_are_the_bayes_factor_of_a_known_probability():
 LATENT, CODES = np.arange(20.0).reshape(10, 2), np.arange(10) % 2
 
 
-@pytest.mark.parametrize("metric", [metrics.entropy_batch_mixing, metrics.knn_purity, metrics.clustering_scores])
+PANEL = [metrics.ilisi, metrics.clisi, metrics.silhouette_label]
+
+
+@pytest.mark.parametrize(
+    "metric", [metrics.entropy_batch_mixing, metrics.knn_purity, metrics.clustering_scores, *PANEL]
+)
 def test_lengths_that_differ_are_named(metric):
     with pytest.raises(ValueError, match="10 cells, got 9 codes"):
         metric(LATENT, CODES[:9])
@@ -316,3 +453,69 @@ def test_clustering_scores_refuse_an_unknown_method_and_a_single_label():
         metrics.clustering_scores(LATENT, CODES, "knn")
     with pytest.raises(ValueError, match="all cells have the same one"):
         metrics.clustering_scores(LATENT, np.ones(10))
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# False discoveries
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def test_posterior_fdr_is_the_mean_probability_of_being_false_among_the_called():
+    prob_de = np.array([0.5, 1.0, 0.9, 0.0, 0.9])
+    expected = [(0 + 0.1 + 0.1 + 0.5) / 4, 0, (0 + 0.1 + 0.1) / 3, 1.7 / 5, (0 + 0.1 + 0.1) / 3]
+    np.testing.assert_allclose(metrics.posterior_fdr(prob_de), expected, atol=1e-15)
+    np.testing.assert_array_equal(metrics.posterior_fdr(torch.from_numpy(prob_de)), metrics.posterior_fdr(prob_de))
+    assert metrics.posterior_fdr([]).shape == (0,)
+
+
+def test_posterior_fdr_written_out_gene_by_gene():
+    prob_de = rng().integers(0, 20, size=200) / 19  # many ties
+    expected = [(1 - prob_de[prob_de >= p]).mean() for p in prob_de]
+    np.testing.assert_allclose(metrics.posterior_fdr(prob_de), expected, atol=1e-14)
+
+
+@pytest.mark.parametrize("target", [0.01, 0.05, 0.3])
+def test_posterior_fdr_calls_the_genes_that_scvi_tools_calls(target):
+    reason = "NOT RUN: scvi-tools is not installed (pip install 'vae-course[compare]')"
+    de_core = pytest.importorskip("scvi.model.base._de_core", reason=reason)
+    for seed in range(5):
+        prob_de = rng(seed).beta(0.3, 0.3, size=300)  # no ties, which scvi-tools parts at random
+        called = metrics.posterior_fdr(prob_de) <= target
+        np.testing.assert_array_equal(called, de_core._fdr_de_prediction(pd.Series(prob_de), fdr=target))
+        assert 20 < called.sum() < 280
+
+
+@pytest.mark.parametrize("prob_de", [[0.5, 1.1], [-0.1], [float("nan")], [[0.5]], 0.5], ids=str)
+def test_posterior_fdr_refuses_what_are_no_probabilities(prob_de):
+    with pytest.raises(ValueError, match="a probability from 0 to 1 for each gene"):
+        metrics.posterior_fdr(prob_de)
+
+
+@pytest.mark.parametrize("metric", [metrics.silhouette_batch, metrics.isolated_labels])
+@pytest.mark.parametrize("codes", [(CODES[:9], CODES), (CODES, CODES[:9])], ids=["first", "second"])
+def test_scores_of_batches_and_labels_need_both_for_every_cell(metric, codes):
+    with pytest.raises(ValueError, match="10 cells, got 9 codes"):
+        metric(LATENT, *codes)
+
+
+@pytest.mark.parametrize(("metric", "what"), [(PANEL[0], "batches"), (PANEL[1], "labels"), (PANEL[2], "labels")])
+def test_one_group_is_nothing_to_compare(metric, what):
+    with pytest.raises(ValueError, match=f"at least two {what}, got 1: give the data {what}"):
+        metric(LATENT, np.ones(10))
+
+
+def test_isolated_labels_need_two_labels_and_mixing_needs_a_label_of_two_batches():
+    with pytest.raises(ValueError, match="at least two labels, got 1"):
+        metrics.isolated_labels(LATENT, np.ones(10), CODES)
+    with pytest.raises(ValueError, match="several batches"):
+        metrics.silhouette_batch(LATENT, CODES, CODES)
+    with pytest.raises(ValueError, match="all 10 cells have different ones"):
+        metrics.silhouette_label(LATENT, np.arange(10))
+
+
+@pytest.mark.parametrize("metric", [metrics.ilisi, metrics.clisi])
+@pytest.mark.parametrize("n_neighbors", [0, 5, 11])
+def test_impossible_neighbourhoods_are_named(metric, n_neighbors):
+    assert 0 <= metric(LATENT, CODES, 10) <= 1
+    with pytest.raises(ValueError, match=rf"from 6 .* to 10 for 10 cells, got {n_neighbors}"):
+        metric(LATENT, CODES, n_neighbors)

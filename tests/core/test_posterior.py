@@ -64,6 +64,7 @@ UNSEEDED = {
     "entropy_batch_mixing": {"n_neighbors": 20},
     "knn_purity": {"n_neighbors": 20},
     "nn_overlap_score": {"n_neighbors": 20},
+    "integration_scores": {},
 }
 QUIET = {
     "clustering_scores": {},
@@ -459,6 +460,29 @@ def test_the_mixing_of_many_cells_is_that_of_some_among_all(cells):
     assert draws[3] == cells.entropy_batch_mixing(20, max_cells=45, seed=3)
     drawn = np.random.default_rng(3).choice(90, 45, replace=False)
     assert draws[3] == pytest.approx(entropies[drawn].mean())
+
+
+def test_integration_scores_are_those_of_the_metrics(cells):
+    latent, batch_index, labels = cells.get_latent()
+    assert cells.integration_scores(20, 30) == {
+        "entropy_share": cells.entropy_batch_mixing(20) / metrics.entropy_from_indices(batch_index),
+        "ilisi": metrics.ilisi(latent, batch_index, 30),
+        "silhouette_batch": metrics.silhouette_batch(latent, batch_index, labels),
+        "clisi": metrics.clisi(latent, labels, 30),
+        "silhouette_label": metrics.silhouette_label(latent, labels),
+        "isolated_labels": metrics.isolated_labels(latent, labels, batch_index),
+    }
+    drawn = np.random.default_rng(3).choice(90, 60, replace=False)
+    of_some = cells.integration_scores(20, 30, max_cells=60, seed=3)
+    assert of_some["clisi"] == metrics.clisi(latent[drawn], labels[drawn], 30)
+    assert of_some["isolated_labels"] == metrics.isolated_labels(latent[drawn], labels[drawn], batch_index[drawn])
+
+
+@pytest.mark.parametrize(("one", "what"), [("n_batches", "two batches"), ("n_labels", "two labels")])
+def test_integration_needs_batches_and_labels(model, one, what):
+    data = simulated(**{one: 1})
+    with pytest.raises(ValueError, match=f"at least {what}, got 1"):
+        vc.Posterior(model, data).integration_scores()
 
 
 def test_neighbours_are_compared_with_those_of_the_counts_or_of_another_space(cells):
