@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 import vae_course as vc
 from vae_course import plots
+from vae_course.distributions import sample_zinb
 from vae_course.exercises import exercise, hint, progress, solution
 
 # %% [markdown]
@@ -993,13 +994,19 @@ def distance_to_real(cells: Tensor) -> Tensor:
 yardstick = distance_to_real(x[test])  # (140,)
 print(f"held-out cells, real: median {yardstick.median():.1f}")
 
+
+def compare(name: str, cells: Tensor) -> Tensor:
+    """Print how far the cells lie, and return the share that lies further than 95 % of the held-out cells do."""
+    far = distance_to_real(cells)
+    beyond = 1 - (far <= yardstick.quantile(0.95)).float().mean()  # so that nan, an empty cell, is far as well
+    print(f"{name:29} median {far.median():4.1f}   further than 95 % of real cells: {beyond:.0%}")
+    return beyond
+
+
 # %% tags=["volatile"]
 print(f"held-out cells, encoded and decoded: median {distance_to_real(rebuilt[test]).median():.1f}")
 for name, cells in invented.items():
-    far = distance_to_real(cells)
-    beyond = (far > yardstick.quantile(0.95)).float().mean()
-    print(f"{name:18} median {far.median():4.1f}   further than 95 % of real cells: {beyond:.0%}")
-    assert far.median() > 1.4 * yardstick.median()
+    assert compare(name, cells) > 0.4
 
 # %% [markdown]
 # Latents that *came from a cell* go back to where cells are. Latents that we *made up* do not. And the picture, with as
@@ -1035,12 +1042,8 @@ with torch.no_grad():
     root = torch.linalg.cholesky(torch.cov(z.T))  # (10, 10)
     z_drawn = z.mean(dim=0) + torch.randn(500, 10, generator=torch.Generator().manual_seed(0)) @ root.T
     cells = wide_decoder(z_drawn)  # (500, genes)
-far = distance_to_real(cells)
-beyond = (far > yardstick.quantile(0.95)).float().mean()
-print(
-    f"ten latents: median {far.median():.1f}   further than 95 % of real cells: {beyond:.0%}   lowest {cells.min():.1f}"
-)
-assert beyond > 0.4
+print(f"ten latents, lowest value {cells.min():.1f}")
+assert compare("ten latents, matched Gaussian", cells) > 0.4
 
 # %% [markdown]
 # It does not: about as many made-up cells lie too far out as with two latents. The matched Gaussian knows mean and
@@ -1084,11 +1087,11 @@ plots.show(
 # it stands: scVI.
 #
 # **The promise.** Three lines train the finished model, written in the package that you are about to write yourself. It
-# sees **raw counts**: no log-normalising to get right.
+# sees **raw counts**: no log-normalising to get right. Its training cells are those of the autoencoder.
 
 # %%
 model = vc.VAE(data.n_genes, n_latent=10)
-trainer = vc.UnsupervisedTrainer(model, data, train_size=0.8, n_epochs_kl_warmup=20, seed=0)
+trainer = vc.UnsupervisedTrainer(model, data.subset(train), train_size=1.0, n_epochs_kl_warmup=20, seed=0)
 trainer.train(n_epochs=50)
 
 # %%
@@ -1118,24 +1121,37 @@ assert by_scvi > 0.6
 # %% [markdown]
 # Be honest: as a *map* of these few, easy cells, your PCA is as good. The promise is elsewhere. This model has a
 # distribution of counts, so it has a likelihood; it knows about depth and batches; it can say how sure it is; it can
-# impute and test genes. And it can be sampled. Draw $z$ from the prior and decode. The decoder gives four answers,
-# which lesson 5 explains; the first is each gene's share of the cell's molecules.
+# impute and test genes. And it can be sampled. Can it? It has to pass the yardstick that condemned the autoencoder.
+#
+# Draw $z$ from the prior, and the size of the cell as sizes scatter in the data. The decoder answers with a
+# distribution for every count (lesson 5 explains it), `sample_zinb` draws whole numbers from it, and your
+# `log_normalize` makes them comparable. Beside them, counts drawn where the encoder puts the held-out cells:
 
 # %% tags=["volatile"]
-model.eval()
+torch.manual_seed(0)
+z_prior, noise = torch.randn(500, 10), torch.randn(500, 1)
 with torch.no_grad():
-    z_prior = torch.randn(500, 10, generator=torch.Generator().manual_seed(0))
-    any_library = torch.zeros(500, 1)  # the shares do not depend on it
-    px_scale = model.decoder("gene", z_prior, any_library)[0]  # (500, genes)
-print(f"each invented cell's shares add up to {px_scale.sum(dim=1).mean():.3f}; smallest share {px_scale.min():.0e}")
-print(f"log-normalised: from {torch.log1p(1e4 * px_scale).min():.1f} to {torch.log1p(1e4 * px_scale).max():.1f}")
-assert px_scale.min() >= 0
-assert torch.log1p(1e4 * px_scale).max() < 9.22
+    log_size = model.library_log_means + model.library_log_vars.sqrt() * noise  # (500, 1)
+    _, _, expected, extra_zeros = model.decoder("gene", z_prior, log_size)  # (500, genes) each
+    made_up = sample_zinb(expected, model.px_r.exp(), extra_zeros)  # (500, genes), whole numbers
+at_cells = torch.from_numpy(vc.Posterior(model, data, test).generate(n_samples=1)[0][..., 0])  # (140, genes)
+compare("autoencoder, N(0, 1)", invented["N(0, 1)"])
+from_prior = compare("scVI, N(0, 1)", log_normalize(made_up).float())
+from_cells = compare("scVI, at held-out cells", log_normalize(at_cells).float())
+assert from_cells < 0.55 < 0.7 < from_prior < 0.95
 
 # %% [markdown]
-# Nothing negative, no gene louder than its cell: shares that add up to 1, by construction. That does not make every
-# draw a likely cell. Blood has separate types, $\mathcal N(0, I)$ has none, and after 50 epochs gaps remain between
-# them. In lesson 3 you will walk through such a gap, and in lesson 4 put a number on how good the model is.
+# Not by this yardstick: most of its made-up cells lie too far out as well. Over five seeds (mean and standard error)
+# 85 ± 1 % of them do, at a median distance of 9.7 ± 0.1; of the autoencoder's more than 99 %, at 20.7 ± 0.2. With a
+# matched Gaussian instead, which has to be told where the cells lie, it is 74 ± 1 % and 64 ± 1 %: there the autoencoder
+# wins, and its cells are smooth, while counts are full of luck. What scVI's changes did cure is the *values*: whole
+# numbers, none negative, no gene louder than its cell.
+#
+# What fails is mostly where we drew. At held-out cells the same decoder goes too far in 37 ± 1 % only. Blood has
+# separate types, $\mathcal N(0, I)$ has none, and much of it stays empty land. Four times as many epochs help, and do
+# not cure it: 69 ± 3 % from the prior, 26 ± 1 % at cells. So scVI makes up likely cells next to cells that were
+# measured, and mostly not from nothing. In lesson 3 you will walk through such a gap, and in lesson 4 put a number on
+# how good a model is.
 
 # %% [markdown]
 # ## 0.10 Quiz

@@ -470,7 +470,7 @@ assert again[:, 2].std() < 1e-4
 #
 # No: an overfitting gap opens late and grows, this one closes. It is the delay of the running averages: each minibatch
 # moves them by 1 %, and an epoch has 12 minibatches, so after 20 epochs they have come $1 - 0.99^{240} = 91\,\%$ of the
-# way. You will meet such gaps in sections 3.5 and 3.10, whose loops do without `update_bn`.
+# way. You will meet such gaps in sections 3.5 and 3.10, whose curves are drawn without `update_bn`.
 #
 # </details>
 
@@ -481,9 +481,12 @@ assert again[:, 2].std() < 1e-4
 #
 # **Question.** Nobody writes this loop anew for each data set. What does a *trainer* have to know about a model?
 #
-# Very little. The package's `UnsupervisedTrainer` does what you did in section 3.4, and records the history. It asks a
-# model for `loss_terms`: the parts of the loss *for every cell*, not yet averaged, since the trainer weights and
-# averages them itself. There are three parts because scVI will have two KLs; here the middle one is 0.
+# Very little. The package's `UnsupervisedTrainer` does what you did in section 3.4, and records the history. Two things
+# it does in its own way. The learning rate falls, from `lr` in the first epoch towards 0 in the last, along half a
+# cosine: long steps to get near, short ones to settle. And the running averages of batch norm are computed anew only
+# once, after the last epoch: what you did with `update_bn`. It asks a model for `loss_terms`: the parts of the loss
+# *for every cell*, not yet averaged, since the trainer weights and averages them itself. There are three parts because
+# scVI will have two KLs; here the middle one is 0.
 #
 # The package's `Posterior` (scVI's name for a model together with cells, not the posterior $p(z \mid x)$; the trainer
 # makes one of the training cells and one of the held-out cells) asks for two more: *where* a cell lies,
@@ -552,7 +555,7 @@ assert -360 < bound < log_px < -330
 
 # %% [markdown]
 # Two latents are worth about 30 nats to a cell the model has never seen. In the kl panel the model first buys more
-# than it is worth, then finds out how to buy less (the dashed curve with the delay of section 3.4); and at the end
+# than it is worth, then finds out how to buy less (the dashed curves with the delay of section 3.4); and at the end
 # the training cells do a few nats better than the held-out ones, for 560 cells are few. The last line is a promise:
 # the ELBO is a *lower bound*, and the better estimate lies above it. Lesson 4 shows how it is made.
 #

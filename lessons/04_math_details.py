@@ -14,7 +14,7 @@
 #
 # **Time:** about {{minutes}} minutes, exercises included: every section's minutes count its exercises. Good places to
 # stop are the ends of sections 4.7 and 4.9. **You need:** lesson 1 (KL divergence, Monte Carlo, Jensen's inequality,
-# the rules for expectations), lesson 2 (gradients, batch norm), lesson 3 (`BinaryVAE`, its loss, `update_bn`).
+# the rules for expectations), lesson 2 (gradients, batch norm), lesson 3 (`BinaryVAE`, its loss, its trainer).
 #
 # Exercises check themselves when you run their cell. Stuck? `hint("4.1")`, twice, then `solution("4.1")`. Exercise
 # numbers are not section numbers.
@@ -25,8 +25,7 @@ from collections.abc import Callable
 from copy import deepcopy
 
 import torch
-from torch import Tensor
-from torch.optim.swa_utils import update_bn
+from torch import Tensor, nn
 
 import vae_course as vc
 from vae_course import plots
@@ -505,24 +504,21 @@ data = vc.load_pbmc()
 bits = data.binarize()
 trainers = {"draw reparameterised": LessonVAE(data.n_genes), "draw detached": DeafVAE(data.n_genes)}
 for name, network in trainers.items():
-    trainers[name] = vc.UnsupervisedTrainer(network, bits, lr=3e-3, n_epochs_kl_warmup=0, seed=0)
+    trainers[name] = vc.UnsupervisedTrainer(network, bits, lr=6e-3, n_epochs_kl_warmup=0, seed=0)
     trainers[name].train(20)
 hearing, deaf = trainers.values()
 print("epochs:", [trainer.epoch for trainer in trainers.values()])
 
 # %% [markdown]
-# Twenty epochs are 100 minibatches here, so batch norm's running averages have come $1 - 0.99^{100} = 63\,\%$ of the
-# way (lesson 2). As in section 3.4, `update_bn` computes them anew from all training cells; no weight changes. One copy
-# we leave as it is: section 4.9 finds out what the delay would have cost.
+# Twenty epochs are 100 minibatches here. Had the running averages of batch norm only followed along, they would have
+# come $1 - 0.99^{100} = 63\,\%$ of the way (lesson 2). That is why the trainer ends with a pass in which no weight
+# changes and the averages are computed anew (section 3.5), here from 5 minibatches. Section 4.9 finds out what the
+# delay would have cost.
 
 # %%
 x_all = torch.from_numpy(bits.counts.toarray())  # (cells, genes)
-unfinished = deepcopy(hearing.model)  # the same weights, running averages as training left them
-torch.manual_seed(0)
-for trainer in trainers.values():
-    update_bn([x_all[trainer.train_set.indices]], trainer.model)
-before, after = (int(network.encoder.fc_layers[0][1].num_batches_tracked) for network in (unfinished, hearing.model))
-print(f"behind the averages: {before} minibatches, 1 % each; now {after} batch of all {len(hearing.train_set)} cells")
+norm = hearing.model.encoder.fc_layers[0][1]  # the batch norm of the encoder
+print(f"behind the averages: {int(norm.num_batches_tracked)} minibatches of {len(hearing.train_set)} training cells")
 
 # %% tags=["volatile"]
 print("held-out cells          reconstruction    KL   negative ELBO (nats per cell)")
@@ -662,8 +658,8 @@ assert 2 < float(prices[0].mean()) < 8  # checks that your machine agrees; skip 
 assert prices[2].mean() > prices[1].mean()
 
 # %% [markdown]
-# About 4 nats for every type, two thirds of it for sharpness: the standard deviations of $q$ are near 0.14, and
-# $\tfrac12[\sigma^2 - \log\sigma^2 - 1]$ is then 1.5 nats a latent. Distance costs little, $\tfrac12\mu^2$: the groups
+# About 4 nats for every type, two thirds of it for sharpness: the standard deviations of $q$ are near 0.15, and
+# $\tfrac12[\sigma^2 - \log\sigma^2 - 1]$ is then 1.4 nats a latent. Distance costs little, $\tfrac12\mu^2$: the groups
 # of the figure in section 4.4 lie around the origin, one or two units away, as draws from the prior would.
 #
 # **What breaks it.** Pass the *variance* where the log-variance belongs. No error, a KL that is never negative, and the
@@ -1168,10 +1164,16 @@ for name, (_, spread) in choices.items():
 # **On real cells.** Training with $\mathrm{KL}(q \,\|\, p)$ tends to err on the narrow side (lesson 1: mode-seeking).
 # So do look at the ESS, cell by cell: it cannot clear an estimate, but it can convict one.
 #
-# **What breaks it.** Suppose we had forgotten `update_bn` in section 4.4. The copy `unfinished` has the very weights of
-# our model, only its running averages are 63 % of the way. The 70 held-out cells, 1000 draws each, for both:
+# **What breaks it.** Suppose the trainer had left out its last pass. We give a copy of our model the averages that 100
+# minibatches leave behind: 63 % of the way from where they start, mean 0 and variance 1. (That is kind to it: in
+# training the weights move on as well.) No weight is touched. The 70 held-out cells, 1000 draws each, for both:
 
 # %% tags=["volatile"]
+unfinished = deepcopy(model)
+for layer in unfinished.modules():
+    if isinstance(layer, nn.BatchNorm1d):
+        layer.running_mean.mul_(0.63)  # 0.37 * 0 + 0.63 * mean
+        layer.running_var.mul_(0.63).add_(0.37)  # 0.37 * 1 + 0.63 * variance
 both = {"averages finished": finished_terms, "averages unfinished": draw_1000(unfinished)}
 ess = {name: effective_sample_size(*terms) for name, terms in both.items()}  # (cells,) each
 for name, terms in both.items():
@@ -1188,7 +1190,7 @@ ax.set_xticks([0, 1, 2, 3], ["1", "10", "100", "1000"])
 plots.show(
     ax,
     alt="Histograms of the effective sample size of the 70 held-out cells, of 1000 draws. With finished running "
-    "averages most cells have 30 to 500, with unfinished ones most have 1 to 20.",
+    "averages most cells have 20 to 900, with unfinished ones most have 1 to 20.",
 )
 
 # %% [markdown]
@@ -1203,17 +1205,17 @@ log_prior = normal_log_prob(squares, torch.zeros(2), torch.ones(2)).sum(dim=-1) 
 for name, network in (("averages finished", model), ("averages unfinished", unfinished)):
     with torch.no_grad():
         logits = network.decode(squares)  # (points, genes)
-    log_lik = held_out @ logits.T - torch.nn.functional.softplus(logits).sum(dim=1)  # (cells, points)
+    log_lik = held_out @ logits.T - nn.functional.softplus(logits).sum(dim=1)  # (cells, points)
     judge = float((torch.logsumexp(log_lik + log_prior, dim=1) + 2 * math.log(8 / 120)).mean())
     one_draw, *_, thousand = ladder(*both[name])
     print(f"{name:20} log p(x) {judge:.1f}   estimate off by {judge - thousand:.1f}   gap {judge - one_draw:.0f} nats")
-assert judge - thousand > 4  # checks that your machine agrees; skip it
+assert judge - thousand > 1.5  # checks that your machine agrees; skip it
 
 # %% [markdown]
-# With finished averages the estimate is right to a tenth of a nat. With unfinished ones it is 8 to 9 nats too low after
-# 1000 draws, and the gap, the KL from $q$ to the posterior, is 17 nats instead of 2: encoder and decoder no longer fit
+# With finished averages the estimate is right to a tenth of a nat. With unfinished ones it is 3 nats too low after
+# 1000 draws, and the gap, the KL from $q$ to the posterior, is 10 nats instead of 2: encoder and decoder no longer fit
 # together, and $q$ lies beside the posterior. The decoder alone lost little more than one nat. **The low ESS found a
-# real fault**, and the mend was one line.
+# real fault**, and the mend is one pass over the training cells.
 #
 # With finished averages a typical cell has more than a hundred draws that count, and a few cells still only a handful.
 # For those the estimate remains a lower bound on average, not $\log p(x)$. `Posterior.marginal_ll` of the package
@@ -1302,10 +1304,12 @@ best_log_p = (10 * per_gene - empty * torch.log(empty)) / (1 - empty) - torch.lo
 print(f"per gene {per_gene:.4f} nats, a cell that is not empty {best_log_p:.2f} nats")
 
 # %% [markdown]
-# We train scVI's model on a part of them, as a black box; lesson 5 opens it.
+# We train scVI's model on a part of them, as a black box; lesson 5 opens it. One setting is that of 0.3.0: `theta`, the
+# spread of each gene, starts at random.
 
 # %% tags=["volatile"]
-noise_trainer = vc.UnsupervisedTrainer(vc.VAE(10), noise, train_size=0.8, lr=2e-3, n_epochs_kl_warmup=5, seed=0)
+black_box = vc.VAE(10, dispersion_init="random")
+noise_trainer = vc.UnsupervisedTrainer(black_box, noise, train_size=0.8, n_epochs_kl_warmup=5, seed=0)
 noise_trainer.train(30)
 x_noise = torch.from_numpy(noise.counts[noise_trainer.test_set.indices].toarray())  # (cells, genes)
 log_true = zinb_log_prob(x_noise.double(), *true_params).sum(dim=-1) - torch.log(1 - empty)  # (cells,)
@@ -1335,7 +1339,6 @@ def marginal_of_two_draws(model: vc.VAE, x: Tensor, n_samples: int) -> Tensor:
 
 # %% tags=["volatile"]
 torch.manual_seed(0)
-black_box = noise_trainer.model
 with torch.no_grad():
     terms = black_box.importance_terms(x_noise, n_samples=200)  # log p(x, z, l) and log q(z, l|x) of the same draws
     honest = float(log_marginal_likelihood(*terms).mean())
@@ -1352,6 +1355,12 @@ assert honest < truth < float(too_good.mean())  # checks that your machine agree
 # The honest estimate stays below the truth. The two-draw estimate is above it, on cells that contain nothing to be
 # learned. **An estimate that beats the truth is no achievement; it is a proof of a bug.** The mend
 # (scVI 0.4.0) is to take all terms from one draw, as your function of section 4.8 wants them.
+#
+# The reverse does not hold: an estimate below the truth may have the same bug. The excess needs an encoder that has
+# something to say, and on noise there is nothing to say. Here $z$ makes up for a wrong `theta`. Start `theta` from the
+# moments of the counts, the package's default, and the KL of $z$ shrinks from 0.9 to 0.2 nats. Over five seeds the same
+# wrong estimator then lies 0.32 ± 0.02 nats *below* the truth, where it lay 0.67 ± 0.07 above, and the honest one is
+# 0.7 nats below both times.
 #
 # <details><summary><b>Check yourself.</b> Why does the wrong estimator agree with the right one at S = 1?</summary>
 #
