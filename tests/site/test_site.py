@@ -251,7 +251,7 @@ def test_an_answer_opens_by_mouse_and_by_keyboard(chromium, served):
         assert page.locator("pre:has-text('... # your code'):visible").count() == 5, "the blanks are in sight"
         answers.nth(0).locator("summary").click()
         assert code.is_visible()
-        for _ in range(40):
+        for _ in range(80):
             page.keyboard.press("Tab")
             if page.evaluate("document.activeElement.matches('details.hide > summary')"):
                 break
