@@ -98,7 +98,8 @@ def execute(notebook: NotebookNode, **options: Any) -> NotebookNode:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "sitecustomize.py").write_text(OFFLINE + WITHOUT_SCVI_TOOLS, encoding="utf-8")
         environment = os.environ | {
-            "PYTHONPATH": folder, "VAE_COURSE_HOME": folder, "TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"
+            "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",  # the package of this checkout, wherever another is installed
+            "VAE_COURSE_HOME": folder, "TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1",
         }  # fmt: skip
         client = NotebookClient(
             notebook, timeout=300, kernel_name="python3", record_timing=False, coalesce_streams=True,
