@@ -866,8 +866,8 @@ for mode, shape in (("gene", (3,)), ("gene-batch", (3, 2)), ("gene-label", (3, 1
 # %% [markdown]
 # All four fit beside `x` and `px_rate`, (cells, genes), in your `zinb_log_prob`.
 #
-# **What breaks it.** Forget the exponential. The parameter starts as draws from $\mathcal N(0, 1)$, so about half of
-# the genes get a negative $\theta$, and the logarithm of something negative:
+# **What breaks it.** Forget the exponential. scVI starts the parameter as draws from $\mathcal N(0, 1)$, so about half
+# of the genes get a negative $\theta$, and the logarithm of something negative:
 
 # %%
 for theta in (-0.5, math.exp(-0.5)):
@@ -876,6 +876,11 @@ for theta in (-0.5, math.exp(-0.5)):
 
 # %% [markdown]
 # A single NaN among 765 genes, and the loss is NaN.
+#
+# Those draws are a poor start, too, for $\theta$ hardly moves from where it starts: after 40 epochs at scVI's learning
+# rate, $\log\theta$ correlates 0.997 with its random start (five seeds, on the cells of part C). So `prepare`, which
+# the trainer calls, sets $\theta$ from each gene's mean and variance in the training cells, that is by their *moments*
+# (`dispersion_init="moments"`; scVI's way is `"random"`).
 #
 # Does a real gene want more than one $\theta$? Thinning says what to expect. Keep 40 % of the molecules, and a rate
 # $\lambda$ becomes $0.4\,\lambda$, still Gamma with the *same* shape $\theta$. So a shallower run should not need a
@@ -1019,8 +1024,8 @@ class VAE(vc.VAE):
 
 # %% [markdown]
 # Five real cells through it. In the next cell `prepare` measures the library priors of the two runs and puts them into
-# the buffers of the map (lesson 2: saved with the model, not trained). If you mend exercise 5.3 or 5.4 later, run this
-# section again from the class on:
+# the buffers of the map (lesson 2: saved with the model, not trained), and gives $\theta$ its start. If you mend
+# exercise 5.3 or 5.4 later, run this section again from the class on:
 
 # %%
 model = VAE(two_runs.n_genes, n_batch=two_runs.n_batches, n_latent=10, seed=0)
@@ -1165,7 +1170,9 @@ def hundred_steps(model: nn.Module, optimizer: torch.optim.Optimizer, charge=sum
 
 
 hundred_steps(model, optimizer)
-trained, told = scored(model), scored(VAE(two_runs.n_genes, n_batch=2, n_latent=10, library="observed", seed=0))
+observing = VAE(two_runs.n_genes, n_batch=2, n_latent=10, library="observed", seed=0)
+observing.prepare(two_runs)
+trained, told = scored(model), scored(observing)
 rows = {"untrained": before, "untrained, totals given": told, "one step": after, "101 steps": trained}
 for name, terms in rows.items():
     print(f"{name:23}", *[f"{part} {value:6.1f}  " for part, value in zip(terms._fields, terms, strict=True)])
@@ -1234,8 +1241,9 @@ print(data)
 # + w\,\underbrace{\mathrm{KL}(q(z \mid x) \,\|\, p(z))}_{\text{global}},
 # \qquad w = \min\Big(1, \frac{\text{epoch}}{\text{warm-up}}\Big).$$
 #
-# `UnsupervisedTrainer` does that. It splits the cells 90 to 10, sets the prior of the library from its training cells,
-# and counts epochs from 0:
+# `UnsupervisedTrainer` does that. It splits the cells 90 to 10, sets the prior of the library and the start of $\theta$
+# from its training cells, lets the learning rate fall from 0.004 to 0 (`lr_schedule="cosine"`), and counts epochs
+# from 0:
 
 # %%
 trainer = vc.UnsupervisedTrainer(VAE(data.n_genes), data, batch_size=64, n_epochs_kl_warmup=20, seed=0)
@@ -1269,32 +1277,38 @@ plots.show(
 # the encoder gives back what was not worth its price. That is the warm-up at work.
 #
 # Then look at the left panel. Why do the held-out cells lag so far behind around epoch 10? Not because they were held
-# out. We train a second model for eight epochs only, at full weight from the start (so that all three numbers below are
-# of one loss, the ELBO), and look at its *training* cells in eval mode:
+# out. In eval mode batch normalisation (lesson 2) uses running averages, and scVI lets each minibatch replace only 1 %
+# of them: they describe weights that are gone. Our trainer *finishes* them. After the last epoch it fixes the weights,
+# sends the training cells through once more, and takes the plain averages (`vc.nn.finish_batch_norm`). The history was
+# written before. So train a second model for eight epochs, at full weight from the start (with `FastVAE`: the same,
+# faster):
 
 # %% tags=["volatile"]
-early = vc.UnsupervisedTrainer(VAE(data.n_genes), data, batch_size=64, n_epochs_kl_warmup=0, seed=0)
+early = vc.UnsupervisedTrainer(vc.FastVAE(data.n_genes), data, batch_size=64, n_epochs_kl_warmup=0, seed=0)
 early.train(8)
-print(f"training cells in train mode, during epoch 8: ELBO {early.history['elbo_train_set'][-1]:.0f}")
-print(f"training cells in eval mode, after it:        ELBO {early.train_set.elbo():.0f}")
-print(f"held-out cells in eval mode, after it:        ELBO {early.test_set.elbo():.0f}")
-assert early.train_set.elbo() < early.history["elbo_train_set"][-1] + 50
+print(f"held-out cells after epoch 8, averages as they were: ELBO {early.history['elbo_test_set'][-1]:.0f}")
+print(f"held-out cells, the same weights, averages finished: ELBO {early.test_set.elbo():.0f}")
+print(f"training cells, the same, averages finished:         ELBO {early.train_set.elbo():.0f}")
+assert early.test_set.elbo() > early.history["elbo_test_set"][-1] + 20
 
 # %% [markdown]
-# Eval mode makes the difference, not the cells. There batch normalisation (lesson 2) uses running averages, and scVI
-# lets each minibatch replace only 1 % of them. After $k$ minibatches $0.99^k$ of the initial values are still in there.
-# With ten minibatches an epoch:
+# The averages cost some 800 nats, being held out 80 (five seeds: 814 ± 29 and 80 ± 5, mean and standard error). After
+# $k$ minibatches $0.99^k$ of the initial values are still in there. With ten minibatches an epoch:
 
 # %%
 for epochs in (1, 10, 20, 40):
     print(f"after {epochs:2d} epochs: {0.99 ** (10 * epochs):5.1%} of the first running averages are left")
 
 # %% [markdown]
+# After 40 epochs the start is gone, but the averages still trail the weights by about 100 minibatches. Trained in
+# scVI's way, at a constant rate of 0.001, finishing them is then worth 5.9 ± 1.3 nats per held-out cell (five seeds).
+# Where the rate falls, the weights come to rest, and the averages nearly so: 1.6 ± 1.3 nats.
+#
 # **What breaks it.** scVI 0.3.0 divides the epoch by 400, however long one trains. We do the same for 40 epochs. The
 # trainer notices:
 
 # %% tags=["volatile"]
-slow = vc.UnsupervisedTrainer(VAE(data.n_genes), data, batch_size=64, n_epochs_kl_warmup=400, seed=0)
+slow = vc.UnsupervisedTrainer(vc.FastVAE(data.n_genes), data, batch_size=64, n_epochs_kl_warmup=400, seed=0)
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     slow.train(40)
@@ -1306,11 +1320,12 @@ for name, one in (("warm-up of 20 ", trainer), ("warm-up of 400", slow)):
         f"{last['reconstruction_error_test_set']:.0f} reconstruction + {last['kl_local_test_set']:.1f} local KL + "
         f"{last['kl_global_test_set']:.1f} global KL"
     )
-assert slow.history["kl_global_test_set"][-1] > 1.3 * trainer.history["kl_global_test_set"][-1]
+assert slow.history["kl_global_test_set"][-1] > 2 * trainer.history["kl_global_test_set"][-1]
 
 # %% [markdown]
-# The final weight was 0.10. The global KL is about twice as large: the encoder was never asked to pay. Two numbers
-# belong in every report of a training: the warm-up, and the weight at its end.
+# The final weight was 0.10. The global KL is about three times as large: the encoder was never asked to pay. Held-out
+# cells lose 16 nats by it (five seeds: 15.7 ± 0.6). Two numbers belong in every report of a training: the warm-up, and
+# the weight at its end.
 #
 # <details><summary><b>Check yourself.</b> Why is the KL of the local latent, the library, never weighted?</summary>
 #
@@ -1446,33 +1461,37 @@ for ax, (name, posterior) in zip(
     miss[name], bias[name] = float(np.std(drawn - observed)), float(np.mean(drawn - observed))
     print(f"{name}: l minus the log total has mean {bias[name]:+.2f} and spread {miss[name]:.2f}")
 assert 0 < miss["training cells"] < miss["held-out cells"]
-assert 0 < bias["training cells"] < 0.8
+assert abs(bias["training cells"]) < 0.15
 plots.show(
     axes[0],
-    alt="Draws of the log-library against the observed log total. Training cells form a narrow band beside the "
-    "diagonal, most of it above; held-out cells scatter widely. A dotted line marks the mean of the prior.",
+    alt="Draws of the log-library against the observed log total. Training cells form a narrow band on the "
+    "diagonal; held-out cells scatter widely. A dotted line marks the mean of the prior.",
 )
 
 # %% [markdown]
 # The dark line is where both agree, the dotted one the mean of the prior. The library encoder reads 765 genes to guess
 # one number that a sum would have given at once. On cells it knows the guesses form a narrow band; on new cells they
-# scatter about three times as far. A library that is off by 0.8 is off by a factor of 2, for every gene of the cell.
-# Keep it in mind: section 5.15 stumbles over it, and section 5.22 shows what scvi-tools did about it.
+# scatter more than four times as far (five seeds: 0.76 ± 0.02 against 0.16 ± 0.01). A library that is off by 0.8 is off
+# by a factor of 2, for every gene of the cell. Keep it in mind: section 5.15 stumbles over it, and section 5.22 shows
+# what scvi-tools did about it.
 #
-# The band also lies too *high*: $e^l$ exceeds the total by some 40 %. A little of that is meant: $e^l$ is the expected
-# total before zero inflation. How little?
+# The band lies a little high (five seeds: +0.06 ± 0.01). Part of that is meant: $e^l$ is the expected total *before*
+# zero inflation. How large a part?
 
 # %% tags=["volatile"]
 with torch.no_grad():
     out = trainer.model.eval().inference(torch.from_numpy(data.counts[trainer.train_set.indices].toarray()))
     kept = (torch.sigmoid(-out["px_dropout"]) * out["px_scale"]).sum(dim=-1)  # (cells,)
 print(f"zero inflation leaves {kept.mean():.0%} of the expected total: {-kept.log().mean():.2f} of the mean in logs")
-assert 0.8 < kept.mean() < 1
+assert 0.9 < kept.mean() < 1
 
 # %% [markdown]
-# The rest is a bias. No term of the loss asks that a cell's counts add up to $e^l$. The likelihood is a sum over genes,
-# in which a negative binomial forgives a large count that is missed by half (section 5.15 shows that it is), while the
-# many small counts pull the library up.
+# What is left is small. No term of the loss asks that a cell's counts add up to $e^l$, and yet they do: the model
+# expects 1.04 ± 0.01 times the counts that there are (five seeds).
+#
+# **What breaks it: averages that lag.** Trained in scVI's way and left as training leaves it (section 5.11), the same
+# model puts its library 0.21 ± 0.07 too high, and in two seeds of five by 0.36: it then expects 1.5 times the counts
+# that there are. Nothing is wrong with its weights. Finish the averages, and 0.05 ± 0.01 is left.
 #
 # <details><summary><b>Check yourself.</b> Which of the three libraries may differ from batch to batch, and which from
 # cell to cell?</summary>
@@ -1524,8 +1543,8 @@ for against, codes in (("ten labels", labels), ("six groups", groups)):
         assert 0.5 < score["nmi"] < 0.85
 
 # %% [markdown]
-# No triumph. Against the six groups both score higher: part of the error against ten was in the labels. Either way PCA
-# does as well. The latent has other merits: it comes with a likelihood, with a decoder, and (next section) without the
+# No triumph. PCA does as well (five seeds against the six groups: NMI 0.71 ± 0.01 and ARI 0.64 ± 0.02, PCA 0.70 and
+# 0.64). The latent has other merits: it comes with a likelihood, with a decoder, and (next section) without the
 # batches.
 #
 # Ten dimensions do not fit on paper. **t-SNE** and **UMAP** draw them in two, keeping neighbours together. Both are
@@ -1602,15 +1621,15 @@ print("cells by label and batch:", [np.bincount(sim.batch_index[sim.labels == k]
 print("largest change that batch 1 puts on a gene: factor", round(float(np.exp(sim.truth.batch_effect[1]).max()), 1))
 
 # %% [markdown]
-# Train twice, on the same cells. With `n_batch=2` the decoder is told the batch, $p(x \mid z, l, s)$, so $z$ need not
-# carry it. With `n_batch=0` nobody tells. Two latents, so that we can draw them as they are:
+# Train twice, on the same cells (with `FastVAE`). With `n_batch=2` the decoder is told the batch, $p(x \mid z, l, s)$,
+# so $z$ need not carry it. With `n_batch=0` nobody tells. Two latents, so that we can draw them as they are:
 
 
 # %%
 def trained_on_simulated(n_batch: int) -> vc.Posterior:
     """Train on the simulated cells, and return a posterior of all of them."""
-    model = VAE(sim.n_genes, n_batch=n_batch, n_latent=2, n_hidden=64)
-    sim_trainer = vc.UnsupervisedTrainer(model, sim, batch_size=64, lr=4e-3, n_epochs_kl_warmup=20, seed=0)
+    model = vc.FastVAE(sim.n_genes, n_batch=n_batch, n_latent=2, n_hidden=64)
+    sim_trainer = vc.UnsupervisedTrainer(model, sim, batch_size=64, n_epochs_kl_warmup=20, seed=0)
     sim_trainer.train(50)
     return vc.Posterior(model, sim)
 
@@ -1630,11 +1649,11 @@ for column, (name, posterior) in enumerate((("told the batch", told), ("not told
 plots.show(
     axes[0][0],
     alt="Four panels of latents. Told the batch, the batches lie on top of each other and the three kinds apart. "
-    "Not told, the batches lie side by side, and the kinds fall into halves.",
+    "Not told, the batches lie side by side, the kinds fall into halves, and kinds 1 and 2 lie on each other.",
 )
 
 # %% [markdown]
-# Not told, the model gives a kind two places, one per laboratory. A clustering may well find more than three. Now put a
+# Not told, the model gives a kind two places, one per laboratory, and here kinds 1 and 2 share theirs. Now put a
 # number on it. Take a cell, look at its nearest neighbours: from which batches do they come? Four neighbours, two of
 # each batch: shares $\tfrac12, \tfrac12$. All four of one batch: shares $1, 0$. The **entropy** of the shares,
 #
@@ -1682,6 +1701,8 @@ assert mixing["not told"] < 0.45 < 0.5 < mixing["told"]
 assert purity["told"] > 0.6
 
 # %% [markdown]
+# Five simulations, each with its own two models: mixing 0.59 ± 0.05 told, 0.012 ± 0.004 not told.
+#
 # **What breaks it.** Mixing is easy to win. Throw the cells about at random:
 
 # %%
@@ -1764,16 +1785,15 @@ print(
 
 # %% [markdown]
 # A posterior can *show* its model other counts than it holds: it then knows both what the model saw and what was true.
-# We let a trainer's posteriors show the damaged table. This model takes the observed total for its
-# library. Why not the inferred one? Finish the section first.
+# We let a trainer's posteriors show the damaged table. This model (a `FastVAE`, to save time) takes the
+# observed total for its library. Why not the inferred one? Finish the section first.
 
 # %%
 seen = vc.CountData(damaged, labels=data.labels, gene_names=data.gene_names)
 
 # %%
-imputer = vc.UnsupervisedTrainer(
-    VAE(data.n_genes, library="observed"), data, batch_size=64, n_epochs_kl_warmup=20, seed=0
-)
+observing = vc.FastVAE(data.n_genes, library="observed")
+imputer = vc.UnsupervisedTrainer(observing, data, batch_size=64, n_epochs_kl_warmup=20, seed=0)
 imputer.posteriors = {name: posterior.showing(seen) for name, posterior in imputer.posteriors.items()}
 imputer.train(40)
 print("held-out cells:", len(imputer.test_set), "  final weight of the KL:", imputer.kl_weight(imputer.epoch - 1))
@@ -1793,7 +1813,7 @@ plots.show(
 )
 
 # %% [markdown]
-# Large counts are recognised as large, at about half their size. Is the hiding to blame? The cells show a tenth less of
+# Large counts are recognised as large, and come out too small. Is the hiding to blame? The cells show a tenth less of
 # everything, so the total is a tenth smaller, and the network saw false zeros in training. We ask for the large counts
 # that stayed *visible*:
 
@@ -1806,8 +1826,9 @@ for name, chosen in (("hidden", is_hidden), ("visible", ~is_hidden)):
 assert np.median(rate[which] / x_test[which]) < 0.9
 
 # %% [markdown]
-# Hiding costs a part. But the model gives large visible counts at little more than half, too. The largest counts are
-# large partly by luck, which no expectation repeats, and a small network prefers smooth shares.
+# Hiding costs a part (five seeds: 0.52 ± 0.02, visible 0.62 ± 0.01). So does the choice of entries: counts
+# of 20 and more are large partly by luck, which no expectation repeats. But where the model *expects* 20 and more, it
+# expects too little as well: 0.8 of what is there (three seeds, nothing hidden).
 #
 # The trainer has all of this in one line each, with the package's own `corrupt`: damage what its posteriors show, ask
 # for the scores, go back. Here with the model of section 5.11:
@@ -1857,9 +1878,9 @@ assert errors["always 1"][0] < 0.5
 
 # %% [markdown]
 # **What breaks it.** Look at the bottom row. The published score, the *median* absolute error (`imputation_score`),
-# gives a perfect 0 to "always 1". More than half of the hidden counts *are* 1. And always saying 1 does well in the
-# last column too. A score that rewards no knowledge about any gene is a poor judge of imputation: say what a rival gets
-# before you praise a model. Counts of five and more separate those who know something from those who do not:
+# gives a perfect 0 to "always 1". More than half of the hidden counts *are* 1. And always saying 1 wins the last column
+# too, in each of five seeds. A score that rewards no knowledge about any gene is a poor judge of imputation: say what a
+# rival gets before you praise a model. Counts of five and more separate those who know something from those who do not:
 
 # %% tags=["volatile"]
 large = original >= 5
@@ -1869,8 +1890,10 @@ for name, guess in rivals.items():
 assert np.median(imputed[large]) > 2
 
 # %% [markdown]
-# Here the neighbours are ahead of the model, as they were in the mean; in median and logs over all entries it was the
-# other way round. On 700 cells no method wins everything, and one that is said to deserves a second look at the score.
+# Here the neighbours are ahead of the model, as they were in the mean; in median and logs over all entries it is the
+# other way round. It is no luck of one seed: model minus neighbours, over five, is -0.10 ± 0.01, +0.06 ± 0.02 and
+# -0.04 ± 0.003 in the three columns and +0.06 ± 0.01 here. On 700 cells no method wins everything, and one that is said
+# to deserves a second look at the score.
 
 # %% [markdown]
 # ### And the inferred library?
@@ -1889,8 +1912,8 @@ for name, guess in (("inferred library", rate), ("observed total  ", with_total)
 assert with_total.shape == rate.shape
 
 # %% [markdown]
-# The same shares, a better size. The scatter of section 5.12 is paid for here, in counts. (Only
-# non-zero counts are scored here: what the rates say about the zeros goes unpunished.)
+# The same shares, a better size (five seeds: 0.500 ± 0.005 and 0.403 ± 0.002). The scatter of section 5.12 is paid for
+# here, in counts. (Only non-zero counts are scored here: what the rates say about the zeros goes unpunished.)
 #
 # One word of caution: imputed counts are what a *model* expects. Feed them into a test and you test the model. Two
 # genes that the decoder ties together will correlate in the imputed table whether or not they do in the cells.
@@ -1918,14 +1941,20 @@ assert abs(zeros[0] - zeros[1]) < 0.1
 plots.show(
     axes[0],
     alt="Left: variance against mean of every gene; both clouds lie above the Poisson line, the generated one higher "
-    "for frequent genes. Right: fractions of zeros, generated against observed, along the diagonal.",
+    "for frequent genes. Right: fractions of zeros, generated against observed, a little above the diagonal.",
 )
 
 # %% [markdown]
-# Both clouds rise above the Poisson line together, and most genes have about as many zeros as they should: the noise
-# model of Part A does its work. Look for what is off, too. The generated cloud lies too high on the left, most of all
-# for frequent genes: the scatter of the library (section 5.12) stretches the largest counts. And a few genes that are
-# hardly ever zero come out with too many zeros.
+# Both clouds rise above the Poisson line, and the model's too far: the 50 most frequent genes have twice the variance
+# of the real ones (five seeds, median gene: 2.17 ± 0.04 times), and nearly every gene too many zeros.
+#
+# **Why?** Ask $\theta$. It started at the moments of all cells together, where differences between cell types count as
+# noise (inside the six groups of section 5.13 the same formula gives larger values), and it has hardly moved (section
+# 5.7). Fit $\theta$ alone to the training cells, with all else fixed: it grows fourfold, the variances come down to
+# 1.26 ± 0.01 times the real ones, and the zeros to 0.675 ± 0.001, the real share (three seeds; new cells lose 21 ± 3
+# nats by it, so part of that is overfitted). And beware of a good match. In scVI's way, with averages that lag, one
+# seed gave 0.68 zeros: its $\theta$ made too many, its library, too large, too few. With finished averages they are
+# 0.73 (five seeds: 0.700 ± 0.009 before, 0.727 ± 0.001 after).
 #
 # **What breaks it.** Take the noise apart, at the same rates: no zero inflation, then no spread either. Beside it a
 # Poisson that needs no network at all, a gene's share in all cells times the cell's observed total. Probabilities of a
@@ -1945,8 +1974,9 @@ assert poisson.mean() < nb.mean() < zinb.mean() < 0.75
 
 # %% [markdown]
 # The means make most of the zeros: a small mean is enough, Poisson or not. The spread of the negative binomial adds
-# about eight in a hundred entries, zero inflation about four. (The Poisson without a network has more zeros than that
-# of the model, because the inferred libraries are too large: the bias of section 5.12.)
+# about six in a hundred entries, zero inflation one. The model's Poisson has more zeros than the one without a network:
+# shares that differ from cell to cell leave more genes silent than one share for all. (With the observed totals in
+# place of its own library it has 0.65.)
 
 # %% [markdown]
 # ## 5.17 Part C, working with it: how sure, and how much
@@ -2058,8 +2088,8 @@ plots.show(
 )
 
 # %% [markdown]
-# On the right, the model finds the changes, and shrinks the large ones: two latents and a small network prefer smooth
-# answers. On the left, the two axes are two different questions.
+# On the right, the model finds the changes, and shrinks the large ones. On the left, the two axes are two different
+# questions.
 #
 # **What breaks it: a large Bayes factor is not a large effect.** Look at the left panel. Some genes that were left
 # alone reach Bayes factors of 3 and more, at less than one doubling: their share is a little higher (the +0.4 above),
@@ -2136,12 +2166,14 @@ plots.show(
 )
 
 # %% [markdown]
-# On the left the classics do as well as the model's fold change: with hundreds of cells in a fair design a plain test
-# is hard to beat, and takes a millisecond. The Bayes factor ranks *worst* there. It puts small sure shifts, such as
-# those of the genes that had to make room, before large ones. On the right, the tests report the laboratory. The model
-# keeps its level, because it saw elsewhere in the data every kind in both laboratories, and decodes both groups under
-# the same one. Least squares does at least as well with the same cells and the same covariate. So the credit belongs
-# to the design, in which kind and laboratory are crossed, and to telling the method the laboratory, not to the network.
+# On the left the classics do at least as well as the model's fold change: with hundreds of cells in a fair design a
+# plain test is hard to beat, and takes a millisecond. The Bayes factor ranks *worst* there. It puts small sure shifts,
+# such as those of the genes that had to make room, before large ones. On the right, the tests report the laboratory.
+# The model keeps its level, because it saw elsewhere in the data every kind in both laboratories, and decodes both
+# groups under the same one. Least squares does at least as well with the same cells and the same covariate. So the
+# credit belongs to the design, in which kind and laboratory are crossed, and to telling the method the laboratory, not
+# to the network. (Five simulations, each with its own model, AUC. Left: tests 0.92 ± 0.02, fold change 0.84 ± 0.05,
+# Bayes factor 0.81 ± 0.04. Right: least squares 0.92 ± 0.02, fold change 0.87 ± 0.04, t-test 0.66 ± 0.03.)
 #
 # **The other way round** it shows that the batch is gone. `within_cluster_degenes` compares, inside each label, the
 # cells in a *state* (treated, say) with the others. Let the state be "laboratory 1". A model that was told the batch
@@ -2240,11 +2272,11 @@ for gene in ("LYZ", "FCGR3A", "C1QA"):
 is_t = np.array([name.startswith(("CD4+", "CD8+")) for name in data.label_names])[data.labels]  # (cells,)
 t_cells = everyone.differential_expression_score(is_t, ~is_t, n_samples=500)
 t_cells = t_cells[(t_cells["nonzero_1"] > 0.25) & (t_cells["bayes_factor"] > 1)].sort_values("lfc", ascending=False)
-print(int(is_t.sum()), "T cells:", ", ".join(t_cells["gene"].head(8)))
-assert len({"CD3D", "CD247", "LCK", "LAT"} & set(t_cells["gene"].head(8))) >= 3
+print(int(is_t.sum()), "T cells:", ", ".join(t_cells["gene"].head(12)))
+assert len({"CD3D", "CD3G", "CD247", "LCK", "LAT"} & set(t_cells["gene"].head(12))) >= 3
 
 # %% [markdown]
-# CD3D and CD247 belong to the T cell's receptor complex, LCK and LAT are the first links of its signal.
+# CD3D and CD3G belong to the T cell's receptor complex, LCK and LAT are the first links of its signal.
 #
 # One warning belongs to every such list. The labels were *made from* the counts, by likeness to reference profiles.
 # Genes that tell clusters apart will always differ between clusters. That is a description of the clusters, not a
@@ -2377,11 +2409,12 @@ print(f"variance of q(z|x): off by {off:.0e}, ten times the tolerance")
 #
 # **Question.** The same model, yes. But does our *training* find as good weights as theirs?
 #
-# Two runs never agree: minibatches, dropout and draws are random. So one run of each proves nothing, and we need
-# pairs. For ten seeds, both started from the *same* initial weights, saw the same 630 training cells, 100 epochs with
-# a warm-up of 50, the same optimizer. Held-out cells and metrics came from one and the same code. It takes several
-# minutes, so it was **recorded**, by `benchmarks/paired_comparison.py`. What was *not* compared: scvi-tools as it
-# comes, with the observed library and a warm-up of 400 epochs.
+# Two runs never agree: minibatches, dropout and draws are random. So one run of each proves nothing, and we need pairs.
+# For ten seeds, both started from the *same* initial weights, saw the same 630 training cells, 100 epochs with a
+# warm-up of 50, the same optimizer. Held-out cells and metrics came from one and the same code. It takes several
+# minutes, so it was **recorded**, by `benchmarks/paired_comparison.py`. Both trained in scVI's way: a constant learning
+# rate of 0.001, a random start of $\theta$, averages not finished. So the record compares two implementations, fairly,
+# and no finished models. Nor scvi-tools as it comes, with the observed library and a warm-up of 400 epochs.
 
 # %%
 record = recorded_comparison()
@@ -2459,10 +2492,11 @@ for key, name in metrics.items():
 # `benchmarks/RESULTS.md` records $-0.7 \pm 2.5$ nats (mean and standard error) for 3,774 other blood cells and five
 # seeds.
 #
-# **Live.** A replay of ours in the first recorded pair: the same initial weights, the same seed of the training, the
-# same held-out cells, 20 draws for the ELBO. Only $\log p(x)$ gets fewer draws, S = 200, to save time: expect a looser
-# bound. It takes the package's class, `vc.VAE`: yours may make its layers in another order, which means other initial
-# weights. (About ten seconds; scvi-tools, where it is installed, takes its turn too, with random numbers of its own.)
+# **Live, and finished.** Ours in the first recorded pair once more, with our defaults: $\theta$ from moments, a falling
+# learning rate, finished averages. The initial networks, the seed of the training and the held-out cells are those of
+# the record; $\log p(x)$ gets fewer draws, S = 200, to save time: expect a looser bound. It takes `vc.FastVAE`, for
+# speed and because your class may make its layers in another order, which means other initial weights. (About ten
+# seconds; scvi-tools, where it is installed, takes its turn too, trained as in the record.)
 
 
 # %%
@@ -2481,7 +2515,7 @@ def evaluate(model: nn.Module, cells: np.ndarray) -> dict[str, float]:
 
 
 # %%
-comparison = vc.UnsupervisedTrainer(vc.VAE(data.n_genes), data, n_epochs_kl_warmup=50, seed=1000)
+comparison = vc.UnsupervisedTrainer(vc.FastVAE(data.n_genes), data, n_epochs_kl_warmup=50, seed=1000)
 comparison.train(100)
 print("final weight of the KL:", comparison.kl_weight(comparison.epoch - 1))
 
@@ -2502,10 +2536,16 @@ for name, row in live.items():
         f"{name:21} -ELBO {row['negative_elbo']:.1f}  NMI {row['nmi']:.3f}  ARI {row['ari']:.3f}  "
         f"log p(x) >= {row['marginal_ll']:.0f} ({row['draws']})"
     )
-assert 650 < live["ours, live"]["negative_elbo"] < 950
+assert 650 < live["ours, live"]["negative_elbo"] < 760
 assert live["ours, live"]["nmi"] > 0.55
 
 # %% [markdown]
+# Finished, the model is some 40 nats ahead of both rows of the record, on the same cells. One seed, again. So five
+# (1000 to 1004), ours finished against ours in scVI's way, same cells: the -ELBO falls by 32 ± 4 nats, $\log p(x)$
+# rises by 28 ± 3, and ARI and NMI stay as they are. To finish the averages alone, after a training in scVI's way, gives
+# 13 ± 5: next to nothing in two seeds and 17 to 25 nats in three. A good part of the training noise in the record may
+# be this.
+#
 # <details><summary><b>Check yourself.</b> A colleague trains each model once, finds a gap of 12 nats and calls one of
 # them better. What do you ask?</summary>
 #
@@ -2530,6 +2570,9 @@ assert live["ours, live"]["nmi"] > 0.55
 # | `VAE.inference` (encode, draw, decode) | `VAE.inference` | `module.inference` (encoders), `module.generative` |
 # | `VAE.forward`, `loss_terms` | `VAE.forward` | `module.forward`, `module.loss`, a `LossOutput` |
 # | `UnsupervisedTrainer`, `Trainer` | the same names | `TrainingPlan`, `TrainRunner`, `DataSplitter`, Lightning |
+# | `lr=4e-3, lr_schedule="cosine"` | `train(lr=1e-3)`, constant | `plan_kwargs={"lr": 1e-3}`, constant |
+# | `dispersion_init="moments"` | none: $\theta$ starts at random | none: $\theta$ starts at random |
+# | `nn.finish_batch_norm`, after training | none | none |
 # | `Posterior` with `indices` | `Posterior` | methods of the model with `indices=` |
 # | `train_set.indices`, `test_set.indices` | `train_set`, `test_set` | `train_indices`, `validation_indices` |
 # | `reconstruction_error`, `elbo` | `ll` (reconstruction + local KL) | `get_reconstruction_error`, `get_elbo` |
@@ -2574,6 +2617,11 @@ for name, tensor in [item for item in VAE(data.n_genes).state_dict().items() if 
 #
 # Ours takes `library="latent"` by default, as the paper does, `var_eps=1e-4`, and asks for the warm-up in epochs.
 #
+# One thing neither of them does: *finish* a training. Both leave $\theta$ near its random start, the learning rate at
+# 0.001 to the last step, and the averages of batch normalisation behind the weights. To finish all three is worth
+# 32 ± 4 nats per held-out cell (section 5.20; same model, same cells). `benchmarks/finished_training.py` takes the
+# three apart, beside scvi-tools.
+#
 # **The first row is a trap.** A colleague shows an ELBO of an observed-library model that beats yours. Is it better?
 # Take the smallest cell there is: *one gene*. Its share is 1, and its count is the total. Let the totals be Poisson
 # around $e^l$, with $l \sim \mathcal N(\log 1000, 0.4^2)$, and let us be perfect in every respect.
@@ -2611,13 +2659,12 @@ print({f"N up to {top:,}": round(sums[top - 1].item()) for top in (5_000, 20_000
 cells = vc.simulate_counts(600, 100, n_labels=3, n_latent=2, mean_library=1000, share_de=0.2)
 parts, tests = {}, {}
 for library in ("latent", "observed"):
-    model = VAE(cells.n_genes, n_latent=2, n_hidden=64, library=library)
-    one = vc.UnsupervisedTrainer(model, cells, batch_size=64, lr=4e-3, n_epochs_kl_warmup=10, seed=0)
+    model = vc.FastVAE(cells.n_genes, n_latent=2, n_hidden=64, library=library)
+    one = vc.UnsupervisedTrainer(model, cells, batch_size=64, n_epochs_kl_warmup=10, seed=0)
     one.train(30)
     tests[library] = one.test_set
     parts[library] = [term.mean().item() for term in one.test_set.loss_terms(seed=0)]
-    nmi = vc.Posterior(model, cells).clustering_scores()["nmi"]
-    print(f"library {library:9} held-out -ELBO {sum(parts[library]):.0f}   NMI {nmi:.2f}")
+    print(f"library {library:9} held-out -ELBO {sum(parts[library]):.0f}")
 assert sum(parts["observed"]) < sum(parts["latent"])
 
 # %% tags=["volatile"]
@@ -2643,9 +2690,9 @@ print(f"reconstruction: guessed library {guessed:.0f}, observed total in its pla
 assert swapped < guessed
 
 # %% [markdown]
-# The same decoder, told the total, wins back most of the gap. A leaked answer is worth a few nats, as for the one gene.
-# The rest is libraries guessed badly, as in section 5.12. The number cannot tell the two apart. The clusters are
-# equally good. Compare such models by what both can be asked fairly: clusters, mixing, imputed counts. Never by this
+# The same decoder, told the total, wins back most of the gap (five seeds: 15 ± 3 of 25 ± 3 nats). A leaked answer is
+# worth a few nats, as for the one gene. The rest is libraries guessed badly, as in section 5.12. The number cannot tell
+# the two apart. Compare such models by what both can be asked fairly: clusters, mixing, imputed counts. Never by this
 # number.
 #
 # **What scVI 0.3.0 got wrong**, and we mended. None of this was sloppy; most were found only when somebody checked
@@ -2671,7 +2718,7 @@ assert swapped < guessed
 #
 # 8 minutes
 #
-# **You need** the code cells of section 5.19, and `comparison` and `live` of section 5.20.
+# **You need** the code cells of section 5.19, and `comparison` of section 5.20.
 #
 # **Question.** Lesson 0 promised a model that can be *sampled*, that has a variable of its own for *depth*, and whose
 # quality is a *number*. Are the promises kept? We ask the model of section 5.20, on its 70 held-out cells.
@@ -2734,12 +2781,13 @@ assert beyond["z and l prior"] > beyond["z from q, l prior"] + 0.2
 # %% [markdown]
 # (The last column: cells with two or more molecules of LYZ, of myeloid cells, *and* of CD79A, of B cells.)
 #
-# In plain statistics the draws from the prior pass: totals and zeros are about right, and one or two cells in a hundred
-# mix the markers, where average shares mix them in more than four of ten. By the yardstick they fail: nine in ten lie
+# In plain statistics the draws from the prior pass: totals and zeros are about right, and about two cells in a hundred
+# mix the markers, where average shares mix them in four of ten. By the yardstick they fail: more than eight in ten lie
 # farther out than nearly all real cells, more than the plain autoencoder's in 0.8 (63 %). To compare those two is
-# unfair, since its cells were smooth and ours carry the noise of counting: even a $z$ from $q$ leaves a third too far
-# out. Nor is the yardstick everything: average shares lie nearer than our draws, in the middle of all cells, and are no
-# cell at all. But the last two rows of the model differ in $z$ alone. That gap is the *prior's* fault. The picture:
+# unfair, since its cells were smooth and ours carry the noise of counting: even a $z$ from $q$ leaves three in ten too
+# far out. Nor is the yardstick everything: average shares lie nearer than our draws, in the middle of all cells, and
+# are no cell at all. But the last two rows of the model differ in $z$ alone (five seeds: 27 ± 6 % and 83 ± 3 % too far
+# out). That gap is the *prior's* fault. The picture:
 
 # %% tags=["volatile"]
 left, right = plots.panels(2, 4.2, 5.4)
@@ -2779,9 +2827,10 @@ for label in ("all", "Dendritic", "CD14+ Monocyte", "CD19+ B"):
     assert 0.1 < r_squared["scVI"] < 0.95
 
 # %% [markdown]
-# Less than in PCA, and far from free, even inside one label. The softmax keeps the *decoder* from turning $z$ into
-# size. But the encoder reads $\log(1 + x)$, in which depth is plain to see, and no term of the loss forbids it to pass
-# depth on. (Some of it is biology: a kind of cell with more RNA has other shares, too.)
+# Less than in PCA (five seeds: by 0.11 ± 0.01 over all cells, by 0.07 to 0.09 ± 0.02 inside a label), and far from
+# free, even inside one label. The softmax keeps the *decoder* from turning $z$ into size. But the encoder reads
+# $\log(1 + x)$, in which depth is plain to see, and no term of the loss forbids it to pass depth on. (Some of it is
+# biology: a kind of cell with more RNA has other shares, too.)
 #
 # **The number.** Lesson 4 put one on its own model. Here it is $\log p(x)$ of held-out cells, and it needs a rival:
 # again no network, one share and one $\theta$ per gene (from its mean and variance, section 5.3), $l$ averaged over its
@@ -2797,21 +2846,27 @@ theta = ((mean**2).sum(dim=0) / extra.clamp(min=1e-3)).clamp(max=1e4)  # (genes,
 l_grid = torch.linspace(4.5, 8.5, 81)  # (points,), spacing 0.05
 log_prior = normal_log_prob(l_grid, model.library_log_means.squeeze(), model.library_log_vars.squeeze())  # (points,)
 given_l = torch.stack([torch.as_tensor(nb_log_prob(test, size * share, theta)).sum(dim=-1) for size in l_grid.exp()])
-rival = torch.logsumexp(given_l + log_prior.unsqueeze(-1), dim=0).mean() + math.log(0.05)  # (points, cells) -> ()
-print(f"no network: log p(x) = {rival:.0f}   model: log p(x) >= {live['ours, live']['marginal_ll']:.0f} nats per cell")
-assert -760 < rival < -690
+rival = (torch.logsumexp(given_l + log_prior.unsqueeze(-1), dim=0) + math.log(0.05)).numpy()  # (cells,)
+bound = comparison.test_set.marginal_ll(200, return_per_cell=True)[0]  # (cells,)
+print(f"no network: log p(x) = {rival.mean():.0f}   model: log p(x) >= {bound.mean():.0f} nats per cell")
+gain = bound - rival  # (cells,)
+print(f"the model is ahead in {(gain > 0).mean():.0%} of the cells; median gain {np.median(gain):.0f} nats")
+assert -760 < rival.mean() < -690
+assert (gain > 0).mean() > 0.6
 
 # %% [markdown]
-# A sobering number. The model's is a lower bound, and a loose one (S = 200, one or two effective draws), so it does
-# not say that the model is worse. But nobody can say from it that the network explains new cells better than none: 630
-# cells are few for a network with half a million weights, and section 5.12 saw it overfit.
+# Ahead, and the model's number is a lower bound, a loose one (S = 200, about two effective draws). But it is one split.
+# Five (seeds 1000 to 1004, S = 1,000): three cells in four are more likely under the model (77 ± 2 %), the median cell
+# by 29 ± 2 nats. The mean gains only 10 ± 6, for a few cells lose hundreds of nats. So the network explains most new
+# cells better than none does, and is badly surprised by some. Unfinished, it would have failed: in scVI's way, on the
+# same five splits, it is *behind* on average, by 23 ± 7 nats (S = 200).
 #
 # | promised | kept? |
 # |---|---|
 # | counts that can be: nothing negative, shares that sum to 1 | yes, by construction |
 # | it can be sampled | from $q$ of a cell, fairly; from the prior, totals and zeros yes, likely cells mostly not |
 # | a variable for depth | yes, and the decoder obeys it; but $z$ still knows depth |
-# | a number for how good it is | yes, and here it does not beat a model without a network |
+# | a number for how good it is | yes, and most new cells, not all, beat a model without a network by it |
 # | batches, missing counts, genes | sections 5.14, 5.15 and 5.17, each beside a plain rival |
 #
 # This is what a yardstick is for. Take $z$ as a map, start your invented cells from real ones, bring more cells, and
@@ -2834,7 +2889,7 @@ assert -760 < rival < -690
 #
 # - **A** is wrong: the weight is epoch / 400, which is 39 / 400 in the last of 40 epochs. Only a weight of 1 gives the
 #   ELBO.
-# - **B is right.** So $z$ was cheap, and its KL came out twice as large as with the full price.
+# - **B is right.** So $z$ was cheap, and its KL came out three times as large as with the full price.
 # - **C** is wrong: only the global KL carries the weight.
 # - **D** is wrong: that would be weight 0, and even then the local KL stays.
 #
