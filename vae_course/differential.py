@@ -116,7 +116,7 @@ class DifferentialExpression:
         of the 129 CD14+ monocytes of `load_pbmc()` against the other, the mean prob_de over the genes is 0.76 for
         "two" and 0.42 for "three" (FastVAE, 100 epochs, lr=4e-3; ten halvings: 0.76 to 0.76 and 0.41 to 0.43); no gene
         has fdr <= 0.05. Cells that vary within the groups also keep true changes from it: of simulated ones that exceed
-        delta, 4 % or fewer were called (benchmarks/RESULTS.md). The ranking says more than the call.
+        delta, 6 % or fewer were called (benchmarks/RESULTS.md). The ranking says more than the call.
 
         Small groups differ by chance: of such monocytes against all others of their kind, 3 cells show a mean change of
         0.25 or more in 44 % of the genes, 9 cells in 26 %, 30 cells in 11 % (means of 15 draws).

@@ -257,7 +257,7 @@ def integrated(shift, seed, n_cells=200):
     return latent, batch_index, labels
 
 
-# scib-metrics 0.5.10 (jax 0.10.2, with a stand-in for chex, of which it takes a decorator) on exact neighbours
+# scib-metrics 0.5.10 (jax 0.10.2, with a stand-in for chex) on exact neighbours
 SCIB_METRICS = {
     (1.0, 0): {
         "ilisi": (0.5381972789764404, 0.3759003281593323),  # of 90 and of 30 neighbours
