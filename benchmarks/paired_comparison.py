@@ -4,13 +4,14 @@
         --out benchmarks/results/paired_comparison.json
 
 Of a file, the 1,000 most variable genes are used; without one, the bundled blood cells. What is equal in a pair: cells,
-genes, split (10 % held out), initial weights, the prior of the library (that of our training cells is copied into
-scvi-tools' buffers, which would otherwise hold that of all cells, the held-out ones among them), Adam and its
-settings, minibatches of 128, warm-up of the KL. What differs: the random numbers, that is the order of the cells,
-dropout and the draws. Both are then evaluated by the same code, scvi-tools' weights through `VAE.from_scvi_tools`:
-negative ELBO (mean over several draws) and marginal log-likelihood of the held-out cells, nats per cell; ARI and NMI of
-k-means on the latent means of all cells against the labels. Seconds of training are recorded beside (ours evaluates the
-held-out cells after every epoch, scvi-tools does not).
+genes, split (10 % held out), initial weights, the prior of the library (that of our training cells is copied into scvi-
+tools' buffers, which would otherwise hold that of all cells, the held-out ones among them), Adam and its settings with
+a constant learning rate, theta from N(0, 1), minibatches of 128, warm-up of the KL, and averages of batch normalisation
+that are finished after training (which scvi-tools leaves out). What differs: the random numbers, that is the order of
+the cells, dropout and the draws. Both are then evaluated by the same code, scvi-tools' weights through
+`VAE.from_scvi_tools`: negative ELBO (mean over several draws) and marginal log-likelihood of the held-out cells, nats
+per cell; ARI and NMI of k-means on the latent means of all cells against the labels. Seconds of training are recorded
+beside (ours evaluates the held-out cells after every epoch, scvi-tools does not).
 """
 
 import argparse
@@ -29,6 +30,7 @@ from sklearn.decomposition import PCA
 import vae_course as vc
 from results import write_results
 from vae_course.metrics import clustering_scores
+from vae_course.posterior import finish_averages
 from vae_course.runtime.files import write_atomically
 
 BATCH_SIZE, TRAIN_SIZE, N_TOP_GENES = 128, 0.9, 1000
@@ -51,7 +53,14 @@ def untrained_pair(adata, data: vc.CountData, seed: int, args: argparse.Namespac
     ours = vc.VAE.from_scvi_tools(theirs)
     training_seed = settings.seed = 1000 + seed
     trainer = vc.UnsupervisedTrainer(
-        ours, data, TRAIN_SIZE, BATCH_SIZE, n_epochs_kl_warmup=args.kl_warmup, seed=training_seed, **ADAM
+        ours,
+        data,
+        TRAIN_SIZE,
+        n_epochs_kl_warmup=args.kl_warmup,
+        batch_size=BATCH_SIZE,
+        lr_schedule="constant",
+        seed=training_seed,
+        **ADAM,
     )
     with torch.no_grad():
         theirs.module.library_log_means.copy_(ours.library_log_means)
@@ -100,6 +109,7 @@ def compare(adata, data: vc.CountData, seed: int, args: argparse.Namespace) -> d
     train_scvi_tools(theirs, trainer, args)
     seconds = {"vae_course": ours_done - started, "scvi-tools": time.perf_counter() - ours_done}
     models = {"vae_course": trainer.model, "scvi-tools": vc.VAE.from_scvi_tools(theirs)}
+    finish_averages(vc.Posterior(models["scvi-tools"], data, trainer.train_set.indices, BATCH_SIZE), seed)
     held_out = trainer.test_set.indices
     result = {name: evaluate(model, data, held_out) | {"seconds": seconds[name]} for name, model in models.items()}
     for name, figures in result.items():

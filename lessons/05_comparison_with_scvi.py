@@ -1716,6 +1716,11 @@ print(f"random positions: mixing {random_mixing:.2f}   neighbours of the same ki
 # says nothing. It needs a score of what should have been *kept* beside it ([Luecken et al.
 # 2022](https://doi.org/10.1038/s41592-021-01336-8)).
 #
+# Both scores, on real cells: lesson 0's `load_two_batches`, half of the bundled cells passed through a known effect.
+# Five seeds of data and training, as `benchmarks/two_batches.py` **recorded** them; mixing as a share of its ceiling:
+#
+# TABLE
+#
 # **What the correction does to the counts.** The decoder takes the batch as an input, so we may lie to it. Encode each
 # cell as it is, and decode all cells as if they came from batch 0: `get_harmonized_scale(0)`. We look at the log-ratio
 # of batch 1 to batch 0 for every gene, in the raw shares and in the harmonised ones, against the truth:

@@ -316,7 +316,7 @@ def test_the_same_weights_get_the_same_averages_in_a_second_trainer_that_learns_
     assert all(torch.equal(value, expected[name]) for name, value in averages(first.model).items())
 
 
-@pytest.mark.parametrize(("n_cells", "n_epochs"), [(30, 200), (5_000, 200), (20_000, 50), (10**6, 20)])
+@pytest.mark.parametrize(("n_cells", "n_epochs"), [(30, 100), (10_000, 100), (20_000, 50), (10**6, 20)])
 def test_the_number_of_epochs_suits_that_of_the_cells(n_cells, n_epochs):
     assert epochs_for(n_cells) == n_epochs
 

@@ -407,8 +407,8 @@ def test_the_tour_shows_what_it_says(opened):
 def test_the_tour_s_film_draws_the_digit(opened):
     page = opened()
     page.click("#tour-run")
-    page.wait_for_function("explorer.state.index === null")
-    assert 0 < sum(pixels(page)) < 19
+    on = "document.querySelectorAll('[role=gridcell][aria-selected=true]').length"
+    page.wait_for_function(f"explorer.state.index === null && 0 < {on} && {on} < 19")  # asked in the page, every frame
     page.wait_for_function("explorer.state.index !== null", timeout=20_000)
     assert page.evaluate("explorer.data().labels[explorer.state.index]") == 3
 
