@@ -60,7 +60,7 @@ def main() -> None:
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
-    small, large = DEFAULTS | RATES | EPOCHS | OTHERS, DEFAULTS | RATES | EPOCHS
+    small, medium, large = DEFAULTS | RATES | EPOCHS | OTHERS, DEFAULTS | RATES | EPOCHS, DEFAULTS | RATES
     sets = [
         ("simulated, 300 cells, 500 genes, 500 molecules", simulated(300, 500, 500), small),
         ("bundled, 700 cells, 765 genes", lambda _: vc.load_pbmc(), small),
@@ -69,7 +69,7 @@ def main() -> None:
     ]
     if args.file:
         read = vc.load_h5ad(args.file, label_key=args.label_key, n_top_genes=N_GENES)
-        sets.insert(3, (f"{args.name}, {read.n_cells:,} cells, {read.n_genes:,} genes", lambda _: read, large))
+        sets.insert(3, (f"{args.name}, {read.n_cells:,} cells, {read.n_genes:,} genes", lambda _: read, medium))
     figures: dict[str, dict[str, list[Any]]] = {title: {what: [] for what in which} for title, _, which in sets}
     for title, cells, variants in sets:
         for seed in range(args.seeds):
