@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vae_course.names import Names
 from vae_course.runtime.files import read_torch_file, write_atomically
 
 SMALLEST = {"n_input": 1, "n_hidden": 1, "n_latent": 1, "n_layers": 1, "n_batch": 0, "n_labels": 0}
@@ -29,7 +30,15 @@ class LossTerms(NamedTuple):
 
 
 class Model(nn.Module):
-    """A network that can be saved and loaded together with the options that built it."""
+    """A network that can be saved and loaded together with the options that built it.
+
+    Attributes
+    ----------
+    options
+        The arguments that built it.
+    names
+        `Names` of the genes, batches and labels that it was trained with; None for one that has not seen data.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__()
@@ -37,6 +46,7 @@ class Model(nn.Module):
             if name in options:
                 _check_whole_number(name, options[name], least)
         self.options = {name: plain_number(value) for name, value in options.items()}
+        self.names: Names | None = None
 
     @classmethod
     def kind(cls) -> str:
@@ -44,7 +54,7 @@ class Model(nn.Module):
         return cls.__name__
 
     def save(self, path: str | Path) -> None:
-        """Write the options and the weights to one file, whole or not at all.
+        """Write options, names and weights to one file, whole or not at all.
 
         Raises
         ------
@@ -52,7 +62,9 @@ class Model(nn.Module):
             If the file cannot be written; an earlier file is then untouched.
         """
         content = io.BytesIO()
-        torch.save({"model": self.kind(), "options": self.options, "weights": self.state_dict()}, content)
+        names = self.names and self.names._asdict()
+        kept = {"model": self.kind(), "options": self.options, "names": names, "weights": self.state_dict()}
+        torch.save(kept, content)
         write_atomically(path, lambda temporary: temporary.write_bytes(content.getvalue()))
 
     @classmethod
@@ -73,6 +85,7 @@ class Model(nn.Module):
         try:
             model = cls(**content["options"])
             model.load_state_dict(content["weights"])
+            model.names = content.get("names") and Names(**content["names"])
         except ValueError as error:  # which says what an option has to be
             raise ValueError(f"{path} is not a {cls.__name__}. {error}") from error
         except (KeyError, TypeError, RuntimeError) as error:

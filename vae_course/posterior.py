@@ -25,6 +25,7 @@ from vae_course.differential import DifferentialExpression
 from vae_course.distributions import effective_sample_size, log_marginal_likelihood, sample_nb, sample_zinb
 from vae_course.imputation import Imputation
 from vae_course.model import LossTerms
+from vae_course.names import matched
 from vae_course.nn import finish_batch_norm
 from vae_course.runtime.devices import computing_on, resolve_device
 from vae_course.runtime.processes import pool_batch_norm
@@ -51,7 +52,8 @@ class Posterior(DifferentialExpression, Imputation):
     model
         `VAE`, `BinaryVAE`, or another module with a `loss_terms` like theirs.
     data
-        The cells.
+        The cells. Their genes, batches and labels are matched by name with those that the model was trained with
+        (`names.matched`), so that results have the model's genes in its order.
     indices
         Positions or a boolean mask of the cells to look at; all if None.
     batch_size
@@ -77,11 +79,10 @@ class Posterior(DifferentialExpression, Imputation):
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size has to be at least 1, got {batch_size}.")
-        self.model = model
-        self.data = data
+        self.model, self.data = model, matched(data, model)
         self.indices = np.arange(data.n_cells) if indices is None else as_indices(indices, data.n_cells)
         self.batch_size, self.device = batch_size, resolve_device(device)
-        self.seen = data
+        self.seen = self.data
 
     def __len__(self) -> int:
         return len(self.indices)

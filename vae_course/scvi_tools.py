@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Self
 import torch
 from torch import Tensor, nn
 
+from vae_course.names import Names
 from vae_course.runtime.seeds import seeded
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from scvi.data import AnnDataManager
     from scvi.model import SCVI
 
 
@@ -27,7 +29,8 @@ class ScviToolsExchange:
         Returns
         -------
         VAE
-            In evaluation mode; its tensors agree with scvi-tools' to 1e-5.
+            In evaluation mode, with the names of the genes, batches and labels (a `module` alone has none); its
+            tensors agree with scvi-tools' to 1e-5.
 
         Raises
         ------
@@ -53,6 +56,8 @@ class ScviToolsExchange:
             dispersion_init="random",  # theta stays theirs, also if it was not trained yet
         )
         ours._load_weights(ours, module.state_dict(), "The scvi-tools model")
+        if module is not model:
+            ours.names = _names_in(model.adata_manager)
         return ours.eval()
 
     def to_scvi_tools(self, adata: "AnnData") -> "SCVI":
@@ -61,9 +66,9 @@ class ScviToolsExchange:
         Parameters
         ----------
         adata
-            The data of the scvi-tools model, with the genes in this model's order. If `SCVI.setup_anndata` was not
-            called on them, it is called with X as counts, `obs["batch"]` if the model has batches and `obs["label"]`
-            if its dispersion needs labels, as `CountData.to_anndata` writes them.
+            The data of the scvi-tools model. If `SCVI.setup_anndata` was not called on them, a copy with this model's
+            genes, batches and labels in its order is set up, with X as counts, `obs["batch"]` if the model has batches
+            and `obs["label"]` if its dispersion needs labels, as `CountData.to_anndata` writes them.
 
         Returns
         -------
@@ -76,7 +81,7 @@ class ScviToolsExchange:
         ImportError
             If scvi-tools is not installed.
         ValueError
-            If the data do not fit the model.
+            If the data do not fit the model, or were set up with its names in another order.
         """
         try:
             from scvi.model import SCVI
@@ -88,7 +93,9 @@ class ScviToolsExchange:
             missing = [key for key in keys.values() if key is not None and key not in adata.obs]
             if missing:
                 raise ValueError(f"The model needs the column(s) {missing} in obs, or data set up for scvi-tools.")
+            adata = _in_order(adata, self.names, [key for key in keys.values() if key])
             SCVI.setup_anndata(adata, **keys)
+        self._check_names(SCVI._get_most_recent_anndata_manager(adata))
         options = {name: self.options[name] for name in ("n_hidden", "n_latent", "n_layers", "dropout_rate")}
         with seeded(self.options["seed"]):
             model = SCVI(
@@ -105,6 +112,19 @@ class ScviToolsExchange:
         model.module.eval()
         return model
 
+    def _check_names(self, manager: "AnnDataManager") -> None:
+        """Raise ValueError if data that were set up have the names that this model uses in another order."""
+        if self.names is None:
+            return
+        used = {"genes": True, "batches": self.n_batch > 1}
+        used["labels"] = self.dispersion == "gene-label" and self.n_labels > 1
+        for kind, theirs, ours in zip(Names._fields, _names_in(manager), self.names, strict=True):
+            if used[kind] and theirs != ours:
+                raise ValueError(
+                    f"These AnnData were set up with other {kind} than those of the model, or in another order. Pass "
+                    "data that were not set up, or set them up with the names in model.names."
+                )
+
     @staticmethod
     def _load_weights(target: nn.Module, weights: dict[str, Tensor], who: str) -> None:
         """Load all weights, except for a library prior that only one side has (or that is not set yet)."""
@@ -117,6 +137,32 @@ class ScviToolsExchange:
         if differing:
             raise ValueError(f"{who} and this model do not have the same parameters: {', '.join(sorted(differing))}.")
         target.load_state_dict(weights, strict=False)
+
+
+def _names_in(manager: "AnnDataManager") -> Names:
+    """Return the names that scvi-tools' columns and codes have."""
+    registries = [manager.get_state_registry(key) for key in ("X", "batch", "labels")]
+    columns = (registries[0]["column_names"], *(registry["categorical_mapping"] for registry in registries[1:]))
+    return Names(*([str(name) for name in names] for names in columns))
+
+
+def _in_order(adata: "AnnData", names: Names | None, keys: list[str]) -> "AnnData":
+    """Return a copy of the data with the genes of these names, and their categories in columns of `obs`."""
+    import pandas as pd
+
+    if names is None:
+        return adata
+    missing = [name for name in names.genes if name not in adata.var_names]
+    if missing:
+        raise ValueError(f"The data lack {len(missing)} of the model's genes, the first is {missing[0]!r}.")
+    adata = adata[:, names.genes].copy()
+    for key in keys:
+        known = names.batches if key == "batch" else names.labels
+        values = adata.obs[key].astype(str)
+        if unknown := sorted(set(values) - set(known)):
+            raise ValueError(f"The model does not know {unknown[0]!r} in obs[{key!r}]; it knows {', '.join(known)}.")
+        adata.obs[key] = pd.Categorical(values, categories=known)
+    return adata
 
 
 def _check_scvi_tools_options(module: nn.Module) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from vae_course.data import CountData
 from vae_course.early_stopping import EarlyStopping, epochs_for
 from vae_course.model import LossTerms, check_option, plain_number
+from vae_course.names import matched
 from vae_course.posterior import Posterior, finish_averages, split_posteriors
 from vae_course.runtime import processes
 from vae_course.runtime.checkpoints import Checkpoint
@@ -70,7 +71,8 @@ class Trainer:
         if batch_size < 2:
             raise ValueError(f"batch_size has to be at least 2, for batch normalisation, got {batch_size}.")
         check_option("lr_schedule", lr_schedule, ("cosine", "constant"))
-        self.model, self.data, self.device, self.lr_schedule = model, data, resolve_device(device), lr_schedule
+        self.model, self.data = model, matched(data, model)
+        self.device, self.lr_schedule = resolve_device(device), lr_schedule
         self.batch_size, self.lr, self.seed, eps, decay = map(plain_number, (batch_size, lr, seed, eps, weight_decay))
         self.early_stopping = early_stopping and early_stopping.for_trainer()
         self.optimizer = torch.optim.Adam(model.parameters(), lr=self.lr, eps=eps, weight_decay=decay, fused=True)
@@ -221,11 +223,11 @@ class UnsupervisedTrainer(Trainer):
             raise ValueError(f"n_epochs_kl_warmup has to be at least 0, got {n_epochs_kl_warmup}.")
         self.n_epochs_kl_warmup = plain_number(n_epochs_kl_warmup)
         with processes.all_or_none():
-            self.posteriors = split_posteriors(model, data, train_size, self.seed, self.batch_size, self.device)
+            self.posteriors = split_posteriors(model, self.data, train_size, self.seed, self.batch_size, self.device)
             if self.early_stopping:
                 self.early_stopping.check(sum(processes.gather(len(self.posteriors[self.early_stopping.on]))))
             if hasattr(model, "prepare"):
-                model.prepare(data.subset(self.train_set.indices))
+                model.prepare(self.data.subset(self.train_set.indices))
 
     train_set = property(lambda self: self.posteriors["train_set"], doc="Posterior of the training cells.")
     test_set = property(lambda self: self.posteriors["test_set"], doc="Posterior of the other cells.")

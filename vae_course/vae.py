@@ -16,6 +16,7 @@ from vae_course.distributions import (
     zinb_log_prob,
 )
 from vae_course.model import LossTerms, Model, check_genes, check_option
+from vae_course.names import Names
 from vae_course.nn import DecoderSCVI, Encoder, one_hot
 from vae_course.runtime.processes import gather, pooled_moments
 from vae_course.runtime.seeds import seeded
@@ -365,9 +366,9 @@ class VAE(ScviToolsExchange, Model):
         return y
 
     def prepare(self, data: CountData) -> None:
-        """Check that the data suit the model, set the prior of its library and start theta; the trainer calls this.
+        """Check the data, keep their names, set the prior of the library and start theta; the trainer calls this.
 
-        A model that was trained before (by us or by scvi-tools) keeps its prior and its theta.
+        A model that was trained before (by us or by scvi-tools) keeps its names, its prior and its theta.
 
         Parameters
         ----------
@@ -385,6 +386,7 @@ class VAE(ScviToolsExchange, Model):
             raise ValueError(f"The model was built for {self.n_batch} batches, the data have {data.n_batches}.")
         if self.dispersion == "gene-label" and self.n_labels > 1 and data.n_labels != self.n_labels:
             raise ValueError(f"The model was built for {self.n_labels} labels, the data have {data.n_labels}.")
+        self.names = self.names or Names.of(data)
         if any(norm.num_batches_tracked > 0 for norm in self.modules() if isinstance(norm, nn.BatchNorm1d)):
             return  # it was trained before
         if self.library == "latent":

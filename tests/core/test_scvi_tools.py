@@ -272,6 +272,47 @@ def test_data_that_do_not_fit_are_refused(scvi):
             model.to_scvi_tools(other.to_anndata())
 
 
+def permuted(adata):
+    """The same cells with genes and categories in another order, and a category that no cell has."""
+    other = adata[:, ::-1].copy()
+    names = adata.obs["batch"].cat.categories
+    other.obs["batch"] = other.obs["batch"].cat.set_categories(["unused", *reversed(names)])
+    return other
+
+
+def test_names_come_from_scvi_tools(scvi):
+    adata = vc.simulate_counts(60, 20, n_batches=3, mean_library=200, seed=3).to_anndata()
+    other = permuted(adata)
+    scvi.model.SCVI.setup_anndata(other, batch_key="batch", labels_key="label")
+    ours = vc.VAE.from_scvi_tools(scvi.model.SCVI(other, n_hidden=16))
+    assert ours.names.genes == list(reversed(adata.var_names))
+    assert ours.names.batches == ["unused", "2", "1", "0"]
+    data = vc.CountData.from_anndata(adata, batch_key="batch", label_key="label")
+    assert vc.Posterior(ours, data).data.batch_index.tolist() == (3 - data.batch_index).tolist()
+
+
+def test_scvi_tools_gets_the_data_in_the_order_of_the_model(scvi):
+    data = vc.simulate_counts(60, 20, n_batches=3, mean_library=200, seed=3)
+    ours = vc.VAE(20, n_batch=3, n_hidden=16)
+    vc.UnsupervisedTrainer(ours, data, n_epochs_kl_warmup=0).train(1)
+    expected = ours.to_scvi_tools(data.to_anndata()).get_latent_representation()
+    np.testing.assert_array_equal(ours.to_scvi_tools(permuted(data.to_anndata())).get_latent_representation(), expected)
+
+
+@pytest.mark.parametrize("what", ["genes", "batches"])
+def test_data_that_were_set_up_in_another_order_are_refused(scvi, what):
+    data = vc.simulate_counts(60, 20, n_batches=3, mean_library=200, seed=3)
+    ours = vc.VAE(20, n_batch=3, n_hidden=16)
+    vc.UnsupervisedTrainer(ours, data, n_epochs_kl_warmup=0).train(1)
+    adata = data.to_anndata()
+    other = adata[:, ::-1].copy() if what == "genes" else adata
+    if what == "batches":
+        other.obs["batch"] = other.obs["batch"].cat.set_categories(["2", "1", "0"])
+    scvi.model.SCVI.setup_anndata(other, batch_key="batch")
+    with pytest.raises(ValueError, match=f"set up with other {what}"):
+        ours.to_scvi_tools(other)
+
+
 # --------------------------------------------------------------------------------------------------------------------
 # Recorded: without scvi-tools
 # --------------------------------------------------------------------------------------------------------------------
