@@ -1719,7 +1719,14 @@ print(f"random positions: mixing {random_mixing:.2f}   neighbours of the same ki
 # Both scores, on real cells: lesson 0's `load_two_batches`, half of the bundled cells passed through a known effect.
 # Five seeds of data and training, as `benchmarks/two_batches.py` **recorded** them; mixing as a share of its ceiling:
 #
-# TABLE
+# | | mixed | iLISI | neighbours of the same kind | ARI |
+# | --- | --- | --- | --- | --- |
+# | ten principal components | 0.183 ± 0.009 | 0.002 ± 0.000 | 0.466 ± 0.002 | 0.384 ± 0.003 |
+# | not told | 0.236 ± 0.007 | 0.009 ± 0.002 | 0.457 ± 0.003 | 0.388 ± 0.004 |
+# | told | 0.811 ± 0.012 | 0.455 ± 0.032 | 0.482 ± 0.003 | 0.435 ± 0.021 |
+#
+# Told, the laboratories are gone and the kinds have stayed. (iLISI is the effective number of batches among the
+# neighbours, put on a scale from 0 to 1.)
 #
 # **What the correction does to the counts.** The decoder takes the batch as an input, so we may lie to it. Encode each
 # cell as it is, and decode all cells as if they came from batch 0: `get_harmonized_scale(0)`. We look at the log-ratio
