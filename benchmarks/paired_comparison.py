@@ -1,7 +1,7 @@
 """Train scvi-tools' SCVI and our VAE from the same initial weights on the same cells, and compare what they learnt.
 
     python benchmarks/paired_comparison.py [FILE.h5ad] --label-key K --seeds 5 --epochs 100 --likelihood zinb
-        --out benchmarks/results/paired_comparison.json
+        --out FILE.json
 
 Of a file, the 1,000 most variable genes are used; without one, the bundled blood cells. What is equal in a pair: cells,
 genes, split (10 % held out), initial weights, the prior of the library (that of our training cells is copied into scvi-
@@ -28,7 +28,7 @@ import torch
 from sklearn.decomposition import PCA
 
 import vae_course as vc
-from results import write_results
+from results import RECORDED, write_results
 from vae_course.metrics import clustering_scores
 from vae_course.posterior import finish_averages
 from vae_course.runtime.files import write_atomically
@@ -183,12 +183,17 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--kl-warmup", type=int, default=50, help="epochs until the KL has its full weight")
     parser.add_argument("--likelihood", choices=("zinb", "nb"), default="zinb")
-    parser.add_argument("--out", default="benchmarks/results/paired_comparison.json")
+    parser.add_argument(
+        "--out", type=Path, help="the record (default: that of the bundled cells, which lesson 5 shows)"
+    )
     args = parser.parse_args()
     if args.seeds < 2:
         parser.error("--seeds has to be at least 2, for a standard error")
     if args.file and not args.label_key:
         parser.error("--label-key is needed with a file, for ARI and NMI")
+    if args.file and not args.out:
+        parser.error("--out is needed with a file")
+    args.out = args.out or RECORDED / "comparison_pbmc.json"
     return args
 
 

@@ -1138,9 +1138,8 @@ spaces = {
 }
 axes = plots.grid(1, 2)[0]
 for ax, (name, space) in zip(axes, spaces.items(), strict=True):
-    plots.latent(
-        TSNE(random_state=0).fit_transform(space), two.batch_index, ["laboratory 1", "laboratory 2"], ax=ax, title=name
-    )
+    places = TSNE(random_state=0).fit_transform(space)
+    plots.latent(places, two.batch_index, ["laboratory 1", "laboratory 2"], ax=ax, title=name, axis_name="t-SNE")
 plots.show(axes[0], alt="PCA: the two laboratories lie apart. scVI: they lie on top of each other.")
 
 # %% [markdown]

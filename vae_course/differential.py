@@ -113,13 +113,13 @@ class DifferentialExpression:
         prob_de is about pairs of cells, not about means of groups: it rises with the spread of the fold changes, and
         for test_mode "two" towards 1, even for a gene whose mean change is 0 (scvi-tools issue 1343, from which "three"
         comes: there it stays near 0.5 at most). Read it beside lfc and lfc_std. Where nothing differs, one random half
-        of the 129 CD14+ monocytes of `load_pbmc()` against the other, the mean prob_de over the genes is 0.76 for
-        "two" and 0.42 for "three" (FastVAE, 100 epochs, lr=4e-3; ten halvings: 0.76 to 0.76 and 0.41 to 0.43); no gene
-        has fdr <= 0.05. Cells that vary within the groups also keep true changes from it: of simulated ones that exceed
-        delta, 6 % or fewer were called (benchmarks/RESULTS.md). The ranking says more than the call.
+        of the 129 CD14+ monocytes of `load_pbmc()` against the other, the mean prob_de over the genes is 0.72 for
+        "two" and 0.39 for "three" (FastVAE at its defaults; ten halvings: 0.71 to 0.72 and 0.38 to 0.41); no gene has
+        fdr <= 0.05. Cells that vary within the groups also keep true changes from it: of simulated ones that exceed
+        delta, 3 % or fewer were called (benchmarks/RESULTS.md). The ranking says more than the call.
 
         Small groups differ by chance: of such monocytes against all others of their kind, 3 cells show a mean change of
-        0.25 or more in 44 % of the genes, 9 cells in 26 %, 30 cells in 11 % (means of 15 draws).
+        0.25 or more in 31 % of the genes, 9 cells in 17 %, 30 cells in 6 % (means of 15 draws).
 
         Cells of one donor resemble each other, which the model does not know of: see `pseudobulk_de`.
         """
