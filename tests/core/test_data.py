@@ -21,7 +21,7 @@ from sklearn.decomposition import PCA
 import vae_course as vc
 from vae_course import metrics
 from vae_course.data import LIBRARY_VAR_FLOOR, as_indices, corrupt
-from vae_course.files import open_h5ad
+from vae_course.reading.stores import open_h5ad
 
 ROOT = Path(__file__).parents[2]
 SMALL = np.array([[1, 0, 3], [0, 2, 0], [5, 0, 0], [1, 1, 1]])
