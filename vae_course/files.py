@@ -161,7 +161,7 @@ def _joined(
     """Take what is wanted of each file, and join it."""
     parts = {}
     for path, name in zip(paths, names_of(paths), strict=True):
-        with open_cells(path, genes_are, tell) as adata:
+        with open_cells(path, genes_are, tell, unique=False) as adata:
             try:
                 parts[name] = take(adata)
             except ValueError as error:

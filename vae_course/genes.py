@@ -88,7 +88,7 @@ def _check_batches(data: "CountData", by_batch: bool, span: float | None) -> Non
     """Refuse batches in which variances, or the trend of `span`, cannot be estimated; scanpy would raise, or crash."""
     for b in range(data.n_batches) if by_batch else [None]:
         counts = data.counts if b is None else data.counts[data.batch_index == b]
-        where = "The data" if b is None else f"Batch {str(data.batch_names[b])!r}"
+        where = "The whole data" if b is None else f"Batch {str(data.batch_names[b])!r}"
         if counts.shape[0] < 2:
             raise ValueError(_failed(where, f"has {counts.shape[0]} cell(s) and needs at least 2", by_batch, False))
         if span is not None and (reason := _why_no_trend(counts, span)):

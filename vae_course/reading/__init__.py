@@ -3,6 +3,7 @@
 HDF5 files are told apart by what they hold and not by their names.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_cells(
-    path: str | Path, genes_are: str | None = None, tell: Callable[[str], None] = tell_all
+    path: str | Path,
+    genes_are: str | None = None,
+    tell: Callable[[str], None] = tell_all,
+    unique: bool = True,
 ) -> Iterator["AnnData"]:
     """Open cells of whatever format: .h5ad and .zarr as `open_h5ad` does, other formats are read whole.
 
@@ -32,6 +36,8 @@ def open_cells(
         Of a text table: "rows" or "columns"; judged by the names if None.
     tell
         Called with each sentence on what was judged or left out.
+    unique
+        Make names of genes unique as scanpy does ("A", "A-1"); those of .h5ad and .zarr are left as they are.
 
     Raises
     ------
@@ -50,14 +56,19 @@ def open_cells(
         with (open_h5ad if kind == "h5ad" else open_zarr)(path) as adata:
             yield adata
         return
-    adata, notes = {
+    read = {
         "10x folder": tenx.read_folder,
         "10x .h5": tenx.read_h5,
         "loom": read_loom,
         "table": lambda path: read_table(path, genes_are),
-    }[kind](path)
+    }
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "(Variable|Observation) names are not unique")
+        adata, notes = read[kind](path)
     for note in notes:
         tell(note)
+    if unique:
+        adata.var_names_make_unique()
     yield adata
 
 
@@ -77,4 +88,4 @@ def format_of(path: Path) -> str:
         return "10x folder"
     if is_table(path):
         return "table"
-    raise unexpected(path)
+    raise unexpected(path, f"an {path.suffix} file") if path.suffix in (".h5ad", ".h5") else unexpected(path)

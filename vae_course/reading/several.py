@@ -63,9 +63,8 @@ def joined(parts: dict[str, "AnnData"], tell: Callable[[str], None]) -> "AnnData
 
     once = {name: adata[:, ~adata.var_names.duplicated(keep=False)] for name, adata in parts.items()}
     shared = set.intersection(*(set(adata.var_names) for adata in once.values()))
-    first, *_, last = parts
     if not shared:
-        examples = " and ".join(f"{name} has {', '.join(parts[name].var_names[:3])}" for name in (first, last))
+        examples = " and ".join(f"{name} has {', '.join(parts[name].var_names[:3])}" for name in list(parts)[:2])
         raise ValueError(
             f"Genes with the same names in all {len(parts)} files were expected, and there are none ({examples}): name "
             "genes the same way everywhere, by symbols or by identifiers."

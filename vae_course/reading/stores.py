@@ -52,7 +52,7 @@ def hdf5_kind(path: Path) -> str:
     """
     with _hdf5(path, "HDF5") as file:
         names = list(file)
-        if "obs" in file and "var" in file:
+        if "obs" in file and "var" in file and "mod" not in file:
             return "h5ad"
         if "row_attrs" in file and "col_attrs" in file:
             return "loom"
@@ -168,7 +168,7 @@ def read_loom(path: Path) -> tuple["AnnData", list[str]]:
     Returns
     -------
     adata
-        Cells x genes; names of genes are made unique as scanpy does.
+        Cells x genes.
     notes
         Sentences on what was made up.
     """
@@ -186,6 +186,5 @@ def read_loom(path: Path) -> tuple["AnnData", list[str]]:
         adata = read_whole(path, X_name="", obs_names=cells, var_names=genes, dtype="float64")
     except Exception as error:  # loompy and anndata raise many kinds
         raise unreadable(path, error, ".loom") from error
-    adata.var_names_make_unique()
     notes = [] if named else [f"{path} lacks names of cells (CellID) or genes (Gene): they are numbered."]
     return adata, notes

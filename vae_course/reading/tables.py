@@ -46,7 +46,7 @@ def read_table(path: Path, genes_are: str | None) -> tuple["AnnData", list[str]]
     Returns
     -------
     adata
-        Cells x genes; names of genes are made unique as scanpy does.
+        Cells x genes.
     notes
         A sentence on what was judged.
 
@@ -55,9 +55,7 @@ def read_table(path: Path, genes_are: str | None) -> tuple["AnnData", list[str]]
     ValueError
         For a file that is no such table, and if it is not clear which names are the genes'.
     """
-    import pandas as pd
     from anndata import AnnData
-    from anndata.utils import make_index_unique
 
     corner, columns, table = _parsed(path)
     rows, values, notes = table[0].fillna("").to_numpy(str), table.drop(columns=0), []
@@ -71,7 +69,7 @@ def read_table(path: Path, genes_are: str | None) -> tuple["AnnData", list[str]]
     counts = sp.csr_matrix(values.to_numpy())
     adata = AnnData(counts if genes_are == "columns" else counts.T.tocsr())
     cells, genes = (rows, columns) if genes_are == "columns" else (columns, rows)
-    adata.obs_names, adata.var_names = cells, make_index_unique(pd.Index(genes))
+    adata.obs_names, adata.var_names = cells, genes
     return adata, notes
 
 

@@ -30,7 +30,7 @@ def read_folder(path: Path) -> tuple["AnnData", list[str]]:
     Returns
     -------
     adata
-        Cells x genes, named by symbols, which are made unique as scanpy does.
+        Cells x genes, which are named by symbols.
     notes
         Sentences on what was left out.
     """
@@ -115,7 +115,7 @@ def read_h5(path: Path) -> tuple["AnnData", list[str]]:
 
 
 def _genes_only(adata: "AnnData", path: Path) -> tuple["AnnData", list[str]]:
-    """Leave out antibodies, guides and the like; make the names of the genes unique."""
+    """Leave out antibodies, guides and the like."""
     notes = []
     if "feature_types" in adata.var:
         types = adata.var["feature_types"].to_numpy().astype(str)
@@ -129,5 +129,4 @@ def _genes_only(adata: "AnnData", path: Path) -> tuple["AnnData", list[str]]:
             names = ", ".join(np.unique(types[others]))
             notes.append(f"{path}: genes only are read; {others.sum()} features are left out ({names}).")
             adata = adata[:, ~others].copy()
-    adata.var_names_make_unique()
     return adata, notes
