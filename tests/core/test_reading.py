@@ -342,6 +342,12 @@ def test_a_table_of_cells_x_genes(tmp_path, capsys):
     assert "columns are taken for genes and rows for cells" in capsys.readouterr().out
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_word(tmp_path):
+    text = "\ufeff" + table("gene", genes="abcde", cells="tuvwxyz")
+    (tmp_path / "cells.csv").write_bytes(text.encode())
+    assert_right(vc.load_counts(tmp_path / "cells.csv"), "abcde")
+
+
 def test_names_that_occur_twice_in_a_table(tmp_path):
     (tmp_path / "cells.csv").write_text(table("gene", genes=["A", "B", "A", "C", "A"], cells=["x"] * 7))
     assert_right(vc.load_counts(tmp_path / "cells.csv"), ["A", "B", "A-1", "C", "A-2"])
