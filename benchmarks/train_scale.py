@@ -27,7 +27,7 @@ EPOCHS = 2
 READ = """
 import sys, time
 import vae_course as vc
-from vae_course.files import open_h5ad  # what is imported is not to be timed
+from vae_course.reading.stores import open_h5ad  # what is imported is not to be timed
 import anndata.io
 start = time.perf_counter()
 data = vc.load_h5ad(sys.argv[1], label_key="label")

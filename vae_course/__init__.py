@@ -13,7 +13,7 @@ _NAMES = {
     "data": ["CountData", "load_digits", "load_pbmc"],
     "early_stopping": ["EarlyStopping"],
     "fast": ["FastVAE"],
-    "files": ["load_h5ad"],
+    "files": ["load_counts", "load_h5ad"],
     "posterior": ["Posterior"],
     "simulate": ["load_two_batches", "simulate_counts", "simulate_noise"],
     "trainer": ["Trainer", "UnsupervisedTrainer"],
@@ -21,7 +21,7 @@ _NAMES = {
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 _MODULES = [*_NAMES, "differential", "distributions", "exercises", "imputation", "metrics", "model", "nn", "plots"]
-_MODULES += ["scvi_tools"]
+_MODULES += ["genes", "reading", "scvi_tools"]
 
 __all__ = [*_MODULE_OF, *_MODULES, "__version__"]
 

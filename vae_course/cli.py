@@ -1,8 +1,11 @@
 """The command `vae-course`."""
 
 import argparse
+import re
+import shlex
 import sys
 import time
+from ast import literal_eval
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,9 @@ from typing import Any
 import numpy as np
 
 from vae_course import __version__
+
+READING = ["layer", "raw", "round", "batch_key", "label_key", "n_top_genes"]  # options that are load_counts' arguments
+READING += ["gene_flavor", "gene_span", "genes_by_batch", "genes_are"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, ImportError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         reason = f"{error.filename}: {reason}" if getattr(error, "filename", None) else reason
+        reason = as_options(reason) if options.run is run_train else reason
         print(f"vae-course: {reason}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -30,6 +37,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.run is run_train:
             print("Add --resume to the same command to go on from the last complete epoch.", file=sys.stderr)
         return 130
+
+
+def as_options(message: str) -> str:
+    """Return a message of `load_counts` with its arguments as the options that they are here: raw=True is --raw."""
+
+    def option(found: re.Match) -> str:
+        name, value = found[1].replace("_", "-"), found[2]
+        if value in ("", "True"):
+            return f"--{name}"
+        if value == "False":
+            return f"--no-{name}"
+        return f"--{name} {shlex.quote(str(literal_eval(value)))}"
+
+    arguments = "|".join(READING)
+    message = re.sub(rf"\b({arguments})=('[^']*'|\"[^\"]*\"|-?[\w.]*\w)", option, message)
+    return re.sub(rf"(?<![-\w])({'|'.join(name for name in READING if '_' in name)})\b(?!=)()", option, message)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -45,11 +68,23 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=run_demo)
 
     train = commands.add_parser("train", help="train on your own counts")
-    train.add_argument("file", type=Path, metavar="FILE.h5ad")
+    train.add_argument(
+        "files",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help=".h5ad, 10x .h5 or folder, .loom, .zarr, .csv; several: batches",
+    )
     train.add_argument("--layer", help="layer with the counts (default: X)")
+    train.add_argument("--raw", action="store_true", help="take the counts, and their genes, from raw")
+    train.add_argument("--round", action="store_true", help="round estimates of counts (SoupX, RSEM, alevin)")
+    train.add_argument("--genes-are", choices=("rows", "columns"), help="of a table (default: judged by names)")
     train.add_argument("--batch-key", help="column of obs with the experimental batch")
     train.add_argument("--label-key", help="column of obs with the cell type, used to score the latent space")
     train.add_argument("--n-top-genes", type=int, help="keep the most variable genes only (default: all)")
+    train.add_argument("--gene-flavor", default="seurat_v3", help="or seurat or cell_ranger (default: %(default)s)")
+    train.add_argument("--gene-span", type=float, default=0.3, help="of seurat_v3's trend (default: %(default)s)")
+    train.add_argument("--genes-by-batch", action=argparse.BooleanOptionalAction, default=True, help="in each batch")
     train.add_argument("--likelihood", default="zinb", help="zinb, nb or poisson (default: %(default)s)")
     train.add_argument("--dispersion", default="gene", help="gene, gene-batch, gene-label or gene-cell")
     train.add_argument("--library", default="latent", help="latent or observed (default: %(default)s)")
@@ -109,7 +144,7 @@ def run_demo(options: argparse.Namespace) -> None:
 
 
 def run_train(options: argparse.Namespace) -> None:
-    """Train on a user's .h5ad file, with a checkpoint after every epoch, and report.
+    """Train on a user's file or files, with a checkpoint after every epoch, and report.
 
     Under torchrun each process trains on its own part of the cells, and the first one writes and reports.
     """
@@ -118,17 +153,15 @@ def run_train(options: argparse.Namespace) -> None:
     from vae_course.runtime.files import make_folder
     from vae_course.runtime.processes import all_or_none, gather, n_processes, process_group, rank
 
+    source = options.files if len(options.files) > 1 else options.files[0]
     checkpoint = options.out / "checkpoint.pt"
     if checkpoint.exists() and not options.resume:  # before any process can have written one
         raise ValueError(f"{options.out} holds a run already: add --resume to go on with it, or choose another --out.")
     with process_group(options.device):
         with all_or_none():
-            data = vc.load_h5ad(
-                options.file,
-                layer=options.layer,
-                batch_key=options.batch_key,
-                label_key=options.label_key,
-                n_top_genes=options.n_top_genes,
+            data = vc.load_counts(
+                source,
+                **{name: getattr(options, name) for name in READING},
                 shard=(rank(), n_processes()) if n_processes() > 1 else None,
             )
         if rank() == 0:
@@ -140,8 +173,8 @@ def run_train(options: argparse.Namespace) -> None:
         latent = np.concatenate(gather(own_latent))  # in the order of the file
         if rank() == 0:
             trainer.model.save(options.out / "model.pt")
-            write_latent(options.file, options.out / "latent.csv", latent)
-            write_data(options.file, options.out / "data.h5ad", latent)
+            write_latent(source, options.out / "latent.csv", latent, options.genes_are)
+            write_data(source, options.out / "data.h5ad", latent, options.genes_are)
             write_report(trainer, options.out, options.seed)
 
 

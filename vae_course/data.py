@@ -9,8 +9,9 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from vae_course.counts_in_anndata import codes_of_column, matrix_of, where_counts_are
 from vae_course.runtime.devices import CountsOnGPU, rows_on
-from vae_course.validation import Rows, validated_codes, validated_counts
+from vae_course.validation import NotCountsError, Rows, validated_codes, validated_counts
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -93,6 +94,9 @@ class CountData:
         Cell type of each cell, (cells,) or (cells, 1), codes 0..K-1; one label if None.
     gene_names, batch_names, label_names
         Names of the columns and of the codes; made up if None.
+    round
+        Round fractional estimates of counts, as SoupX, RSEM or alevin give, and print how far they moved. Values that
+        are recognised as normalised are refused all the same.
 
     Attributes
     ----------
@@ -119,8 +123,9 @@ class CountData:
         gene_names: Sequence[str] | None = None,
         batch_names: Sequence[str] | None = None,
         label_names: Sequence[str] | None = None,
+        round: bool = False,  # noqa: A002
     ) -> None:
-        self.counts = validated_counts(counts)
+        self.counts = validated_counts(counts, round)
         n_cells, n_genes = self.counts.shape
         self.batch_index, self.batch_names = validated_codes("batch_index", batch_index, batch_names, n_cells)
         self.labels, self.label_names = validated_codes("labels", labels, label_names, n_cells)
@@ -281,10 +286,12 @@ class CountData:
         batch_key: str | None = None,
         label_key: str | None = None,
         shard: tuple[int, int] | None = None,
+        raw: bool = False,
+        round: bool = False,  # noqa: A002
     ) -> "CountData":
         """Take counts, batches and labels out of an AnnData object.
 
-        Counts that AnnData left in a file (`backed`) are read a portion of cells at a time.
+        Counts that AnnData left in a file (`backed`, or lazy) are read a portion of cells at a time.
 
         Parameters
         ----------
@@ -297,27 +304,25 @@ class CountData:
         shard
             (position, number): take only that one of `number` contiguous parts of about equal size, counted from 0.
             Codes and names of batches and labels are those of all cells. All cells if None.
+        raw
+            Take counts and genes from `adata.raw`.
+        round
+            As in `CountData`.
 
         Raises
         ------
         ValueError
             For an unknown layer or column, for a column with missing values, for a shard that there is not, and for
-            what `CountData` refuses.
+            what `CountData` refuses. If there are counts in another matrix, the message names it.
         """
-        if layer is not None and layer not in adata.layers:
-            raise ValueError(f"There is no layer {layer!r}; the data have {_listed(adata.layers)}.")
+        counts, gene_names, source = matrix_of(adata, layer, raw)
         cells = _cells_of_shard(shard, adata.n_obs)
-        batch_index, batch_names = _codes_of_column(adata, batch_key, "batch_key", cells)
-        labels, label_names = _codes_of_column(adata, label_key, "label_key", cells)
-        counts = adata.X if layer is None else adata.layers[layer]
-        if counts is None:
-            raise ValueError(f"The data have no X; name a layer with the counts: {_listed(adata.layers)}.")
+        batch_index, batch_names = codes_of_column(adata, batch_key, "batch_key", cells)
+        labels, label_names = codes_of_column(adata, label_key, "label_key", cells)
         try:
-            return cls(Rows(counts, cells), batch_index, labels, adata.var_names, batch_names, label_names)
+            return cls(Rows(counts, cells), batch_index, labels, gene_names, batch_names, label_names, round)
         except ValueError as error:
-            source = "X" if layer is None else f"layer {layer!r}"
-            others = [name for name in adata.layers if name != layer]
-            advice = f" Other layers that may hold the counts: {_listed(others)}." if others else ""
+            advice = where_counts_are(adata, source) if isinstance(error, NotCountsError) else ""
             raise ValueError(f"{source}: {error}{advice}") from error
 
 
@@ -356,24 +361,6 @@ def _cells_of_shard(shard: tuple[int, int] | None, n_cells: int) -> range:
             f"shard: expected (position, number) with 0 <= position < number <= {n_cells} cells, got {shard}."
         )
     return range(position * n_cells // number, (position + 1) * n_cells // number)
-
-
-def _codes_of_column(adata: "AnnData", key: str | None, argument: str, cells: range) -> tuple[Any, Any]:
-    """Return the codes of some cells, and the names of the codes, which are those of all cells."""
-    if key is None:
-        return None, None
-    if key not in adata.obs:
-        raise ValueError(f"{argument}: there is no column {key!r} in obs; it has {_listed(adata.obs.columns)}.")
-    column = adata.obs[key].astype("category").cat.remove_unused_categories()
-    if column.isna().any():
-        raise ValueError(
-            f"{argument}: column {key!r} has no value for {column.isna().sum()} cells; fill it or remove them."
-        )
-    return column.cat.codes.to_numpy()[cells.start : cells.stop], column.cat.categories.astype(str)
-
-
-def _listed(names: Any) -> str:
-    return ", ".join(repr(str(name)) for name in names) or "none"
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -11,8 +11,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from vae_course import metrics
-from vae_course.files import is_old_h5ad, open_h5ad, read_h5ad
+from vae_course.files import Paths, cell_names, is_one, read_cells
 from vae_course.posterior import Posterior
+from vae_course.reading import existing, format_of
+from vae_course.reading.stores import is_old_h5ad, read_h5ad
 from vae_course.runtime.files import write_atomically
 from vae_course.runtime.processes import n_processes
 from vae_course.trainer import UnsupervisedTrainer
@@ -206,40 +208,47 @@ def _save_figure(figure: Any, path: Path) -> None:
 # --------------------------------------------------------------------------------------------------------------------
 
 
-def write_latent(source: Path, target: Path, latent: np.ndarray) -> None:
-    """Write the latents as a table, with the names that the cells have in an .h5ad file.
+def write_latent(source: Paths, target: Path, latent: np.ndarray, genes_are: str | None = None) -> None:
+    """Write the latents as a table, with the names that the cells have in the user's file.
 
     Parameters
     ----------
     source
-        The file whose cells these are.
+        The file or files whose cells these are, as for `load_counts`.
     target
         The CSV file to write.
     latent
         Means of q(z|x), (cells, n_latent), in the order of the file.
+    genes_are
+        As for `load_counts`.
     """
     import pandas as pd
 
-    with open_h5ad(source) as adata:
-        names = adata.obs_names
-    table = pd.DataFrame(latent, index=names, columns=[f"z{k + 1}" for k in range(latent.shape[1])])
+    columns = [f"z{k + 1}" for k in range(latent.shape[1])]
+    table = pd.DataFrame(latent, index=cell_names(source, genes_are), columns=columns)
     write_atomically(target, lambda temporary: table.to_csv(temporary, index_label="cell"))
 
 
-def write_data(source: Path, target: Path, latent: np.ndarray) -> None:
-    """Copy an .h5ad file and add the latents, (cells, n_latent), as `obsm["X_vae"]`; all else stays as it is."""
+def write_data(source: Paths, target: Path, latent: np.ndarray, genes_are: str | None = None) -> None:
+    """Write the cells of the user's file as .h5ad, with the latents, (cells, n_latent), as `obsm["X_vae"]`.
+
+    An .h5ad file is copied, and all else stays as it is. Of other formats, and of several files, this is what
+    `files.read_cells` reads.
+    """
     import h5py
 
     def write(temporary: Path) -> None:
-        with h5py.File(source) as file:
-            is_old = is_old_h5ad(file)
-        if is_old:
-            adata = read_h5ad(source)
-            adata.obsm["X_vae"] = latent
-            adata.write_h5ad(temporary)
-        else:
+        copied = is_one(source) and format_of(existing(source)) == "h5ad"
+        if copied:
+            with h5py.File(source) as file:
+                is_old = is_old_h5ad(file)
+        if copied and not is_old:
             shutil.copyfile(source, temporary)
             _add_latent(temporary, latent)
+            return
+        adata = read_h5ad(source) if copied else read_cells(source, genes_are)
+        adata.obsm["X_vae"] = latent
+        adata.write_h5ad(temporary)
 
     write_atomically(target, write)
 

@@ -8,13 +8,23 @@ import numpy as np
 import scipy.sparse as sp
 from torch import Tensor
 
+from vae_course.nearly_counts import LOOKED_AT, advice_on_fractions, told_moves, why_normalised
+from vae_course.runtime.processes import tell
+
 LARGEST_COUNT = 2**24  # the largest range of whole numbers that float32 holds exactly
 PORTION = 2**24  # entries of a matrix that are looked at together, zeros among them: 128 MiB as dense float64
 
 
+class NotCountsError(ValueError):
+    """A matrix with entries that are no counts."""
+
+
 @dataclass(frozen=True)
 class Rows:
-    """Some rows of a matrix that is in memory or in a file; in a file, h5py and anndata read what is sliced."""
+    """Some rows of a matrix that is in memory or in a file; what is in a file is read as it is sliced.
+
+    The matrix may be NumPy's, scipy's, dask's, or what h5py, zarr and anndata return for a matrix in a file.
+    """
 
     matrix: Any
     cells: range
@@ -26,7 +36,7 @@ class Rows:
             matrix = _by_rows(self.matrix)
             n_rows = max(1, PORTION // matrix.shape[1])
             for first in self.cells[::n_rows]:
-                portion = sp.csr_matrix(matrix[first : min(first + n_rows, self.cells.stop)])
+                portion = _as_csr(matrix[first : min(first + n_rows, self.cells.stop)])
                 if not in_memory:
                     portion.check_format()  # what a damaged file says may point outside of the matrix
                 yield first, portion
@@ -43,6 +53,21 @@ def _by_rows(matrix: Any) -> Any:
     return (matrix if sp.issparse(matrix) else matrix.to_memory()).tocsr()
 
 
+def _as_csr(rows: Any) -> sp.csr_matrix:
+    """Return rows as a sparse matrix of a type that scipy computes with: not of 16 bits, not of foreign byte order."""
+    if hasattr(rows, "compute"):  # dask's
+        rows = rows.compute()
+    if not sp.issparse(rows):
+        rows = np.asarray(rows)
+        rows = rows.astype(native_type(rows.dtype), copy=False)
+    return sp.csr_matrix(rows)
+
+
+def native_type(dtype: np.dtype) -> np.dtype:
+    """Return the type in the byte order of this machine, and with at least 32 bits if it is a float."""
+    return np.dtype(np.float32) if dtype.kind == "f" and dtype.itemsize < 4 else dtype.newbyteorder("=")
+
+
 BAD_ENTRIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "missing (NaN)": np.isnan,
     "infinite": np.isinf,
@@ -52,8 +77,23 @@ BAD_ENTRIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def validated_counts(counts: Any) -> sp.csr_matrix:
-    """Look at all entries, a portion of cells at a time; return a float32 copy of the counts."""
+def validated_counts(counts: Any, round: bool = False) -> sp.csr_matrix:  # noqa: A002
+    """Look at all entries, a portion of cells at a time; return a float32 copy of the counts.
+
+    Parameters
+    ----------
+    counts
+        Matrix, (cells, genes), or some `Rows` of one.
+    round
+        Round fractional entries, and print how far they moved.
+
+    Raises
+    ------
+    NotCountsError
+        For entries that are no counts.
+    ValueError
+        For a matrix of another form, and for a cell without counts.
+    """
     if isinstance(counts, Tensor):
         counts = counts.detach().cpu().numpy()
     matrix = counts.matrix if isinstance(counts, Rows) else counts
@@ -67,7 +107,7 @@ def validated_counts(counts: Any) -> sp.csr_matrix:
     if np.dtype(matrix.dtype).kind not in "biuf":
         raise ValueError(f"counts has to hold whole numbers, got entries of type {matrix.dtype}.")
     cells = counts.cells if isinstance(counts, Rows) else range(shape[0])
-    validated = _checked_portions(Rows(matrix, cells))
+    validated = _checked_portions(Rows(matrix, cells), round)
     empty = np.flatnonzero(np.diff(validated.indptr) == 0)
     if len(empty):
         raise ValueError(
@@ -78,18 +118,18 @@ def validated_counts(counts: Any) -> sp.csr_matrix:
     return validated
 
 
-def _checked_portions(rows: Rows) -> sp.csr_matrix:
-    """Return the rows as float32; refuse entries that are no counts, with their number and the first of them."""
-    portions, found = [], {}
+def _checked_portions(rows: Rows, round: bool) -> sp.csr_matrix:  # noqa: A002
+    """Return the rows as float32, rounded if they shall be; refuse entries that are no counts."""
+    portions, moves, found, fractional = [], [], {}, None
     for first_cell, portion in rows.portions():
-        values = portion.data
-        for what, is_bad in BAD_ENTRIES.items():
-            bad = np.flatnonzero(is_bad(values))
-            if len(bad):
-                cell = first_cell + np.searchsorted(portion.indptr, bad[0], side="right") - 1
-                where = f"the first at cell {cell}, gene {portion.indices[bad[0]]}: {values[bad[0]]}"
-                number, where = found.get(what, (0, where))
-                found[what] = number + len(bad), where
+        bad = _bad_entries(portion, first_cell)
+        if "fractional" in bad and fractional is None:
+            fractional = portion[:LOOKED_AT]
+        if round and not (fractional is not None and why_normalised(fractional)):
+            bad.pop("fractional", None)
+            portion, portion_moves = _rounded(portion)
+            moves.append(portion_moves)
+        found = {what: _together(found.get(what), bad.get(what)) for what in found | bad}
         if not found:
             portion = portion.astype(np.float32)  # a copy even when it was float32 already
             portion.sum_duplicates()
@@ -98,9 +138,39 @@ def _checked_portions(rows: Rows) -> sp.csr_matrix:
     for what in BAD_ENTRIES:  # in this order, wherever in the matrix they are
         if what in found:
             number, where = found[what]
-            raw = "Use raw counts, not normalised or log-transformed values."
-            raise ValueError(f"counts has {number} {what} entries, {where}. {raw}")
+            advice = "Use raw counts, not normalised or log-transformed values."
+            advice = advice_on_fractions(fractional) if what == "fractional" else advice
+            raise NotCountsError(f"counts has {number} {what} entries, {where}. {advice}")
+    if round:
+        tell(told_moves(np.concatenate(moves)))
     return sp.vstack(portions, format="csr")
+
+
+def _bad_entries(portion: sp.csr_matrix, first_cell: int) -> dict[str, tuple[int, str]]:
+    """Return the number of entries that are no counts, by what they are, and where the first of them is."""
+    found = {}
+    for what, is_bad in BAD_ENTRIES.items():
+        bad = np.flatnonzero(is_bad(portion.data))
+        if len(bad):
+            cell = first_cell + np.searchsorted(portion.indptr, bad[0], side="right") - 1
+            value = portion.data[bad[0]]
+            found[what] = len(bad), f"the first at cell {cell}, gene {portion.indices[bad[0]]}: {value}"
+    return found
+
+
+def _together(earlier: tuple[int, str] | None, later: tuple[int, str] | None) -> tuple[int, str]:
+    """Add up the numbers of two portions; the first entry is the earlier one's, if it has any."""
+    both = [one for one in (earlier, later) if one]
+    return sum(number for number, _ in both), both[0][1]
+
+
+def _rounded(portion: sp.csr_matrix) -> tuple[sp.csr_matrix, np.ndarray]:
+    """Return a copy in whole numbers, and how far each non-zero entry moved, (entries,)."""
+    rounded = portion.copy() if portion.dtype.kind == "f" else portion.astype(np.float64)
+    rounded.sum_duplicates()
+    before = rounded.data
+    rounded.data = np.rint(before)
+    return rounded, np.abs(rounded.data - before)[before != 0].astype(np.float32)
 
 
 def validated_codes(name: str, codes: Any, names: Sequence[str] | None, n_cells: int) -> tuple[np.ndarray, np.ndarray]:

@@ -47,6 +47,12 @@ def rank() -> int:
     return dist.get_rank() if is_distributed() else 0
 
 
+def tell(sentence: str) -> None:
+    """Print a sentence, in the first process only."""
+    if rank() == 0:
+        print(sentence, flush=True)
+
+
 def seed_of_rank(seed: int) -> int:
     """Return a seed of this process alone; in the first process, `seed` itself."""
     return int(seed) if rank() == 0 else int(np.random.SeedSequence([seed, rank()]).generate_state(1)[0])
