@@ -1,6 +1,8 @@
 """The command `vae-course`."""
 
 import argparse
+import re
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -11,11 +13,17 @@ import numpy as np
 
 from vae_course import __version__
 
+CHECKPOINT = "checkpoint.pt"
+FEWEST_CELLS = 3
+MOST_FREE_CODES = 10  # so many numbers as labels or batches are fine, however few cells there are
+ROOM = 20_000_000  # bytes for figures, the page and tables
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status, 1 with one line on the error stream for what went wrong."""
     parser = _parser()
     options, options.for_jupyter = parser.parse_known_args(arguments)
+    options.command = shlex.join(["vae-course", *(sys.argv[1:] if arguments is None else arguments)])
     if options.for_jupyter and options.run is not run_lab:
         parser.error(f"unrecognized arguments: {' '.join(options.for_jupyter)}")
     try:
@@ -23,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, ImportError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         reason = f"{error.filename}: {reason}" if getattr(error, "filename", None) else reason
+        reason = _as_typed(reason, options) if isinstance(error, ValueError) else reason
         print(f"vae-course: {reason}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -32,12 +41,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
+def _as_typed(reason: str, options: argparse.Namespace) -> str:
+    """Name the options in a message of the package as the user types them: batch_key becomes --batch-key."""
+    typed = {name: f"--{name.replace('_', '-')}" for name in vars(options)}
+    typed |= {"n_epochs": "--epochs", "n_epochs_kl_warmup": "--warmup"}
+    for name, option in typed.items():
+        if "_" in name:  # no word of the language
+            reason = re.sub(rf"(?<![\w/.'\"-]){name}(?![\w/.'\"-])", option, reason)
+        else:
+            reason = re.sub(rf"^{name}(?= has to be )", option, reason)
+    return reason
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="vae-course", description=__doc__)
     parser.add_argument("--version", action="version", version=f"vae-course {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    demo = commands.add_parser("demo", help="train on the bundled blood cells, print a table, write figures")
+    demo = commands.add_parser("demo", help="train on the bundled blood cells, print a table, write a page and figures")
     demo.add_argument("--epochs", type=int, help="passes through the cells (default: as many as suit their number)")
     demo.add_argument("--seed", type=int, default=0)
     demo.add_argument("--device", default="auto", help="auto (a GPU, if there is one), cpu or cuda")
@@ -96,16 +117,20 @@ def _parser() -> argparse.ArgumentParser:
 def run_demo(options: argparse.Namespace) -> None:
     """Train the ZINB model on the bundled PBMC counts and report."""
     import vae_course as vc
-    from vae_course.report import write_report
-    from vae_course.runtime.files import make_folder
+    from vae_course.report import REPORT_FILES, write_report
+    from vae_course.runtime.run_folder import RunFolder
 
+    _check_epochs(options.epochs)
+    run = RunFolder(options.out, "demo", REPORT_FILES)
+    run.check()
     data = vc.load_pbmc()
     print(data)
     model = _new_model(data, "zinb", options.device, seed=options.seed)
     trainer = vc.UnsupervisedTrainer(model, data, seed=options.seed, device=options.device)
-    make_folder(options.out)
+    run.claim(needed=ROOM)
     trainer.train(options.epochs)
-    write_report(trainer, options.out, options.seed)
+    with run.writing():
+        write_report(trainer, options.out, options.seed, "700 blood cells", options.command, _settings(options))
 
 
 def run_train(options: argparse.Namespace) -> None:
@@ -114,13 +139,10 @@ def run_train(options: argparse.Namespace) -> None:
     Under torchrun each process trains on its own part of the cells, and the first one writes and reports.
     """
     import vae_course as vc
-    from vae_course.report import write_data, write_latent, write_report
-    from vae_course.runtime.files import make_folder
     from vae_course.runtime.processes import all_or_none, gather, n_processes, process_group, rank
 
-    checkpoint = options.out / "checkpoint.pt"
-    if checkpoint.exists() and not options.resume:  # before any process can have written one
-        raise ValueError(f"{options.out} holds a run already: add --resume to go on with it, or choose another --out.")
+    _check_epochs(options.epochs)
+    run = _run_folder(options)  # looked at before any process can have written there
     with process_group(options.device):
         with all_or_none():
             data = vc.load_h5ad(
@@ -131,18 +153,92 @@ def run_train(options: argparse.Namespace) -> None:
                 n_top_genes=options.n_top_genes,
                 shard=(rank(), n_processes()) if n_processes() > 1 else None,
             )
+        _check_cells(data, sum(gather(data.n_cells)), options)
         if rank() == 0:
             print(data if n_processes() == 1 else f"The first of {n_processes()} parts: {data}")
         trainer = _new_trainer(data, options)
-        make_folder(options.out)
-        trainer.train(options.epochs, checkpoint=checkpoint, resume=options.resume)
+        with all_or_none():
+            if rank() == 0:
+                run.claim(CHECKPOINT, _bytes_needed(trainer, options.file))
+        trainer.train(options.epochs, checkpoint=options.out / CHECKPOINT, resume=options.resume)
         own_latent = vc.Posterior(trainer.model, data, device=options.device).get_latent()[0]
         latent = np.concatenate(gather(own_latent))  # in the order of the file
         if rank() == 0:
-            trainer.model.save(options.out / "model.pt")
-            write_latent(options.file, options.out / "latent.csv", latent)
-            write_data(options.file, options.out / "data.h5ad", latent)
-            write_report(trainer, options.out, options.seed)
+            with run.writing():
+                _write_results(trainer, latent, options)
+
+
+def _run_folder(options: argparse.Namespace) -> Any:
+    """Return the folder of a training; refuse one that cannot be written to, or holds another run or a user's files."""
+    from vae_course.report import REPORT_FILES
+    from vae_course.runtime.run_folder import RunFolder
+
+    run = RunFolder(options.out, "train", (CHECKPOINT, "model.pt", "latent.csv", "data.h5ad", *REPORT_FILES))
+    run.check()
+    if run.holds_results() and not options.resume:
+        raise ValueError(f"{options.out} holds a run already: add --resume to go on with it, or choose another --out.")
+    if run.holds_results() and not (options.out / CHECKPOINT).exists():
+        raise ValueError(
+            f"--resume needs the file {CHECKPOINT} of the run, and {options.out} holds results without it: choose "
+            "another --out to train anew."
+        )
+    return run
+
+
+def _check_epochs(n_epochs: int | None) -> None:
+    if n_epochs is not None and n_epochs < 1:
+        raise ValueError(f"--epochs has to be at least 1, got {n_epochs}.")
+
+
+def _check_cells(data: Any, n_cells: int, options: argparse.Namespace) -> None:
+    """Refuse too few cells, and labels or batches that are measurements or names of cells; a shard has its share.
+
+    Raises
+    ------
+    ValueError
+        In one sentence, before anything is trained.
+    """
+    if n_cells < FEWEST_CELLS:
+        raise ValueError(f"Training needs at least {FEWEST_CELLS} cells, and {options.file} has {n_cells}: add cells.")
+    for option, key, names in (
+        ("--label-key", options.label_key, data.label_names),
+        ("--batch-key", options.batch_key, data.batch_names),
+    ):
+        are_numbers = all(re.fullmatch(r"[+-]?\d+(\.\d*)?(e[+-]?\d+)?", name) for name in names)
+        if len(names) == n_cells or (are_numbers and len(names) > max(MOST_FREE_CODES, n_cells / 2)):
+            raise ValueError(
+                f"{option} needs a column with groups of cells, and {key!r} has {len(names)} values in {n_cells} "
+                "cells: choose another column, or leave the option out."
+            )
+
+
+def _bytes_needed(trainer: Any, file: Path) -> int:
+    """Return about how much a training writes: the checkpoint twice, the model, the data with the latents, the rest."""
+    n_weights = sum(weight.numel() for weight in trainer.model.parameters())
+    return ROOM + file.stat().st_size + 28 * (n_weights + trainer.data.n_cells * trainer.model.n_latent)
+
+
+def _write_results(trainer: Any, latent: np.ndarray, options: argparse.Namespace) -> None:
+    """Write the model, the latents of all cells, (cells, n_latent), and the report."""
+    import pandas as pd
+
+    from vae_course.report import write_data, write_latent, write_report
+
+    trainer.model.save(options.out / "model.pt")
+    write_latent(options.file, options.out / "latent.csv", latent)
+    write_data(options.file, options.out / "data.h5ad", latent)
+    names = pd.read_csv(options.out / "latent.csv", usecols=["cell"], dtype=str, keep_default_na=False)["cell"]
+    source, command, settings = options.file.name, options.command, _settings(options)
+    write_report(trainer, options.out, options.seed, source, command, settings, names[: trainer.data.n_cells])
+
+
+def _settings(options: argparse.Namespace) -> dict[str, str]:
+    """Return the options as the user types them, with their values, those that were left out among them."""
+    return {
+        f"--{name.replace('_', '-')}": str(value)
+        for name, value in vars(options).items()
+        if name not in ("run", "file", "for_jupyter", "command") and value is not None and value is not False
+    }
 
 
 def _new_trainer(data: Any, options: argparse.Namespace) -> Any:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vae_course.runtime.devices import CountsOnGPU, rows_on
-from vae_course.validation import Rows, validated_codes, validated_counts
+from vae_course.validation import Rows, check_is_no_measurement, validated_codes, validated_counts
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -364,6 +364,7 @@ def _codes_of_column(adata: "AnnData", key: str | None, argument: str, cells: ra
         return None, None
     if key not in adata.obs:
         raise ValueError(f"{argument}: there is no column {key!r} in obs; it has {_listed(adata.obs.columns)}.")
+    check_is_no_measurement(argument, adata.obs[key])
     column = adata.obs[key].astype("category").cat.remove_unused_categories()
     if column.isna().any():
         raise ValueError(

@@ -15,7 +15,18 @@ PACKAGE = Path(vc.__file__).parent
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 CORE = ["distributions", "validation", "data", "simulate", "files", "nn", "model", "binary_vae", "scvi_tools", "vae"]
 CORE += ["fast", "metrics", "differential", "imputation", "posterior", "early_stopping", "trainer"]
-ORDER = ["runtime", *CORE, "plots", "exercises", "grading", "lab", "report", "cli"]  # each may import those before it
+ORDER = [
+    "runtime",
+    *CORE,
+    "plots",
+    "exercises",
+    "grading",
+    "lab",
+    "report_page",
+    "report_figures",
+    "report",
+    "cli",
+]  # each may import those before it
 HEAVY = ["matplotlib", "scanpy", "sklearn"]
 
 
