@@ -46,6 +46,7 @@ def _as_typed(reason: str, options: argparse.Namespace) -> str:
     typed = {name: f"--{name.replace('_', '-')}" for name in vars(options)}
     typed |= {"n_epochs": "--epochs", "n_epochs_kl_warmup": "--warmup"}
     for name, option in typed.items():
+        reason = re.sub(rf"(?<![\w'\"]){name}='(\w+)'", rf"{option} \1", reason)
         if "_" in name:  # no word of the language
             reason = re.sub(rf"(?<![\w/.'\"-]){name}(?![\w/.'\"-])", option, reason)
         else:

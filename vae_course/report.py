@@ -61,17 +61,15 @@ def write_report(
     for name, content in (("summary", numbers), ("history", trainer.history)):
         _write_text(folder / f"{name}.json", json.dumps(content, indent=1) + "\n")
     coordinates = map_cells(shown, seed)
-    few = Posterior(
-        trainer.model, trainer.data, shown.indices[:: 1 + len(shown) // GENERATED_CELLS], device=trainer.device
-    )
-    generated, observed = few.generate(1, seed)
-    generated = generated[..., 0]  # (cells, genes)
-    figures = draw_figures(trainer, shown, coordinates, observed, generated, folder)
+    few = shown.indices[:: 1 + len(shown) // GENERATED_CELLS]
+    generated, observed = Posterior(trainer.model, trainer.data, few, device=trainer.device).generate(1, seed)
+    counts = observed, generated[..., 0]  # (cells, genes) each
+    figures = draw_figures(trainer, shown, coordinates, *counts, folder)
     about = {"source": source, "command": command, "settings": dict(settings or {}), "device": str(trainer.device)}
     first_map = next((folder / name for name in figures if name.startswith("umap")), None)
     names = [f"cell {i}" for i in range(trainer.data.n_cells)] if cell_names is None else cell_names
     cells = (shown, coordinates.get("UMAP"), [str(names[i]) for i in shown.indices])
-    html = page(about, numbers, trainer.history, cells, observed, generated, first_map)
+    html = page(about, numbers, trainer.history, cells, *counts, first_map)
     _write_text(folder / "report.html", html)
     print(f"\nWritten to {folder}/: report.html, summary.json, history.json, {', '.join(figures)}")
 

@@ -22,6 +22,7 @@ ORDER = [
     "exercises",
     "grading",
     "lab",
+    "report_svg",
     "report_page",
     "report_figures",
     "report",

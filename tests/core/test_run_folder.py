@@ -258,6 +258,14 @@ def test_codes_and_names_of_groups_are_labels(cells, tmp_path, trained, values):
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["labels"] == len(set(values))
 
 
+def test_advice_names_options_as_the_user_types_them(cells, tmp_path, capsys, trained):
+    adata = anndata.read_h5ad(cells)
+    adata.obs["donor"] = ["alone"] + 59 * ["other"]
+    adata.write_h5ad(cells)
+    assert train(cells, tmp_path / "out", "--batch-key", "donor", "--train-size", "1") == 1
+    assert "Use --library observed, or leave" in refusal(capsys)
+
+
 def test_two_hundred_batches_train(tmp_path, trained):
     adata = vc.simulate_counts(n_cells=600, n_genes=20, seed=1).to_anndata()
     adata.obs["donor"] = np.arange(600) % 200

@@ -176,5 +176,6 @@ function setUpMap(map) {
 }
 
 for (const part of document.querySelectorAll(".scripted")) part.hidden = false;
+for (const part of document.querySelectorAll(".unscripted")) part.hidden = true;
 setUpTraining();
 if (data.map) setUpMap(data.map);
