@@ -1,27 +1,25 @@
 """The command `vae-course`."""
 
 import argparse
-import re
 import shlex
 import sys
 import time
-from ast import literal_eval
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from vae_course import __version__
+from vae_course.commands.reading import add_files, as_options
 
-READING = ["layer", "raw", "round", "batch_key", "label_key", "n_top_genes"]  # options that are load_counts' arguments
-READING += ["gene_flavor", "gene_span", "genes_by_batch", "genes_are"]
+AUTO_EPOCHS = "passes through the cells (default: as many as suit their number)"
+DEVICE = "auto (a CUDA GPU, if there is one), cpu or cuda; not mps, for which PyTorch lacks what training needs"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status, 1 with one line on the error stream for what went wrong."""
     parser = _parser()
     options, options.for_jupyter = parser.parse_known_args(arguments)
+    options.command = shlex.join(["vae-course", *(sys.argv[1:] if arguments is None else arguments)])
     if options.for_jupyter and options.run is not run_lab:
         parser.error(f"unrecognized arguments: {' '.join(options.for_jupyter)}")
     try:
@@ -29,30 +27,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, ImportError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         reason = f"{error.filename}: {reason}" if getattr(error, "filename", None) else reason
-        reason = as_options(reason) if options.run is run_train else reason
+        reason = as_options(reason, options)
         print(f"vae-course: {reason}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("vae-course: stopped.", file=sys.stderr)
-        if options.run is run_train:
+        if getattr(options, "resume", None) is not None:
             print("Add --resume to the same command to go on from the last complete epoch.", file=sys.stderr)
         return 130
-
-
-def as_options(message: str) -> str:
-    """Return a message of `load_counts` with its arguments as the options that they are here: raw=True is --raw."""
-
-    def option(found: re.Match) -> str:
-        name, value = found[1].replace("_", "-"), found[2]
-        if value in ("", "True"):
-            return f"--{name}"
-        if value == "False":
-            return f"--no-{name}"
-        return f"--{name} {shlex.quote(str(literal_eval(value)))}"
-
-    arguments = "|".join(READING)
-    message = re.sub(rf"\b({arguments})=('[^']*'|\"[^\"]*\"|-?[\w.]*\w)", option, message)
-    return re.sub(rf"(?<![-\w])({'|'.join(name for name in READING if '_' in name)})\b(?!=)()", option, message)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,44 +42,34 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"vae-course {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    demo = commands.add_parser("demo", help="train on the bundled blood cells, print a table, write figures")
-    demo.add_argument("--epochs", type=int, help="passes through the cells (default: as many as suit their number)")
+    demo = commands.add_parser("demo", help="train on the bundled blood cells, print a table, write a page and figures")
+    demo.add_argument("--epochs", type=int, help=AUTO_EPOCHS)
     demo.add_argument("--seed", type=int, default=0)
-    demo.add_argument("--device", default="auto", help="auto (a GPU, if there is one), cpu or cuda")
+    demo.add_argument("--device", default="auto", help=DEVICE)
     demo.add_argument("--out", type=Path, default=Path("results/demo"), help="folder (default: %(default)s)")
-    demo.set_defaults(run=run_demo)
+    demo.set_defaults(run=in_module("train", "run_demo"))
 
     train = commands.add_parser("train", help="train on your own counts")
-    train.add_argument(
-        "files",
-        type=Path,
-        nargs="+",
-        metavar="FILE",
-        help=".h5ad, 10x .h5 or folder, .loom, .zarr, .csv; several: batches",
-    )
-    train.add_argument("--layer", help="layer with the counts (default: X)")
-    train.add_argument("--raw", action="store_true", help="take the counts, and their genes, from raw")
-    train.add_argument("--round", action="store_true", help="round estimates of counts (SoupX, RSEM, alevin)")
-    train.add_argument("--genes-are", choices=("rows", "columns"), help="of a table (default: judged by names)")
-    train.add_argument("--batch-key", help="column of obs with the experimental batch")
-    train.add_argument("--label-key", help="column of obs with the cell type, used to score the latent space")
-    train.add_argument("--n-top-genes", type=int, help="keep the most variable genes only (default: all)")
-    train.add_argument("--gene-flavor", default="seurat_v3", help="or seurat or cell_ranger (default: %(default)s)")
-    train.add_argument("--gene-span", type=float, default=0.3, help="of seurat_v3's trend (default: %(default)s)")
-    train.add_argument("--genes-by-batch", action=argparse.BooleanOptionalAction, default=True, help="in each batch")
-    train.add_argument("--likelihood", default="zinb", help="zinb, nb or poisson (default: %(default)s)")
-    train.add_argument("--dispersion", default="gene", help="gene, gene-batch, gene-label or gene-cell")
-    train.add_argument("--library", default="latent", help="latent or observed (default: %(default)s)")
-    train.add_argument("--n-latent", type=int, default=10, help="(default: %(default)s)")
-    train.add_argument("--n-layers", type=int, default=1, help="(default: %(default)s)")
-    train.add_argument("--epochs", type=int, help="passes through the cells (default: as many as suit their number)")
-    train.add_argument("--warmup", type=int, default=10, help="epochs of KL warm-up (default: %(default)s)")
-    train.add_argument("--train-size", type=float, default=0.9, help="share of the cells (default: %(default)s)")
-    train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--device", default="auto", help="auto (a GPU, if there is one), cpu or cuda")
-    train.add_argument("--out", type=Path, required=True, help="folder for the results")
-    train.add_argument("--resume", action="store_true", help="go on with an interrupted run in the same folder")
-    train.set_defaults(run=run_train)
+    add_files(train)
+    _add_training(train)
+    train.set_defaults(run=in_module("train", "run_train"))
+
+    apply = commands.add_parser("apply", help="encode cells with a saved model: latents, libraries, expression")
+    apply.add_argument("model", type=Path, metavar="MODEL", help="model.pt of a training")
+    add_files(apply)
+    _add_use(apply)
+    apply.add_argument("--expression", choices=("none", "layer", "table"), default="none", help="write it, per 10,000")
+    apply.add_argument("--draws", type=int, default=25, help="over which it is averaged (default: %(default)s)")
+    apply.set_defaults(run=in_module("apply", "run_apply"))
+
+    de = commands.add_parser("de", help="compare two groups of cells with a saved model: table and figure of genes")
+    de.add_argument("model", type=Path, metavar="MODEL", help="model.pt of a training")
+    add_files(de)
+    _add_use(de)
+    de.add_argument("--groups", nargs=2, required=True, metavar=("A", "B"), help="two values of --label-key")
+    de.add_argument("--delta", type=float, default=0.25, help="log2 fold change that matters (default: %(default)s)")
+    de.add_argument("--fdr", type=float, default=0.05, help="expected false discovery rate (default: %(default)s)")
+    de.set_defaults(run=in_module("apply", "run_de"))
 
     check = commands.add_parser("check", help="check the answers in a notebook of yours")
     check.add_argument("notebook", type=Path, metavar="NOTEBOOK")
@@ -123,96 +95,49 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_training(train: argparse.ArgumentParser) -> None:
+    """Add the options of genes, model, trainer and results."""
+    default = "(default: %(default)s)"
+    train.add_argument("--n-top-genes", type=int, help="keep the most variable genes only (default: all)")
+    train.add_argument("--gene-flavor", default="seurat_v3", help=f"or seurat or cell_ranger {default}")
+    train.add_argument("--gene-span", type=float, default=0.3, help=f"of seurat_v3's trend {default}")
+    train.add_argument("--genes-by-batch", action=argparse.BooleanOptionalAction, default=True, help="in each batch")
+    train.add_argument("--likelihood", default="zinb", help=f"zinb, nb or poisson {default}")
+    train.add_argument("--dispersion", default="gene", help="gene, gene-batch, gene-label or gene-cell")
+    train.add_argument("--library", default="latent", help=f"latent or observed {default}")
+    train.add_argument("--n-hidden", type=int, default=128, help=f"width of the networks {default}")
+    train.add_argument("--n-latent", type=int, default=10, help=default)
+    train.add_argument("--n-layers", type=int, default=1, help=default)
+    train.add_argument("--lr", type=float, default=4e-3, help=f"learning rate at the start {default}")
+    train.add_argument("--batch-size", type=int, default=128, help=f"cells in a minibatch {default}")
+    train.add_argument("--epochs", type=int, help=AUTO_EPOCHS)
+    train.add_argument("--warmup", type=int, default=10, help=f"epochs of KL warm-up {default}")
+    train.add_argument("--early-stopping", type=int, metavar="PATIENCE", help="epochs without a better held-out ELBO")
+    train.add_argument("--train-size", type=float, default=0.9, help=f"share of the cells {default}")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--device", default="auto", help=DEVICE)
+    train.add_argument("--out", type=Path, required=True, help="folder for the results")
+    train.add_argument("--resume", action="store_true", help="go on with an interrupted run in the same folder")
+
+
+def _add_use(parser: argparse.ArgumentParser) -> None:
+    """Add the options of commands that use a saved model."""
+    parser.add_argument(
+        "--missing-genes", choices=("error", "zeros"), default="error", help="of the model, in the cells"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="auto", help=DEVICE)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the results")
+
+
+def in_module(module: str, function: str) -> Callable[[argparse.Namespace], int | None]:
+    """Return a function of a module of `commands` that is imported when it is called, since it imports PyTorch."""
+    return lambda options: getattr(import_module(f"vae_course.commands.{module}"), function)(options)
+
+
 # --------------------------------------------------------------------------------------------------------------------
 # Commands
 # --------------------------------------------------------------------------------------------------------------------
-
-
-def run_demo(options: argparse.Namespace) -> None:
-    """Train the ZINB model on the bundled PBMC counts and report."""
-    import vae_course as vc
-    from vae_course.report import write_report
-    from vae_course.runtime.files import make_folder
-
-    data = vc.load_pbmc()
-    print(data)
-    model = _new_model(data, "zinb", options.device, seed=options.seed)
-    trainer = vc.UnsupervisedTrainer(model, data, seed=options.seed, device=options.device)
-    make_folder(options.out)
-    trainer.train(options.epochs)
-    write_report(trainer, options.out, options.seed)
-
-
-def run_train(options: argparse.Namespace) -> None:
-    """Train on a user's file or files, with a checkpoint after every epoch, and report.
-
-    Under torchrun each process trains on its own part of the cells, and the first one writes and reports.
-    """
-    import vae_course as vc
-    from vae_course.report import write_data, write_latent, write_report
-    from vae_course.runtime.files import make_folder
-    from vae_course.runtime.processes import all_or_none, gather, n_processes, process_group, rank
-
-    source = options.files if len(options.files) > 1 else options.files[0]
-    checkpoint = options.out / "checkpoint.pt"
-    if checkpoint.exists() and not options.resume:  # before any process can have written one
-        raise ValueError(f"{options.out} holds a run already: add --resume to go on with it, or choose another --out.")
-    with process_group(options.device):
-        with all_or_none():
-            data = vc.load_counts(
-                source,
-                **{name: getattr(options, name) for name in READING},
-                shard=(rank(), n_processes()) if n_processes() > 1 else None,
-            )
-        if rank() == 0:
-            print(data if n_processes() == 1 else f"The first of {n_processes()} parts: {data}")
-        trainer = _new_trainer(data, options)
-        make_folder(options.out)
-        trainer.train(options.epochs, checkpoint=checkpoint, resume=options.resume)
-        own_latent = vc.Posterior(trainer.model, data, device=options.device).get_latent()[0]
-        latent = np.concatenate(gather(own_latent))  # in the order of the file
-        if rank() == 0:
-            trainer.model.save(options.out / "model.pt")
-            write_latent(source, options.out / "latent.csv", latent, options.genes_are)
-            write_data(source, options.out / "data.h5ad", latent, options.genes_are)
-            write_report(trainer, options.out, options.seed)
-
-
-def _new_trainer(data: Any, options: argparse.Namespace) -> Any:
-    """Return a trainer of a new model, both as the options say."""
-    import vae_course as vc
-
-    model = _new_model(
-        data,
-        options.likelihood,
-        options.device,
-        n_latent=options.n_latent,
-        n_layers=options.n_layers,
-        dispersion=options.dispersion,
-        library=options.library,
-        seed=options.seed,
-    )
-    return vc.UnsupervisedTrainer(
-        model, data, options.train_size, n_epochs_kl_warmup=options.warmup, seed=options.seed, device=options.device
-    )
-
-
-def _new_model(data: Any, likelihood: str, device: str, **options: Any) -> Any:
-    """Return a new model for the data, a `FastVAE` where it applies, and print which class it is and why."""
-    import vae_course as vc
-    from vae_course.fast import FastVAE
-    from vae_course.runtime.devices import resolve_device
-    from vae_course.runtime.processes import rank
-
-    reason = "" if likelihood in ("zinb", "nb") else f"has no {likelihood} likelihood"
-    if resolve_device(device).type != "cpu":
-        reason = "runs on CPUs only"
-    kind = vc.VAE if reason else FastVAE
-    model = kind(data.n_genes, data.n_batches, data.n_labels, likelihood=likelihood, **options)
-    if rank() == 0:
-        fast = "FastVAE, the fast implementation of VAE: same results, up to rounding, in less time"
-        print(f"Model: {f'VAE, since FastVAE, its fast implementation, {reason}' if reason else fast}.")
-    return model
 
 
 def run_check(options: argparse.Namespace) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from vae_course.validation import BAD_ENTRIES, Rows
+from vae_course.validation import BAD_ENTRIES, Rows, check_is_no_measurement
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -67,7 +67,7 @@ def codes_of_column(adata: "AnnData", key: str | None, argument: str, cells: ran
     Raises
     ------
     ValueError
-        If there is no such column of `obs`, or if it has no value for some cells.
+        If there is no such column of `obs`, if it holds measurements, or if it has no value for some cells.
     """
     if key is None:
         return None, None
@@ -75,6 +75,7 @@ def codes_of_column(adata: "AnnData", key: str | None, argument: str, cells: ran
         raise ValueError(f"{argument}: there is no column {key!r} in obs; it has {listed(adata.obs.columns)}.")
     values = adata.obs[key]
     values = values if isinstance(values, pd.Series) else values.to_series()  # of data that anndata reads lazily
+    check_is_no_measurement(argument, values)
     column = values.astype("category").cat.remove_unused_categories()
     if column.isna().any():
         raise ValueError(

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
 LINES = ("-", "--", "-.", ":")
+LEGEND_ENTRIES = 40  # the most in one legend
+LOSS_PARTS = {
+    "elbo": "negative ELBO",
+    "reconstruction_error": "reconstruction",
+    "kl_local": "local KL (library)",
+    "kl_global": "global KL (z)",
+}
 MARKERS = ("o", "^", "s", "v", "D", "P", "X", "<", ">", "*")
 
 # The course's map: middle and height of each block, its width, how much more the left side is tall than the right one,
@@ -124,13 +131,7 @@ def losses(history: Mapping[str, Sequence[float]], axes: Sequence[Axes] | None =
     """
     if axes is None:
         _, axes = plt.subplots(1, 4, figsize=(13, 3), layout="constrained")
-    parts = {
-        "elbo": "negative ELBO",
-        "reconstruction_error": "reconstruction",
-        "kl_local": "local KL (library)",
-        "kl_global": "global KL (z)",
-    }
-    for ax, (metric, title) in zip(axes, parts.items(), strict=True):
+    for ax, (metric, title) in zip(axes, LOSS_PARTS.items(), strict=True):
         sign = -1 if metric == "elbo" else 1
         for name, label, style in (("train_set", "training cells", "-"), ("test_set", "held-out cells", "--")):
             values = sign * np.asarray(history.get(f"{metric}_{name}", []))
@@ -162,7 +163,7 @@ def latent(
     title: str = "",
     axis_name: str = "latent",
 ) -> Axes:
-    """Draw cells in two dimensions, one colour and marker per label.
+    """Draw cells in two dimensions, one colour and marker per label; the legend names the first 40 labels.
 
     Parameters
     ----------
@@ -183,7 +184,8 @@ def latent(
     """
     ax = _axes_or_new(ax, (6.4, 4.2))
     coordinates, labels = np.asarray(coordinates), np.ravel(labels)
-    for position, code in enumerate(np.unique(labels)):
+    found = np.unique(labels)
+    for position, code in enumerate(found):
         name = str(code) if label_names is None else label_names[code]
         cells = labels == code
         ax.scatter(
@@ -195,9 +197,27 @@ def latent(
             linewidths=0,
             label=name,
         )
-    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, markerscale=1.6)
+    _legend_of_groups(ax)
     ax.set(title=title, xlabel=f"{axis_name} 1", ylabel=f"{axis_name} 2", xticks=[], yticks=[])
     return ax
+
+
+def _legend_of_groups(ax: Axes) -> None:
+    """Name the groups that were drawn, to the right; the first ones if they are many."""
+    groups = ax.collections[:LEGEND_ENTRIES]
+    legend = ax.legend(
+        groups,
+        [label if len(label) <= 32 else f"{label[:31]}…" for label in (str(group.get_label()) for group in groups)],
+        title=f"the first {LEGEND_ENTRIES} of {len(ax.collections)}" if len(groups) < len(ax.collections) else None,
+        ncols=1 if len(groups) <= 20 else 2,
+        frameon=False,
+        loc="center left",
+        bbox_to_anchor=(1, 0.5),
+        fontsize=8,
+        markerscale=1.6,
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)  # a dollar sign in a name is one
 
 
 def mean_variance(observed: Any, generated: Any, ax: Axes | None = None) -> Axes:

@@ -324,6 +324,19 @@ class Posterior(DifferentialExpression, Imputation):
         """Return the expected share of each gene at one draw of z, (n, genes); rows sum to 1."""
         return self._draws("px_scale", 1, seed)[0]
 
+    def get_normalized_expression(self, n_samples: int = 25, seed: int = 0) -> np.ndarray:
+        """Return the expected share of each gene, averaged over draws of z, (n, genes); rows sum to 1.
+
+        What scvi-tools calls denoised expression, up to its factor `library_size`.
+        """
+        self._check_draws(n_samples)
+        return sum(self.get_sample_scale(seed + draw) for draw in range(n_samples)) / n_samples
+
+    def get_library(self) -> np.ndarray:
+        """Return every cell's library, in counts: the median exp(ql_m) of q(l|x), or the observed total; (n,)."""
+        with self._evaluating(0):
+            return self._table(lambda minibatch: self._vae.inference(*minibatch[:3])["ql_m"].exp())[:, 0].numpy()
+
     def get_harmonized_scale(self, fixed_batch: int, seed: int = 0) -> np.ndarray:
         """Return the expected shares as if all cells came from one batch, (n, genes).
 

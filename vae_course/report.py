@@ -1,35 +1,46 @@
-"""The report on a finished training: a table, figures, and files for other programs."""
+"""The report on a finished training: a table, figures, a page, and files for other programs."""
 
 import errno
 import json
 import os
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from vae_course import metrics
+from vae_course.data import CountData
 from vae_course.files import Paths, cell_names, is_one, read_cells
 from vae_course.posterior import Posterior
 from vae_course.reading import existing, format_of
 from vae_course.reading.stores import is_old_h5ad, read_h5ad
+from vae_course.report_figures import FIGURES, MAPPED_CELLS, draw_figures, map_cells
+from vae_course.report_page import page
 from vae_course.runtime.files import write_atomically
 from vae_course.runtime.processes import n_processes
 from vae_course.trainer import UnsupervisedTrainer
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-SHOWN_CELLS = 5000  # the most cells in figures and clustering scores
+SHOWN_CELLS = 5000  # the most cells in figures, on the page and in clustering scores
+GENERATED_CELLS = 1000  # about the most cells whose counts are generated
 LIKELIHOOD_CELLS = 2000  # the most cells whose marginal log-likelihood is estimated
 N_DRAWS = 1000  # for the marginal log-likelihood
 MIXING_NEIGHBORS = 50
+REPORT_FILES = ("report.html", "summary.json", "history.json", *FIGURES)
 
 
-def write_report(trainer: UnsupervisedTrainer, folder: Path, seed: int) -> None:
-    """Print the table of a finished training; write it as summary.json, the history as history.json, and the figures.
+def write_report(
+    trainer: UnsupervisedTrainer,
+    folder: Path,
+    seed: int,
+    source: str = "",
+    command: str = "",
+    settings: Mapping[str, str] | None = None,
+    cell_names: Sequence[str] | None = None,
+) -> None:
+    """Print the table of a finished training; write it as summary.json, the history, the figures and report.html.
 
     Where several processes have trained, each on its own cells, the report is on the cells of the one that calls this;
     the history is that of all cells.
@@ -42,14 +53,32 @@ def write_report(trainer: UnsupervisedTrainer, folder: Path, seed: int) -> None:
         Where to write; has to exist.
     seed
         Seed of the draws, of the clustering and of the choice of cells where there are too many.
+    source, command, settings
+        For the page: what the cells come from, the command line that repeats the run, and its options with their
+        values.
+    cell_names
+        Names of the cells of `trainer.data`, (cells,); numbers if None.
     """
-    numbers = measure(trainer, seed)
+    numbers, shown = measure(trainer, seed), _shown_cells(trainer, seed)
     print_table(numbers)
     for name, content in (("summary", numbers), ("history", trainer.history)):
-        text = json.dumps(content, indent=1) + "\n"
-        write_atomically(folder / f"{name}.json", lambda path, text=text: path.write_text(text))
-    figures = draw_figures(trainer, folder, seed)
-    print(f"\nWritten to {folder}/: summary.json, history.json, {', '.join(figures)}")
+        _write_text(folder / f"{name}.json", json.dumps(content, indent=1) + "\n")
+    coordinates = map_cells(shown, seed)
+    few = shown.indices[:: 1 + len(shown) // GENERATED_CELLS]
+    generated, observed = Posterior(trainer.model, trainer.data, few, device=trainer.device).generate(1, seed)
+    counts = observed, generated[..., 0]  # (cells, genes) each
+    figures = draw_figures(trainer, shown, coordinates, *counts, folder)
+    about = {"source": source, "command": command, "settings": dict(settings or {}), "device": str(trainer.device)}
+    first_map = next((folder / name for name in figures if name.startswith("umap")), None)
+    names = [f"cell {i}" for i in range(trainer.data.n_cells)] if cell_names is None else cell_names
+    cells = (shown, coordinates.get("UMAP"), [str(names[i]) for i in shown.indices])
+    html = page(about, numbers, trainer.history, cells, *counts, first_map)
+    _write_text(folder / "report.html", html)
+    print(f"\nWritten to {folder}/: report.html, summary.json, history.json, {', '.join(figures)}")
+
+
+def _write_text(path: Path, text: str) -> None:
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8", errors="replace"))
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -60,6 +89,7 @@ def write_report(trainer: UnsupervisedTrainer, folder: Path, seed: int) -> None:
 def measure(trainer: UnsupervisedTrainer, seed: int) -> dict[str, Any]:
     """Return the numbers of the table, by name: the run, the likelihood of held-out cells, scores of the latents."""
     data, evaluated = trainer.data, trainer.test_set if len(trainer.test_set) else trainer.train_set
+    shown = _shown_cells(trainer, seed)
     return {
         "processes": n_processes(),
         "cells": data.n_cells,
@@ -74,7 +104,9 @@ def measure(trainer: UnsupervisedTrainer, seed: int) -> dict[str, Any]:
         "seconds_per_epoch": float(np.median(trainer.epoch_seconds)),
         "kl_weight": trainer.kl_weight(trainer.epoch - 1),
         **_likelihood(evaluated, seed),
-        **_latent_scores(_shown_cells(trainer, seed), seed),
+        "shown_cells": len(shown),
+        **_latent_scores(shown, seed),
+        "left_out": _left_out(shown),
     }
 
 
@@ -94,17 +126,36 @@ def _likelihood(evaluated: Posterior, seed: int) -> dict[str, Any]:
 
 def _latent_scores(shown: Posterior, seed: int) -> dict[str, Any]:
     """Score labels and batches in the latent space; what needs two labels or two batches is left out without them."""
-    data, scores = shown.data, {}
+    data, scores, left_out = shown.data, {}, _left_out(shown)
     counts, batch_index, labels = (of[shown.indices] for of in (data.counts, data.batch_index, data.labels))
-    if len(np.unique(labels)) > 1:
+    if len(np.unique(labels)) > 1 and "clustering" not in left_out:
         pca = _pca(counts, min(10, data.n_genes - 1, len(shown) - 1), seed)
         scores["scored_cells"] = len(shown)
         scores["vae"] = shown.clustering_scores(seed=seed)
         scores["pca"] = metrics.clustering_scores(pca, labels, seed=seed)
-    if len(np.unique(batch_index)) > 1 and len(shown) > MIXING_NEIGHBORS:
+    if len(np.unique(batch_index)) > 1 and "mixing" not in left_out:
         mixing = shown.entropy_batch_mixing(MIXING_NEIGHBORS)
         scores["batch_mixing"] = mixing / metrics.entropy_from_indices(batch_index)
     return scores
+
+
+def _left_out(shown: Posterior) -> dict[str, str]:
+    """Say of the parts of the report that these cells are too few for, each in one sentence, why they are left out."""
+    data, n_cells, sentences = shown.data, len(shown), {}
+    n_labels, n_batches = (len(np.unique(codes[shown.indices])) for codes in (data.labels, data.batch_index))
+    if n_cells < MAPPED_CELLS:
+        sentences["map"] = f"The map is left out: UMAP needs {MAPPED_CELLS} cells, and there are {n_cells}."
+    if n_labels > 1 and (n_cells < 2 * n_labels or data.n_genes < 2):
+        sentences["clustering"] = (
+            f"Clustering scores are left out: they need two cells a label and two genes, and there are {n_cells} cells "
+            f"of {n_labels} labels with {data.n_genes} gene(s)."
+        )
+    if n_batches > 1 and n_cells <= MIXING_NEIGHBORS:
+        sentences["mixing"] = (
+            f"The mixing of batches is left out: it looks at {MIXING_NEIGHBORS} neighbours of each cell, and there are "
+            f"{n_cells} cells."
+        )
+    return sentences
 
 
 def _shown_cells(trainer: UnsupervisedTrainer, seed: int) -> Posterior:
@@ -155,57 +206,23 @@ def print_table(numbers: dict[str, Any]) -> None:
             print(f"  {name:28s}{numbers['vae'][key]:10.3f}{numbers['pca'][key]:10.3f}")
     if "batch_mixing" in numbers:
         print(f"\nBatch mixing entropy, as a share of its maximum: {numbers['batch_mixing']:.2f}")
+    for sentence in numbers["left_out"].values():
+        print(f"\n{sentence}")
     print(f"\n{numbers['seconds_per_epoch']:.3f} s per epoch (median)")
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Figures
-# --------------------------------------------------------------------------------------------------------------------
-
-
-def draw_figures(trainer: UnsupervisedTrainer, folder: Path, seed: int) -> list[str]:
-    """Write losses, maps of the latent space, and generated beside observed counts; return the names of the files."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from vae_course import plots
-
-    shown = _shown_cells(trainer, seed)
-    axes = {"losses.png": plots.losses(trainer.history)[0], **_maps(shown, seed)}
-    few = Posterior(trainer.model, trainer.data, shown.indices[:: 1 + len(shown) // 1000], device=trainer.device)
-    generated, observed = few.generate(1, seed)
-    axes["mean_variance.png"] = plots.mean_variance(observed, generated[..., 0])
-    axes["zeros.png"] = plots.zero_fractions(observed, generated[..., 0])
-    for name, ax in axes.items():
-        _save_figure(ax.figure, folder / name)
-    return list(axes)
-
-
-def _maps(shown: Posterior, seed: int) -> dict[str, "Axes"]:
-    """Draw the latent space with UMAP and t-SNE, coloured by label and by batch where there are several."""
-    from vae_course import plots
-
-    data, axes = shown.data, {}
-    groups = [("label", data.labels, data.label_names)] if data.n_labels > 1 else []
-    groups += [("batch", data.batch_index, data.batch_names)] if data.n_batches > 1 else []
-    for method, coordinates in (("UMAP", shown.umap(seed)), ("t-SNE", shown.t_sne(seed))):
-        for by, codes, names in groups or [("cells", np.zeros(data.n_cells, int), ["cells"])]:
-            title = f"{method} of the latent space, by {by}"
-            name = f"{method.lower().replace('-', '')}_{by}.png"
-            axes[name] = plots.latent(coordinates, codes[shown.indices], names, title=title, axis_name=method)
-    return axes
-
-
-def _save_figure(figure: Any, path: Path) -> None:
-    import matplotlib.pyplot as plt
-
-    write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=150))
-    plt.close(figure)
 
 
 # --------------------------------------------------------------------------------------------------------------------
 # The latents, for other programs
 # --------------------------------------------------------------------------------------------------------------------
+
+
+def write_genes(data: CountData, target: Path) -> None:
+    """Write the genes of a training as a table: name, counts in all cells, share of the cells that have it."""
+    import pandas as pd
+
+    totals, n_cells = data.counts.sum(axis=0, dtype=np.float64).A1.astype(int), data.counts.getnnz(axis=0)
+    table = pd.DataFrame({"gene": data.gene_names, "total": totals, "detected": n_cells / data.n_cells})
+    write_atomically(target, lambda temporary: table.to_csv(temporary, index=False))
 
 
 def write_latent(source: Paths, target: Path, latent: np.ndarray, genes_are: str | None = None) -> None:

@@ -191,3 +191,12 @@ def validated_codes(name: str, codes: Any, names: Sequence[str] | None, n_cells:
     if len(set(names)) < len(names):
         raise ValueError(f"The names that go with {name} have to differ from each other, got {list(names)}.")
     return codes, np.array(names, dtype=str)
+
+
+def check_is_no_measurement(argument: str, column: Any) -> None:
+    """Refuse a pandas column of floating-point numbers, which are measurements and no names of groups."""
+    if column.dtype.kind == "f" and column.notna().all():
+        raise ValueError(
+            f"{argument} needs a column with names or whole-number codes of groups, and {column.name!r} holds "
+            f"{column.dtype} numbers such as {column.iloc[0]:g}: choose another column, or turn it into text first."
+        )

@@ -13,10 +13,21 @@ import vae_course as vc
 
 PACKAGE = Path(vc.__file__).parent
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
-COUNTS = ["nearly_counts", "validation", "counts_in_anndata", "data"]
+COUNTS = ["nearly_counts", "validation", "counts_in_anndata", "data", "names"]
 CORE = ["distributions", *COUNTS, "simulate", "reading", "genes", "files", "nn", "model", "binary_vae", "scvi_tools"]
 CORE += ["vae", "fast", "metrics", "differential", "imputation", "posterior", "early_stopping", "trainer"]
-ORDER = ["runtime", *CORE, "plots", "exercises", "grading", "lab", "report", "cli"]  # each may import those before it
+REPORT = ["report_svg", "report_page", "report_figures", "report"]
+ORDER = [
+    "runtime",
+    *CORE,
+    "plots",
+    "exercises",
+    "grading",
+    "lab",
+    *REPORT,
+    "commands",
+    "cli",
+]  # may import those before
 HEAVY = ["matplotlib", "scanpy", "sklearn"]
 
 

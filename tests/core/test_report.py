@@ -39,6 +39,7 @@ def trainer():
 def summary(tmp_path, monkeypatch, capsys):
     """Call with a trainer: what is written to summary.json, and what is printed."""
     monkeypatch.setattr(report, "draw_figures", lambda *_: [])
+    monkeypatch.setattr(report, "map_cells", lambda *_: {})
     monkeypatch.setattr(report, "N_DRAWS", 10)
 
     def write(trainer):

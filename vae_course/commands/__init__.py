@@ -1,0 +1,1 @@
+"""What the commands of `vae-course` do; `cli.py` has their options."""
