@@ -72,10 +72,12 @@ def _columns(data: CountData, genes: Sequence[str], missing_genes: str) -> sp.cs
     """Return the counts of these genes, (cells, genes)."""
     own = data.gene_names
     made_up = [np.array_equal(side, [f"gene {g}" for g in range(len(side))]) for side in (own, genes)]
-    if any(made_up) or np.array_equal(own, genes):
-        return data.counts
     places = {str(name): place for place, name in enumerate(own)}
     missing = [name for name in genes if name not in places]
+    if np.array_equal(own, genes) or all(made_up):
+        return data.counts
+    if any(made_up) and missing and len(own) == len(genes):
+        return data.counts
     if len(missing) == len(genes):
         raise ValueError(
             f"The data have none of the model's {len(genes)} genes: it knows genes such as {genes[0]!r}, the data have "

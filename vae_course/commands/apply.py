@@ -3,7 +3,6 @@
 import argparse
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,6 +49,8 @@ def run_apply(options: argparse.Namespace) -> None:
 
 def run_de(options: argparse.Namespace) -> None:
     """Compare two groups of cells by the posterior of a saved model; write the table of genes and a figure."""
+    if options.label_key is None:
+        raise ValueError("--groups needs --label-key, the column of obs that has these groups.")
     run = RunFolder(options.out, "de", COMPARED)
     run.check()
     posterior = _posterior(options)
@@ -97,10 +98,12 @@ def _draw(table: pd.DataFrame, groups: list[str], path: Path) -> None:
 
     from vae_course import plots
 
-    ax: Any = plots.points(table["lfc"], table["prob_de"], title=f"{groups[0]} against {groups[1]}")
-    ax.set(xlabel=f"log2 fold change, {groups[0]} over {groups[1]}", ylabel="probability of a change")
-    extremes = table.reindex(np.abs(table["lfc"] * table["prob_de"]).sort_values(ascending=False).index[:10])
-    for gene, lfc, prob in zip(extremes["gene"], extremes["lfc"], extremes["prob_de"], strict=True):
-        ax.annotate(gene, (lfc, prob), fontsize=8, xytext=(3, 3), textcoords="offset points")
+    ax = plots.points(table["lfc"], table["bayes_factor"], title=f"{groups[0]} against {groups[1]}")
+    ax.set(xlabel=f"log2 fold change, {groups[0]} over {groups[1]}", ylabel="log-odds of a change")
+    ax.margins(x=0.2)
+    for sign, side in ((1, "left"), (-1, "right")):
+        named = table[np.sign(table["lfc"]) == sign].head(4)  # the table begins with the surest
+        for gene, lfc, log_odds in zip(named["gene"], named["lfc"], named["bayes_factor"], strict=True):
+            ax.annotate(gene, (lfc, log_odds), (4 * sign, 0), textcoords="offset points", ha=side, va="center", size=8)
     write_atomically(path, lambda temporary: ax.figure.savefig(temporary, dpi=150))
     plt.close(ax.figure)
