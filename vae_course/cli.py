@@ -49,6 +49,20 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--layer", help="layer with the counts (default: X)")
     train.add_argument("--batch-key", help="column of obs with the experimental batch")
     train.add_argument("--label-key", help="column of obs with the cell type, used to score the latent space")
+    train.add_argument(
+        "--categorical-covariate",
+        action="append",
+        default=[],
+        metavar="KEY",
+        help="column of obs with categories that the decoder shall know beside the batch (may be repeated)",
+    )
+    train.add_argument(
+        "--continuous-covariate",
+        action="append",
+        default=[],
+        metavar="KEY",
+        help="column of obs with numbers that the decoder shall know (may be repeated)",
+    )
     train.add_argument("--n-top-genes", type=int, help="keep the most variable genes only (default: all)")
     train.add_argument("--likelihood", default="zinb", help="zinb, nb or poisson (default: %(default)s)")
     train.add_argument("--dispersion", default="gene", help="gene, gene-batch, gene-label or gene-cell")
@@ -130,6 +144,8 @@ def run_train(options: argparse.Namespace) -> None:
                 label_key=options.label_key,
                 n_top_genes=options.n_top_genes,
                 shard=(rank(), n_processes()) if n_processes() > 1 else None,
+                categorical_covariate_keys=options.categorical_covariate,
+                continuous_covariate_keys=options.continuous_covariate,
             )
         if rank() == 0:
             print(data if n_processes() == 1 else f"The first of {n_processes()} parts: {data}")
@@ -175,7 +191,8 @@ def _new_model(data: Any, likelihood: str, device: str, **options: Any) -> Any:
     if resolve_device(device).type != "cpu":
         reason = "runs on CPUs only"
     kind = vc.VAE if reason else FastVAE
-    model = kind(data.n_genes, data.n_batches, data.n_labels, likelihood=likelihood, **options)
+    covariates = {"n_cats_per_cov": data.n_cats_per_cov, "n_continuous_cov": data.n_continuous_cov}
+    model = kind(data.n_genes, data.n_batches, data.n_labels, likelihood=likelihood, **covariates, **options)
     if rank() == 0:
         fast = "FastVAE, the fast implementation of VAE: same results, up to rounding, in less time"
         print(f"Model: {f'VAE, since FastVAE, its fast implementation, {reason}' if reason else fast}.")

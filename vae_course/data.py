@@ -1,6 +1,6 @@
-"""`CountData`: counts with the batch and the label of every cell; bundled data sets; corruption."""
+"""`CountData`: counts with the batch, the label and covariates of every cell; bundled data sets; corruption."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from vae_course.runtime.devices import CountsOnGPU, rows_on
-from vae_course.validation import Rows, validated_codes, validated_counts
+from vae_course.validation import Rows, validated_categories, validated_codes, validated_counts, validated_values
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
 
 LIBRARY_VAR_FLOOR = 1e-6  # a standard deviation of 0.1 % of the total; anything smaller counts as constant
@@ -80,7 +81,7 @@ def _corrupt_binomial(counts: np.ndarray, n_entries: int, rate: float, generator
 
 
 class CountData:
-    """A matrix of counts with the batch and the label of every cell.
+    """A matrix of counts with the batch and the label of every cell, and what else is known about it.
 
     Parameters
     ----------
@@ -93,9 +94,22 @@ class CountData:
         Cell type of each cell, (cells,) or (cells, 1), codes 0..K-1; one label if None.
     gene_names, batch_names, label_names
         Names of the columns and of the codes; made up if None.
+    categorical_covariates
+        Codes of the cells' donor, chemistry and the like, 0, 1, 2, ... in each column, (cells, covariates); none if
+        None.
+    category_names
+        Name of each of these covariates with the names of its codes, such as {"donor": ["A", "B"]}; made up if None.
+    continuous_covariates
+        Numbers such as the cells' age or share of mitochondrial counts, (cells, covariates); none if None. A decoder
+        takes them as they are, so values far from the order of 1 should be standardised.
+    continuous_names
+        Names of these covariates; made up if None.
 
     Attributes
     ----------
+    covariates
+        All covariates in one table, codes first, float32, (cells, covariates): what a model is given. It has no
+        columns if there are none.
     library_mean, library_var
         Mean and (population) variance of the natural logarithm of the cells' totals, in each batch, (n_batches,).
         The variance is at least `LIBRARY_VAR_FLOOR`. Cells that corruption emptied do not count; a batch
@@ -108,7 +122,7 @@ class CountData:
     ------
     ValueError
         For counts that are negative, fractional, missing or infinite anywhere, for a cell without counts, for
-        empty matrices, and for arguments whose lengths do not fit.
+        empty matrices, for covariates with missing or infinite values, and for arguments whose lengths do not fit.
     """
 
     def __init__(
@@ -119,6 +133,10 @@ class CountData:
         gene_names: Sequence[str] | None = None,
         batch_names: Sequence[str] | None = None,
         label_names: Sequence[str] | None = None,
+        categorical_covariates: Any = None,
+        category_names: Mapping[str, Sequence[str]] | None = None,
+        continuous_covariates: Any = None,
+        continuous_names: Sequence[str] | None = None,
     ) -> None:
         self.counts = validated_counts(counts)
         n_cells, n_genes = self.counts.shape
@@ -127,6 +145,10 @@ class CountData:
         if gene_names is not None and len(gene_names) != n_genes:
             raise ValueError(f"gene_names needs one name per gene: expected {n_genes}, got {len(gene_names)}.")
         self.gene_names = np.array([f"gene {g}" for g in range(n_genes)] if gene_names is None else gene_names, str)
+        codes, self.category_names = validated_categories(categorical_covariates, category_names, n_cells)
+        values, self.continuous_names = validated_values(continuous_covariates, continuous_names, n_cells)
+        _check_different([*self.category_names, *self.continuous_names])
+        self.covariates = np.hstack([codes, values], dtype=np.float32)
         self.truth: Any = None
         self._rows_on: dict[torch.device, sp.csr_matrix | CountsOnGPU] = {}
 
@@ -151,6 +173,26 @@ class CountData:
         return len(self.label_names)
 
     @property
+    def n_cats_per_cov(self) -> list[int]:
+        """Number of categories of each categorical covariate."""
+        return [len(names) for names in self.category_names.values()]
+
+    @property
+    def n_continuous_cov(self) -> int:
+        """Number of continuous covariates."""
+        return len(self.continuous_names)
+
+    @property
+    def categorical_covariates(self) -> np.ndarray:
+        """Codes of the categorical covariates, int64, (cells, covariates)."""
+        return self.covariates[:, : len(self.category_names)].astype(np.int64)
+
+    @property
+    def continuous_covariates(self) -> np.ndarray:
+        """Values of the continuous covariates, float32, (cells, covariates)."""
+        return self.covariates[:, len(self.category_names) :]
+
+    @property
     def library_mean(self) -> np.ndarray:
         """Mean log-total of each batch, (n_batches,)."""
         return self._library_moments()[0]
@@ -173,9 +215,12 @@ class CountData:
         return self.n_cells
 
     def __repr__(self) -> str:
+        names = [*self.category_names, *self.continuous_names]
+        covariates = f"covariates {_listed(names)}, " if names else ""
         return (
             f"CountData: {self.n_cells:,} cells x {self.n_genes:,} genes, {self.n_batches} batch(es), "
-            f"{self.n_labels} label(s), {1 - self.counts.nnz / max(1, self.n_cells * self.n_genes):.0%} zeros"
+            f"{self.n_labels} label(s), {covariates}"
+            f"{1 - self.counts.nnz / max(1, self.n_cells * self.n_genes):.0%} zeros"
         )
 
     def counts_on(self, device: torch.device) -> sp.csr_matrix | CountsOnGPU:
@@ -205,11 +250,29 @@ class CountData:
         labels = torch.from_numpy(self.labels[indices]).unsqueeze(-1)  # (b,) -> (b, 1)
         return x, batch_index.to(device), labels.to(device)
 
+    def covariates_of(self, indices: np.ndarray, device: torch.device | str = "cpu") -> dict[str, Tensor]:
+        """Return the covariates of some cells as the argument of a model, `model.inference(..., **this)`.
+
+        Parameters
+        ----------
+        indices, device
+            As in `minibatch`.
+
+        Returns
+        -------
+        dict
+            {"covariates": float32, (b, covariates)}; empty if there are none.
+        """
+        if not self.covariates.shape[1]:
+            return {}
+        return {"covariates": torch.from_numpy(self.covariates[indices]).to(device)}
+
     def subset(self, indices: Any) -> "CountData":
         """Return some cells, by integer positions or a boolean mask; genes, names and codes stay as they are."""
         indices = as_indices(indices, self.n_cells)
         data = self._with_counts(self.counts[indices])
         data.batch_index, data.labels = self.batch_index[indices], self.labels[indices]
+        data.covariates = self.covariates[indices]
         data.truth = self.truth.subset(indices) if self.truth is not None else None
         return data
 
@@ -217,6 +280,26 @@ class CountData:
         """Return the data with all cells in a single batch."""
         data = self._with_counts(self.counts)
         data.batch_index, data.batch_names = np.zeros_like(self.batch_index), np.array(["0"])
+        return data
+
+    def replaced(self, **arguments: Any) -> "CountData":
+        """Return the data with some arguments of the constructor replaced, and all of them checked again.
+
+        For example `data.replaced(continuous_covariates=np.zeros((data.n_cells, 1)))` are the same cells as if their
+        only continuous covariate were 0. What goes with a replaced argument, such as `gene_names` with other columns
+        of `counts`, has to be given too. `truth` is left out.
+        """
+        names = ("counts", "batch_index", "labels", "gene_names", "batch_names", "label_names")
+        names += ("categorical_covariates", "category_names", "continuous_covariates", "continuous_names")
+        return CountData(**{name: arguments.pop(name, getattr(self, name)) for name in names}, **arguments)
+
+    def select_covariates(self, categorical: Sequence[int], continuous: Sequence[int]) -> "CountData":
+        """Return the data with the covariates at these positions among those of their kind, in this order."""
+        n_cats, named = len(self.category_names), list(self.category_names.items())
+        data = self._with_counts(self.counts)
+        data.covariates = self.covariates[:, [*categorical, *(n_cats + place for place in continuous)]]
+        data.category_names = dict(named[place] for place in categorical)
+        data.continuous_names = self.continuous_names[list(continuous)]
         return data
 
     def binarize(self) -> "CountData":
@@ -260,17 +343,25 @@ class CountData:
         return data
 
     def to_anndata(self) -> "AnnData":
-        """Return the counts as an AnnData object with `obs["batch"]` and `obs["label"]`."""
+        """Return the counts as an AnnData object with `obs["batch"]`, `obs["label"]` and the covariates in `obs`.
+
+        Raises
+        ------
+        ValueError
+            If a covariate is called "batch" or "label".
+        """
         import pandas as pd
         from anndata import AnnData
 
-        obs = pd.DataFrame(
-            {
-                "batch": pd.Categorical.from_codes(self.batch_index, self.batch_names),
-                "label": pd.Categorical.from_codes(self.labels, self.label_names),
-            },
-            index=[f"cell {i}" for i in range(self.n_cells)],
-        )
+        columns = {"batch": (self.batch_index, self.batch_names), "label": (self.labels, self.label_names)}
+        _check_different([*columns, *self.category_names, *self.continuous_names])
+        columns |= {
+            name: (codes, self.category_names[name])
+            for name, codes in zip(self.category_names, self.categorical_covariates.T, strict=True)
+        }
+        obs = {name: pd.Categorical.from_codes(*column) for name, column in columns.items()}
+        obs |= dict(zip(self.continuous_names, self.continuous_covariates.T, strict=True))
+        obs = pd.DataFrame(obs, index=[f"cell {i}" for i in range(self.n_cells)])
         return AnnData(self.counts.copy(), obs=obs, var=pd.DataFrame(index=self.gene_names))
 
     @classmethod
@@ -281,8 +372,10 @@ class CountData:
         batch_key: str | None = None,
         label_key: str | None = None,
         shard: tuple[int, int] | None = None,
+        categorical_covariate_keys: Sequence[str] = (),
+        continuous_covariate_keys: Sequence[str] = (),
     ) -> "CountData":
-        """Take counts, batches and labels out of an AnnData object.
+        """Take counts, batches, labels and covariates out of an AnnData object.
 
         Counts that AnnData left in a file (`backed`) are read a portion of cells at a time.
 
@@ -296,24 +389,29 @@ class CountData:
             Columns of `adata.obs` with the experimental batch and the cell type; none if None.
         shard
             (position, number): take only that one of `number` contiguous parts of about equal size, counted from 0.
-            Codes and names of batches and labels are those of all cells. All cells if None.
+            Codes and names of batches, labels and categories are those of all cells. All cells if None.
+        categorical_covariate_keys, continuous_covariate_keys
+            Columns of `adata.obs` with categories and with numbers that the decoder shall know.
 
         Raises
         ------
         ValueError
-            For an unknown layer or column, for a column with missing values, for a shard that there is not, and for
-            what `CountData` refuses.
+            For an unknown layer or column, for a column with missing values, for a continuous one without numbers, for
+            a shard that there is not, and for what `CountData` refuses.
         """
         if layer is not None and layer not in adata.layers:
             raise ValueError(f"There is no layer {layer!r}; the data have {_listed(adata.layers)}.")
         cells = _cells_of_shard(shard, adata.n_obs)
         batch_index, batch_names = _codes_of_column(adata, batch_key, "batch_key", cells)
         labels, label_names = _codes_of_column(adata, label_key, "label_key", cells)
+        covariates = _covariates_in(adata, categorical_covariate_keys, continuous_covariate_keys, cells)
         counts = adata.X if layer is None else adata.layers[layer]
         if counts is None:
             raise ValueError(f"The data have no X; name a layer with the counts: {_listed(adata.layers)}.")
         try:
-            return cls(Rows(counts, cells), batch_index, labels, adata.var_names, batch_names, label_names)
+            return cls(
+                Rows(counts, cells), batch_index, labels, adata.var_names, batch_names, label_names, **covariates
+            )
         except ValueError as error:
             source = "X" if layer is None else f"layer {layer!r}"
             others = [name for name in adata.layers if name != layer]
@@ -362,14 +460,55 @@ def _codes_of_column(adata: "AnnData", key: str | None, argument: str, cells: ra
     """Return the codes of some cells, and the names of the codes, which are those of all cells."""
     if key is None:
         return None, None
+    column = _column(adata, key, argument).astype("category").cat.remove_unused_categories()
+    return column.cat.codes.to_numpy()[cells.start : cells.stop], column.cat.categories.astype(str)
+
+
+def _column(adata: "AnnData", key: str, argument: str) -> "pd.Series":
+    """Return a column of `obs`; refuse one with missing values."""
     if key not in adata.obs:
         raise ValueError(f"{argument}: there is no column {key!r} in obs; it has {_listed(adata.obs.columns)}.")
-    column = adata.obs[key].astype("category").cat.remove_unused_categories()
+    column = adata.obs[key]
     if column.isna().any():
         raise ValueError(
             f"{argument}: column {key!r} has no value for {column.isna().sum()} cells; fill it or remove them."
         )
-    return column.cat.codes.to_numpy()[cells.start : cells.stop], column.cat.categories.astype(str)
+    return column
+
+
+def _covariates_in(
+    adata: "AnnData", categorical: Sequence[str], continuous: Sequence[str], cells: range
+) -> dict[str, Any]:
+    """Return the covariates of some cells as arguments of `CountData`; the names of codes are those of all cells."""
+    arguments = {"categorical_covariate_keys": categorical, "continuous_covariate_keys": continuous}
+    for argument, keys in arguments.items():
+        if isinstance(keys, str):
+            raise ValueError(f"{argument} has to be a list of columns: use [{keys!r}].")
+    _check_different([*categorical, *continuous])
+    columns = [_codes_of_column(adata, key, "categorical_covariate_keys", cells) for key in categorical]
+    values = [_column(adata, key, "continuous_covariate_keys") for key in continuous]
+    for key, column in zip(continuous, values, strict=True):
+        bad = column[np.isinf(column)] if column.dtype.kind in "biuf" else column
+        if len(bad):
+            raise ValueError(
+                f"continuous_covariate_keys: column {key!r} has to hold finite numbers, got {str(bad.iloc[0])!r}; a "
+                "column of names belongs to categorical_covariate_keys."
+            )
+    no_columns = np.empty((len(cells), 0))
+    return {
+        "categorical_covariates": np.column_stack([no_columns, *(codes for codes, _ in columns)]),
+        "category_names": {key: names for key, (_, names) in zip(categorical, columns, strict=True)},
+        "continuous_covariates": np.column_stack([no_columns, *(part[cells.start : cells.stop] for part in values)]),
+        "continuous_names": list(continuous),
+    }
+
+
+def _check_different(names: Sequence[str]) -> None:
+    """Raise ValueError if two columns with what is known about the cells have one name."""
+    if repeated := sorted({str(name) for name in names if list(names).count(name) > 1}):
+        raise ValueError(
+            f"Each covariate needs a name that nothing else in obs has, and {_listed(repeated)} comes twice: rename it."
+        )
 
 
 def _listed(names: Any) -> str:

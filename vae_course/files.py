@@ -1,6 +1,6 @@
 """Counts from files, read a portion of cells at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,8 @@ def load_h5ad(
     label_key: str | None = None,
     n_top_genes: int | None = None,
     shard: tuple[int, int] | None = None,
+    categorical_covariate_keys: Sequence[str] = (),
+    continuous_covariate_keys: Sequence[str] = (),
 ) -> CountData:
     """Load counts from an .h5ad file, a portion of cells at a time; nothing else of the file is kept.
 
@@ -39,6 +41,8 @@ def load_h5ad(
     shard
         As in `CountData.from_anndata`: load only a part of the cells, for example one part in each of several
         processes.
+    categorical_covariate_keys, continuous_covariate_keys
+        As in `CountData.from_anndata`.
 
     Raises
     ------
@@ -56,12 +60,19 @@ def load_h5ad(
             "choose the genes beforehand and write them to a file of their own."
         )
     with open_h5ad(path) as adata:
-        data = CountData.from_anndata(adata, layer=layer, batch_key=batch_key, label_key=label_key, shard=shard)
+        data = CountData.from_anndata(
+            adata,
+            layer=layer,
+            batch_key=batch_key,
+            label_key=label_key,
+            shard=shard,
+            categorical_covariate_keys=categorical_covariate_keys,
+            continuous_covariate_keys=continuous_covariate_keys,
+        )
     if n_top_genes is None:
         return data
     variable = _most_variable(data, n_top_genes, by_batch=batch_key is not None)
-    names = data.gene_names[variable], data.batch_names, data.label_names
-    return CountData(data.counts[:, variable], data.batch_index, data.labels, *names)
+    return data.replaced(counts=data.counts[:, variable], gene_names=data.gene_names[variable])
 
 
 def read_h5ad(path: str | Path) -> "AnnData":
