@@ -53,7 +53,7 @@ def train(data: vc.CountData, n_epochs: int = 3, **options) -> vc.VAE:
 
 @pytest.fixture(scope="module")
 def model(data) -> vc.VAE:
-    return train(data, 60)
+    return train(data, 40)
 
 
 def scale(model: vc.VAE, data: vc.CountData) -> np.ndarray:
@@ -119,6 +119,15 @@ def test_a_shard_has_the_names_of_all_cells(adata):
 def test_covariates_are_read_from_a_file(adata, data, tmp_path):
     adata.write_h5ad(tmp_path / "cells.h5ad")
     np.testing.assert_array_equal(vc.load_h5ad(tmp_path / "cells.h5ad", **KEYS).covariates, data.covariates)
+
+
+def test_choosing_genes_keeps_covariates(adata, data, tmp_path):
+    pytest.importorskip("skmisc", reason="NOT RUN: scikit-misc is not installed (pip install 'vae-course[genes]')")
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    few = vc.load_h5ad(tmp_path / "cells.h5ad", batch_key="batch", n_top_genes=15, **KEYS)
+    assert few.n_genes == 15
+    np.testing.assert_array_equal(few.covariates, data.covariates)
+    assert few.batch_names.tolist() == ["A", "B"]
 
 
 REFUSED = {
