@@ -1,5 +1,6 @@
 """Where the counts of an AnnData object are: X, a layer or raw; and the codes that its columns stand for."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,17 +72,58 @@ def codes_of_column(adata: "AnnData", key: str | None, argument: str, cells: ran
     """
     if key is None:
         return None, None
+    column = _column(adata, key, argument)
+    check_is_no_measurement(argument, column)
+    column = column.astype("category").cat.remove_unused_categories()
+    return column.cat.codes.to_numpy()[cells.start : cells.stop], column.cat.categories.astype(str)
+
+
+def covariates_in(
+    adata: "AnnData", categorical: Sequence[str], continuous: Sequence[str], cells: range
+) -> dict[str, Any]:
+    """Return the covariates of some cells as arguments of `CountData`; the names of codes are those of all cells."""
+    arguments = {"categorical_covariate_keys": categorical, "continuous_covariate_keys": continuous}
+    for argument, keys in arguments.items():
+        if isinstance(keys, str):
+            raise ValueError(f"{argument} has to be a list of columns: use [{keys!r}].")
+    check_different([*categorical, *continuous])
+    columns = [codes_of_column(adata, key, "categorical_covariate_keys", cells) for key in categorical]
+    values = [_column(adata, key, "continuous_covariate_keys") for key in continuous]
+    for key, column in zip(continuous, values, strict=True):
+        bad = column[np.isinf(column)] if column.dtype.kind in "biuf" else column
+        if len(bad):
+            raise ValueError(
+                f"continuous_covariate_keys: column {key!r} has to hold finite numbers, got {str(bad.iloc[0])!r}; a "
+                "column of names belongs to categorical_covariate_keys."
+            )
+    no_columns = np.empty((len(cells), 0))
+    return {
+        "categorical_covariates": np.column_stack([no_columns, *(codes for codes, _ in columns)]),
+        "category_names": {key: names for key, (_, names) in zip(categorical, columns, strict=True)},
+        "continuous_covariates": np.column_stack([no_columns, *(part[cells.start : cells.stop] for part in values)]),
+        "continuous_names": list(continuous),
+    }
+
+
+def check_different(names: Sequence[str]) -> None:
+    """Raise ValueError if two columns with what is known about the cells have one name."""
+    if repeated := sorted({str(name) for name in names if list(names).count(name) > 1}):
+        raise ValueError(
+            f"Each covariate needs a name that nothing else in obs has, and {listed(repeated)} comes twice: rename it."
+        )
+
+
+def _column(adata: "AnnData", key: str, argument: str) -> pd.Series:
+    """Return a column of `obs`; refuse one with missing values."""
     if key not in adata.obs:
         raise ValueError(f"{argument}: there is no column {key!r} in obs; it has {listed(adata.obs.columns)}.")
     values = adata.obs[key]
-    values = values if isinstance(values, pd.Series) else values.to_series()  # of data that anndata reads lazily
-    check_is_no_measurement(argument, values)
-    column = values.astype("category").cat.remove_unused_categories()
+    column = values if isinstance(values, pd.Series) else values.to_series()  # of data that anndata reads lazily
     if column.isna().any():
         raise ValueError(
             f"{argument}: column {key!r} has no value for {column.isna().sum()} cells; fill it or remove them."
         )
-    return column.cat.codes.to_numpy()[cells.start : cells.stop], column.cat.categories.astype(str)
+    return column
 
 
 def listed(names: Any) -> str:

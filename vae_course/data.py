@@ -1,6 +1,6 @@
-"""`CountData`: counts with the batch and the label of every cell; bundled data sets; corruption."""
+"""`CountData`: counts with the batch, the label and covariates of every cell; bundled data sets; corruption."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +9,23 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from vae_course.counts_in_anndata import codes_of_column, matrix_of, where_counts_are
+from vae_course.counts_in_anndata import (
+    check_different,
+    codes_of_column,
+    covariates_in,
+    listed,
+    matrix_of,
+    where_counts_are,
+)
 from vae_course.runtime.devices import CountsOnGPU, rows_on
-from vae_course.validation import NotCountsError, Rows, validated_codes, validated_counts
+from vae_course.validation import (
+    NotCountsError,
+    Rows,
+    validated_categories,
+    validated_codes,
+    validated_counts,
+    validated_values,
+)
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -81,7 +95,7 @@ def _corrupt_binomial(counts: np.ndarray, n_entries: int, rate: float, generator
 
 
 class CountData:
-    """A matrix of counts with the batch and the label of every cell.
+    """A matrix of counts with the batch and the label of every cell, and what else is known about it.
 
     Parameters
     ----------
@@ -94,12 +108,25 @@ class CountData:
         Cell type of each cell, (cells,) or (cells, 1), codes 0..K-1; one label if None.
     gene_names, batch_names, label_names
         Names of the columns and of the codes; made up if None.
+    categorical_covariates
+        Codes of the cells' donor, chemistry and the like, 0, 1, 2, ... in each column, (cells, covariates); none if
+        None.
+    category_names
+        Name of each of these covariates with the names of its codes, such as {"donor": ["A", "B"]}; made up if None.
+    continuous_covariates
+        Numbers such as the cells' age or share of mitochondrial counts, (cells, covariates); none if None. A decoder
+        takes them as they are, so values far from the order of 1 should be standardised.
+    continuous_names
+        Names of these covariates; made up if None.
     round
         Round fractional estimates of counts, as SoupX, RSEM or alevin give, and print how far they moved. Values that
         are recognised as normalised are refused all the same.
 
     Attributes
     ----------
+    covariates
+        All covariates in one table, codes first, float32, (cells, covariates): what a model is given. It has no
+        columns if there are none.
     library_mean, library_var
         Mean and (population) variance of the natural logarithm of the cells' totals, in each batch, (n_batches,).
         The variance is at least `LIBRARY_VAR_FLOOR`. Cells that corruption emptied do not count; a batch
@@ -112,7 +139,7 @@ class CountData:
     ------
     ValueError
         For counts that are negative, fractional, missing or infinite anywhere, for a cell without counts, for
-        empty matrices, and for arguments whose lengths do not fit.
+        empty matrices, for covariates with missing or infinite values, and for arguments whose lengths do not fit.
     """
 
     def __init__(
@@ -123,6 +150,10 @@ class CountData:
         gene_names: Sequence[str] | None = None,
         batch_names: Sequence[str] | None = None,
         label_names: Sequence[str] | None = None,
+        categorical_covariates: Any = None,
+        category_names: Mapping[str, Sequence[str]] | None = None,
+        continuous_covariates: Any = None,
+        continuous_names: Sequence[str] | None = None,
         round: bool = False,  # noqa: A002
     ) -> None:
         self.counts = validated_counts(counts, round)
@@ -132,6 +163,10 @@ class CountData:
         if gene_names is not None and len(gene_names) != n_genes:
             raise ValueError(f"gene_names needs one name per gene: expected {n_genes}, got {len(gene_names)}.")
         self.gene_names = np.array([f"gene {g}" for g in range(n_genes)] if gene_names is None else gene_names, str)
+        codes, self.category_names = validated_categories(categorical_covariates, category_names, n_cells)
+        values, self.continuous_names = validated_values(continuous_covariates, continuous_names, n_cells)
+        check_different([*self.category_names, *self.continuous_names])
+        self.covariates = np.hstack([codes, values], dtype=np.float32)
         self.truth: Any = None
         self._rows_on: dict[torch.device, sp.csr_matrix | CountsOnGPU] = {}
 
@@ -156,6 +191,26 @@ class CountData:
         return len(self.label_names)
 
     @property
+    def n_cats_per_cov(self) -> list[int]:
+        """Number of categories of each categorical covariate."""
+        return [len(names) for names in self.category_names.values()]
+
+    @property
+    def n_continuous_cov(self) -> int:
+        """Number of continuous covariates."""
+        return len(self.continuous_names)
+
+    @property
+    def categorical_covariates(self) -> np.ndarray:
+        """Codes of the categorical covariates, int64, (cells, covariates)."""
+        return self.covariates[:, : len(self.category_names)].astype(np.int64)
+
+    @property
+    def continuous_covariates(self) -> np.ndarray:
+        """Values of the continuous covariates, float32, (cells, covariates)."""
+        return self.covariates[:, len(self.category_names) :]
+
+    @property
     def library_mean(self) -> np.ndarray:
         """Mean log-total of each batch, (n_batches,)."""
         return self._library_moments()[0]
@@ -178,9 +233,12 @@ class CountData:
         return self.n_cells
 
     def __repr__(self) -> str:
+        names = [*self.category_names, *self.continuous_names]
+        covariates = f"covariates {listed(names)}, " if names else ""
         return (
             f"CountData: {self.n_cells:,} cells x {self.n_genes:,} genes, {self.n_batches} batch(es), "
-            f"{self.n_labels} label(s), {1 - self.counts.nnz / max(1, self.n_cells * self.n_genes):.0%} zeros"
+            f"{self.n_labels} label(s), {covariates}"
+            f"{1 - self.counts.nnz / max(1, self.n_cells * self.n_genes):.0%} zeros"
         )
 
     def counts_on(self, device: torch.device) -> sp.csr_matrix | CountsOnGPU:
@@ -210,11 +268,29 @@ class CountData:
         labels = torch.from_numpy(self.labels[indices]).unsqueeze(-1)  # (b,) -> (b, 1)
         return x, batch_index.to(device), labels.to(device)
 
+    def covariates_of(self, indices: np.ndarray, device: torch.device | str = "cpu") -> dict[str, Tensor]:
+        """Return the covariates of some cells as the argument of a model, `model.inference(..., **this)`.
+
+        Parameters
+        ----------
+        indices, device
+            As in `minibatch`.
+
+        Returns
+        -------
+        dict
+            {"covariates": float32, (b, covariates)}; empty if there are none.
+        """
+        if not self.covariates.shape[1]:
+            return {}
+        return {"covariates": torch.from_numpy(self.covariates[indices]).to(device)}
+
     def subset(self, indices: Any) -> "CountData":
         """Return some cells, by integer positions or a boolean mask; genes, names and codes stay as they are."""
         indices = as_indices(indices, self.n_cells)
         data = self._with_counts(self.counts[indices])
         data.batch_index, data.labels = self.batch_index[indices], self.labels[indices]
+        data.covariates = self.covariates[indices]
         data.truth = self.truth.subset(indices) if self.truth is not None else None
         return data
 
@@ -222,6 +298,26 @@ class CountData:
         """Return the data with all cells in a single batch."""
         data = self._with_counts(self.counts)
         data.batch_index, data.batch_names = np.zeros_like(self.batch_index), np.array(["0"])
+        return data
+
+    def replaced(self, **arguments: Any) -> "CountData":
+        """Return the data with some arguments of the constructor replaced, and all of them checked again.
+
+        For example `data.replaced(continuous_covariates=np.zeros((data.n_cells, 1)))` are the same cells as if their
+        only continuous covariate were 0. What goes with a replaced argument, such as `gene_names` with other columns
+        of `counts`, has to be given too. `truth` is left out.
+        """
+        names = ("counts", "batch_index", "labels", "gene_names", "batch_names", "label_names")
+        names += ("categorical_covariates", "category_names", "continuous_covariates", "continuous_names")
+        return CountData(**{name: arguments.pop(name, getattr(self, name)) for name in names}, **arguments)
+
+    def select_covariates(self, categorical: Sequence[int], continuous: Sequence[int]) -> "CountData":
+        """Return the data with the covariates at these positions among those of their kind, in this order."""
+        n_cats, named = len(self.category_names), list(self.category_names.items())
+        data = self._with_counts(self.counts)
+        data.covariates = self.covariates[:, [*categorical, *(n_cats + place for place in continuous)]]
+        data.category_names = dict(named[place] for place in categorical)
+        data.continuous_names = self.continuous_names[list(continuous)]
         return data
 
     def binarize(self) -> "CountData":
@@ -265,17 +361,25 @@ class CountData:
         return data
 
     def to_anndata(self) -> "AnnData":
-        """Return the counts as an AnnData object with `obs["batch"]` and `obs["label"]`."""
+        """Return the counts as an AnnData object with `obs["batch"]`, `obs["label"]` and the covariates in `obs`.
+
+        Raises
+        ------
+        ValueError
+            If a covariate is called "batch" or "label".
+        """
         import pandas as pd
         from anndata import AnnData
 
-        obs = pd.DataFrame(
-            {
-                "batch": pd.Categorical.from_codes(self.batch_index, self.batch_names),
-                "label": pd.Categorical.from_codes(self.labels, self.label_names),
-            },
-            index=[f"cell {i}" for i in range(self.n_cells)],
-        )
+        columns = {"batch": (self.batch_index, self.batch_names), "label": (self.labels, self.label_names)}
+        check_different([*columns, *self.category_names, *self.continuous_names])
+        columns |= {
+            name: (codes, self.category_names[name])
+            for name, codes in zip(self.category_names, self.categorical_covariates.T, strict=True)
+        }
+        obs = {name: pd.Categorical.from_codes(*column) for name, column in columns.items()}
+        obs |= dict(zip(self.continuous_names, self.continuous_covariates.T, strict=True))
+        obs = pd.DataFrame(obs, index=[f"cell {i}" for i in range(self.n_cells)])
         return AnnData(self.counts.copy(), obs=obs, var=pd.DataFrame(index=self.gene_names))
 
     @classmethod
@@ -288,8 +392,10 @@ class CountData:
         shard: tuple[int, int] | None = None,
         raw: bool = False,
         round: bool = False,  # noqa: A002
+        categorical_covariate_keys: Sequence[str] = (),
+        continuous_covariate_keys: Sequence[str] = (),
     ) -> "CountData":
-        """Take counts, batches and labels out of an AnnData object.
+        """Take counts, batches, labels and covariates out of an AnnData object.
 
         Counts that AnnData left in a file (`backed`, or lazy) are read a portion of cells at a time.
 
@@ -303,24 +409,29 @@ class CountData:
             Columns of `adata.obs` with the experimental batch and the cell type; none if None.
         shard
             (position, number): take only that one of `number` contiguous parts of about equal size, counted from 0.
-            Codes and names of batches and labels are those of all cells. All cells if None.
+            Codes and names of batches, labels and categories are those of all cells. All cells if None.
         raw
             Take counts and genes from `adata.raw`.
         round
             As in `CountData`.
+        categorical_covariate_keys, continuous_covariate_keys
+            Columns of `adata.obs` with categories and with numbers that the decoder shall know.
 
         Raises
         ------
         ValueError
-            For an unknown layer or column, for a column with missing values, for a shard that there is not, and for
-            what `CountData` refuses. If there are counts in another matrix, the message names it.
+            For an unknown layer or column, for a column with missing values, for a continuous one without numbers, for
+            a shard that there is not, and for what `CountData` refuses. If there are counts in another matrix, the
+            message names it.
         """
         counts, gene_names, source = matrix_of(adata, layer, raw)
         cells = _cells_of_shard(shard, adata.n_obs)
         batch_index, batch_names = codes_of_column(adata, batch_key, "batch_key", cells)
         labels, label_names = codes_of_column(adata, label_key, "label_key", cells)
+        covariates = covariates_in(adata, categorical_covariate_keys, continuous_covariate_keys, cells)
+        names = gene_names, batch_names, label_names
         try:
-            return cls(Rows(counts, cells), batch_index, labels, gene_names, batch_names, label_names, round)
+            return cls(Rows(counts, cells), batch_index, labels, *names, **covariates, round=round)
         except ValueError as error:
             advice = where_counts_are(adata, source) if isinstance(error, NotCountsError) else ""
             raise ValueError(f"{source}: {error}{advice}") from error

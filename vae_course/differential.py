@@ -162,16 +162,18 @@ class DifferentialExpression:
         return batches
 
     def _draw_latents(self, cells: np.ndarray, batches: list[int], n_samples: int) -> list[tuple[Tensor, ...]]:
-        """Draw z and log-library of random cells under each batch; return minibatches of z, library and batch.
+        """Draw z and log-library of random cells under each batch; return minibatches of what the decoder takes.
 
         All of them are kept, since they are small; what they decode to, with a column per gene, is not.
         """
         latents = []
         for batch in batches:
             drawn = cells[torch.randint(len(cells), (n_samples,)).numpy()]
-            for x, batch_index, labels, _ in self.minibatches(drawn):
+            for x, batch_index, labels, positions in self.minibatches(drawn):
                 z, library = self._vae.sample_from_posterior_z(x, labels), self._vae.sample_from_posterior_l(x)
-                latents.append((z, library, torch.full_like(batch_index, batch)))
+                given = z, library, torch.full_like(batch_index, batch)
+                covariates = self.seen.covariates_of(positions, self.device)
+                latents.append(self._vae.with_covariates(*given, **covariates))
         return latents
 
     def _decode_scale(self, latents: tuple[Tensor, ...]) -> Tensor:

@@ -73,7 +73,11 @@ class FastVAE(VAE):
         return Nonzeros.of(rows) if device.type == "cpu" else super().collate(rows, device)
 
     def loss_terms(
-        self, x: "Tensor | Nonzeros", batch_index: Tensor | None = None, y: Tensor | None = None
+        self,
+        x: "Tensor | Nonzeros",
+        batch_index: Tensor | None = None,
+        y: Tensor | None = None,
+        covariates: Tensor | None = None,
     ) -> LossTerms:
         """Return what `VAE.loss_terms` returns, for dense counts or for `Nonzeros`.
 
@@ -83,14 +87,14 @@ class FastVAE(VAE):
             As `VAE.loss_terms`; for `Nonzeros` also if batch normalisation gets a single cell to train on.
         """
         if isinstance(x, Tensor):
-            return super().loss_terms(x, batch_index, y)
+            return super().loss_terms(x, batch_index, y, covariates)
         check_genes(x, self.n_input)
         if len(x) == 1 and self.training:
             raise ValueError("Batch normalisation trains on two cells or more, got a minibatch of one.")
         if self.n_batch <= 1:
             batch_index = torch.zeros(len(x), dtype=torch.int64)
         y = self._label_codes(x, y) if self.dispersion == "gene-label" else None
-        return LossTerms(*Loss.apply(self, x, batch_index, y, *self.parameters()))
+        return LossTerms(*Loss.apply(self, (x, batch_index, y, covariates), *self.parameters()))
 
 
 @dataclass(frozen=True)
@@ -153,11 +157,9 @@ class Loss(torch.autograd.Function):
     """The three terms of the negative ELBO, with a backward pass by hand."""
 
     @staticmethod
-    def forward(
-        ctx: FunctionCtx, model: FastVAE, x: Nonzeros, batch_index: Tensor, y: Tensor | None, *parameters: nn.Parameter
-    ) -> LossTerms:
+    def forward(ctx: FunctionCtx, model: FastVAE, minibatch: tuple[Any, ...], *parameters: nn.Parameter) -> LossTerms:
         """Return reconstruction, local KL and global KL, nats, (cells,) each."""
-        terms, ctx.backward_pass = _loss_terms(model, x, batch_index, y)
+        terms, ctx.backward_pass = _loss_terms(model, *minibatch)
         ctx.parameters = parameters
         return terms
 
@@ -169,11 +171,11 @@ class Loss(torch.autograd.Function):
             raise RuntimeError("FastVAE's backward pass overwrites what it needs: compute the loss again.")
         backward_pass, ctx.backward_pass = ctx.backward_pass, None
         grads = backward_pass(*grad_terms)
-        return None, None, None, None, *(grads.get(p) if p.requires_grad else None for p in ctx.parameters)
+        return None, None, *(grads.get(p) if p.requires_grad else None for p in ctx.parameters)
 
 
 def _loss_terms(
-    model: FastVAE, x: Nonzeros, batch_index: Tensor, y: Tensor | None
+    model: FastVAE, x: Nonzeros, batch_index: Tensor, y: Tensor | None, covariates: Tensor | None
 ) -> tuple[LossTerms, Callable[..., Gradients]]:
     """Encode, draw z and l, decode; return the terms, and the gradients of the parameters as a function of theirs."""
     encoder_input = [torch.log1p(c) if model.log_variational else c for c in (x.counts, x.counts_by_gene)]
@@ -183,7 +185,7 @@ def _loss_terms(
     else:
         totals = torch.zeros(len(x)).index_add_(0, x.cells, x.counts)
         library, kl_local = torch.log(totals).unsqueeze(-1), torch.zeros(len(x))
-    log_prob, decode_backward = _decode(model, x, z, library, batch_index, y)
+    log_prob, decode_backward = _decode(model, x, z, library, batch_index, y, covariates)
 
     def backward(grad_reconstruction: Tensor, grad_kl_local: Tensor, grad_kl_global: Tensor) -> Gradients:
         grads: Gradients = {}
@@ -326,13 +328,20 @@ def _dropout(step: nn.Dropout, x: Tensor) -> tuple[Tensor, Backward]:
 
 
 def _decode(
-    model: FastVAE, x: Nonzeros, z: Tensor, library: Tensor, batch_index: Tensor, y: Tensor | None
+    model: FastVAE,
+    x: Nonzeros,
+    z: Tensor,
+    library: Tensor,
+    batch_index: Tensor,
+    y: Tensor | None,
+    covariates: Tensor | None,
 ) -> tuple[Tensor, Callable[[Tensor, Gradients], tuple[Tensor, Tensor]]]:
     """Return log p(x|z, l), nats, (cells,), and its backward pass to z and the log-library."""
     decoder = model.decoder
-    covariates = one_hot_covariates([batch_index], decoder.px_decoder.n_cat_list, n_cells=len(x))
+    decoder_input, _, *codes = model.with_covariates(z, library, batch_index, covariates)
+    columns = one_hot_covariates(codes, decoder.px_decoder.n_cat_list, n_cells=len(x))
     steps = [step for layer in decoder.px_decoder.fc_layers for step in layer]
-    hidden, hidden_backward = _layers(steps, z, covariates)
+    hidden, hidden_backward = _layers(steps, decoder_input, columns)
     scale_logits, scale_backward = _linear(decoder.px_scale_decoder[0], hidden)
     zi_logits = None
     if model.likelihood == "zinb":
@@ -347,7 +356,7 @@ def _decode(
             grad_hidden += zi_backward(*grad_zi_logits, grads)
         if (of_theta := theta_backward(grad_theta, grads)) is not None:
             grad_hidden += of_theta
-        return hidden_backward(grad_hidden, grads), grad_library
+        return hidden_backward(grad_hidden, grads)[:, : model.n_latent], grad_library
 
     return log_prob, backward
 

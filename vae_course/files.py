@@ -33,6 +33,8 @@ def load_counts(
     genes_by_batch: bool = True,
     genes_are: str | None = None,
     shard: tuple[int, int] | None = None,
+    categorical_covariate_keys: Sequence[str] = (),
+    continuous_covariate_keys: Sequence[str] = (),
 ) -> CountData:
     """Load counts from a file of any format of the field, or from several files.
 
@@ -60,6 +62,8 @@ def load_counts(
     shard
         As in `CountData.from_anndata`: load only a part of the cells, for example one part in each of several
         processes.
+    categorical_covariate_keys, continuous_covariate_keys
+        As in `CountData.from_anndata`.
 
     Raises
     ------
@@ -77,7 +81,12 @@ def load_counts(
             f"n_top_genes={n_top_genes} needs all cells and shard={shard} reads a part of them: "
             "choose the genes beforehand and write them to a file of their own."
         )
-    keys = {"label_key": label_key, "shard": shard}
+    keys = {
+        "label_key": label_key,
+        "shard": shard,
+        "categorical_covariate_keys": categorical_covariate_keys,
+        "continuous_covariate_keys": continuous_covariate_keys,
+    }
     if is_one(path):
         with open_cells(path, genes_are) as adata:
             data = CountData.from_anndata(adata, layer, batch_key, raw=raw, round=round, **keys)
@@ -88,8 +97,7 @@ def load_counts(
         return data
     by_batch = genes_by_batch and (batch_key is not None or not is_one(path))
     variable = most_variable(data, n_top_genes, by_batch, gene_flavor, gene_span)
-    names = data.gene_names[variable], data.batch_names, data.label_names
-    return CountData(data.counts[:, variable], data.batch_index, data.labels, *names)
+    return data.replaced(counts=data.counts[:, variable], gene_names=data.gene_names[variable])
 
 
 def load_h5ad(
@@ -105,6 +113,8 @@ def load_h5ad(
     gene_flavor: str = "seurat_v3",
     gene_span: float = 0.3,
     genes_by_batch: bool = True,
+    categorical_covariate_keys: Sequence[str] = (),
+    continuous_covariate_keys: Sequence[str] = (),
 ) -> CountData:
     """Load counts from an .h5ad file: `load_counts` that refuses other formats."""
     with open_h5ad(path):
@@ -121,6 +131,8 @@ def load_h5ad(
         gene_span=gene_span,
         genes_by_batch=genes_by_batch,
         shard=shard,
+        categorical_covariate_keys=categorical_covariate_keys,
+        continuous_covariate_keys=continuous_covariate_keys,
     )
 
 

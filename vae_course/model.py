@@ -4,6 +4,10 @@ Trainer and posterior ask every model the same questions: `loss_terms(x, batch_i
 `importance_terms` (how likely the cells are) and `sample_from_posterior_z` (where the cells lie). A model may have
 `prepare(data)` (do these training cells suit it) and `collate(rows, device)` (how a minibatch reaches its loss terms,
 given rows of a SciPy CSR matrix; as a dense table if it has none).
+
+A model that uses covariates says so with `n_cats_per_cov` and `n_continuous_cov`, as `VAE` does; then `loss_terms`,
+`importance_terms` and `inference` get one more argument by name, `covariates`: float32, (cells, covariates), the codes
+of the categorical ones first.
 """
 
 import io
@@ -19,6 +23,7 @@ from vae_course.names import Names
 from vae_course.runtime.files import read_torch_file, write_atomically
 
 SMALLEST = {"n_input": 1, "n_hidden": 1, "n_latent": 1, "n_layers": 1, "n_batch": 0, "n_labels": 0}
+SMALLEST |= {"n_continuous_cov": 0}
 
 
 class LossTerms(NamedTuple):
@@ -37,14 +42,15 @@ class Model(nn.Module):
     options
         The arguments that built it.
     names
-        `Names` of the genes, batches and labels that it was trained with; None for one that has not seen data.
+        `Names` of the genes, batches, labels and covariates that it was trained with; None for one that has not seen
+        data.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__()
         for name, least in SMALLEST.items():
             if name in options:
-                _check_whole_number(name, options[name], least)
+                check_whole_number(name, options[name], least)
         self.options = {name: plain_number(value) for name, value in options.items()}
         self.names: Names | None = None
 
@@ -99,7 +105,8 @@ def check_option(name: str, value: str, allowed: Sequence[str]) -> None:
         raise ValueError(f"{name} has to be one of {', '.join(map(repr, allowed))}, got {value!r}.")
 
 
-def _check_whole_number(name: str, value: Any, least: int) -> None:
+def check_whole_number(name: str, value: Any, least: int) -> None:
+    """Raise ValueError unless `value` is a whole number that is not below `least`."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
         raise ValueError(f"{name} has to be a whole number of at least {least}, got {value!r}.")
 

@@ -286,8 +286,8 @@ def finish_batch_norm(model: nn.Module, minibatches: Iterable[Tensor | Sequence[
         In evaluation mode afterwards, with the weights and the momenta that it had.
     minibatches
         Counts of some training cells, (cells, genes), or tuples of what `model.inference` takes (counts, batches,
-        labels); every minibatch has the same weight. They should be drawn at random: where each holds one kind of
-        cells, their variances leave out what differs between kinds.
+        labels, and for a model with covariates these); every minibatch has the same weight. They should be drawn at
+        random: where each holds one kind of cells, their variances leave out what differs between kinds.
     """
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm1d)]
     minibatches = minibatches if norms else []
@@ -299,7 +299,9 @@ def finish_batch_norm(model: nn.Module, minibatches: Iterable[Tensor | Sequence[
             norm.momentum = None  # for PyTorch this means the plain average over all minibatches
         model.train()
         for minibatch in minibatches:
-            run(*([minibatch] if isinstance(minibatch, Tensor) else minibatch))
+            x_and_codes = [minibatch] if isinstance(minibatch, Tensor) else minibatch
+            covariates = {"covariates": x_and_codes[3]} if len(x_and_codes) > 3 else {}
+            run(*x_and_codes[:3], **covariates)
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

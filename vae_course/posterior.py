@@ -52,8 +52,8 @@ class Posterior(DifferentialExpression, Imputation):
     model
         `VAE`, `BinaryVAE`, or another module with a `loss_terms` like theirs.
     data
-        The cells. Their genes, batches and labels are matched by name with those that the model was trained with
-        (`names.matched`), so that results have the model's genes in its order.
+        The cells. Their genes, batches, labels and covariates are matched by name with those that the model was
+        trained with (`names.matched`), so that results have the model's genes in its order.
     indices
         Positions or a boolean mask of the cells to look at; all if None.
     batch_size
@@ -98,6 +98,10 @@ class Posterior(DifferentialExpression, Imputation):
         for cells in np.split(indices, range(self.batch_size, len(indices) - 1, self.batch_size)):
             yield Minibatch(*self.seen.minibatch(cells, self.device), cells)
 
+    def _ask(self, method: Callable[..., Any], minibatch: Minibatch, **options: Any) -> Any:
+        """Call a method of the model with what it sees of the cells; with covariates only if there are any."""
+        return method(*minibatch[:3], **self.seen.covariates_of(minibatch.indices, self.device), **options)
+
     def _with_rows(self) -> Iterator[tuple[slice, Minibatch]]:
         """Go through the cells; yield every minibatch with its rows in a table of all cells."""
         end = 0
@@ -141,7 +145,7 @@ class Posterior(DifferentialExpression, Imputation):
     def loss_terms(self, seed: int = 0) -> LossTerms:
         """Return reconstruction, local KL and global KL of every cell, nats, tensors of shape (n,)."""
         with self._evaluating(seed):
-            terms = self._table(lambda minibatch: torch.stack(self.model.loss_terms(*minibatch[:3]), dim=1))
+            terms = self._table(lambda minibatch: torch.stack(self._ask(self.model.loss_terms, minibatch), dim=1))
         return LossTerms(*terms.T.contiguous())
 
     def reconstruction_error(self, seed: int = 0) -> float:
@@ -186,7 +190,7 @@ class Posterior(DifferentialExpression, Imputation):
         """Draw in portions that fit in memory, and concatenate them along the axis of the draws."""
         portion = max(1, DECODED_NUMBERS // minibatch.x.numel())
         sizes = [min(portion, n_samples - start) for start in range(0, n_samples, portion)]
-        terms = [self.model.importance_terms(*minibatch[:3], n_samples=size) for size in sizes]
+        terms = [self._ask(self.model.importance_terms, minibatch, n_samples=size) for size in sizes]
         return tuple(torch.cat(parts) for parts in zip(*terms, strict=True))
 
     # -- where the cells lie ------------------------------------------------------------------------------------------
@@ -340,6 +344,10 @@ class Posterior(DifferentialExpression, Imputation):
     def get_harmonized_scale(self, fixed_batch: int, seed: int = 0) -> np.ndarray:
         """Return the expected shares as if all cells came from one batch, (n, genes).
 
+        Covariates stay those of each cell. To take one out too, give the posterior cells that all have the same value:
+        `Posterior(model, data.replaced(continuous_covariates=...))`. The latents stay the same, since the encoders do
+        not see covariates.
+
         Raises
         ------
         ValueError
@@ -352,7 +360,7 @@ class Posterior(DifferentialExpression, Imputation):
     def get_stats(self, seed: int = 0) -> np.ndarray:
         """Return one draw of every cell's log-library, (n,)."""
         with self._evaluating(seed):
-            return self._table(lambda minibatch: self._vae.inference(*minibatch[:3])["library"])[:, 0].numpy()
+            return self._table(lambda minibatch: self._ask(self._vae.inference, minibatch)["library"])[:, 0].numpy()
 
     def generate_parameters(self, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return dropout log-odds, mean and inverse dispersion at one draw of z and l, (n, genes) each."""
@@ -382,7 +390,7 @@ class Posterior(DifferentialExpression, Imputation):
         return generated, self.data.counts[self.indices].toarray()
 
     def _generate_once(self, minibatch: Minibatch) -> Tensor:
-        inferred = self._vae.inference(*minibatch[:3])
+        inferred = self._ask(self._vae.inference, minibatch)
         if self._vae.likelihood == "poisson":
             return torch.poisson(inferred["px_rate"])
         if self._vae.likelihood == "nb":
@@ -404,9 +412,10 @@ class Posterior(DifferentialExpression, Imputation):
 
     def _inferences(self, batch: int | None = None) -> Iterator[tuple[slice, dict[str, Tensor]]]:
         """Run `VAE.inference` on every minibatch, as if its cells came from `batch` if that is given."""
-        for rows, (x, batch_index, labels, _) in self._with_rows():
-            batch_index = batch_index if batch is None else torch.full_like(batch_index, batch)
-            yield rows, self._vae.inference(x, batch_index, labels)
+        for rows, minibatch in self._with_rows():
+            if batch is not None:
+                minibatch = minibatch._replace(batch_index=torch.full_like(minibatch.batch_index, batch))
+            yield rows, self._ask(self._vae.inference, minibatch)
 
     @property
     def _vae(self) -> VAE:
@@ -453,7 +462,13 @@ def finish_averages(cells: Posterior, seed: int) -> None:
     """
     with seeded(seed, cells.device), computing_on(cells.device, cells.model):
         order = cells.indices[torch.randperm(len(cells)).numpy()]
-        finish_batch_norm(cells.model, (minibatch[:3] for minibatch in cells.minibatches(order)))
+        finish_batch_norm(
+            cells.model,
+            (
+                (*minibatch[:3], *cells.seen.covariates_of(minibatch.indices, cells.device).values())
+                for minibatch in cells.minibatches(order)
+            ),
+        )
         pool_batch_norm(cells.model)
 
 

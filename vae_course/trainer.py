@@ -166,7 +166,8 @@ class Trainer:
             for cells in minibatches:
                 x = collate(counts[cells], self.device)  # (b, genes)
                 codes = torch.from_numpy(np.stack([seen.batch_index[cells], seen.labels[cells]])).to(self.device)
-                sums += self._step(loss_terms, cells, x, *codes.unsqueeze(-1))  # (b, 1) each
+                known = seen.covariates_of(cells, self.device) if seen.covariates.shape[1] else {}
+                sums += self._step(loss_terms, cells, x, *codes.unsqueeze(-1), **known)  # codes of (b, 1) each
                 bar.set_postfix_str(f"loss={sums[0] / sums[-1]:.1f}", refresh=False)
                 bar.update(len(cells) * self.n_processes)
         check_parameters(self.model)
@@ -175,17 +176,16 @@ class Trainer:
         record_metrics(self, sums)
         self.rng_state = get_rng_state(self.device)
 
-    def _step(self, loss_terms: Any, cells: np.ndarray, *minibatch: Any) -> np.ndarray:
+    def _step(self, loss_terms: Any, cells: np.ndarray, *minibatch: Any, **covariates: Tensor) -> np.ndarray:
         """Update the weights; return the loss and its three parts, summed over the cells, and the number of cells."""
-        terms = LossTerms(*loss_terms(*minibatch))
+        terms = LossTerms(*loss_terms(*minibatch, **covariates))
         loss = self.loss(terms)
         self.optimizer.zero_grad()
         loss.backward()  # even if it is not finite: other processes wait for these gradients
         if not loss.isfinite():
             raise processes.NonFiniteLossError(explain_nonfinite(self, cells))
         self.optimizer.step()
-        sums = torch.stack(terms).detach().sum(dim=1).tolist()
-        return np.array([loss.item() * len(cells), *sums, len(cells)])
+        return np.array([loss.item() * len(cells), *torch.stack(terms).detach().sum(dim=1).tolist(), len(cells)])
 
     def corrupt_posteriors(self, rate: float = 0.1, corruption: str = "uniform", seed: int = 0) -> None:
         """Show the model damaged counts from now on (`CountData.corrupt`); a second call replaces the first."""

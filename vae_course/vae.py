@@ -1,5 +1,7 @@
 """`VAE`: scVI, a variational autoencoder for single-cell counts."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -15,7 +17,7 @@ from vae_course.distributions import (
     scvi_kl,
     zinb_log_prob,
 )
-from vae_course.model import LossTerms, Model, check_genes, check_option
+from vae_course.model import LossTerms, Model, check_genes, check_option, check_whole_number, plain_number
 from vae_course.names import Names
 from vae_course.nn import DecoderSCVI, Encoder, one_hot
 from vae_course.runtime.processes import gather, pooled_moments
@@ -69,6 +71,10 @@ class VAE(ScviToolsExchange, Model):
     z ~ N(0, I), l ~ N(library_log_means[s], library_log_vars[s]) for a cell of batch s,
     x_g ~ ZINB(exp(l) scale_g(z, s), theta_g, dropout_g(z, s)); q(z, l|x) = q(z|x) q(l|x), both Gaussian.
 
+    Covariates are further things that are known about a cell. They stand beside the batch s in the decoder, and the
+    encoders do not see them, as in scvi-tools: categorical ones, such as the donor, as one-hot columns in every layer,
+    continuous ones, such as the age, as numbers beside z.
+
     Parameters
     ----------
     n_input
@@ -94,6 +100,10 @@ class VAE(ScviToolsExchange, Model):
         from N(0, 1), as scVI does. One that was trained or comes from scvi-tools stays as it is.
     seed
         Seed of the initial weights.
+    n_cats_per_cov
+        Number of categories of each categorical covariate.
+    n_continuous_cov
+        Number of continuous covariates.
 
     Attributes
     ----------
@@ -123,7 +133,11 @@ class VAE(ScviToolsExchange, Model):
         var_eps: float = 1e-4,
         dispersion_init: str = "moments",
         seed: int = 0,
+        n_cats_per_cov: Sequence[int] = (),
+        n_continuous_cov: int = 0,
     ) -> None:
+        for n_categories in n_cats_per_cov:
+            check_whole_number("Each entry of n_cats_per_cov", n_categories, 1)
         super().__init__(
             n_input=n_input,
             n_batch=n_batch,
@@ -139,6 +153,8 @@ class VAE(ScviToolsExchange, Model):
             var_eps=var_eps,
             dispersion_init=dispersion_init,
             seed=seed,
+            n_cats_per_cov=[plain_number(n) for n in n_cats_per_cov],
+            n_continuous_cov=n_continuous_cov,
         )
         if not 0 <= dropout_rate < 1:
             raise ValueError(f"dropout_rate has to be from 0 to below 1, got {dropout_rate!r}.")
@@ -151,6 +167,8 @@ class VAE(ScviToolsExchange, Model):
         self.n_input, self.n_batch, self.n_labels, self.n_latent = n_input, n_batch, n_labels, n_latent
         self.dispersion, self.likelihood, self.library = dispersion, likelihood, library
         self.log_variational = log_variational
+        self.n_cats_per_cov, self.n_continuous_cov = self.options["n_cats_per_cov"], n_continuous_cov
+        self.n_covariates = len(n_cats_per_cov) + n_continuous_cov
         columns = {"gene-batch": (max(1, n_batch),), "gene-label": (max(1, n_labels),)}.get(dispersion, ())
         with seeded(seed):
             # logarithm of the inverse dispersion, which in mode "gene-cell" the decoder makes instead
@@ -159,8 +177,9 @@ class VAE(ScviToolsExchange, Model):
             self.z_encoder = Encoder(n_input, n_latent, None, n_layers, n_hidden, dropout_rate, var_eps)
             # q(l|x)
             self.l_encoder = Encoder(n_input, 1, None, 1, n_hidden, dropout_rate, var_eps)
-            # p(x|z, l, s)
-            self.decoder = DecoderSCVI(n_latent, n_input, [n_batch], n_layers, n_hidden)
+            # p(x|z, l, s, covariates)
+            n_cat_list = [n_batch, *n_cats_per_cov]
+            self.decoder = DecoderSCVI(n_latent + n_continuous_cov, n_input, n_cat_list, n_layers, n_hidden)
         # freeze what the loss does not use with these options
         if self.px_r is not None:
             self.px_r.requires_grad_(likelihood != "poisson")
@@ -174,7 +193,12 @@ class VAE(ScviToolsExchange, Model):
     # -- the model, from the encoders to the loss ---------------------------------------------------------------------
 
     def inference(
-        self, x: Tensor, batch_index: Tensor | None = None, y: Tensor | None = None, n_samples: int = 1
+        self,
+        x: Tensor,
+        batch_index: Tensor | None = None,
+        y: Tensor | None = None,
+        n_samples: int = 1,
+        covariates: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Encode, draw z and then l, decode.
 
@@ -187,6 +211,9 @@ class VAE(ScviToolsExchange, Model):
         n_samples
             Draws per cell. If greater than 1, every result gains a leading axis of this length, except a px_r that
             does not come from the decoder.
+        covariates
+            Of the cells, float32, (cells, n_covariates): the codes of the categorical ones, then the continuous ones
+            (`CountData.covariates`). A model without covariates ignores them.
 
         Returns
         -------
@@ -197,7 +224,7 @@ class VAE(ScviToolsExchange, Model):
         Raises
         ------
         ValueError
-            If the number of genes is wrong, or a batch or label is needed and missing or out of range.
+            If the number of genes is wrong, or a batch, label or covariate is needed and missing or out of range.
         """
         if n_samples < 1:
             raise ValueError(f"n_samples has to be at least 1, got {n_samples}.")
@@ -216,21 +243,14 @@ class VAE(ScviToolsExchange, Model):
             qz_m, qz_v, ql_m, ql_v = (t.expand(n_samples, *t.shape) for t in (qz_m, qz_v, ql_m, ql_v))
             z = sample_normal(qz_m, qz_v)  # (samples, cells, n_latent)
             library = sample_normal(ql_m, ql_v)  # (samples, cells, 1)
+        given = (z, library, batch_index)
+        if self.n_covariates:
+            given = self.with_covariates(*given, covariates)
         decode = self.decoder if n_samples == 1 else self._decode_draws
-        px_scale, px_r, px_rate, px_dropout = decode(self.dispersion, z, library, batch_index)
+        px_scale, px_r, px_rate, px_dropout = decode(self.dispersion, *given)
         px_r = select_dispersion(self.px_r if px_r is None else px_r, self.dispersion, batch_index, y)
-        return {
-            "px_scale": px_scale,
-            "px_r": px_r,
-            "px_rate": px_rate,
-            "px_dropout": px_dropout,
-            "qz_m": qz_m,
-            "qz_v": qz_v,
-            "z": z,
-            "ql_m": ql_m,
-            "ql_v": ql_v,
-            "library": library,
-        }
+        decoded = {"px_scale": px_scale, "px_r": px_r, "px_rate": px_rate, "px_dropout": px_dropout}
+        return decoded | {"qz_m": qz_m, "qz_v": qz_v, "z": z, "ql_m": ql_m, "ql_v": ql_v, "library": library}
 
     @staticmethod
     def collate(rows: sp.csr_matrix | Tensor, device: torch.device) -> Tensor:
@@ -274,12 +294,18 @@ class VAE(ScviToolsExchange, Model):
         indicator = one_hot(batch_index, self.n_batch)  # (cells, n_batch)
         return indicator @ self.library_log_means.T, indicator @ self.library_log_vars.T
 
-    def loss_terms(self, x: Tensor, batch_index: Tensor | None = None, y: Tensor | None = None) -> LossTerms:
+    def loss_terms(
+        self,
+        x: Tensor,
+        batch_index: Tensor | None = None,
+        y: Tensor | None = None,
+        covariates: Tensor | None = None,
+    ) -> LossTerms:
         """Return reconstruction, local KL and global KL of every cell: the parts of the negative ELBO.
 
         Parameters
         ----------
-        x, batch_index, y
+        x, batch_index, y, covariates
             As in `inference`.
 
         Returns
@@ -287,25 +313,36 @@ class VAE(ScviToolsExchange, Model):
         LossTerms
             -log p(x|z, l) at one draw, KL(q(l|x) || p(l)) and KL(q(z|x) || p(z)), nats per cell, (cells,) each.
         """
-        inferred = self.inference(x, batch_index, y)
+        inferred = self.inference(x, batch_index, y, covariates=covariates)
         log_likelihood = self.log_likelihood(x, inferred["px_rate"], inferred["px_r"], inferred["px_dropout"])
         kl_local, kl_global = self.kl(inferred, batch_index)
         return LossTerms(-log_likelihood.sum(dim=-1), kl_local, kl_global)
 
-    def forward(self, x: Tensor, batch_index: Tensor | None = None, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self,
+        x: Tensor,
+        batch_index: Tensor | None = None,
+        y: Tensor | None = None,
+        covariates: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """Return reconstruction + local KL, and global KL, nats per cell, (cells,) each, as scVI 0.3.0 does."""
-        terms = self.loss_terms(x, batch_index, y)
+        terms = self.loss_terms(x, batch_index, y, covariates)
         return terms.reconstruction + terms.kl_local, terms.kl_global
 
     def importance_terms(
-        self, x: Tensor, batch_index: Tensor | None = None, y: Tensor | None = None, n_samples: int = 1
+        self,
+        x: Tensor,
+        batch_index: Tensor | None = None,
+        y: Tensor | None = None,
+        n_samples: int = 1,
+        covariates: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return log p(x, z, l) and log q(z, l|x), both of the same draws (z, l) ~ q, nats, (n_samples, cells) each.
 
         Every term belongs to one draw. scVI 0.3.0 computes the likelihood at a second one, which estimates neither
         log p(x) nor a bound on it.
         """
-        inferred = self.inference(x, batch_index, y, n_samples)
+        inferred = self.inference(x, batch_index, y, n_samples, covariates)
         z, library = inferred["z"], inferred["library"]
         log_likelihood = self.log_likelihood(x, inferred["px_rate"], inferred["px_r"], inferred["px_dropout"])
         log_joint = log_likelihood.double().sum(dim=-1)
@@ -335,23 +372,62 @@ class VAE(ScviToolsExchange, Model):
         return self.l_encoder(torch.log1p(x) if self.log_variational else x)[2]
 
     def get_sample_scale(
-        self, x: Tensor, batch_index: Tensor | None = None, y: Tensor | None = None, n_samples: int = 1
+        self,
+        x: Tensor,
+        batch_index: Tensor | None = None,
+        y: Tensor | None = None,
+        n_samples: int = 1,
+        covariates: Tensor | None = None,
     ) -> Tensor:
         """Return px_scale at draws of z, (cells, genes) or (n_samples, cells, genes)."""
-        return self.inference(x, batch_index, y, n_samples)["px_scale"]
+        return self.inference(x, batch_index, y, n_samples, covariates)["px_scale"]
 
     def get_sample_rate(
-        self, x: Tensor, batch_index: Tensor | None = None, y: Tensor | None = None, n_samples: int = 1
+        self,
+        x: Tensor,
+        batch_index: Tensor | None = None,
+        y: Tensor | None = None,
+        n_samples: int = 1,
+        covariates: Tensor | None = None,
     ) -> Tensor:
         """Return px_rate, the expected counts, at draws of z and l, (cells, genes) or (n_samples, cells, genes)."""
-        return self.inference(x, batch_index, y, n_samples)["px_rate"]
+        return self.inference(x, batch_index, y, n_samples, covariates)["px_rate"]
 
     # -- helpers ------------------------------------------------------------------------------------------------------
 
-    def _decode_draws(self, dispersion: str, z: Tensor, library: Tensor, batch_index: Tensor) -> tuple[Tensor, ...]:
+    def with_covariates(
+        self, z: Tensor, library: Tensor, batch_index: Tensor, covariates: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        """Return what the decoder takes after the dispersion: z with the continuous covariates, library, all codes.
+
+        Parameters
+        ----------
+        z, library
+            Latents and log-library, (..., cells, n_latent) and (..., cells, 1).
+        batch_index, covariates
+            As in `inference`.
+
+        Raises
+        ------
+        ValueError
+            If the model has covariates and they are missing or of another shape.
+        """
+        if not self.n_covariates:
+            return z, library, batch_index
+        shape = (z.shape[-2], self.n_covariates)
+        if covariates is None or covariates.shape != shape:
+            raise ValueError(
+                f"This model needs covariates of shape {shape}, the codes of {len(self.n_cats_per_cov)} categorical "
+                f"one(s) first, got {'none' if covariates is None else f'shape {tuple(covariates.shape)}'}."
+            )
+        n_cats = len(self.n_cats_per_cov)
+        values = covariates[:, n_cats:].expand(*z.shape[:-1], -1)  # (..., cells, n_continuous_cov)
+        return torch.cat([z, values], dim=-1), library, batch_index, *covariates[:, :n_cats].unbind(dim=1)
+
+    def _decode_draws(self, dispersion: str, z: Tensor, library: Tensor, *codes: Tensor) -> tuple[Tensor, ...]:
         """Decode latents of (samples, cells, n_latent) as one long table of cells."""
-        codes = batch_index.flatten().repeat(len(z))  # (samples * cells,)
-        decoded = self.decoder(dispersion, z.flatten(0, 1), library.flatten(0, 1), codes)
+        codes = [code.flatten().repeat(len(z)) for code in codes]  # (samples * cells,) each
+        decoded = self.decoder(dispersion, z.flatten(0, 1), library.flatten(0, 1), *codes)
         return tuple(None if t is None else t.unflatten(0, z.shape[:2]) for t in decoded)
 
     def _label_codes(self, x: Tensor, y: Tensor | None) -> Tensor:
@@ -378,14 +454,24 @@ class VAE(ScviToolsExchange, Model):
         Raises
         ------
         ValueError
-            If the numbers of genes, batches or labels do not fit, or if the library is latent and has no variance to
-            learn in some batch.
+            If the numbers of genes, batches, labels or covariates do not fit, or if the library is latent and has no
+            variance to learn in some batch.
         """
         check_genes(data.counts, self.n_input)
         if self.n_batch > 1 and data.n_batches != self.n_batch:
             raise ValueError(f"The model was built for {self.n_batch} batches, the data have {data.n_batches}.")
         if self.dispersion == "gene-label" and self.n_labels > 1 and data.n_labels != self.n_labels:
             raise ValueError(f"The model was built for {self.n_labels} labels, the data have {data.n_labels}.")
+        if self.n_cats_per_cov and data.n_cats_per_cov != self.n_cats_per_cov:
+            raise ValueError(
+                f"The model was built for categorical covariates of {self.n_cats_per_cov} categories, the data have "
+                f"{data.n_cats_per_cov}."
+            )
+        if self.n_continuous_cov and data.n_continuous_cov != self.n_continuous_cov:
+            raise ValueError(
+                f"The model was built for {self.n_continuous_cov} continuous covariate(s), the data have "
+                f"{data.n_continuous_cov}."
+            )
         self.names = self.names or Names.of(data)
         if any(norm.num_batches_tracked > 0 for norm in self.modules() if isinstance(norm, nn.BatchNorm1d)):
             return  # it was trained before

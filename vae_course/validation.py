@@ -1,6 +1,6 @@
 """What counts and codes have to be: matrices looked at entry by entry, a portion of cells at a time."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -200,3 +200,50 @@ def check_is_no_measurement(argument: str, column: Any) -> None:
             f"{argument} needs a column with names or whole-number codes of groups, and {column.name!r} holds "
             f"{column.dtype} numbers such as {column.iloc[0]:g}: choose another column, or turn it into text first."
         )
+
+
+def validated_categories(
+    codes: Any, names: Mapping[str, Sequence[str] | None] | None, n_cells: int
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return the codes of categorical covariates, int64, (cells, covariates), and their names by covariate."""
+    codes = _table("categorical_covariates", codes, n_cells)
+    if not names:
+        names = {f"categorical {position}": None for position in range(codes.shape[1])}
+    if len(names) != codes.shape[1]:
+        raise ValueError(f"category_names needs an entry for each of {codes.shape[1]} covariate(s), got {list(names)}.")
+    columns = [
+        validated_codes(f"categorical covariate {name!r}", column, of_codes, n_cells)
+        for (name, of_codes), column in zip(names.items(), codes.T, strict=True)
+    ]
+    codes = np.array([column for column, _ in columns], np.int64).reshape(-1, n_cells).T
+    return codes, {str(name): of_codes for name, (_, of_codes) in zip(names, columns, strict=True)}
+
+
+def validated_values(values: Any, names: Sequence[str] | None, n_cells: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values of continuous covariates, float32, (cells, covariates), and the covariates' names."""
+    values = _table("continuous_covariates", values, n_cells)
+    if names is None or len(names) == 0:
+        names = [f"continuous {position}" for position in range(values.shape[1])]
+    if len(names) != values.shape[1]:
+        raise ValueError(
+            f"continuous_names needs a name for each of {values.shape[1]} covariate(s), got {list(names)}."
+        )
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"continuous_covariates has to hold numbers, got entries of type {values.dtype}.")
+    with np.errstate(over="ignore"):
+        values = values.astype(np.float32)
+    if len(bad := np.argwhere(~np.isfinite(values))):
+        cell, column = bad[0]
+        raise ValueError(
+            f"The continuous covariates have {len(bad)} missing or infinite value(s), the first at cell {cell} in "
+            f"{str(names[column])!r}: fill them in, or remove these cells."
+        )
+    return values, np.array(names, dtype=str)
+
+
+def _table(name: str, entries: Any, n_cells: int) -> np.ndarray:
+    """Return a table with a row per cell; one without columns for None."""
+    table = np.zeros((n_cells, 0)) if entries is None else np.asarray(entries)
+    if table.ndim != 2 or len(table) != n_cells:
+        raise ValueError(f"{name} needs a row per cell: expected shape ({n_cells}, covariates), got {table.shape}.")
+    return table

@@ -67,6 +67,21 @@ def test_train_writes_model_latent_data_history_and_figures(cells, tmp_path, cap
     assert all((out / figure).stat().st_size > 5000 for figure in drawn)
 
 
+def test_train_takes_covariates(cells, tmp_path, capsys):
+    adata = anndata.read_h5ad(cells)
+    adata.obs["site"], adata.obs["age"] = np.where(np.arange(150) % 3, "s", "t"), np.sin(np.arange(150))
+    adata.obs["depth"] = np.cos(np.arange(150))
+    adata.write_h5ad(cells)
+    names = ["--categorical-covariate", "site", "--continuous-covariate", "age", "--continuous-covariate", "depth"]
+    assert main(options(cells, tmp_path / "out", *names)) == 0
+    assert "covariates 'site', 'age', 'depth'" in capsys.readouterr().out
+    known = vc.VAE.load(tmp_path / "out" / "model.pt").names
+    assert known.categorical_covariates == {"site": ["s", "t"]}
+    assert known.continuous_covariates == ["age", "depth"]
+    assert main(options(cells, tmp_path / "other", "--categorical-covariate", "mouse")) == 1
+    assert "there is no column 'mouse'" in capsys.readouterr().err
+
+
 def test_train_without_batches_and_labels(cells, tmp_path, capsys):
     arguments = ["train", str(cells), "--layer", "counts", "--epochs", "1", "--warmup", "0", "--likelihood", "nb"]
     assert main([*arguments, "--library", "observed", "--train-size", "1", "--out", str(tmp_path / "out")]) == 0

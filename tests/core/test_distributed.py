@@ -250,6 +250,23 @@ def train_every_kind() -> list[str]:
     return failed
 
 
+def train_with_covariates(kind: type[vc.VAE]) -> dict[str, Any]:
+    data = cells()
+    codes, values = np.arange(data.n_cells)[:, None] % 3, np.sin(np.arange(data.n_cells))[:, None]
+    data = shard(data.replaced(categorical_covariates=codes, continuous_covariates=values), (70, 150))
+    model = kind(20, n_hidden=8, n_latent=3, n_cats_per_cov=[3], n_continuous_cov=1)
+    trainer = trainer_on(data, model)
+    trainer.train(2)
+    return outcome(trainer)
+
+
+@pytest.mark.parametrize("kind", [vc.VAE, vc.FastVAE])
+def test_covariates_reach_the_model_in_every_process(tmp_path, kind):
+    first, second = run(tmp_path, train_with_covariates, kind)
+    assert same(first, second)
+    assert first["weights"]["decoder.px_decoder.fc_layers.Layer 0.0.weight"].shape == (8, 3 + 1 + 3)
+
+
 def test_every_kind_of_model_trains(tmp_path):
     # a parameter that asks for gradients and gets none would end the second step
     assert run(tmp_path, train_every_kind) == [[], []]

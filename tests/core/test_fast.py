@@ -4,6 +4,7 @@ import copy
 import inspect
 import itertools
 
+import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
@@ -17,10 +18,10 @@ DATA = vc.simulate_counts(60, 40, n_batches=2, n_labels=3, mean_library=120, see
 CPU = torch.device("cpu")
 
 
-def backpropagate(model, x, batch_index, labels):
+def backpropagate(model, *minibatch, **covariates):
     """Return the loss terms, with the same draws every time, and backpropagate a weighted sum of them."""
     torch.manual_seed(0)
-    terms = model.loss_terms(x, batch_index, labels)
+    terms = model.loss_terms(*minibatch, **covariates)
     weighted = terms.reconstruction + 2 * terms.kl_local + 3 * terms.kl_global
     weighted.dot(torch.linspace(0.5, 1, len(weighted))).backward()
     return terms
@@ -32,10 +33,11 @@ def gradients_of(model):
 
 def compare(model, data=DATA):
     """Dense counts, which `VAE.loss_terms` takes, and the list of non-zeros give the same to float32 rounding."""
-    x, batch_index, labels = data.minibatch(range(data.n_cells))
+    x, *codes = data.minibatch(range(data.n_cells))
+    covariates = data.covariates_of(range(data.n_cells))
     other = copy.deepcopy(model)
-    expected = backpropagate(model, x, batch_index, labels)
-    terms = backpropagate(other, other.collate(data.counts, CPU), batch_index, labels)
+    expected = backpropagate(model, x, *codes, **covariates)
+    terms = backpropagate(other, other.collate(data.counts, CPU), *codes, **covariates)
     for ours, theirs in zip(terms, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=2e-6, atol=1e-4)
     gradients, by_hand = gradients_of(model), gradients_of(other)
@@ -48,10 +50,10 @@ def compare(model, data=DATA):
         torch.testing.assert_close(buffer, statistics, rtol=1e-5, atol=1e-6, equal_nan=True, msg=name)
 
 
-def fast_vae(**options):
-    """A model of DATA whose theta is moderate: at 1,000 its gradient has lost three of float32's digits either way."""
+def fast_vae(data=DATA, **options):
+    """A model whose theta is moderate: at 1,000 its gradient has lost three of float32's digits either way."""
     model = vc.FastVAE(40, n_hidden=16, seed=3, dispersion_init="random", **options)
-    model.prepare(DATA)
+    model.prepare(data)
     return model
 
 
@@ -76,6 +78,14 @@ OPTIONS = [{"n_layers": 3}, {"n_layers": 2, "n_batch": 2}, {"log_variational": F
 @pytest.mark.parametrize("options", [*OPTIONS, {"var_eps": 0}])
 def test_other_options(options):
     compare(fast_vae(**options))
+
+
+@pytest.mark.parametrize("options", [{}, {"n_batch": 2, "n_layers": 2}, {"dispersion": "gene-cell"}])
+def test_covariates(options):
+    cells = np.arange(DATA.n_cells)
+    codes, values = np.column_stack([cells % 3, cells % 2]), np.column_stack([np.sin(cells), np.cos(cells)])
+    data = DATA.replaced(categorical_covariates=codes, continuous_covariates=values)
+    compare(fast_vae(data, n_cats_per_cov=[3, 2], n_continuous_cov=2, **options), data)
 
 
 @pytest.mark.parametrize("likelihood", ["zinb", "nb"])

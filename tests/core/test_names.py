@@ -193,5 +193,5 @@ def test_a_checkpoint_does_not_go_on_with_other_names(adata, tmp_path):
     trainer(load(adata)).train(1, checkpoint=tmp_path / "run.pt")
     renamed = adata.copy()
     renamed.var_names = [f"h{i}" for i in range(20)]
-    with pytest.raises(ValueError, match="another run: names of genes, batches and labels differ"):
+    with pytest.raises(ValueError, match="another run: names of genes, batches, labels and covariates differ"):
         trainer(load(renamed)).train(1, checkpoint=tmp_path / "run.pt", resume=True)

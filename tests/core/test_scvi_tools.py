@@ -237,8 +237,6 @@ UNSUPPORTED = {
     "layer norm in the decoder": ({}, {"use_layer_norm": "decoder"}, "use_layer_norm"),
     "no batch norm": ({}, {"use_batch_norm": "none"}, "use_batch_norm"),
     "normal likelihood": ({}, {"gene_likelihood": "normal"}, "gene_likelihood='normal'"),
-    "categorical covariate": ({"categorical_covariate_keys": ["donor"]}, {}, "categorical"),
-    "continuous covariate": ({"continuous_covariate_keys": ["size"]}, {}, "continuous"),
     "covariates in the first layer only": (
         {},
         {"n_layers": 2, "deeply_inject_covariates": False},
@@ -258,7 +256,6 @@ def test_an_unsupported_option_is_named(scvi, what):
     data = vc.simulate_counts(60, 20, n_batches=3, mean_library=200, seed=3)
     adata = data.to_anndata()
     adata.obs["size"] = data.counts.sum(axis=1).A1 / 200
-    adata.obs["donor"] = [f"donor {i % 2}" for i in range(data.n_cells)]
     scvi.model.SCVI.setup_anndata(adata, batch_key="batch", **setup)
     model = scvi.model.SCVI(adata, n_latent=3, n_hidden=16, **options)
     with pytest.raises(ValueError, match=named):
@@ -311,6 +308,138 @@ def test_data_that_were_set_up_in_another_order_are_refused(scvi, what):
     scvi.model.SCVI.setup_anndata(other, batch_key="batch")
     with pytest.raises(ValueError, match=f"set up with other {what}"):
         ours.to_scvi_tools(other)
+
+
+CATEGORICAL, CONTINUOUS = ["donor", "site"], ["age", "size"]
+
+
+def with_covariates(n_batches=3, shuffled=False):
+    """The cells of `cells` with two covariates of each kind, as an AnnData in whose order the codes are not sorted."""
+    data = vc.simulate_counts(60, 20, n_labels=3, n_batches=n_batches, mean_library=200, seed=n_batches)
+    random, adata = np.random.default_rng(0), data.to_anndata()
+    order = (lambda names: names[::-1]) if shuffled else (lambda names: names)
+    donors = np.array(["d", "e", "f", "g"])
+    adata.obs["donor"] = random.choice(donors, 60)
+    adata.obs["donor"] = adata.obs["donor"].astype("category").cat.set_categories(order(donors))
+    adata.obs["site"] = random.choice(["t", "s"], 60)
+    adata.obs["age"], adata.obs["size"] = random.normal(size=60), data.counts.sum(axis=1).A1 / 200
+    return adata
+
+
+def their_model(scvi, adata, n_batches=3, **options):
+    """A scvi-tools model with covariates of both kinds, with random weights, in evaluation mode."""
+    keys = {"categorical_covariate_keys": CATEGORICAL, "continuous_covariate_keys": CONTINUOUS}
+    scvi.model.SCVI.setup_anndata(adata, batch_key="batch" if n_batches > 1 else None, labels_key="label", **keys)
+    options = {"n_latent": 3, "n_hidden": 16, "use_observed_lib_size": False} | options
+    model = scvi.model.SCVI(adata, **options)
+    randomise(model.module, seed=5)
+    model.module.eval()
+    model.is_trained_ = True
+    return model
+
+
+def read(adata):
+    keys = {"categorical_covariate_keys": CATEGORICAL, "continuous_covariate_keys": CONTINUOUS}
+    return vc.CountData.from_anndata(adata, batch_key="batch", label_key="label", **keys)
+
+
+def covariates_of(adata):
+    """Both tables as scvi-tools registered them: values, and codes."""
+    tables = (adata.obsm["_scvi_extra_continuous_covs"], adata.obsm["_scvi_extra_categorical_covs"])
+    return [torch.from_numpy(table.to_numpy(np.float32)) for table in tables]
+
+
+@pytest.mark.parametrize("n_samples", [1, 3])
+@pytest.mark.parametrize("n_batches", [1, 3])
+@pytest.mark.parametrize("n_layers", [1, 2])
+@every_dispersion
+@torch.no_grad()
+def test_every_tensor_agrees_with_covariates(scvi, dispersion, n_layers, n_batches, n_samples):
+    adata = with_covariates(n_batches)
+    theirs = their_model(scvi, adata, n_batches, dispersion=dispersion, n_layers=n_layers)
+    ours, data, module = vc.VAE.from_scvi_tools(theirs), read(adata), theirs.module
+    assert (ours.n_cats_per_cov, ours.n_continuous_cov) == ([4, 2], 2)
+    minibatch = x, batch_index, labels = data.minibatch(np.arange(60))
+    values, codes = covariates_of(adata)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        found = ours.inference(*minibatch, n_samples, **data.covariates_of(np.arange(60)))
+        torch.manual_seed(0)
+        inferred = module.inference(x, batch_index, cont_covs=values, cat_covs=codes)
+    z, library = (found["z"], found["library"]) if n_samples > 1 else (inferred["z"], inferred["library"])
+    px = module.generative(z, library, batch_index, values, codes.long(), y=labels)["px"]
+    decoder_input = torch.cat([z, values.expand(*z.shape[:-1], -1)], dim=-1)
+    dropout = module.decoder(dispersion, decoder_input, library, batch_index, *codes.long().split(1, dim=1))[3]
+    expected = {"px_scale": px.scale, "px_r": px.theta, "px_rate": px.mu, "px_dropout": dropout}
+    expected |= {"z": z, "library": library, "qz_m": inferred["qz"].loc, "ql_m": inferred["ql"].loc}
+    expected |= {"qz_v": variance(module.z_encoder, x), "ql_v": variance(module.l_encoder, x)}
+    assert expected.keys() == found.keys()
+    for name, tensor in expected.items():
+        assert_close(*torch.broadcast_tensors(found[name], tensor), what=name)
+
+
+@pytest.mark.parametrize("likelihood", ["zinb", "nb", "poisson"])
+def test_scvi_tools_gets_back_its_weights_and_numbers_with_covariates(scvi, likelihood):
+    adata = with_covariates()
+    theirs = their_model(scvi, adata, gene_likelihood=likelihood)
+    ours = vc.VAE.from_scvi_tools(theirs)
+    latent = theirs.get_latent_representation()
+    posterior = vc.Posterior(ours, read(adata))
+    assert_close(posterior.get_latent()[0], latent)
+
+    def scale_of(model):
+        torch.manual_seed(4)
+        return model.get_normalized_expression(
+            return_numpy=True, transform_batch="1", data_loader_kwargs={"generator": torch.Generator()}
+        )
+
+    with torch.random.fork_rng():
+        scale = scale_of(theirs)
+        assert_close(posterior.get_harmonized_scale(1, seed=4), scale)
+        for other in (adata, with_covariates(), permuted(with_covariates(shuffled=True))):
+            returned = ours.to_scvi_tools(other)
+            assert_same_bits(theirs.module.state_dict(), returned.module.state_dict())
+            np.testing.assert_array_equal(returned.get_latent_representation(), latent)
+            np.testing.assert_array_equal(scale_of(returned), scale)
+            again = vc.VAE.from_scvi_tools(returned)
+            assert (again.n_cats_per_cov, again.n_continuous_cov) == ([4, 2], 2)
+            assert again.names._replace(labels=[]) == ours.names._replace(labels=[])  # labels have no use there
+
+
+def test_names_of_covariates_come_from_scvi_tools(scvi):
+    adata = with_covariates(shuffled=True)
+    ours = vc.VAE.from_scvi_tools(their_model(scvi, adata))
+    assert ours.names.categorical_covariates == {"donor": ["g", "f", "e", "d"], "site": ["s", "t"]}
+    assert list(ours.names.categorical_covariates) == CATEGORICAL
+    assert ours.names.continuous_covariates == CONTINUOUS
+    codes = vc.Posterior(ours, read(adata)).data.categorical_covariates
+    assert codes.tolist() == adata.obsm["_scvi_extra_categorical_covs"].to_numpy().tolist()
+
+
+def test_covariates_that_were_set_up_in_another_order_are_refused(scvi):
+    ours = vc.VAE.from_scvi_tools(their_model(scvi, with_covariates()))
+    for keys, what in (
+        ((CATEGORICAL[::-1], CONTINUOUS), "categorical"),
+        ((CATEGORICAL, CONTINUOUS[::-1]), "continuous"),
+        ((None, CONTINUOUS), "categorical"),
+    ):
+        other = with_covariates()
+        scvi.model.SCVI.setup_anndata(
+            other, batch_key="batch", categorical_covariate_keys=keys[0], continuous_covariate_keys=keys[1]
+        )
+        with pytest.raises(ValueError, match=f"set up with other {what} covariates"):
+            ours.to_scvi_tools(other)
+
+
+def test_data_that_lack_covariates_are_refused(scvi):
+    ours = vc.VAE.from_scvi_tools(their_model(scvi, with_covariates()))
+    adata = with_covariates()
+    del adata.obs["site"], adata.obs["age"]
+    with pytest.raises(ValueError, match=r"needs the column\(s\) \['site', 'age'\] in obs"):
+        ours.to_scvi_tools(adata)
+    ours.names = None
+    with pytest.raises(ValueError, match="does not know the names of its covariates"):
+        ours.to_scvi_tools(with_covariates())
 
 
 # --------------------------------------------------------------------------------------------------------------------

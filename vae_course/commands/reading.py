@@ -9,7 +9,12 @@ from typing import Any
 
 COUNTS = ["layer", "raw", "round", "batch_key", "label_key", "genes_are"]  # options that are load_counts' arguments
 GENES = ["n_top_genes", "gene_flavor", "gene_span", "genes_by_batch"]
-OTHERS = {"n_epochs": "--epochs", "n_epochs_kl_warmup": "--warmup"}  # arguments whose options are called otherwise
+OTHERS = {
+    "n_epochs": "--epochs",
+    "n_epochs_kl_warmup": "--warmup",
+    "categorical_covariate_keys": "--categorical-covariate",
+    "continuous_covariate_keys": "--continuous-covariate",
+}  # arguments whose options are called otherwise
 
 
 def add_files(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +27,14 @@ def add_files(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--genes-are", choices=("rows", "columns"), help="of a table (default: judged by names)")
     parser.add_argument("--batch-key", help="column of obs with the experimental batch")
     parser.add_argument("--label-key", help="column of obs with the cell type")
+    for kind, what in (("categorical", "categories"), ("continuous", "numbers")):
+        parser.add_argument(
+            f"--{kind}-covariate",
+            action="append",
+            default=[],
+            metavar="KEY",
+            help=f"column of obs with {what} that the decoder shall know beside the batch (may be repeated)",
+        )
 
 
 def source_of(options: argparse.Namespace) -> Any:
@@ -34,7 +47,10 @@ def load_cells(options: argparse.Namespace, shard: tuple[int, int] | None = None
     import vae_course as vc
 
     arguments = {name: getattr(options, name) for name in (*COUNTS, *GENES) if hasattr(options, name)}
-    return vc.load_counts(source_of(options), **arguments, shard=shard)
+    covariates = {
+        f"{kind}_covariate_keys": getattr(options, f"{kind}_covariate") for kind in ("categorical", "continuous")
+    }
+    return vc.load_counts(source_of(options), **arguments, **covariates, shard=shard)
 
 
 def as_options(message: str, options: argparse.Namespace) -> str:

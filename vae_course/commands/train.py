@@ -148,7 +148,8 @@ def _new_model(data: vc.CountData, likelihood: str, device: str, **options: Any)
     if resolve_device(device).type != "cpu":
         reason = "runs on CPUs only"
     kind = vc.VAE if reason else vc.FastVAE
-    model = kind(data.n_genes, data.n_batches, data.n_labels, likelihood=likelihood, **options)
+    covariates = {"n_cats_per_cov": data.n_cats_per_cov, "n_continuous_cov": data.n_continuous_cov}
+    model = kind(data.n_genes, data.n_batches, data.n_labels, likelihood=likelihood, **covariates, **options)
     if rank() == 0:
         fast = "FastVAE, the fast implementation of VAE: same results, up to rounding, in less time"
         print(f"Model: {f'VAE, since FastVAE, its fast implementation, {reason}' if reason else fast}.")
@@ -177,5 +178,5 @@ def _settings(options: argparse.Namespace) -> dict[str, str]:
     return {
         f"--{name.replace('_', '-')}": str(value)
         for name, value in vars(options).items()
-        if name not in ("run", "files", "for_jupyter", "command") and value is not None and value is not False
+        if name not in ("run", "files", "for_jupyter", "command") and value not in (None, False, [])
     }

@@ -128,12 +128,13 @@ def _identity(trainer: "Trainer") -> dict[str, Any]:
     """Return what has to be the same for a run to go on from a checkpoint."""
     model, seen, adam = trainer.model, trainer.posteriors["train_set"].seen, trainer.optimizer.param_groups[0]
     names, digest = getattr(model, "names", None), hashlib.sha256()
-    for array in (seen.counts.data, seen.counts.indices, seen.counts.indptr, seen.batch_index, seen.labels):
+    counts = seen.counts.data, seen.counts.indices, seen.counts.indptr
+    for array in (*counts, seen.batch_index, seen.labels, seen.covariates):
         digest.update(np.ascontiguousarray(array))
     return {
         "model": model.kind() if hasattr(model, "kind") else type(model).__name__,
         "model options": getattr(model, "options", None),
-        "names of genes, batches and labels": names and names._asdict(),
+        "names of genes, batches, labels and covariates": names and names._asdict(),
         "shapes of the weights": [(name, tuple(t.shape)) for name, t in model.state_dict().items()],
         "early stopping": trainer.early_stopping and trainer.early_stopping.settings(),
         "batch_size": trainer.batch_size,
@@ -144,7 +145,7 @@ def _identity(trainer: "Trainer") -> dict[str, Any]:
         "lr_schedule": trainer.lr_schedule,
         **{name: adam[name] for name in ("eps", "weight_decay")},
         **{f"cells in {name}": len(posterior) for name, posterior in trainer.posteriors.items()},
-        "counts, batches and labels": digest.hexdigest(),
+        "counts, batches, labels and covariates": digest.hexdigest(),
     }
 
 

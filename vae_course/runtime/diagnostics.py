@@ -31,7 +31,7 @@ def explain_nonfinite(trainer: "Trainer", cells: np.ndarray) -> str:
         Positions of the cells in the minibatch, (b,).
     """
     model, seen = trainer.model, trainer.posteriors["train_set"].seen
-    x, *codes = seen.minibatch(cells, trainer.device)
+    (x, *codes), covariates = seen.minibatch(cells, trainer.device), seen.covariates_of(cells, trainer.device)
     if not torch.isfinite(x).all():
         return "The loss is not finite because the counts are not (tensor x). Check the data for NaN and infinities."
     for name, parameter in model.named_parameters():
@@ -48,7 +48,7 @@ def explain_nonfinite(trainer: "Trainer", cells: np.ndarray) -> str:
     hooks = [m.register_forward_hook(lambda _m, _i, output, name=name: note(name, output)) for name, m in named]
     try:
         with torch.no_grad():
-            terms = model.loss_terms(x, *codes)
+            terms = model.loss_terms(x, *codes, **covariates)
     finally:
         for hook in hooks:
             hook.remove()

@@ -150,9 +150,9 @@ class _LossTerms(torch.nn.Module):
         self.weights = torch.nn.ParameterList(p for group in optimizer.param_groups for p in group["params"])
         self.loss_terms, self.n_calls = loss_terms, 0
 
-    def forward(self, *minibatch: Any) -> tuple[Tensor, ...]:
+    def forward(self, *minibatch: Any, **covariates: Tensor) -> tuple[Tensor, ...]:
         self.n_calls += 1
-        return self.loss_terms(*minibatch)
+        return self.loss_terms(*minibatch, **covariates)
 
 
 @contextmanager
