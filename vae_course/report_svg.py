@@ -42,8 +42,8 @@ class Axis(NamedTuple):
 
 def _number(value: float) -> str:
     """Return a round number as it is written, a very large or small one as a multiple of a power of ten."""
-    if value == 0 or 1e-3 <= abs(value) < 1e6:
-        return f"{float(f'{value:.3g}'):,g}".replace("-", "\N{MINUS SIGN}")
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return f"{float(f'{value:.3g}') + 0:,g}".replace("-", "\N{MINUS SIGN}")
     factor, power = f"{value:.1e}".split("e")
     raised = f"10{str(int(power)).translate(SUPERSCRIPTS)}"
     return (

@@ -199,3 +199,14 @@ def test_images_stand_in_named_rows():
 
 def test_a_grid_has_rows_and_columns():
     assert np.shape(plots.grid(2, 3, 2.0, 2.0)) == (2, 3)
+
+
+def test_a_legend_of_many_groups_names_the_first_and_takes_names_literally():
+    names = [f"donor ${k}^$" + "x" * 60 * (k == 1) for k in range(200)]
+    ax = plots.latent(rng.normal(size=(200, 2)), np.arange(200), names)
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert len(texts) == plots.LEGEND_ENTRIES
+    assert texts[0] == "donor $0^$"
+    assert len(texts[1]) == 32
+    ax.figure.savefig(io.BytesIO())  # as mathematics it could not be drawn
+    assert ax.get_legend().get_title().get_text() == "the first 40 of 200"
