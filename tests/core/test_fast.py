@@ -208,7 +208,7 @@ def test_collates_nonzeros_on_a_cpu_alone():
 
 def test_with_dense_counts_it_is_vae():
     x, batch_index, labels = DATA.minibatch(range(60))
-    ours, theirs = fast_vae(n_batch=2), vc.VAE(40, n_hidden=16, seed=3, n_batch=2)
+    ours, theirs = fast_vae(n_batch=2), vc.VAE(40, n_hidden=16, seed=3, n_batch=2, dispersion_init="random")
     theirs.prepare(DATA)
     for a, b in zip(*(backpropagate(model, x, batch_index, labels) for model in (ours, theirs)), strict=True):
         assert torch.equal(a, b)

@@ -78,7 +78,7 @@ def test_imports_point_one_way(path):
     assert unit in ORDER, f"{unit} has no place in the order of imports"
     backwards = imported - {"__init__", "__version__"} - set(ORDER[: ORDER.index(unit)])
     assert not backwards, f"{unit} comes before {backwards} or at least not after"
-    if unit != ORDER[-1]:  # the last one comes after everything, so that it may import the package as a user does
+    if unit not in ("commands", "cli"):  # they come after everything, and may import the package as a user does
         assert "__init__" not in imported, "import a module of the package, not the package"
 
 
