@@ -2719,8 +2719,8 @@ assert swapped < guessed
 # | differential expression swapped a posterior's cells | `train_set` held all cells afterwards | nothing is changed |
 #
 # **What scvi-tools does that we do not.** Much. It trains on cells that do not fit in memory. (A GPU and several
-# processes are no longer on this list: ours uses them too.) It takes covariates of every kind and reference atlases
-# that new data are mapped onto. It holds dozens of other models: for proteins, chromatin, spatial data, labels on some
+# processes and covariates beside the batch are no longer on this list: ours has them too.) It maps new data onto
+# reference atlases. It holds dozens of other models: for proteins, chromatin, spatial data, labels on some
 # cells only. It is tested by thousands of users. Ours is small enough to be read in an afternoon. Learn on this one; do
 # your research with that one. You now know what is inside.
 
