@@ -6,7 +6,6 @@ from torch import Tensor, nn
 from vae_course.data import CountData
 from vae_course.distributions import bernoulli_log_prob, kl_standard_normal, normal_log_prob, reparameterize
 from vae_course.model import LossTerms, Model, check_genes
-from vae_course.names import Names
 from vae_course.nn import FCLayers
 from vae_course.runtime.seeds import seeded
 
@@ -108,7 +107,7 @@ class BinaryVAE(Model):
         return mu if give_mean else self.reparameterize(mu, logvar)
 
     def prepare(self, data: CountData) -> None:
-        """Check that the data suit the model and keep their names; the trainer calls this with its training cells.
+        """Check that the data suit the model; the trainer calls this with its training cells.
 
         Raises
         ------
@@ -120,4 +119,3 @@ class BinaryVAE(Model):
             raise ValueError(
                 f"BinaryVAE needs entries 0 and 1, got counts up to {data.counts.max():.0f}: use data.binarize()."
             )
-        self.names = self.names or Names.of(data)

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vae_course.data import CountData
 from vae_course.names import Names
 from vae_course.runtime.files import read_torch_file, write_atomically
 
@@ -97,6 +98,14 @@ class Model(nn.Module):
         except (KeyError, TypeError, RuntimeError) as error:
             raise ValueError(f"{path} is not a complete {cls.__name__}: options and weights do not fit.") from error
         return model.eval()
+
+
+def prepare(model: nn.Module, data: CountData) -> None:
+    """Let a model prepare for its training cells, if it knows how to, and keep their names if it has none yet."""
+    if hasattr(model, "prepare"):
+        model.prepare(data)
+    if getattr(model, "names", False) is None:
+        model.names = Names.of(data)
 
 
 def check_option(name: str, value: str, allowed: Sequence[str]) -> None:

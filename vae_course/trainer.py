@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from vae_course.data import CountData
 from vae_course.early_stopping import EarlyStopping, epochs_for
-from vae_course.model import LossTerms, check_option, plain_number
+from vae_course.model import LossTerms, check_option, plain_number, prepare
 from vae_course.names import matched
 from vae_course.posterior import Posterior, finish_averages, split_posteriors
 from vae_course.runtime import processes
@@ -226,8 +226,7 @@ class UnsupervisedTrainer(Trainer):
             self.posteriors = split_posteriors(model, self.data, train_size, self.seed, self.batch_size, self.device)
             if self.early_stopping:
                 self.early_stopping.check(sum(processes.gather(len(self.posteriors[self.early_stopping.on]))))
-            if hasattr(model, "prepare"):
-                model.prepare(self.data.subset(self.train_set.indices))
+            prepare(model, self.data.subset(self.train_set.indices))
 
     train_set = property(lambda self: self.posteriors["train_set"], doc="Posterior of the training cells.")
     test_set = property(lambda self: self.posteriors["test_set"], doc="Posterior of the other cells.")

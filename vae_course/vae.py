@@ -18,7 +18,6 @@ from vae_course.distributions import (
     zinb_log_prob,
 )
 from vae_course.model import LossTerms, Model, check_genes, check_option, check_whole_number, plain_number
-from vae_course.names import Names
 from vae_course.nn import DecoderSCVI, Encoder, one_hot
 from vae_course.runtime.processes import gather, pooled_moments
 from vae_course.runtime.seeds import seeded
@@ -442,9 +441,9 @@ class VAE(ScviToolsExchange, Model):
         return y
 
     def prepare(self, data: CountData) -> None:
-        """Check the data, keep their names, set the prior of the library and start theta; the trainer calls this.
+        """Check the data, set the prior of the library and start theta; the trainer calls this.
 
-        A model that was trained before (by us or by scvi-tools) keeps its names, its prior and its theta.
+        A model that was trained before (by us or by scvi-tools) keeps its prior and its theta.
 
         Parameters
         ----------
@@ -472,7 +471,6 @@ class VAE(ScviToolsExchange, Model):
                 f"The model was built for {self.n_continuous_cov} continuous covariate(s), the data have "
                 f"{data.n_continuous_cov}."
             )
-        self.names = self.names or Names.of(data)
         if any(norm.num_batches_tracked > 0 for norm in self.modules() if isinstance(norm, nn.BatchNorm1d)):
             return  # it was trained before
         if self.library == "latent":
