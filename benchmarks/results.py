@@ -344,9 +344,9 @@ def _training_defaults(figures: dict[str, Any]) -> str:
         f"{figures['seeds']} seeds. Higher is better."
     ]
     for title, variants in figures["sets"].items():
-        if not (base := variants["the defaults"]):
+        if any(len(runs) < figures["seeds"] for runs in variants.values()):  # being measured
             continue
-        rows = []
+        base, rows = variants["the defaults"], []
         for what, runs in variants.items():
             pairs = [(b, run) for b, run in zip(base, runs, strict=True) if None not in (*b.values(), *run.values())]
             row = [what if len(pairs) == len(base) else f"{what}; {len(base) - len(pairs)} diverged"]
