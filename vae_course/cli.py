@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, ImportError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         reason = f"{error.filename}: {reason}" if getattr(error, "filename", None) else reason
-        reason = as_options(reason, options)
+        reason = as_options(reason, vars(options).keys() - {"run", "for_jupyter", "command", "files"})
         print(f"vae-course: {reason}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -115,7 +115,7 @@ def test_the_fast_model_is_trained_where_it_can_be(
     cells, tmp_path, capsys, monkeypatch, models, likelihood, device, kind, words
 ):
     # what the resolved device is; there may be no GPU here
-    monkeypatch.setattr("vae_course.runtime.devices.resolve_device", lambda _: torch.device(device))
+    monkeypatch.setattr("vae_course.commands.train.resolve_device", lambda _: torch.device(device))
     assert main(options(cells, tmp_path / "out", "--likelihood", likelihood, "--n-latent", "7")) == 130
     assert capsys.readouterr().out.splitlines()[-1].startswith(words)
     assert type(models[0]) is kind

@@ -147,7 +147,7 @@ def test_what_the_user_puts_there_during_the_training_is_the_user_s(cells, tmp_p
 def test_a_run_that_was_interrupted_while_it_wrote_can_be_resumed(cells, tmp_path, trained, monkeypatch, step):
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
-        patch.setattr(report, step, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(f"vae_course.commands.train.{step}", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         assert train(cells, out) == 130
     assert (out / "model.pt").exists()
     assert train(cells, out, "--resume") == 0

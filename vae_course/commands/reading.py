@@ -4,6 +4,7 @@ import argparse
 import re
 import shlex
 from ast import literal_eval
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,8 @@ def load_cells(options: argparse.Namespace, shard: tuple[int, int] | None = None
     return vc.load_counts(source_of(options), **arguments, **covariates, shard=shard)
 
 
-def as_options(message: str, options: argparse.Namespace) -> str:
-    """Return a message of the package with its arguments as the options that they are here: raw=True is --raw."""
-    names = [name for name in vars(options) if name not in ("run", "for_jupyter", "command", "files")]
+def as_options(message: str, names: Iterable[str] = (*COUNTS, *GENES)) -> str:
+    """Return a message of the package with arguments of these names as the options that they are: raw=True is --raw."""
     typed = {name: f"--{name.replace('_', '-')}" for name in names} | OTHERS
 
     def option(found: re.Match) -> str:
