@@ -465,7 +465,7 @@ def _calibration(figures: dict[str, Any]) -> str:
 
 
 SECTIONS = (
-    ("How the trainer's defaults were chosen", "training_defaults.py", "training_defaults", _training_defaults),
+    ("The trainer's defaults beside other settings", "training_defaults.py", "training_defaults", _training_defaults),
     (
         "Which genes are called differential, and how many wrongly",
         "differential_calibration.py",

@@ -2465,9 +2465,7 @@ print(f"sd of these gaps {gaps.std(ddof=1):.0f}; correlation inside pairs {np.co
 
 # %% [markdown]
 # The gaps spread far less than the seeds: most of it was the held-out cells. What is left, some 6 nats, is training
-# noise, which no pairing removes. It was three times as much, 19 nats, in the same ten pairs before the averages were
-# finished: most of what passed for luck were averages that lag. The picture: each point is a seed, and on the line both
-# are equal.
+# noise, which no pairing removes. The picture: each point is a seed, and on the line both are equal.
 
 # %%
 axes = plots.panels(3, height=3.6, width=3.9)
@@ -2555,14 +2553,14 @@ assert live["ours, live"]["nmi"] > 0.55
 # Trained to its end, the model is some 25 nats ahead of both rows of the record, on the same cells. One seed, again. So
 # five (`benchmarks/RESULTS.md`), each step beside scvi-tools as it stops by itself: averages finished, the -ELBO falls
 # by 8 ± 2 nats; $\theta$ from moments, by 13 ± 4; and a falling learning rate, by 26 ± 7. Then $\log p(x)$ is 21 ± 5
-# higher; ARI and NMI are about the same ($-0.008 \pm 0.006$ and $-0.005 \pm 0.004$). Whoever uses scvi-tools can have
-# most of it: `plan_kwargs` takes a learning rate and its schedule, and twenty lines finish the averages.
+# higher; ARI and NMI are about the same ($-0.008 \pm 0.006$ and $-0.005 \pm 0.004$).
 #
 # <details><summary><b>Check yourself.</b> A colleague trains each model once, finds a gap of 12 nats and calls one of
 # them better. What do you ask?</summary>
 #
-# How far apart two runs of the *same* model are. In our record they differ by up to 10 nats on the same held-out cells,
-# and by up to 45 on different ones. Without seeds, pairs and a standard error, 12 nats is a story about luck.
+# How far apart two runs of the *same* model are. In our record they differ by up to 10 nats on the same held-out
+# cells, and have a standard deviation of 14 on different ones. Without seeds, pairs and a standard error, 12 nats is a
+# story about luck.
 #
 # </details>
 

@@ -12,7 +12,7 @@ from vae_course import __version__
 from vae_course.commands.reading import add_files, as_options
 
 AUTO_EPOCHS = "passes through the cells (default: as many as suit their number)"
-DEVICE = "auto (a CUDA GPU, if there is one), cpu or cuda; not mps, for which PyTorch lacks what training needs"
+DEVICE = "auto (a CUDA GPU, if there is one), cpu or cuda; not mps, which has no float64"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,8 +14,8 @@ HIGHER_IS_BETTER = {"elbo": True, "reconstruction_error": False, "kl_local": Fal
 def epochs_for(n_cells: int) -> int:
     """Return how many epochs suit a number of training cells: 100, fewer from 10,000 cells on, but at least 20.
 
-    Chosen on data sets of 300 to 100,000 cells, by the held-out likelihood and by how well clusters of the latents
-    agree with cell types (`benchmarks/RESULTS.md`).
+    A compromise: more epochs raise the held-out likelihood a little further, and clusters of the latents then agree
+    less with cell types. For some hundreds of cells a smaller learning rate can do better (`benchmarks/RESULTS.md`).
     """
     return min(100, max(20, round(1_000_000 / n_cells)))
 

@@ -28,10 +28,10 @@ def run_apply(options: argparse.Namespace) -> None:
     names = cell_names(source_of(options), options.genes_are)
     run.claim()
     with run.writing():
-        latent = posterior.get_latent()[0]
+        latent, library = posterior.get_latent()[0], posterior.get_library()
         columns = [f"z{k + 1}" for k in range(latent.shape[1])]
         _write_table(options.out / "latent.csv", pd.DataFrame(latent, names, columns))
-        _write_table(options.out / "library.csv", pd.DataFrame({"library": posterior.get_library()}, names))
+        _write_table(options.out / "library.csv", pd.DataFrame({"library": library}, names))
         expression = None
         if options.expression != "none":
             expression = TARGET_SUM * posterior.get_normalized_expression(options.draws, options.seed)
@@ -39,7 +39,7 @@ def run_apply(options: argparse.Namespace) -> None:
             _write_table(options.out / "expression.csv", pd.DataFrame(expression, names, posterior.data.gene_names))
         adata = posterior.data.to_anndata()
         adata.obs_names = names
-        adata.obsm["X_vae"], adata.obs["vae_library"] = latent, posterior.get_library()
+        adata.obsm["X_vae"], adata.obs["vae_library"] = latent, library
         if options.expression == "layer":
             adata.layers["vae_expression"] = expression
         write_atomically(options.out / "data.h5ad", adata.write_h5ad)
