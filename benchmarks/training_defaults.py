@@ -27,7 +27,7 @@ DEFAULTS = {"the defaults": {}}
 RATE = {"learning rate 8e-3": {"lr": 8e-3}}
 EPOCHS = {"learning rate 2e-3": {"lr": 2e-3}, "half the epochs": {"epochs": 0.5}, "twice the epochs": {"epochs": 2}}
 OTHERS = {
-    "warm-up of 50 epochs": {"n_epochs_kl_warmup": 50},
+    "warm-up of 10 epochs": {"n_epochs_kl_warmup": 10},
     "1e-3, kept, as scVI does": {"lr": 1e-3, "lr_schedule": "constant"},
 }
 

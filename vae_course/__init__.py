@@ -21,7 +21,7 @@ _NAMES = {
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 _MODULES = [*_NAMES, "differential", "distributions", "exercises", "imputation", "metrics", "model", "nn", "plots"]
-_MODULES += ["genes", "names", "reading", "scvi_tools"]
+_MODULES += ["genes", "moments", "names", "reading", "scvi_tools"]
 
 __all__ = [*_MODULE_OF, *_MODULES, "__version__"]
 

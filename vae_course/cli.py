@@ -111,7 +111,7 @@ def _add_training(train: argparse.ArgumentParser) -> None:
     train.add_argument("--lr", type=float, default=4e-3, help=f"learning rate at the start {default}")
     train.add_argument("--batch-size", type=int, default=128, help=f"cells in a minibatch {default}")
     train.add_argument("--epochs", type=int, help=AUTO_EPOCHS)
-    train.add_argument("--warmup", type=int, default=10, help=f"epochs of KL warm-up {default}")
+    train.add_argument("--warmup", type=int, help="epochs of KL warm-up (default: half of the epochs)")
     train.add_argument("--early-stopping", type=int, metavar="PATIENCE", help="epochs without a better held-out ELBO")
     train.add_argument("--train-size", type=float, default=0.9, help=f"share of the cells {default}")
     train.add_argument("--seed", type=int, default=0)

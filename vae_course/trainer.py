@@ -2,7 +2,6 @@
 
 import time
 import warnings
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from vae_course.runtime.devices import resolve_device
 from vae_course.runtime.diagnostics import check_parameters, explain_nonfinite
 from vae_course.runtime.history import record_metrics
 from vae_course.runtime.progress import progress_bar
-from vae_course.runtime.seeds import get_rng_state, initial_rng_state
+from vae_course.runtime.seeds import get_rng_state, initial_rng_state, rng_at
 from vae_course.vae import VAE
 
 
@@ -71,17 +70,16 @@ class Trainer:
         if batch_size < 2:
             raise ValueError(f"batch_size has to be at least 2, for batch normalisation, got {batch_size}.")
         check_option("lr_schedule", lr_schedule, ("cosine", "constant"))
-        self.model, self.data = model, matched(data, model)
+        self.model, self.data, self.n_processes = model, matched(data, model), processes.n_processes()
         self.device, self.lr_schedule = resolve_device(device), lr_schedule
         self.batch_size, self.lr, self.seed, eps, decay = map(plain_number, (batch_size, lr, seed, eps, weight_decay))
         self.early_stopping = early_stopping and early_stopping.for_trainer()
         self.optimizer = torch.optim.Adam(model.parameters(), lr=self.lr, eps=eps, weight_decay=decay, fused=True)
         self.history: dict[str, list[float]] = {}
         self.posteriors: dict[str, Posterior] = {}
-        self.epoch, self.epoch_seconds, self.starts = 0, [], []  # starts: of checkpointed calls of train()
-        self.n_processes = processes.n_processes()
+        self.epoch, self.epoch_seconds = 0, []
+        self.first_call, self.starts = 0, []  # epochs of the first call of train(), starts of all checkpointed ones
         self.rng_state = initial_rng_state(processes.seed_of_rank(self.seed), self.device)
-        self._progress_bar = progress_bar(desc="training", unit="cells", unit_scale=True)
 
     def loss(self, terms: LossTerms) -> Tensor:
         """Return what to minimise, a scalar, given the parts of the negative ELBO of some cells."""
@@ -115,6 +113,7 @@ class Trainer:
             raise ValueError("resume=True needs a file to resume from: pass it as checkpoint.")
         if self.early_stopping and self.early_stopping.stopped and not resume:
             warnings.warn("Training was stopped early before; this call trains no further.", stacklevel=2)
+        self.first_call = self.first_call or int(n_epochs)
         last_epoch, home = self.epoch + int(n_epochs), self.optimizer.param_groups[0]["params"][0].device
         try:
             self.model.to(self.device)
@@ -122,20 +121,13 @@ class Trainer:
                 checkpoint = Checkpoint(self, checkpoint)
                 last_epoch = checkpoint.start(int(n_epochs), resume)
             n_cells = len(self.posteriors["train_set"].indices) * self.n_processes
-            gpus = [self.device] if self.device.type == "cuda" else []
-            with (
-                torch.random.fork_rng(gpus),  # the caller's random numbers stay as they were
-                self._progress_bar(total=last_epoch * n_cells, initial=self.epoch * n_cells) as bar,
-            ):
-                torch.set_rng_state(self.rng_state[0])
-                for gpu in gpus:
-                    torch.cuda.set_rng_state(self.rng_state[1], gpu)
+            bar = progress_bar(last_epoch * n_cells, initial=self.epoch * n_cells)
+            with rng_at(self.rng_state, self.device), bar:  # the caller's random numbers stay as they were
                 while self.epoch < last_epoch and not (self.early_stopping and self.early_stopping.stopped):
                     bar.set_description_str(f"training, epoch {self.epoch + 1}/{last_epoch}", refresh=False)
                     if self.lr_schedule == "cosine":
                         done = 1 - (last_epoch - self.epoch) / n_epochs  # share of this call's epochs
-                        for group in self.optimizer.param_groups:
-                            group["lr"] = float(self.lr * (1 + np.cos(np.pi * done)) / 2)
+                        self.optimizer.param_groups[0]["lr"] = float(self.lr * (1 + np.cos(np.pi * done)) / 2)
                     self._train_epoch(bar)
                     if checkpoint is not None:
                         checkpoint.save()
@@ -158,11 +150,8 @@ class Trainer:
         collate = getattr(self.model, "collate", VAE.collate)
         order = indices[torch.randperm(len(indices)).numpy()]
         minibatches = np.split(order, range(self.batch_size, len(order) - 1, self.batch_size))  # none of a single cell
-        steps = nullcontext(self.model.loss_terms)
-        if self.n_processes > 1:
-            steps = processes.synchronized_steps(self.model, self.optimizer)
         self.model.train()
-        with steps as loss_terms:
+        with processes.synchronized_steps(self.model, self.optimizer) as loss_terms:
             for cells in minibatches:
                 x = collate(counts[cells], self.device)  # (b, genes)
                 codes = torch.from_numpy(np.stack([seen.batch_index[cells], seen.labels[cells]])).to(self.device)
@@ -207,7 +196,8 @@ class UnsupervisedTrainer(Trainer):
     train_size
         Share of the cells to train on, above 0 and at most 1; the others are the test set.
     n_epochs_kl_warmup
-        Epochs until the global KL has its full weight, counted over all calls of `train`; 0 for no warm-up.
+        Epochs until the global KL has its full weight, counted over all calls of `train`; 0 for no warm-up, None for
+        half of the epochs of the first call.
 
     Raises
     ------
@@ -216,10 +206,15 @@ class UnsupervisedTrainer(Trainer):
     """
 
     def __init__(
-        self, model: nn.Module, data: CountData, train_size: float = 0.9, n_epochs_kl_warmup: int = 10, **options: Any
+        self,
+        model: nn.Module,
+        data: CountData,
+        train_size: float = 0.9,
+        n_epochs_kl_warmup: int | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(model, data, **options)
-        if n_epochs_kl_warmup < 0:
+        if (n_epochs_kl_warmup or 0) < 0:
             raise ValueError(f"n_epochs_kl_warmup has to be at least 0, got {n_epochs_kl_warmup}.")
         self.n_epochs_kl_warmup = plain_number(n_epochs_kl_warmup)
         with processes.all_or_none():
@@ -233,7 +228,12 @@ class UnsupervisedTrainer(Trainer):
 
     def kl_weight(self, epoch: int) -> float:
         """Return the weight of the global KL in an epoch, counted from 0."""
-        return min(1.0, epoch / self.n_epochs_kl_warmup) if self.n_epochs_kl_warmup else 1.0
+        return min(1.0, epoch / self.warmup) if self.warmup else 1.0
+
+    @property
+    def warmup(self) -> int:
+        """Epochs of the warm-up, known once `train` was called."""
+        return self.first_call // 2 if self.n_epochs_kl_warmup is None else self.n_epochs_kl_warmup
 
     def loss(self, terms: LossTerms) -> Tensor:
         """Return the mean over cells of reconstruction + kl_local + kl_weight * kl_global."""
@@ -243,7 +243,7 @@ class UnsupervisedTrainer(Trainer):
         """Warn if training ended before the global KL had its full weight."""
         if (weight := self.kl_weight(self.epoch - 1)) < 1:
             warnings.warn(
-                f"Training ended with a KL weight of {weight:.2f}: the warm-up takes {self.n_epochs_kl_warmup} epochs, "
+                f"Training ended with a KL weight of {weight:.2f}: the warm-up takes {self.warmup} epochs, "
                 f"{self.epoch} were done. The model did not see the full ELBO; train longer or shorten the warm-up.",
                 stacklevel=3,
             )

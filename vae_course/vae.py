@@ -7,7 +7,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
-from vae_course.data import LIBRARY_VAR_FLOOR, CountData
+from vae_course.data import CountData
 from vae_course.distributions import (
     kl_standard_normal,
     nb_log_prob,
@@ -18,8 +18,8 @@ from vae_course.distributions import (
     zinb_log_prob,
 )
 from vae_course.model import LossTerms, Model, check_genes, check_option, check_whole_number, plain_number
+from vae_course.moments import library_prior_of, theta_from_moments
 from vae_course.nn import DecoderSCVI, Encoder, one_hot
-from vae_course.runtime.processes import gather, pooled_moments
 from vae_course.runtime.seeds import seeded
 from vae_course.scvi_tools import ScviToolsExchange
 
@@ -27,7 +27,6 @@ DISPERSIONS = ("gene", "gene-batch", "gene-label", "gene-cell")
 LIKELIHOODS = ("zinb", "nb", "poisson")
 LIBRARIES = ("latent", "observed")
 DISPERSION_INITS = ("moments", "random")
-SMALLEST_THETA, LARGEST_THETA = 1e-2, 1e3  # of those that moments give; a larger one is a Poisson to 0.1 % of its mean
 
 
 def select_dispersion(
@@ -474,7 +473,7 @@ class VAE(ScviToolsExchange, Model):
         if any(norm.num_batches_tracked > 0 for norm in self.modules() if isinstance(norm, nn.BatchNorm1d)):
             return  # it was trained before
         if self.library == "latent":
-            mean, var = _library_prior_of(data, by_batch=self.n_batch > 1)
+            mean, var = library_prior_of(data, by_batch=self.n_batch > 1)
             self.library_log_means.copy_(torch.from_numpy(mean))
             self.library_log_vars.copy_(torch.from_numpy(var))
         if self.options["dispersion_init"] == "moments" and self.likelihood != "poisson":
@@ -490,60 +489,3 @@ class VAE(ScviToolsExchange, Model):
         log_theta = torch.from_numpy(np.log(theta_from_moments(data.counts, codes, n_groups)))  # (genes, groups)
         start = self.px_r if self.px_r is not None else self.decoder.px_r_decoder.bias
         start.copy_(log_theta.view_as(start))
-
-
-def theta_from_moments(counts: sp.csr_matrix, codes: np.ndarray, n_groups: int) -> np.ndarray:
-    """Estimate the inverse dispersion of every gene, in every group of cells, by the method of moments.
-
-    A gene with share p of the molecules has x ~ NB(N p, theta) in a cell of total N, so the shares y = x / N have mean
-    p and variance p mean(1 / N) + p^2 / theta. Hence theta = mean(y)^2 / (var(y) - mean(y) mean(1 / N)).
-
-    Parameters
-    ----------
-    counts
-        (cells, genes). With several processes, each passes its own cells, and all get the estimate from all of them.
-    codes
-        Group of each cell, from 0 to n_groups - 1, (cells,).
-    n_groups
-        Number of groups; one without cells gets the values of all cells together.
-
-    Returns
-    -------
-    ndarray
-        (genes, n_groups), from 0.01 to 1000: the upper end where the counts vary no more than a Poisson's.
-    """
-    totals = counts.sum(axis=1, dtype=np.float64).A1
-    counts, codes, totals = counts[totals > 0], codes[totals > 0], totals[totals > 0]
-    y = counts.multiply(1 / totals[:, None]).tocsr()
-    of_group = sp.csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))), (n_groups, len(codes)))
-    sums = [of_group.sum(axis=1), of_group @ y, of_group @ y.power(2), of_group @ (1 / totals)[:, None]]
-    sums = gather([np.asarray(part.toarray() if sp.issparse(part) else part) for part in sums])
-    n, y_1, y_2, inverse = (sum(parts) for parts in zip(*sums, strict=True))  # (groups, 1), (groups, genes), ...
-    n, y_1, y_2, inverse = (np.where(n > 0, part, part.sum(axis=0)) for part in (n, y_1, y_2, inverse))
-    mean = y_1 / n
-    excess = y_2 / n - mean**2 - mean * inverse / n
-    with np.errstate(divide="ignore", invalid="ignore"):
-        theta = np.where(excess > 0, mean**2 / excess, LARGEST_THETA)
-    return theta.clip(SMALLEST_THETA, LARGEST_THETA).T
-
-
-def _library_prior_of(data: CountData, by_batch: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of the log-library, (1, n_batch or 1) each; refuse what a latent library cannot learn from."""
-    if not by_batch:
-        data = data.without_batches()
-    n_cells, mean, var = np.bincount(data.batch_index, minlength=data.n_batches), data.library_mean, data.library_var
-    n_cells, mean, var = pooled_moments(n_cells, mean, np.where(var > LIBRARY_VAR_FLOOR, var, 0.0))
-    advice = "Use library='observed'"
-    for batch in range(data.n_batches):
-        name = f"Batch {str(data.batch_names[batch])!r}" if by_batch else "The data"
-        if n_cells[batch] < 2:
-            raise ValueError(
-                f"{name} has {n_cells[batch]} training cell(s), and a latent library needs the spread of at least 2. "
-                f"{advice}, or leave the batch out."
-            )
-        if var[batch] <= LIBRARY_VAR_FLOOR:
-            raise ValueError(
-                f"{name} has cells that all have the same total count, so a latent library has nothing to learn. "
-                f"{advice}; if the counts were normalised or downsampled to one total, take the raw ones."
-            )
-    return mean[None], var[None]

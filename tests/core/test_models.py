@@ -12,7 +12,8 @@ from torch.distributions import Normal, kl_divergence
 import vae_course as vc
 from vae_course.binary_vae import binary_vae_loss
 from vae_course.model import LossTerms
-from vae_course.vae import select_dispersion, theta_from_moments
+from vae_course.moments import PRIOR_PAIRS, theta_from_moments
+from vae_course.vae import select_dispersion
 
 pytestmark = pytest.mark.numerical
 CELLS, G, L = 6, 4, 2
@@ -388,9 +389,23 @@ def test_moments_find_the_theta_that_made_the_counts():
 
 def test_moments_of_a_table_by_hand():
     counts = sparse.csr_matrix(np.array([[2, 8], [0, 10], [9, 11]], dtype=np.float32))
-    y = np.array([0.2, 0.0, 0.45])
-    expected = y.mean() ** 2 / (y.var() - y.mean() * np.mean([0.1, 0.1, 0.05]))
-    assert theta_from_moments(counts, np.zeros(3, int), 1)[0, 0] == pytest.approx(expected, rel=1e-6)
+    y, inverse = np.array([[0.2, 0.0, 0.45], [0.8, 1.0, 0.55]]), np.mean([0.1, 0.1, 0.05])
+    mean = y.mean(axis=1)
+    own = (y.var(axis=1) - mean * inverse) / mean**2  # of 1 / theta
+    own[1] = 0  # less than a Poisson's variance
+    typical = own[1]  # the better known half of two genes
+    pairs = 3 * (mean / inverse) ** 2
+    expected = [(pairs[0] + PRIOR_PAIRS) / (pairs[0] * own[0] + PRIOR_PAIRS * typical), 1000]
+    np.testing.assert_allclose(theta_from_moments(counts, np.zeros(3, int), 1)[:, 0], expected)
+
+
+def test_moments_of_a_rare_gene_are_close_to_those_of_the_others():
+    theta = np.full(400, 2.0)
+    counts = negative_binomial(theta, 500).tolil()
+    counts[:, 0] = 0
+    counts[0, 0] = 3  # all the molecules of this gene are in one cell: by itself its theta would be about 0.002
+    found = theta_from_moments(counts.tocsr(), np.zeros(500, int), 1)
+    assert found[0, 0] == pytest.approx(2, rel=0.2)
 
 
 def test_moments_stay_in_bounds_and_do_without_the_cells_they_lack():

@@ -14,7 +14,19 @@ import vae_course as vc
 PACKAGE = Path(vc.__file__).parent
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 COUNTS = ["nearly_counts", "validation", "counts_in_anndata", "data", "names"]
-CORE = ["distributions", *COUNTS, "simulate", "reading", "genes", "files", "nn", "model", "binary_vae", "scvi_tools"]
+CORE = [
+    "distributions",
+    *COUNTS,
+    "simulate",
+    "reading",
+    "genes",
+    "files",
+    "nn",
+    "model",
+    "moments",
+    "binary_vae",
+    "scvi_tools",
+]
 CORE += ["vae", "fast", "metrics", "differential", "imputation", "posterior", "early_stopping", "trainer"]
 REPORT = ["report_svg", "report_page", "report_figures", "report"]
 ORDER = [
