@@ -338,8 +338,8 @@ def _two_batches(figures: dict[str, Any]) -> str:
 
 def _training_defaults(figures: dict[str, Any]) -> str:
     parts = [
-        "The trainer's defaults (Adam at 4e-3 with cosine decay, a warm-up of 10 epochs, 100 epochs up to 10,000\n"
-        "cells and then a million passes of a cell, at least 20), and what one changed setting adds: held-out log\n"
+        "The trainer's defaults (Adam at 4e-3 with cosine decay, 100 epochs up to 10,000 cells and then a million\n"
+        "passes of a cell, at least 20; a warm-up of half of them), and what one changed setting adds: held-out log\n"
         "p(x), nats per cell, and NMI of k-means with the labels; mean paired differences with standard errors,\n"
         f"{figures['seeds']} seeds. Higher is better."
     ]

@@ -139,7 +139,10 @@ def _checked_portions(rows: Rows, round: bool) -> sp.csr_matrix:  # noqa: A002
         if what in found:
             number, where = found[what]
             advice = "Use raw counts, not normalised or log-transformed values."
-            advice = advice_on_fractions(fractional) if what == "fractional" else advice
+            if what == "fractional":
+                advice = advice_on_fractions(fractional)
+            elif "missing" in what:
+                advice = "Use raw counts, with 0 where nothing was counted."
             raise NotCountsError(f"counts has {number} {what} entries, {where}. {advice}")
     if round:
         tell(told_moves(np.concatenate(moves)))

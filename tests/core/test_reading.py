@@ -166,7 +166,9 @@ def write_10x_h5(path: Path, genes=GENES, types=("Gene Expression",) * 5, places
     return path
 
 
-@pytest.mark.parametrize("numbers", [{}, {"places": "u4"}, {"values": "u2"}, {"values": "f4"}], ids=str)
+@pytest.mark.parametrize(
+    "numbers", [{}, {"places": "u4"}, {"values": "u2"}, {"values": "f4"}, {"values": ">i4", "places": ">i8"}], ids=str
+)
 def test_10x_h5(tmp_path, numbers, capsys):
     path = write_10x_h5(tmp_path / "cells.h5", **numbers)
     assert_right(vc.load_counts(path))
@@ -197,6 +199,10 @@ def test_10x_h5_of_an_old_cell_ranger(tmp_path):
         group["shape"], group["barcodes"] = np.array([5, 7]), np.array(CELLS, "S")
         group["genes"], group["gene_names"] = np.array(GENES, "S"), np.array(GENES, "S")
     assert_right(vc.load_counts(tmp_path / "cells.h5"))
+    with h5py.File(tmp_path / "cells.h5", "r+") as file:
+        file.copy("hg19", "mm10")
+    with pytest.raises(ValueError, match=r"counts of 2 genomes, hg19, mm10, and one was expected: .*genome='hg19'"):
+        vc.load_counts(tmp_path / "cells.h5")
 
 
 def write_folder(folder, packed=True, prefix="", genes="features", columns=3, end="\n", after="", matrix=COUNTS.T):
@@ -241,6 +247,14 @@ def test_10x_folder(tmp_path, form):
     assert cell_names(folder).tolist() == CELLS
 
 
+@pytest.mark.parametrize("name", ["matrix.mtx", "features.tsv"])
+def test_a_10x_folder_with_a_file_that_is_packed_otherwise_than_its_name_says(tmp_path, name):
+    folder = write_folder(tmp_path / "matrix")
+    packed = folder / f"{name}.gz"
+    packed.write_bytes(gzip.decompress(packed.read_bytes()))  # as browsers do
+    assert_right(vc.load_counts(folder))
+
+
 def test_one_of_several_matrices_in_a_folder(tmp_path):
     write_folder(tmp_path, prefix="GSM1_")
     write_folder(tmp_path, prefix="GSM2_", matrix=2 * COUNTS.T)
@@ -278,6 +292,13 @@ def test_loom(tmp_path, genes, cells, names):
     assert_right(vc.load_counts(tmp_path / "cells.loom"), expected)
     assert_right(vc.load_counts(tmp_path / "cells.loom", layer="spliced"), expected, 2 * COUNTS)
     assert cell_names(tmp_path / "cells.loom").tolist() == CELLS
+
+
+def test_a_loom_file_without_any_names(tmp_path):
+    loompy = pytest.importorskip("loompy", reason="reads .loom")
+    loompy.create(str(tmp_path / "cells.loom"), {"": sp.coo_matrix(COUNTS.T)}, {}, {})
+    with pytest.raises(ValueError, match=r"cells\.loom names neither cells nor genes: write it again with CellID"):
+        vc.load_counts(tmp_path / "cells.loom")
 
 
 def test_loom_without_loompy(tmp_path, monkeypatch):
@@ -348,6 +369,12 @@ def test_a_byte_order_mark_is_no_part_of_the_first_word(tmp_path):
     assert_right(vc.load_counts(tmp_path / "cells.csv"), "abcde")
 
 
+def test_a_table_in_utf_16_is_called_so(tmp_path):
+    (tmp_path / "cells.csv").write_text(table(), encoding="utf-16")
+    with pytest.raises(ValueError, match="this is text in UTF-16: save it as UTF-8"):
+        vc.load_counts(tmp_path / "cells.csv")
+
+
 def test_names_that_occur_twice_in_a_table(tmp_path):
     (tmp_path / "cells.csv").write_text(table("gene", genes=["A", "B", "A", "C", "A"], cells=["x"] * 7))
     assert_right(vc.load_counts(tmp_path / "cells.csv"), ["A", "B", "A-1", "C", "A-2"])
@@ -362,9 +389,14 @@ def test_names_that_occur_twice_in_a_table(tmp_path):
         (table().replace("MT-CO1,", "MT-CO1,chrM,").replace("\n", ",0\n"), "text|Expected 8 fields|as many names"),
         (table().replace(f",{COUNTS[0, 0]},", ",1.234.567,", 1), r"numbers were expected .*such as '1\.234\.567'"),
         (table().replace(",0", ",NA", 1), r"1 of them hold text, such as 'NA'"),
-        (table().replace(f",{COUNTS[0, 0]},", ",,", 1), r"1 missing \(NaN\) entries"),
+        (
+            table().replace(f",{COUNTS[0, 0]},", ",,", 1),
+            r"1 missing \(NaN\) entries.* with 0 where nothing",
+        ),
         ("", "a table of counts as text was expected, and this is an empty file"),
         ("gene,cell\n", "cannot be read as a table"),
+        (table().split("\n", 1)[1], r"names were expected in the first row, and it holds numbers, such as \d"),
+        ("<!DOCTYPE html>\n<p>Sign in</p>", "a table of counts as text was expected, and this is a web page"),
     ],
 )
 def test_bad_tables(tmp_path, text, message):

@@ -182,6 +182,8 @@ def read_loom(path: Path) -> tuple["AnnData", list[str]]:
         cells = next((name for name in CELL_NAMES if name in file["col_attrs"]), "CellID")
         genes = next((name for name in GENE_NAMES if name in file["row_attrs"]), "Gene")
         named = cells in file["col_attrs"] and genes in file["row_attrs"]
+        if not (len(file["col_attrs"]) and len(file["row_attrs"])):
+            raise ValueError(f"{path} names neither cells nor genes: write it again with CellID and Gene.")
     try:
         adata = read_whole(path, X_name="", obs_names=cells, var_names=genes, dtype="float64")
     except Exception as error:  # loompy and anndata raise many kinds

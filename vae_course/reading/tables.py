@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 ENDINGS = (".csv", ".tsv", ".txt", ".tab")
 BARCODE = re.compile(r"(.*[_:#.-])?[ACGT]{8,}([_.-].*)?$")
 GENE = re.compile(r"(ENS[A-Z]*[GT]\d{6,}(\.\d+)?|MT-\w+|RP[LS]\d+\w*|ACTB|GAPDH|MALAT1|B2M|LYZ|NKG7)$", re.IGNORECASE)
+NUMBER = re.compile(r"\d+(\.\d+)?$")
 CORNERS = {  # what genes are if this word is in the corner
     **dict.fromkeys(("gene", "genes", "gene_id", "geneid", "gene_name", "gene_symbol", "symbol", "feature"), "rows"),
     **dict.fromkeys(("cell", "cells", "cell_id", "cellid", "cell_name", "barcode", "barcodes"), "columns"),
@@ -81,7 +82,7 @@ def _parsed(path: Path) -> tuple[str, np.ndarray, "pd.DataFrame"]:
     try:
         with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
             line = _first_line(file)
-            if not line:
+            if not line or line.lstrip().startswith("<"):  # a web page
                 raise unexpected(path, "a table of counts as text")
             delimiter = max("\t,;", key=line.count)
             delimiter = delimiter if delimiter in line else " "
@@ -106,7 +107,13 @@ def _parsed(path: Path) -> tuple[str, np.ndarray, "pd.DataFrame"]:
             f"{path}: a first row with as many names as there are columns was expected, and it has {len(header)} for "
             f"{table.shape[1]} columns: write the table again, with commas, semicolons or tabs between values."
         )
-    return header[0], np.array(header[1:], str), table
+    names = np.array(header[1:], str)
+    if len(names) > len(set(names)) and all(NUMBER.match(name) for name in names):
+        raise ValueError(
+            f"{path}: names were expected in the first row, and it holds numbers, such as {names[0]}: write the table "
+            "again with its names."
+        )
+    return header[0], names, table
 
 
 def _first_line(file: TextIO) -> str:

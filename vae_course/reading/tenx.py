@@ -1,13 +1,15 @@
 """Counts as 10x Genomics' Cell Ranger writes them: a folder with three files, or an .h5 file."""
 
 import csv
+import gzip
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
 
-from vae_course.reading.unreadable import EXPECTED, unreadable
+from vae_course.reading.unreadable import EXPECTED, beginning, unreadable
+from vae_course.validation import native_type
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,8 +43,10 @@ def read_folder(path: Path) -> tuple["AnnData", list[str]]:
     prefix = matrix.name[: matrix.name.rindex("matrix.mtx")]
     genes = _table(_beside(matrix, prefix, ("features.tsv", "genes.tsv")))
     barcodes = _table(_beside(matrix, prefix, ("barcodes.tsv",)))
+    packed = beginning(matrix).startswith(b"\x1f\x8b")
     try:
-        counts = mmread(matrix)
+        with gzip.open(matrix) if packed else matrix.open("rb") as file:
+            counts = mmread(file)
     except Exception as error:  # scipy raises many kinds; each means that the file is not what it should be
         raise unreadable(matrix, error, "a Matrix Market file") from error
     if counts.shape == (len(genes), len(barcodes)):
@@ -89,7 +93,9 @@ def _table(path: Path) -> "pd.DataFrame":
     import pandas as pd
 
     try:
-        return pd.read_csv(path, sep="\t", header=None, dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
+        packed = "gzip" if beginning(path).startswith(b"\x1f\x8b") else None
+        options = {"sep": "\t", "header": None, "dtype": str, "keep_default_na": False, "quoting": csv.QUOTE_NONE}
+        return pd.read_csv(path, compression=packed, **options)
     except Exception as error:  # pandas and gzip raise many kinds
         raise unreadable(path, error, "a table of names") from error
 
@@ -101,14 +107,22 @@ def read_h5(path: Path) -> tuple["AnnData", list[str]]:
 
     with h5py.File(path) as file:
         held = set(file["matrix"]) if "matrix" in file else None
+        genomes = sorted(file) if held is None else []  # as Cell Ranger 2 wrote it
     missing = {"barcodes", "features", "data", "indices", "indptr", "shape"} - held if held is not None else ()
     if missing:
         raise ValueError(
             f"{path}: a 10x .h5 file was expected, and its matrix lacks {', '.join(sorted(missing))}: download it "
             "again, or give the folder filtered_feature_bc_matrix instead."
         )
+    if len(genomes) > 1:
+        raise ValueError(
+            f"{path} holds the counts of {len(genomes)} genomes, {', '.join(genomes)}, and one was expected: write the "
+            f"one you mean with scanpy.read_10x_h5(file, genome={genomes[0]!r}).write_h5ad(...)."
+        )
     try:
         adata = sc.read_10x_h5(path, gex_only=False)
+        parts = (part.astype(native_type(part.dtype)) for part in (adata.X.data, adata.X.indices, adata.X.indptr))
+        adata.X = sp.csr_matrix(tuple(parts), shape=adata.shape)
     except Exception as error:  # scanpy raises plain Exceptions too
         raise unreadable(path, error, "a 10x .h5 file") from error
     return _genes_only(adata, path)
