@@ -880,7 +880,8 @@ for theta in (-0.5, math.exp(-0.5)):
 # Those draws are a poor start, too, for $\theta$ hardly moves from where it starts: after 40 epochs at scVI's learning
 # rate, $\log\theta$ correlates 0.997 with its random start (five seeds, on the cells of part C). So `prepare`, which
 # the trainer calls, sets $\theta$ from each gene's mean and variance in the training cells, that is by their *moments*
-# (`dispersion_init="moments"`; scVI's way is `"random"`).
+# (`dispersion_init="moments"`; scVI's way is `"random"`). Rare genes, whose variance is hardly known, start near the
+# median of the others.
 #
 # Does a real gene want more than one $\theta$? Thinning says what to expect. Keep 40 % of the molecules, and a rate
 # $\lambda$ becomes $0.4\,\lambda$, still Gamma with the *same* shape $\theta$. So a shallower run should not need a

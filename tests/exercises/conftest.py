@@ -2,7 +2,7 @@
 
 import pytest
 
-from vae_course.exercises import attempt
+from vae_course.exercises import isolation
 
 
 @pytest.fixture(autouse=True)
@@ -13,4 +13,4 @@ def _own_record(tmp_path, monkeypatch):
 @pytest.fixture
 def in_thread(monkeypatch):
     """Windows' way on any machine."""
-    monkeypatch.setattr(attempt, "_in_child", lambda work: None)
+    monkeypatch.setattr(isolation, "_in_child", lambda work: None)

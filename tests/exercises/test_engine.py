@@ -1,17 +1,20 @@
 """The engine: blanks, hostile answers, the decorator; nothing breaks the notebook."""
 
+import contextlib
 import os
+import signal
+import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
-import psutil
 import pytest
 import torch
 from exercise_helpers import made_by_exec, sentences
 from torch import nn
 
-from vae_course.exercises import EXERCISES, attempt, check, exercise, hint, progress
+from vae_course.exercises import EXERCISES, check, exercise, hint, isolation, progress, wire
 from vae_course.exercises.sources import blanked, source_of
 from vae_course.nn import FCLayers
 
@@ -136,10 +139,8 @@ def asleep(counts):
     time.sleep(1000)
 
 
-def grandparent(counts):
-    if os.fork() == 0:
-        time.sleep(1000)
-    return counts.sum(1)
+def stopped(counts):
+    os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def raiser(error):
@@ -207,18 +208,128 @@ def patching(counts):
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork, which Windows does not have")
 
 
-@pytest.mark.parametrize("answer", [endless, endless_and_stubborn, asleep, grandparent], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("answer", [endless, endless_and_stubborn, asleep, stopped], ids=lambda f: f.__name__)
 @needs_fork
 def test_an_endless_answer_is_ended(answer, monkeypatch):
-    monkeypatch.setattr(attempt, "SECONDS", 1.0)
+    monkeypatch.setattr(isolation, "SECONDS", 1.0)
     start = time.monotonic()
     result = check("0.1", answer)
     assert time.monotonic() - start < 3
-    assert result.status == ("passed" if answer is grandparent else "error")
+    assert result.status == "error"
+
+
+def writes_to_all_pipes(counts):
+    for descriptor in range(3, 50):
+        with contextlib.suppress(OSError):
+            os.write(descriptor, b"\0" * 4 + b"\1[1, 2, 3]" * 1000)
+    return counts.sum(1)
+
+
+def forges_a_report(report):
+    def answer(counts):
+        for descriptor in range(3, 50):
+            with contextlib.suppress(OSError):
+                wire.send(os.fdopen(descriptor, "wb", closefd=False), report)
+        os._exit(0)
+
+    return answer
+
+
+GOOD = {"kind": "callable", "words": "", "printed": "", "outcomes": []}
+FORGED = [
+    {},
+    {"trouble": 3},
+    GOOD,
+    GOOD | {"outcomes": [1]},
+    GOOD | {"outcomes": [{"values": {}, "gradients": {}, "changed": [], "error": "", "reason": "", "line": ""}] * 9},
+    GOOD | {"kind": ["blank"]},
+    {"kind": "other", "words": "\ud800 a lone surrogate", "printed": "\ud800"},
+]
+
+
+@needs_fork
+@pytest.mark.parametrize("answer", [writes_to_all_pipes, *map(forges_a_report, FORGED)])
+def test_what_an_answer_writes_into_the_pipe_breaks_nothing(answer):
+    result = check("0.1", answer)
+    assert result.status in ("wrong", "error")
+    result.message.encode()
+
+
+def named(name):
+    def answer(counts):
+        return counts.sum(1)
+
+    answer.__name__ = name
+    return answer
+
+
+class Meta(type):
+    def __getattribute__(cls, name):
+        raise SystemExit
+
+    def __instancecheck__(cls, other):
+        raise SystemExit
+
+
+def exploding():
+    return Meta("Exploding", (), {})  # pytest itself looks at classes of a module
+
+
+class EndlessRepr(str):
+    __slots__ = ()
+
+    def __repr__(self):
+        while True:
+            pass
+
+
+class LyingClass:
+    @property
+    def __class__(self):
+        while True:
+            pass
+
+    def __call__(self, counts):
+        return counts.sum(1)
+
+
+class EndlessGetattr:
+    def __getattr__(self, name):
+        while True:
+            pass
+
+
+def with_source_in(path):
+    """Return an answer whose source is said to be in a file that never ends."""
+    scope = {}
+    exec(compile("def library_size(counts):\n    return counts.sum(0)", path, "exec"), scope)
+    return scope["library_size"]
+
+
+@needs_fork
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: exploding(),
+        lambda path: EndlessRepr("x"),
+        lambda path: LyingClass(),
+        lambda path: EndlessGetattr(),
+        lambda path: Hostile(),
+        lambda path: named("\ud800"),
+        lambda path: with_source_in("/dev/zero"),
+        lambda path: os.mkfifo(path) or with_source_in(str(path)),
+    ],
+)
+def test_an_odd_object_is_only_touched_where_it_does_no_harm(make, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(isolation, "SECONDS", 2.0)
+    start = time.monotonic()
+    exercise("0.1")(make(tmp_path / "fifo"))
+    assert time.monotonic() - start < 6
+    assert capsys.readouterr().out.encode()
 
 
 def test_an_endless_answer_is_given_less_than_ten_seconds():
-    assert attempt.SECONDS <= 9
+    assert isolation.SECONDS <= 9
 
 
 @pytest.mark.parametrize(
@@ -247,7 +358,7 @@ def test_megabytes_of_output_are_swallowed(capfd):
     result = check("0.1", chatty)
     assert result.status == "passed"
     assert set(result.printed) == {"x"}
-    assert len(result.printed) <= attempt.PRINTED
+    assert len(result.printed) <= isolation.PRINTED
     assert capfd.readouterr() == ("", "")
 
 
@@ -327,31 +438,71 @@ def test_no_child_is_left_behind():
         os.waitpid(-1, os.WNOHANG)
 
 
-@needs_fork
-def test_no_grandchild_is_left_behind(tmp_path):
-    def forking(counts):
-        if os.fork() == 0:
-            (tmp_path / str(os.getpid())).touch()
-            time.sleep(1000)
-        time.sleep(0.2)
+# What a mis-indented line, a fork bomb and processes that flee do, at the mercy of a limit on processes.
+MULTIPLYING = """
+import os, resource, sys
+from vae_course.exercises import check, exercise
+check("0.1", lambda counts: counts.sum(1))  # what is imported on the way, an ordinary user might not see
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+resource.setrlimit(resource.RLIMIT_NPROC, (200, 200))
+
+def calls_itself(counts):
+    result = counts.sum(1)
+    check("0.1", calls_itself)
+    return result
+
+def decorated_within(counts):
+    @exercise("0.1")
+    def library_size(counts):
         return counts.sum(1)
+    return library_size(counts)
 
-    assert check("0.1", forking).status == "passed"
-    grandchildren = [int(path.name) for path in tmp_path.iterdir() if path.name.isdigit()]
-    assert grandchildren
-    for _ in range(100):
-        if not any(_is_alive(pid) for pid in grandchildren):
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"still alive: {grandchildren}")
+def bomb(counts):
+    while True:
+        os.fork()
+
+def flees(counts):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            while True:  # from process to process
+                if os.fork():
+                    os._exit(0)
+    return counts.sum(1)
+
+def spawns(counts):
+    import subprocess
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    return counts.sum(1)
+
+for answer in (calls_itself, decorated_within, bomb, flees, spawns):
+    print(answer.__name__, check("0.1", answer), flush=True)
+"""
 
 
-def _is_alive(pid):
-    """Whether a process runs; one that has ended and was not yet waited for does not."""
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+@pytest.mark.skipif(sys.platform != "linux", reason="counts processes by Linux's limit for an ordinary user")
+def test_an_answer_cannot_multiply():
+    command = [sys.executable, "-c", MULTIPLYING]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    said = dict(line.split(" ", 1) for line in result.stdout.splitlines())
+    assert set(said) == {"calls_itself", "decorated_within", "bomb", "flees", "spawns"}
+    assert all("status='error'" in what for what in said.values())
+    assert "stands within the answer that it checks (move that line out of the function" in said["calls_itself"]
+    assert "may not start other processes" in said["bomb"]
+
+
+def test_an_answer_that_uses_threads_passes():
+    def threaded(counts):
+        totals = []
+        thread = threading.Thread(target=lambda: totals.append(counts.sum(1)))
+        thread.start()
+        thread.join()
+        return totals[0]
+
+    assert check("0.1", threaded).status == "passed"
 
 
 @needs_fork
@@ -377,7 +528,7 @@ def test_without_a_child_process_the_judgement_is_the_same(monkeypatch, capsys):
 
     assert check("0.1", chatting).printed.startswith("hello torch.Size([3, 2])")
     assert capsys.readouterr().out == ""
-    monkeypatch.setattr(attempt, "SECONDS", 0.3)
+    monkeypatch.setattr(isolation, "SECONDS", 0.3)
     assert "never ends" in check("0.1", asleep_for_a_while).message
 
 

@@ -221,7 +221,7 @@ def with_all_kinds_of_answers(notebook):
     The first two leave the name bound to the reference, which cells beside them ask; the lesson goes on with the third.
     """
     path = f"import sys; sys.path[:0] = [{str(ROOT / 'tests' / 'exercises')!r}]"
-    cells = [new_code_cell(f"{path}\nfrom vae_course.exercises import EXERCISES, attempt; attempt.SECONDS = 2.0")]
+    cells = [new_code_cell(f"{path}\nfrom vae_course.exercises import EXERCISES, isolation; isolation.SECONDS = 2.0")]
     wrong = itertools.cycle(WRONG)
     for cell in notebook.cells:
         cells.append(cell)
@@ -233,9 +233,9 @@ def with_all_kinds_of_answers(notebook):
             cells.insert(-1, new_code_cell(answered, metadata={"tags": ["wrong", "raises-exception"]}))
             cells.insert(-1, new_code_cell(still_bound))
             right = (
-                f"{still_bound}\nattempt.SECONDS = 8.0\nfrom right_answers import RIGHT\n"
+                f"{still_bound}\nisolation.SECONDS = 8.0\nfrom right_answers import RIGHT\n"
                 f'{name} = RIGHT["{number}"][-1]; {name}.__name__ = "{name}"\n'
-                f'{name} = exercise("{number}")({name})\nattempt.SECONDS = 2.0'
+                f'{name} = exercise("{number}")({name})\nisolation.SECONDS = 2.0'
             )
             cells.append(new_code_cell(right, metadata={"tags": ["right"]}))
     notebook.cells = cells

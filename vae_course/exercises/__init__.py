@@ -15,6 +15,7 @@ from vae_course.exercises import record
 from vae_course.exercises.catalogue import EXERCISES
 from vae_course.exercises.certificate import certificate
 from vae_course.exercises.engine import Exercise, Result, judge
+from vae_course.exercises.isolation import refuse_within_attempts
 from vae_course.exercises.overview import Progress, progress
 from vae_course.exercises.sources import blanked, find, source_of, without_docstrings
 
@@ -61,7 +62,7 @@ def exercise(exercise_id: str) -> Callable[[Any], Callable]:
         result = check(exercise_id, attempt)
         record.note_attempt(exercise_id, result.status)
         passed = result.status == "passed"
-        for line in _lines(one, result, getattr(attempt, "__name__", one.name)):
+        for line in _lines(one, result):
             print(line)
         return attempt if passed else one.reference
 
@@ -88,7 +89,10 @@ def check(exercise_id: str, attempt: Any) -> Result:
     ------
     ValueError
         If there is no such exercise.
+    NestedCheckError
+        If an attempt calls it, while it is checked.
     """
+    refuse_within_attempts(exercise_id)
     return judge(_find(exercise_id), attempt)
 
 
@@ -174,7 +178,7 @@ def _find(exercise_id: str) -> Exercise:
     return EXERCISES[exercise_id]
 
 
-def _lines(one: Exercise, result: Result, name: str) -> list[str]:
+def _lines(one: Exercise, result: Result) -> list[str]:
     """Say what became of an attempt, in at most six lines."""
     title = f"{one.id} {one.name}"
     if result.status == "not_attempted":
@@ -184,10 +188,10 @@ def _lines(one: Exercise, result: Result, name: str) -> list[str]:
         lines += [
             f'  The lesson goes on with the reference. Change your code and run the cell again, or hint("{one.id}").'
         ]
-    elif name == one.name:
+    elif result.name == one.name:
         lines = [f"✓ {title}: correct. The lesson goes on with yours."]
     else:
-        lines = [f"✓ {title}: correct, but you call it {name}, and the lesson looks for {one.name}."]
+        lines = [f"✓ {title}: correct, but you call it {result.name}, and the lesson looks for {one.name}."]
         lines += ["  Rename it: until then the lesson goes on with the reference."]
     if result.printed.strip():
         lines.append(f"  Your code printed: {shorten(result.printed, 80, placeholder=' ...')}")

@@ -1,26 +1,19 @@
-"""Run an attempt at an exercise so that nothing it does can harm the notebook, and write down all that it did.
+"""What an attempt at an exercise is, and what it does in every case, written down as plain data.
 
-On Linux and macOS an attempt runs in a child process with one thread, which is killed when its time is up. Where there
-is no `os.fork` (Windows), or where PyTorch cannot differentiate in a child (an accelerator was used before), it runs in
-a thread, which can be abandoned but not killed: an endless loop then goes on in the background until the kernel
-restarts, and so does the memory it uses.
+All of this runs where the attempt runs (`isolation.py`): other code never touches the learner's own objects.
 """
 
-import builtins
+import ast
+import dis
 import inspect
-import io
 import linecache
-import os
-import selectors
-import signal
-import threading
-import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from numbers import Number
+from textwrap import dedent
 from types import FunctionType
 from typing import Any
 
@@ -28,10 +21,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-SECONDS = 8.0  # an attempt that takes longer counts as endless
-MEMORY = 2**30  # bytes that it may take beside what the notebook has
+from vae_course.exercises.sources import says_nothing
+
 LARGEST = 10**6  # entries of a result that are looked at
-PRINTED = 200  # characters of its printing that are kept
+LONGEST_REASON = 200  # characters of an exception's text that are kept
 
 
 @dataclass
@@ -75,43 +68,38 @@ class Outcome:
 
 @dataclass
 class Report:
-    """What an attempt did in all cases: `trouble` is "" or why there are no outcomes ("endless", "crash")."""
+    """What an attempt is and did in all cases.
+
+    Attributes
+    ----------
+    outcomes
+        One for every case; none if it is not callable.
+    printed
+        The beginning of what it printed.
+    trouble
+        Why there are no outcomes ("endless", "crash"), or "".
+    kind, words
+        What `look_at` returned.
+    """
 
     outcomes: list[Outcome]
     printed: str = ""
     trouble: str = ""
+    kind: str = "callable"
+    words: str = ""
 
 
 Use = Callable[..., dict[str, Any]]
 
 
-def run(
-    attempt: Any, name: str, use: Use, cases: Sequence[Case], gradients: Sequence[str], names: Sequence[str]
-) -> Report:
-    """Let an attempt deal with all cases, in a child process where there can be one.
-
-    Parameters
-    ----------
-    attempt
-        The learner's function or class, or whatever stands in its place.
-    name
-        What the lesson calls it: an attempt of this name that calls it calls itself, and not the reference.
-    use
-        Calls it: `use(attempt, *case.arguments)` returns named results.
-    cases
-        What to call it with.
-    gradients
-        Names of the arguments that gradients have to reach.
-    names
-        Names of all arguments.
-    """
-
-    def work() -> list[dict[str, Any]]:
-        with called(attempt, name):
-            return [asdict(run_case(attempt, use, case, gradients, names)) for case in cases]
-
-    report = _in_child(work) if hasattr(os, "fork") else None
-    return report or _in_thread(work)
+def look_at(attempt: Any) -> tuple[str, str]:
+    """Return what an attempt is, "blank", "callable" or "other", and its name, or a few words on what it is instead."""
+    if is_blank(attempt):
+        return "blank", ""
+    if callable(attempt):
+        return "callable", str(getattr(attempt, "__name__", ""))
+    is_plain = type(attempt) in (str, int, float, bool)
+    return "other", f"{attempt!r:.40}" if is_plain else f"a {type(attempt).__name__}"
 
 
 def run_case(attempt: Any, use: Use, case: Case, gradients: Sequence[str], names: Sequence[str]) -> Outcome:
@@ -187,7 +175,7 @@ def _gradients(results: dict[str, Any], watched: dict[str, Tensor]) -> dict[str,
 
 def _first_line(error: BaseException) -> str:
     with suppress(Exception):  # a learner's own exception may fail to turn into text
-        return str(error).strip().split("\n")[0][:PRINTED]
+        return str(error).strip().split("\n")[0][:LONGEST_REASON]
     return ""
 
 
@@ -233,142 +221,39 @@ def called(attempt: Any, name: str) -> Iterator[None]:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# In a child process
+# Nothing written yet?
 # --------------------------------------------------------------------------------------------------------------------
 
 
-def _in_child(work: Callable[[], list[dict[str, Any]]]) -> Report | None:
-    """Run `work` in a child and collect what it says; None where PyTorch cannot differentiate in a child."""
-    readable, writable = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside the kernel's threads is meant
-        child = os.fork()
-    if child == 0:
-        try:
-            os.close(readable)
-            _live_as_child(work, writable)
-        finally:
-            os._exit(0)
-    os.close(writable)
+def is_blank(attempt: Any) -> bool:
+    """Whether an attempt is None, or has only docstrings and `...`, `pass` or `raise NotImplementedError` in it."""
+    if attempt is None:
+        return True
+    if isinstance(attempt, type):
+        functions = [part for part in vars(attempt).values() if inspect.isfunction(part)]
+        return bool(functions) and all(_is_blank_function(part) for part in functions)
+    return inspect.isfunction(attempt) and _is_blank_function(attempt)
+
+
+def _is_blank_function(function: Callable) -> bool:
+    function = undecorated(function)
     try:
-        said, in_time = _read_until(readable, time.monotonic() + SECONDS)
-    finally:
-        os.close(readable)
-        with suppress(OSError):
-            os.killpg(child, signal.SIGKILL)
-        with suppress(OSError):
-            os.kill(child, signal.SIGKILL)  # it may not have made its own group yet
-        os.waitpid(child, 0)
-    if not said:
-        return Report([], trouble="crash" if in_time else "endless")
-    answer = torch.load(io.BytesIO(said), weights_only=True)
-    return None if answer is None else _report(answer["outcomes"], answer["printed"])
-
-
-def _live_as_child(work: Callable[[], list[dict[str, Any]]], writable: int) -> None:
-    os.setsid()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
-    _limit_memory()
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(nowhere, descriptor)
-    answer = None
-    if _can_differentiate():
-        with _overheard() as printed:
-            answer = {"outcomes": work(), "printed": printed.kept}
-    file = io.BytesIO()
-    torch.save(answer, file)
-    said = file.getvalue()
-    with open(writable, "wb") as pipe:
-        pipe.write(len(said).to_bytes(8, "big") + said)
-
-
-def _limit_memory() -> None:
-    """Let the child take only so much memory: a list that grows without end must not end the notebook."""
-    with suppress(ImportError, OSError, ValueError):  # Linux only; elsewhere the time limit has to do
-        import resource
-
-        with open("/proc/self/statm") as file:
-            taken = int(file.read().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, resource.RLIM_INFINITY))
-
-
-def _can_differentiate() -> bool:
-    try:
-        torch.ones((), requires_grad=True).sum().backward()
-    except RuntimeError:
+        node = ast.parse(dedent(inspect.getsource(function))).body[0]
+    except (OSError, TypeError, ValueError, SyntaxError, IndexError):  # made by exec, a lambda within a line, ...
+        return _is_blank_code(function)
+    if not isinstance(node, ast.FunctionDef):
         return False
-    return True
+    return all(says_nothing(statement) for statement in node.body)
 
 
-def _read_until(descriptor: int, deadline: float) -> tuple[bytes, bool]:
-    """Read a message from a pipe, its length first; return it if all of it came, and whether time was left."""
-    said = b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(descriptor, selectors.EVENT_READ)
-        while (left := deadline - time.monotonic()) > 0:
-            if selector.select(left):
-                chunk = os.read(descriptor, 2**20)
-                said += chunk
-                if len(said) >= 8 and len(said) >= 8 + int.from_bytes(said[:8], "big"):
-                    return said[8:], True
-                if not chunk:
-                    return b"", True
-    return b"", False
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# In a thread
-# --------------------------------------------------------------------------------------------------------------------
-
-
-def _in_thread(work: Callable[[], list[dict[str, Any]]]) -> Report:
-    answers: list[list[dict[str, Any]]] = []
-    thread = threading.Thread(target=lambda: answers.append(work()), daemon=True)
-    with _overheard() as printed:
-        thread.start()
-        thread.join(SECONDS)
-    return _report(answers[0], printed.kept) if answers else Report([], printed.kept, trouble="endless")
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Both
-# --------------------------------------------------------------------------------------------------------------------
-
-
-class _Listener(io.TextIOBase):
-    """Takes all that is printed and keeps its beginning."""
-
-    kept = ""
-
-    def write(self, text: str) -> int:
-        self.kept += text[: PRINTED - len(self.kept)]
-        return len(text)
-
-
-@contextmanager
-def _overheard() -> Any:
-    """Take what the body prints, and refuse its questions to the keyboard."""
-
-    def refuse(prompt: object = "") -> str:
-        raise EOFError("input() waits for a keyboard; an exercise gets all it needs as arguments")
-
-    listener, ask = _Listener(), builtins.input
-    builtins.input = refuse
-    try:
-        with redirect_stdout(listener), redirect_stderr(listener):
-            yield listener
-    finally:
-        builtins.input = ask
-
-
-def _report(outcomes: list[dict[str, Any]], printed: str) -> Report:
-    """Rebuild a report from what came through the pipe."""
-
-    def values(found: dict[str, Any]) -> dict[str, Value]:
-        return {name: Value(**value | {"shape": tuple(value["shape"])}) for name, value in found.items()}
-
-    for outcome in outcomes:
-        outcome["values"], outcome["gradients"] = values(outcome["values"]), values(outcome["gradients"])
-    return Report([Outcome(**outcome) for outcome in outcomes], printed)
+def _is_blank_code(function: Callable) -> bool:
+    """Decide by the byte code: nothing but `return None`, or nothing but raising NotImplementedError."""
+    if function.__name__ == "<lambda>":
+        return False
+    ignored = {"RESUME", "NOP", "PRECALL", "CALL", "PUSH_NULL", "CACHE"}
+    steps = [step for step in dis.get_instructions(function) if step.opname not in ignored]
+    last, names = steps[-1].opname, [step.argval for step in steps if step.opname == "LOAD_GLOBAL"]
+    if last == "RAISE_VARARGS":
+        return names == ["NotImplementedError"] and all(s.opname in ("LOAD_GLOBAL", "LOAD_CONST") for s in steps[:-1])
+    constants = [step.argval for step in steps if step.opname in ("LOAD_CONST", "RETURN_CONST")]
+    return constants == [None] and len(steps) <= 2

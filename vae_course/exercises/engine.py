@@ -1,20 +1,17 @@
 """What an exercise is, and how an attempt at it is judged."""
 
-import ast
-import dis
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from textwrap import dedent
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from vae_course.exercises import attempt as attempts
-from vae_course.exercises.attempt import Case, Outcome, Report, Use, Value, name_results, plain, run, run_case
-from vae_course.exercises.sources import find, says_nothing
+from vae_course.exercises import isolation
+from vae_course.exercises.attempt import Case, Outcome, Report, Use, Value, name_results, plain, run_case
+from vae_course.exercises.sources import find
 
 Property = Callable[[Case, Mapping[str, Value], Mapping[str, Value]], str | None]
 
@@ -33,12 +30,15 @@ class Result:
         Id of the known misconception that the attempt shows, or None.
     printed
         The beginning of what the attempt printed.
+    name
+        What the attempt calls itself, if it is callable.
     """
 
     status: str
     message: str
     diagnosis: str | None = None
     printed: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,11 @@ class Exercise:
         return self.symbol.rsplit(".", 1)[1]
 
     @property
+    def kind(self) -> str:
+        """What to write, "class" or "function"."""
+        return "class" if isinstance(self.reference, type) else "function"
+
+    @property
     def number(self) -> tuple[int, int]:
         """Its lesson, and its place there: to sort by, since 5.10 comes after 5.9."""
         lesson, place = self.id.split(".")
@@ -137,8 +142,11 @@ class Exercise:
 
     def run(self, attempt: Any) -> Report:
         """Let an attempt answer all cases, where it can do no harm."""
-        report = run(attempt, self.name, self._use, self.cases(), self.gradients, self.arguments)
-        return replace(report, outcomes=self.examined(report.outcomes))
+        report = isolation.run(attempt, self.name, self._use, self.cases(), self.gradients, self.arguments)
+        try:
+            return replace(report, outcomes=self.examined(report.outcomes))
+        except Exception:  # the attempt wrote its own report, which nothing can be made of
+            return Report([], trouble="crash")
 
     def examined(self, outcomes: list[Outcome]) -> list[Outcome]:
         """Turn what an attempt did in all cases into what is compared."""
@@ -161,27 +169,26 @@ class Exercise:
 
 
 def judge(exercise: Exercise, attempt: Any) -> Result:
-    """Judge an attempt, whatever it is.
+    """Judge an attempt, whatever it is, without touching it in this process.
 
     Returns
     -------
     Result
         "passed" only if it does what the reference does in every case.
     """
-    if is_blank(attempt):
-        return Result("not_attempted", "Not done yet: write your code where the blank is, then run the cell again.")
-    if not callable(attempt):
-        what = f"{attempt!r:.40}" if isinstance(attempt, str | int | float | bool) else f"a {type(attempt).__name__}"
-        kind = "class" if isinstance(exercise.reference, type) else "function"
-        return Result("wrong", f"Expected the {kind} {exercise.name}, got {what}.")
     exercise.wanted  # noqa: B018  # first, in this process: what has to be imported on the way, a child then has
-    return verdict(exercise, exercise.run(attempt))
+    report = exercise.run(attempt)
+    if report.trouble or report.kind == "callable":
+        return replace(verdict(exercise, report), name=report.words)
+    if report.kind == "blank":
+        return Result("not_attempted", "Not done yet: write your code where the blank is, then run the cell again.")
+    return Result("wrong", f"Expected the {exercise.kind} {exercise.name}, got {report.words}.")
 
 
 def verdict(exercise: Exercise, report: Report) -> Result:
     """Judge what an attempt did in all cases of an exercise, after `Exercise.examined`."""
     if report.trouble == "endless":
-        reason = f"It did not finish within {attempts.SECONDS:.0f} seconds. Is there a loop that never ends?"
+        reason = f"It did not finish within {isolation.SECONDS:.0f} seconds. Is there a loop that never ends?"
         return Result("error", reason, printed=report.printed)
     if report.trouble == "crash":
         return Result("error", "It made Python itself stop. Does it end the program, or use up all memory?")
@@ -322,6 +329,8 @@ ADVICE = (  # beginning of an exception's name, words in its text, what to say a
     ("MemoryError", "", "it asks for far more memory than these small inputs need"),
     ("SystemExit", "", "it tries to end Python instead of returning a result"),
     ("KeyboardInterrupt", "", "it tries to end Python instead of returning a result"),
+    ("NestedCheckError", "", "move that line out of the function: to the left margin, below it"),
+    ("PermissionError", "[Errno 1]", "an answer may not start other processes, and needs none"),
     # modules
     ("", "before Module.__init__() call", "begin with super().__init__(), with both pairs of brackets"),
     ("", "_hooks'", "begin with super().__init__(), with both pairs of brackets"),
@@ -527,42 +536,3 @@ def _explain_gradient(name: str, got: Value) -> str:
     if not got.tensor.isfinite().all():
         return f"the values are right, but the gradient with respect to `{name}` is not finite."
     return f"the values are right, but the gradient with respect to `{name}` is not."
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Nothing written yet?
-# --------------------------------------------------------------------------------------------------------------------
-
-
-def is_blank(attempt: Any) -> bool:
-    """Whether an attempt is None, or has only docstrings and `...`, `pass` or `raise NotImplementedError` in it."""
-    if attempt is None:
-        return True
-    if isinstance(attempt, type):
-        functions = [part for part in vars(attempt).values() if inspect.isfunction(part)]
-        return bool(functions) and all(_is_blank_function(part) for part in functions)
-    return inspect.isfunction(attempt) and _is_blank_function(attempt)
-
-
-def _is_blank_function(function: Callable) -> bool:
-    function = attempts.undecorated(function)
-    try:
-        node = ast.parse(dedent(inspect.getsource(function))).body[0]
-    except (OSError, TypeError, ValueError, SyntaxError, IndexError):  # made by exec, a lambda within a line, ...
-        return _is_blank_code(function)
-    if not isinstance(node, ast.FunctionDef):
-        return False
-    return all(says_nothing(statement) for statement in node.body)
-
-
-def _is_blank_code(function: Callable) -> bool:
-    """Decide by the byte code: nothing but `return None`, or nothing but raising NotImplementedError."""
-    if function.__name__ == "<lambda>":
-        return False
-    ignored = {"RESUME", "NOP", "PRECALL", "CALL", "PUSH_NULL", "CACHE"}
-    steps = [step for step in dis.get_instructions(function) if step.opname not in ignored]
-    last, names = steps[-1].opname, [step.argval for step in steps if step.opname == "LOAD_GLOBAL"]
-    if last == "RAISE_VARARGS":
-        return names == ["NotImplementedError"] and all(s.opname in ("LOAD_GLOBAL", "LOAD_CONST") for s in steps[:-1])
-    constants = [step.argval for step in steps if step.opname in ("LOAD_CONST", "RETURN_CONST")]
-    return constants == [None] and len(steps) <= 2

@@ -17,11 +17,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vae_course.exercises import EXERCISES, check
+from vae_course.exercises import EXERCISES, check, wire
 from vae_course.exercises.attempt import Report
 from vae_course.exercises.engine import Exercise, Result, verdict
 from vae_course.exercises.sources import source_of
-from vae_course.grading import wire
 from vae_course.grading.answers import define, find_answer, read_notebook
 from vae_course.grading.grades import Grade
 from vae_course.grading.interrupts import Interrupts
@@ -241,8 +240,9 @@ def judge_reply(exercise: Exercise, reply: dict[str, Any]) -> Result:
     if answer == "none":
         return _missing(exercise)
     if answer == "no function":
-        kind = "class" if isinstance(exercise.reference, type) else "function"
-        return Result("wrong", f"Expected the {kind} {exercise.name}; it is of type {str(reply.get('kind'))[:40]}.")
+        return Result(
+            "wrong", f"Expected the {exercise.kind} {exercise.name}; it is of type {str(reply.get('kind'))[:40]}."
+        )
     if answer == "raises":
         return _stopped(exercise, str(reply.get("error")), str(reply.get("reason")))
     if answer == "endless":

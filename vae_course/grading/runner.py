@@ -26,9 +26,9 @@ from typing import Any, BinaryIO
 import torch
 
 from vae_course import binary_vae, data, distributions, metrics, vae  # noqa: F401  # once, not in every child
+from vae_course.exercises import wire
 from vae_course.exercises.attempt import SECONDS, called, name_results, run_case
 from vae_course.exercises.sources import find
-from vae_course.grading import wire
 from vae_course.grading.answers import Statement, define, find_answer, read_notebook
 
 LONGEST = 4 * SECONDS  # seconds by the clock that an exercise may take; SECONDS are those of the processor

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from vae_course.grading import wire
+from vae_course.exercises import wire
 from vae_course.grading.stripped import ROOT
 
 PACKAGE = "/course"  # where the sandbox sees the package without answers

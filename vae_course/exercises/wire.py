@@ -1,7 +1,7 @@
-"""What goes through the pipe between the grader and the process that runs a student's code: plain data, framed.
+"""What goes through the pipe to and from a process that runs somebody's code: plain data, framed.
 
-Requests come from the grader and are trusted. Replies come from a process that nobody trusts: they are JSON, and all
-of their form is checked before anything is made of them.
+Requests of the grader are trusted. Replies come from a process that nobody trusts: they are JSON, and all of their form
+is checked before anything is made of them.
 """
 
 import base64
@@ -46,6 +46,11 @@ def receive(pipe: BinaryIO, longest: int = LONGEST) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise ValueError("no message")
     return message
+
+
+def is_whole(said: bytes | bytearray) -> bool:
+    """Whether these bytes hold a message to its end."""
+    return len(said) >= 8 and len(said) >= 8 + int.from_bytes(said[:8], "big")
 
 
 def pack_cases(cases: list[Case]) -> str:
@@ -94,7 +99,7 @@ def _outcome(values: dict, gradients: dict, changed: list, error: str, reason: s
     return Outcome(
         {name: _value(**value) for name, value in values.items()},
         {name: _value(**value) for name, value in gradients.items()},
-        [_text(name) for name in changed], _text(error), _text(reason), _text(line),
+        [readable(name) for name in changed], readable(error), readable(reason), readable(line),
     )  # fmt: skip
 
 
@@ -102,16 +107,25 @@ def _value(kind: str, shape: list, dtype: str, tensor: dict | None, text: str) -
     if len(shape) > MOST_AXES or not all(type(n) is int and 0 <= n < 2**63 for n in shape):
         raise ValueError("no shape")
     if tensor is None:
-        return Value(_text(kind), tuple(shape), _text(dtype), None, _text(text))
+        return Value(readable(kind), tuple(shape), readable(dtype), None, readable(text))
     if tensor["type"] not in TYPES:
         raise ValueError("no numbers")
     array = np.frombuffer(base64.b64decode(tensor["data"], validate=True), dtype=tensor["type"])
     if max(array.size, *shape, 0) > LARGEST:  # an axis may be long where another has length 0
         raise ValueError("too many numbers")
-    return Value(_text(kind), tuple(shape), _text(dtype), torch.from_numpy(array.reshape(shape).copy()), _text(text))
+    return Value(
+        readable(kind), tuple(shape), readable(dtype), torch.from_numpy(array.reshape(shape).copy()), readable(text)
+    )
 
 
-def _text(text: Any) -> str:
+def readable(text: Any) -> str:
+    """Return a text, cut off if it is very long, that can be printed: without lone surrogates.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
     if not isinstance(text, str):
         raise ValueError("no text")
-    return text[:LONGEST_TEXT]
+    return text[:LONGEST_TEXT].encode(errors="backslashreplace").decode()
