@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import cache
 from types import ModuleType
 
+SECONDS = 8.0  # for an attempt; one that takes longer counts as endless
 CLONE_THREAD = 0x00010000
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 CALLS = {  # of the kernel, by what they are good for

@@ -133,10 +133,10 @@ def check_notebook(path: str | Path) -> dict[str, Result]:
     results, references = {}, {one.name: one.reference for one in EXERCISES.values()}
     for one in (one for one in EXERCISES.values() if f"{one.lesson:02}" == lesson):
         others = {name: value for name, value in references.items() if name != one.name}
-        answer = find_answer(one.name, statements, others)
+        answer = find_answer(one.id, one.name, statements, others)
         with Interrupts() as interrupts:
             try:
-                results[one.id] = check(one.id, define(one.name, answer, others)) if answer else _missing(one)
+                results[one.id] = check(one.id, define(one.id, one.name, answer, others)) if answer else _missing(one)
             except BaseException as error:  # SystemExit and KeyboardInterrupt among them, which a cell may raise itself
                 results[one.id] = _stopped(one, type(error).__name__, str(error))
             interrupts.pass_on()
@@ -217,6 +217,7 @@ class _Grader:
     def _request(self, exercise: Exercise) -> dict[str, Any]:
         answers = {symbol: source for one in self.new_answers for symbol, source in answer_of(one).items()}
         return {
+            "id": exercise.id,
             "name": exercise.name,
             "lesson": f"{exercise.lesson:02}",
             "cases": wire.pack_cases(exercise.cases()),

@@ -1,18 +1,24 @@
-"""Find a student's answers in notebooks, by the names of functions and classes, and define them.
+"""Find a student's answers in notebooks and run what they are made of, as Jupyter would have run it.
 
-Nothing depends on cells: they may have been moved, doubled, merged, deleted, or made Markdown, and one with an error in
-it costs that one definition.
+Cells are executed in their order, statement by statement, with IPython's commands and with what `exercise` and `check`
+are shown on the way. Only what an answer is made of is executed, for no more than a few seconds: a lesson also trains
+and draws. Cells may have been moved, doubled, merged or made Markdown, and one with an error in it costs that one
+definition.
 """
 
 import ast
 import builtins
+import codeop
 import dis
 import json
 import linecache
 import math
 import re
-from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
+import signal
+import sys
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from types import CodeType
 from typing import Any
@@ -22,8 +28,10 @@ import torch
 from torch import Tensor, nn
 
 from vae_course.exercises.sources import says_nothing
+from vae_course.grading.commands import Commands, without_commands
 
 MOST_CODE = 2 * 10**6  # characters in a notebook; the lessons have a fiftieth of it
+SECONDS = 1.0  # of the processor for one statement that an answer may be made of
 NAMES = {  # what a lesson's setup cell imports, should a student have deleted it
     "torch": torch, "np": np, "math": math, "nn": nn, "F": nn.functional, "Tensor": Tensor, "Callable": Callable,
     "vc": import_module("vae_course"),
@@ -31,13 +39,20 @@ NAMES = {  # what a lesson's setup cell imports, should a student have deleted i
 
 
 class Statement:
-    """A statement of a notebook: its syntax, its code, and the names that it binds and uses in the notebook."""
+    """A statement of a notebook: its syntax, its code, and the notebook's names that it binds, uses and touches.
 
-    def __init__(self, node: ast.stmt, cell: str) -> None:
+    It uses all names that it or a function in it looks up, and touches those whose values it may change: it assigns to
+    a part of them, calls a method of theirs, passes them on, or decorates with them.
+    """
+
+    def __init__(self, node: ast.stmt, cell: str, compiler: codeop.Compile, in_code: bool) -> None:
+        self.shows = _shown(node)
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            node.decorator_list = [one for one in node.decorator_list if "exercise" not in ast.dump(one)]
-        self.code = compile(ast.Module([node], []), cell, "exec")
-        self.node, self.binds, self.uses = node, _bound(node), _globals_of(self.code)
+            node.decorator_list = [one for one in node.decorator_list if not _exercise_of(one)]
+        self.code = compiler(ast.Module([node], []), cell, "exec")
+        self.writes = "run_cell_magic('writefile'" in ast.unparse(node)  # a module, which others may import
+        self.node, self.binds, self.in_code = node, _bound(node) | _globals_bound(node), in_code
+        self.touches, self.uses = _touched(node), _globals_of(self.code)
 
     @property
     def is_import(self) -> bool:
@@ -71,21 +86,27 @@ def read_notebook(content: bytes, name: str, exercises: Mapping[str, Collection[
     """
     try:
         notebook = json.loads(content)
-        cells = [text for cell in _cells(notebook) if (text := _text(cell))]
+        cells = [(text, cell.get("cell_type") == "code") for cell in _cells(notebook) if (text := _text(cell))]
         known = str(notebook.get("metadata", {}).get("vae_course", {}).get("lesson", ""))
     except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
         raise ValueError(f"{name} is not a notebook that can be read.") from error
-    if sum(map(len, cells)) > MOST_CODE:
+    if sum(len(text) for text, _ in cells) > MOST_CODE:
         raise ValueError(f"{name} has more than {MOST_CODE // 10**6} million characters of code and was not read.")
     statements = _statements(cells, name)
     return _lesson_of(known, name, statements, exercises), statements
 
 
-def find_answer(name: str, statements: list[Statement], others: Collection[str] = ()) -> list[Statement]:
-    """Find the last definition of an answer that is not blank, and what it is made of.
+def find_answer(
+    exercise_id: str, name: str, statements: list[Statement], others: Collection[str] = ()
+) -> list[Statement]:
+    """Find the last answer that is not blank and was shown to `exercise` or `check`, and all that it is made of.
+
+    An answer that was never shown is what has its name at the end of the notebook.
 
     Parameters
     ----------
+    exercise_id
+        Such as "1.1".
     name
         Of the function or class.
     statements
@@ -96,36 +117,101 @@ def find_answer(name: str, statements: list[Statement], others: Collection[str] 
     Returns
     -------
     list of Statement
-        Imports, then the rest, in the notebook's order; none if there is no definition whose body is not blank.
+        In the order in which they are to be run; the last one shows or defines the answer. None if there is no
+        definition whose body is not blank.
     """
-    found = [place for place, one in enumerate(statements) if name in one.binds and not one.is_import]
-    places = [place for place in found if not _is_blank(statements[place].node)]  # of an untouched copy
-    if not places:
-        return []
-    chosen, to_do = {places[-1]}, [places[-1]]
-    while to_do:
-        place = to_do.pop()
-        for used in statements[place].uses - {name, *others}:
-            end = place if used in statements[place].binds else len(statements)  # class A(A) needs an earlier A
-            binding = [earlier for earlier, one in enumerate(statements[:end]) if used in one.binds]
-            if binding and binding[-1] not in chosen:
-                chosen.add(binding[-1])
-                to_do.append(binding[-1])
-    stars = {place for place, one in enumerate(statements) if "*" in one.binds}
-    in_order = [statements[place] for place in sorted(chosen | stars)]
-    return sorted(in_order, key=lambda one: not one.is_import)  # cells may have been moved
+    in_code = [one for one in statements if one.in_code]
+    for among in (in_code, statements):  # Markdown only where no cell of code has an answer
+        places = [place for place, one in enumerate(among) if _answers(one, exercise_id, name)]
+        if places:
+            shown = [place for place in places if among[place].shows and among[place].shows[0] == exercise_id]
+            return _made_of(among, shown[-1] if shown else None, name, others)
+    return []
 
 
-def define(name: str, statements: list[Statement], values: Mapping[str, Any]) -> Any:
-    """Execute what `find_answer` found, and return the answer; whatever its own definition raises passes through."""
+def _answers(one: Statement, exercise_id: str, name: str) -> bool:
+    is_shown = one.shows and one.shows[0] == exercise_id
+    return (is_shown or name in one.binds) and not one.is_import and not _is_blank(one.node)
+
+
+def _made_of(statements: list[Statement], last: int | None, name: str, others: Collection[str]) -> list[Statement]:
+    """Choose the statements that bind what is needed, or may change what they bound, and those that these need."""
+    start = statements[last].uses if last is not None and statements[last].shows[1] is not None else {name}
+    end = len(statements) if last is None else last + 1
+    needed, chosen = set(start) | {name}, set() if last is None else {last}
+    local = {bound for one in statements if not one.is_import for bound in one.binds} - set(others) - set(NAMES)
+    grew = True
+    while grew:
+        grew = False
+        for place, one in enumerate(statements):
+            if place in chosen or (name in one.binds and (one.is_import or _is_blank(one.node))):
+                continue
+            binds = one.binds & needed - (set(others) - {name})
+            is_late = place >= end and any(binds & before.binds for before in statements[:end] if not before.is_import)
+            touches = place < end and one.touches & needed & local
+            if "*" in one.binds or one.writes or (binds and not is_late) or touches:
+                chosen.add(place)
+                needed |= one.uses - set(others)
+                grew = True
+    in_order = sorted(chosen - {last}) + ([] if last is None else [last])
+    in_order = [statements[place] for place in in_order]
+    return sorted(in_order, key=lambda one: (not one.writes, not one.is_import))  # cells may have been moved
+
+
+def define(
+    exercise_id: str, name: str, statements: list[Statement], values: Mapping[str, Any], folder: str = ""
+) -> Any:
+    """Execute what `find_answer` found, and return the answer; whatever its own definition raises passes through.
+
+    A statement that takes longer than a second is cut short. Files that cells write go to `folder`, if there is one.
+    """
     names = {"__builtins__": builtins, "__name__": "__main__", **NAMES, **values}
+    shown: list[Any] = []
+    defining = [one for one in statements if (name in one.binds or one.shows) and not one.is_import][-1]
+    names |= {"check": _recorder(exercise_id, shown), "get_ipython": lambda: Commands(names, folder)}
+    if folder and folder not in sys.path:
+        sys.path.insert(0, folder)
     for one in statements:
         try:
-            exec(one.code, names)
+            with _bounded():
+                exec(one.code, names)
         except BaseException:  # SystemExit among them
-            if name in one.binds and not one.is_import:
+            if one is defining:
                 raise
-    return names.get(name)
+        names["check"] = _recorder(exercise_id, shown)  # an import may have replaced it
+    is_decorated = statements[-1].shows and isinstance(statements[-1].node, ast.FunctionDef | ast.ClassDef)
+    return shown[-1] if shown else names.get(statements[-1].node.name if is_decorated else name)
+
+
+def _recorder(exercise_id: str, shown: list[Any]) -> Callable[..., None]:
+    def check(number: Any = None, attempt: Any = None, *_: Any, **__: Any) -> None:
+        if number == exercise_id:
+            shown.append(attempt)
+
+    return check
+
+
+class _TooLongError(BaseException):
+    """A statement takes too long; no `except Exception` of a student's swallows it."""
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """Cut the body short after some seconds of the processor, where that can be done."""
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: Any) -> None:
+        raise _TooLongError
+
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 def _cells(notebook: dict[str, Any]) -> list[dict[str, Any]]:
@@ -150,30 +236,49 @@ def _lesson_of(known: str, name: str, statements: list[Statement], exercises: Ma
     return best if bound.intersection(exercises[best]) else ""
 
 
-def _statements(cells: list[str], notebook: str) -> list[Statement]:
-    """Take cells apart; parts that are no Python are passed over."""
-    found = []
-    for number, text in enumerate(cells):
+def _statements(cells: list[tuple[str, bool]], notebook: str) -> list[Statement]:
+    """Take cells apart, each a text and whether it is code; parts that are no Python are passed over."""
+    found, compiler = [], codeop.Compile()  # which remembers `from __future__ import ...` for the cells below
+    for number, (text, in_code) in enumerate(cells):
         cell = f"<{notebook}, cell {number}>"
         linecache.cache[cell] = (len(text), None, text.splitlines(keepends=True), cell)
         for node in _parsed(text):
             with suppress(SyntaxError, ValueError, RecursionError):
-                found.append(Statement(node, cell))
+                found.append(Statement(node, cell, compiler, in_code))
     return found
 
 
 def _parsed(text: str) -> list[ast.stmt]:
     """Parse a cell; one with an error in it part by part, so that an error costs one definition."""
-    text = re.sub(r"^([ \t]*)[%!?].*$", r"\1pass", text, flags=re.MULTILINE)  # commands of IPython
-    try:
-        return ast.parse(text).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        parts = re.split(r"^(?=(?:@|def |class |import |from |\w+ *=))(?<!\)\n)", text, flags=re.MULTILINE)
+    for made in (lambda: text, lambda: without_commands(text)):
+        with suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+            return ast.parse(made()).body
+    parts = re.split(r"^(?=(?:@|def |class |import |from |\w+ *=))(?<!\)\n)", text, flags=re.MULTILINE)
     found = []
     for part in parts:
         with suppress(SyntaxError, ValueError, RecursionError, MemoryError):
-            found += ast.parse(part).body
+            found += ast.parse(without_commands(part)).body
     return found
+
+
+def _shown(node: ast.stmt) -> tuple[str, ast.expr | None] | None:
+    """Return what a statement shows: the exercise and the attempt, which is None where it is the definition itself."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        found = [number for one in node.decorator_list if (number := _exercise_of(one))]
+        return (found[0], None) if found else None
+    calls = [part for part in ast.walk(node) if isinstance(part, ast.Call) and len(part.args) == 2]
+    for call in calls if isinstance(node, ast.Expr | ast.Assign) else ():
+        if (number := _exercise_of(call)) and getattr(call.func, "id", getattr(call.func, "attr", "")) == "check":
+            return number, call.args[1]
+    return None
+
+
+def _exercise_of(call: ast.expr) -> str:
+    """Return the exercise that is named in exercise("1.1") or check("1.1", ...); "" of anything else."""
+    if not (isinstance(call, ast.Call) and call.args and isinstance(call.args[0], ast.Constant)):
+        return ""
+    name = getattr(call.func, "id", getattr(call.func, "attr", ""))
+    return str(call.args[0].value) if name in ("exercise", "check") else ""
 
 
 def _bound(node: ast.stmt) -> set[str]:
@@ -184,6 +289,32 @@ def _bound(node: ast.stmt) -> set[str]:
         return {(alias.asname or alias.name).split(".")[0] for alias in node.names}
     found = {node.id} if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) else set()
     return found.union(*(_bound(part) for part in ast.iter_child_nodes(node)))
+
+
+def _globals_bound(node: ast.stmt) -> set[str]:
+    """Names that functions in a statement bind in the notebook, by `global`."""
+    return {name for part in ast.walk(node) if isinstance(part, ast.Global) for name in part.names}
+
+
+def _touched(node: ast.AST) -> set[str]:
+    """Names whose values a statement may change when it runs: not what functions in it do once they are called."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        return {root for one in getattr(node, "decorator_list", ()) if (root := _root(one))}
+    found = set()
+    if isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
+        found = {_root(node)}
+    elif isinstance(node, ast.Call):
+        passed = [*node.args, *(word.value for word in node.keywords)]
+        found = {one.id for one in passed if isinstance(one, ast.Name)}
+        found |= {_root(node.func)} if isinstance(node.func, ast.Attribute) else set()
+    return found.union(*map(_touched, ast.iter_child_nodes(node)))
+
+
+def _root(node: ast.AST) -> str:
+    """Return the name that an expression such as a.b[c](d) begins with, or ""."""
+    while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _globals_of(code: CodeType) -> set[str]:

@@ -6,13 +6,10 @@ standard output. Every exercise runs in a child process of its own, which may no
 
 import ast
 import base64
-import ctypes
 import math
 import os
-import platform
 import selectors
 import signal
-import struct
 import sys
 import time
 from collections.abc import Sequence
@@ -26,28 +23,27 @@ from typing import Any, BinaryIO
 import torch
 
 from vae_course import binary_vae, data, distributions, metrics, vae  # noqa: F401  # once, not in every child
-from vae_course.exercises import wire
-from vae_course.exercises.attempt import SECONDS, called, name_results, run_case
+from vae_course.exercises import limits, wire
+from vae_course.exercises.attempt import called, name_results, run_case
 from vae_course.exercises.sources import find
 from vae_course.grading.answers import Statement, define, find_answer, read_notebook
 
-LONGEST = 4 * SECONDS  # seconds by the clock that an exercise may take; SECONDS are those of the processor
+LONGEST = 4 * limits.SECONDS  # seconds by the clock that an exercise may take; SECONDS are those of the processor
 MEMORY = 2 * 2**30  # bytes that notebooks and an exercise may take beside what is there
 FILE = 10 * 2**20  # bytes of a file
-PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 4, 22, 38  # of Linux's prctl
-SHMGET = {"x86_64": (0xC000003E, 29), "aarch64": (0xC00000B7, 194)}  # machine -> its number for seccomp, the call's
 NOBODY = 65534  # user that runs students' code where the grader is started by root
 
 
 def main() -> None:
     """Answer requests until there are no more."""
     requests, replies = _own_pipes()
-    _close_to_others()
+    limits.close_to_others()
     if "--as-nobody" in sys.argv:
         _become_nobody()
+        limits.close_to_others()  # which changing the user undoes
     torch.set_num_threads(1)
-    _limit_memory()
-    _share_no_memory()
+    limits.limit_memory(MEMORY)
+    limits.forbid("other processes", "namespaces", "memory that no limit counts", "keyrings", "the kernel itself")
     _import_calls()
     notebooks: dict[str, list[Statement]] = {}
     while True:
@@ -110,11 +106,12 @@ def _hand_in(symbol: str, source: str) -> None:
 def _reply(request: dict[str, Any], notebooks: dict[str, list[Statement]]) -> dict[str, Any]:
     """Define an answer and call it in all cases."""
     name, graded = request["name"], {symbol.rsplit(".", 1)[1]: symbol for symbol in request["graded"]}
-    statements = find_answer(name, notebooks.get(request["lesson"], []), graded)
+    statements = find_answer(request["id"], name, notebooks.get(request["lesson"], []), graded)
     if not statements:
         return {"answer": "none"}
     try:
-        attempt = define(name, statements, {one: find(symbol) for one, symbol in graded.items()})
+        values = {one: find(symbol) for one, symbol in graded.items()}
+        attempt = define(request["id"], name, statements, values, folder="/tmp" if os.getcwd() == "/tmp" else "")
     except BaseException as error:
         return {"answer": "raises", "error": type(error).__name__, "reason": f"{error}"[:200]}
     if not callable(attempt):
@@ -122,7 +119,7 @@ def _reply(request: dict[str, Any], notebooks: dict[str, list[Statement]]) -> di
     with called(attempt, name):
         cases, use = wire.unpack_cases(request["cases"]), _use(request)
         outcomes = [run_case(attempt, use, case, request["gradients"], request["arguments"]) for case in cases]
-    text = ast.unparse(next(one.node for one in reversed(statements) if name in one.binds))
+    text = ast.unparse(next((one.node for one in reversed(statements) if name in one.binds), ast.Module([], [])))
     return {"answer": "called", "text": text, "outcomes": wire.pack_outcomes(outcomes)}
 
 
@@ -165,7 +162,7 @@ def _answer_in_a_child(
         os.kill(child, signal.SIGKILL)
     _, status, used = os.wait4(child, 0)
     out_of_time = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU
-    in_time = in_time and not out_of_time and used.ru_utime + used.ru_stime < SECONDS
+    in_time = in_time and not out_of_time and used.ru_utime + used.ru_stime < limits.SECONDS
     try:
         return wire.receive(BytesIO(said)) if in_time else {"answer": "endless"}
     except ValueError:
@@ -194,12 +191,6 @@ def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
     return requests, replies
 
 
-def _close_to_others() -> None:
-    """Let no process of the same user look into this one, or into its pipes."""
-    with suppress(OSError, AttributeError):  # Linux only
-        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0)
-
-
 def _become_nobody() -> None:
     """Give up the rights of root, who is exempt from limits."""
     if hasattr(os, "getuid") and os.getuid() == 0:
@@ -208,46 +199,13 @@ def _become_nobody() -> None:
         os.setresuid(NOBODY, NOBODY, NOBODY)
 
 
-def _limit_memory() -> None:
-    """Let this process, and each that it starts, take only so much: notebooks may be many, and answers greedy."""
-    with suppress(ImportError, OSError), open("/proc/self/statm") as file:  # Linux only
-        import resource
-
-        limit = int(file.read().split()[0]) * resource.getpagesize() + MEMORY
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-
-
-def _share_no_memory() -> None:
-    """Refuse System V's shared memory, here and in children: no limit counts it, and it outlives whoever fills it."""
-    if sys.platform != "linux" or platform.machine() not in SHMGET:
-        return
-    machine, shmget = SHMGET[platform.machine()]
-    load, equal, at_least, end = 0x20, 0x15, 0x35, 0x06  # of the kernel's filters: what to do, jumps, a number
-    steps = [
-        (load, 0, 0, 4), (equal, 1, 0, machine), (end, 0, 0, 0x50001),  # calls of another machine: refused
-        (load, 0, 0, 0), (equal, 1, 0, shmget), (at_least, 0, 1, 2**30), (end, 0, 0, 0x50001),  # x32's from 2**30 on
-        (end, 0, 0, 0x7FFF0000),  # the rest is allowed
-    ]  # fmt: skip
-    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
-    libc = ctypes.CDLL(None)
-    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    libc.prctl(PR_SET_SECCOMP, 2, struct.pack("HP", len(steps), ctypes.addressof(code)), 0, 0)
-
-
 def _forgo() -> None:
     """Forgo, in the child that runs an exercise, other processes, large files and more time."""
-    import resource  # not on Windows, where there are no child processes either
-
-    limits = {
-        resource.RLIMIT_NPROC: 0,
-        resource.RLIMIT_FSIZE: FILE,
-        resource.RLIMIT_NOFILE: 64,
-        resource.RLIMIT_CORE: 0,
-    }
-    for kind, limit in limits.items():
-        resource.setrlimit(kind, (limit, limit))
-    seconds = math.ceil(SECONDS)
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))  # SIGXCPU first, which tells why it ended
+    limits.forbid_processes()
+    limits.limit("FSIZE", FILE)
+    limits.limit("NOFILE", 64)
+    limits.limit("CORE", 0)
+    limits.limit("CPU", math.ceil(limits.SECONDS), more=1)  # SIGXCPU first, which tells why it ended
 
 
 if __name__ == "__main__":

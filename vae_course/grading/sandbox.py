@@ -97,7 +97,9 @@ def check_sandbox() -> None:
     """
     if shutil.which("bwrap") is None:
         raise ValueError(NO_SANDBOX.format(reason="there is no bubblewrap"))
-    trial = subprocess.run([*_bubblewrap(ROOT), sys.executable, "-c", ""], capture_output=True, text=True)
+    environment = {"PYTHONPATH": os.pathsep.join(_packages())}
+    command = [*_bubblewrap(ROOT), sys.executable, "-c", "import pyseccomp, IPython"]
+    trial = subprocess.run(command, capture_output=True, text=True, env=environment)
     if trial.returncode:
         reason = (trial.stderr.strip() or f"it ended with {trial.returncode}").splitlines()[-1]
         raise ValueError(NO_SANDBOX.format(reason=reason))
@@ -106,13 +108,13 @@ def check_sandbox() -> None:
 def _bubblewrap(package: Path) -> list[str]:
     """Return the command that a sandboxed one follows."""
     command = ["bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
-    command += ["--die-with-parent", "--new-session"]
+    command += ["--die-with-parent", "--new-session", "--as-pid-1"]
     if os.getuid() == 0:
         command += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     else:
         command += ["--unshare-user", "--disable-userns"]
     command += ["--perms", "1777", "--size", str(SCRATCH), "--tmpfs", "/tmp"]
-    for folder in ("/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/alternatives"):
+    for folder in ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/alternatives"):
         command += ["--symlink", os.readlink(folder), folder] if os.path.islink(folder) else _read_only(folder)
     folders = sorted({os.path.realpath(folder) for folder in (sys.prefix, sys.base_prefix, *_packages())})
     for folder in folders:

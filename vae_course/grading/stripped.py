@@ -26,7 +26,7 @@ SHIPPED = [
         "exercises/wire.py",
     ),
     *("exercises/e*/__init__.py", "exercises/e*/calls.py"),
-    *("grading/answers.py", "grading/runner.py"),
+    *("grading/answers.py", "grading/commands.py", "grading/runner.py"),
 ]
 EXERCISES_STUB = '''"""Exercises, as they are while a notebook is graded: nothing is checked here."""
 

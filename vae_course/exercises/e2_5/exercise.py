@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from vae_course.exercises.attempt import Case, Value
@@ -35,6 +36,7 @@ def examine(case: Case, got: Mapping[str, Value]) -> dict[str, Any]:
         at_zero, at_h, at_twice = (tensor_from(got, f"{name} of {place}", shape) for place in ("0", "h", "2 h"))
         far_out = tensor_from(got, f"{name} of far features", (len(far), n_latent))
         found[f"{name} as a function of h"] = _course_of(at_zero, at_h, at_twice)
+        found[f"{name} of a cell"] = _source_of(torch.cat([far, h]), torch.cat([far_out, at_h]))
         found[f"{name} of many cells"] = "never negative" if (far_out >= 0).all() else "of both signs"
         found[f"{name} for h = 0"] = "the bias" if at_zero.any() else "zero"
     gradients = [got.get(f"what moves {name}") for name in names]
@@ -50,6 +52,13 @@ def _course_of(at_zero: Tensor, at_h: Tensor, at_twice: Tensor) -> str:
         if (values[2] - 2 * values[1] + values[0]).abs().max() < 1e-3:
             return course
     return "bent"
+
+
+def _source_of(cells: Tensor, results: Tensor) -> str:
+    """Tell whether one affine map takes every cell to its own result; something else mixes cells, or their order."""
+    inputs = torch.cat([cells, torch.ones(len(cells), 1)], dim=1).double()
+    left = results - inputs @ torch.linalg.lstsq(inputs, results).solution
+    return "its own" if left.abs().max() < 1e-3 * results.abs().max().clamp(min=1) else "that of others"
 
 
 def _owners(gradients: Sequence[Value | None], n_parameters: int) -> str:
@@ -78,6 +87,9 @@ def _explain_gaussian_head(case: Case, got: Mapping[str, Value], want: Mapping[s
     for name in ("mean", "logvar"):
         if (course := got[f"{name} as a function of h"].text) != "straight":
             return f"`{name}` should be an affine function of h; yours is {course}. Is there an activation or an exp?"
+    for name in ("mean", "logvar"):
+        if got[f"{name} of a cell"].text != "its own":
+            return f"`{name}` of a cell should come from that cell alone; yours mixes cells or changes their order."
     if got["the parameters of the two"].text != "their own":
         return f"mean and logvar need parameters of their own; here they are {got['the parameters of the two'].text}."
     count = "how many parameters"
