@@ -1476,7 +1476,7 @@ plots.show(
 # by a factor of 2, for every gene of the cell. Keep it in mind: section 5.15 stumbles over it, and section 5.22 shows
 # what scvi-tools did about it.
 #
-# The band lies a little high (five seeds: +0.06 ± 0.01). Part of that is meant: $e^l$ is the expected total *before*
+# The band lies a little high (five seeds: +0.07 ± 0.01). Part of that is meant: $e^l$ is the expected total *before*
 # zero inflation. How large a part?
 
 # %% tags=["volatile"]
@@ -1959,7 +1959,7 @@ plots.show(
 
 # %% [markdown]
 # Both clouds rise above the Poisson line, and the model's too far: the 50 most frequent genes have twice the variance
-# of the real ones (five seeds, median gene: 2.17 ± 0.04 times), and nearly every gene too many zeros.
+# of the real ones (five seeds, median gene: 2.18 ± 0.06 times), and nearly every gene too many zeros.
 #
 # **Why?** Ask $\theta$. It started at the moments of all cells together, where differences between cell types count as
 # noise (inside the six groups of section 5.13 the same formula gives larger values), and it has hardly moved (section
@@ -2553,8 +2553,8 @@ assert live["ours, live"]["nmi"] > 0.55
 # %% [markdown]
 # Trained to its end, the model is some 25 nats ahead of both rows of the record, on the same cells. One seed, again. So
 # five (`benchmarks/RESULTS.md`), each step beside scvi-tools as it stops by itself: averages finished, the -ELBO falls
-# by 8 ± 2 nats; $\theta$ from moments, by 13 ± 4; and a falling learning rate, by 26 ± 7. Then $\log p(x)$ is 21 ± 5
-# higher; ARI and NMI are about the same ($-0.008 \pm 0.006$ and $-0.005 \pm 0.004$).
+# by 8 ± 2 nats; $\theta$ from moments, by 17 ± 3; and a falling learning rate, by 28 ± 7. Then $\log p(x)$ is 24 ± 5
+# higher; ARI and NMI are the same ($-0.005 \pm 0.006$ and $+0.001 \pm 0.003$).
 #
 # <details><summary><b>Check yourself.</b> A colleague trains each model once, finds a gap of 12 nats and calls one of
 # them better. What do you ask?</summary>
@@ -2630,7 +2630,7 @@ for name, tensor in [item for item in VAE(data.n_genes).state_dict().items() if 
 #
 # One thing neither of them does: *finish* a training. Both leave $\theta$ near its random start, the learning rate at
 # 0.001 to the last step, and the averages of batch normalisation behind the weights. To finish all three is worth
-# 26 ± 7 nats per held-out cell (section 5.20; same model, same cells, as many epochs).
+# 28 ± 7 nats per held-out cell (section 5.20; same model, same cells, as many epochs).
 #
 # **The first row is a trap.** A colleague shows an ELBO of an observed-library model that beats yours. Is it better?
 # Take the smallest cell there is: *one gene*. Its share is 1, and its count is the total. Let the totals be Poisson

@@ -1,7 +1,7 @@
 """Limits that a process sets itself, for good, before it runs code that nobody knows.
 
-What holds where is said in docs/grading.md. Linux has all of them, if libseccomp is there, as it is in nearly every
-distribution; macOS has no limit of memory, and nothing that holds for root; Windows has none.
+What holds on which system is said in docs/instructors.md. Linux has all of them, if libseccomp is there, as it is in
+nearly every distribution; macOS has no limit of memory, and nothing that holds for root; Windows has none.
 """
 
 import ctypes

@@ -31,6 +31,7 @@ from vae_course.exercises.sources import says_nothing
 from vae_course.grading.commands import Commands, without_commands
 
 MOST_CODE = 2 * 10**6  # characters in a notebook; the lessons have a fiftieth of it
+LESSON = r"(?<!\d)(0\d)_(?:latents|problem_setup|pytorch_linear|demo|math_details|comparison_with_scvi)"
 SECONDS = 1.0  # of the processor for one statement that an answer may be made of
 NAMES = {  # what a lesson's setup cell imports, should a student have deleted it
     "torch": torch, "np": np, "math": math, "nn": nn, "F": nn.functional, "Tensor": Tensor, "Callable": Callable,
@@ -42,7 +43,8 @@ class Statement:
     """A statement of a notebook: its syntax, its code, and the notebook's names that it binds, uses and touches.
 
     It uses all names that it or a function in it looks up, and touches those whose values it may change: it assigns to
-    a part of them, calls a method of theirs, passes them on, or decorates with them.
+    a part of them, calls a method of theirs, passes them on, or decorates with them. What the functions that it defines
+    touch stands apart, for it happens when these are called.
     """
 
     def __init__(self, node: ast.stmt, cell: str, compiler: codeop.Compile, in_code: bool) -> None:
@@ -53,6 +55,10 @@ class Statement:
         self.writes = "run_cell_magic('writefile'" in ast.unparse(node)  # a module, which others may import
         self.node, self.binds, self.in_code = node, _bound(node) | _globals_bound(node), in_code
         self.touches, self.uses = _touched(node), _globals_of(self.code)
+        self.calls = {_root(part.func) for part in ast.walk(node) if isinstance(part, ast.Call)}
+        functions = [part for part in ast.walk(node) if isinstance(part, ast.FunctionDef)]
+        self.touches_later = {one for function in functions for part in function.body for one in _touched(part)}
+        self.touches_later |= _globals_bound(node)
 
     @property
     def is_import(self) -> bool:
@@ -140,18 +146,21 @@ def _made_of(statements: list[Statement], last: int | None, name: str, others: C
     end = len(statements) if last is None else last + 1
     needed, chosen = set(start) | {name}, set() if last is None else {last}
     local = {bound for one in statements if not one.is_import for bound in one.binds} - set(others) - set(NAMES)
+    changers: set[str] = set()  # functions that may change what is needed when they are called
     grew = True
     while grew:
         grew = False
         for place, one in enumerate(statements):
+            if one.touches_later & needed & local:
+                changers |= one.binds
             if place in chosen or (name in one.binds and (one.is_import or _is_blank(one.node))):
                 continue
             binds = one.binds & needed - (set(others) - {name})
             is_late = place >= end and any(binds & before.binds for before in statements[:end] if not before.is_import)
-            touches = place < end and one.touches & needed & local
+            touches = place < end and (one.touches & needed & local or (one.touches | one.calls) & changers)
             if "*" in one.binds or one.writes or (binds and not is_late) or touches:
                 chosen.add(place)
-                needed |= one.uses - set(others)
+                needed |= (one.uses | (one.binds if touches else set())) - set(others)
                 grew = True
     in_order = sorted(chosen - {last}) + ([] if last is None else [last])
     in_order = [statements[place] for place in in_order]
@@ -228,8 +237,9 @@ def _text(cell: dict[str, Any]) -> str:
 
 
 def _lesson_of(known: str, name: str, statements: list[Statement], exercises: Mapping[str, Collection[str]]) -> str:
-    for text, pattern in ((known, r"(0\d)_"), (name, r"(?:^|\D)(0\d)_[a-z]+")):
-        if found := re.search(pattern, text):
+    """Tell the lesson by the notebook's metadata, by its name if that is a lesson's, or by what it answers."""
+    for text in (known, name):
+        if found := re.search(LESSON, text):
             return found[1]
     bound = {name for one in statements for name in one.binds if not one.is_import}
     best = max(exercises, key=lambda lesson: len(bound.intersection(exercises[lesson])))
@@ -298,7 +308,7 @@ def _globals_bound(node: ast.stmt) -> set[str]:
 
 def _touched(node: ast.AST) -> set[str]:
     """Names whose values a statement may change when it runs: not what functions in it do once they are called."""
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         return {root for one in getattr(node, "decorator_list", ()) if (root := _root(one))}
     found = set()
     if isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):

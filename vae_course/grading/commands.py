@@ -19,7 +19,8 @@ def without_commands(text: str) -> str:
 
     first, _, rest = text.lstrip().partition("\n")
     is_around = first.startswith("%%") and first[2:].split()[:1] and first[2:].split()[0] in TRANSPARENT
-    return TransformerManager().transform_cell(rest if is_around else text)
+    text = re.sub(r"^([ \t]*)%time +", r"\1", rest if is_around else text, flags=re.MULTILINE)  # binds names
+    return TransformerManager().transform_cell(text)
 
 
 class Commands:

@@ -3,7 +3,10 @@
 import csv
 import os
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,8 @@ MOODLE = [
     *("Identifier", "Full name", "Email address", "Status", "Grade", "Maximum Grade", "Grade can be changed"),
     *("Last modified (submission)", "Last modified (grade)", "Feedback comments"),
 ]
+
+FORMULA = re.compile(r"""(^\s*|[,;|\t\r\n"']\s*)([=+@\uff1d\uff0b\uff0d\uff20-])""")
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -104,10 +109,21 @@ def write_reports(grades: Sequence[Grade], out: str | Path, title: str = "vae_co
     }
     for path, rows in tables.items():
         write_atomically(path, lambda file, rows=rows: _write_table(file, rows))
-    for grade in grades:
-        page, stem = _page(grade), grade.student.encode()[:200].decode(errors="ignore")  # file names have at most 255
+    for grade, stem in zip(grades, _stems([grade.student for grade in grades]), strict=True):
+        page = _page(grade)
         write_atomically(feedback / f"{stem}.html", lambda file, page=page: file.write_text(page, "utf-8", "replace"))
     return [*tables, feedback]
+
+
+def _stems(students: Sequence[str]) -> list[str]:
+    """Return names for the students' pages, which no two of them share on any system of files."""
+    stems = [re.sub(r'[\\/:*?"<>|]', "_", one).encode()[:200].decode(errors="ignore") for one in students]
+    alike = [unicodedata.normalize("NFKC", stem).casefold() for stem in stems]
+    often = Counter(alike)
+    return [
+        stem if often[key] == 1 else f"{stem}-{sha256(one.encode(errors='replace')).hexdigest()[:12]}"
+        for stem, key, one in zip(stems, alike, students, strict=True)
+    ]
 
 
 def _write_table(path: Path, rows: Iterable[Sequence[Any]]) -> None:
@@ -116,8 +132,11 @@ def _write_table(path: Path, rows: Iterable[Sequence[Any]]) -> None:
 
 
 def _as_text(field: Any) -> Any:
-    """Put an apostrophe before text that a spreadsheet would take for a formula."""
-    return f"'{field}" if isinstance(field, str) and field[0:1] in tuple("=+-@\t\r") and len(field) > 1 else field
+    """Put an apostrophe before what a spreadsheet would take for a formula, wherever it may begin a cell.
+
+    Programs split at other separators than commas, and take full-width signs for their narrow twins.
+    """
+    return FORMULA.sub(r"\1'\2", field) if isinstance(field, str) and len(field) > 1 else field
 
 
 def _generic(grades: Sequence[Grade]) -> list[Sequence[Any]]:

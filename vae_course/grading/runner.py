@@ -12,8 +12,9 @@ import selectors
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
@@ -44,7 +45,7 @@ def main() -> None:
     torch.set_num_threads(1)
     limits.limit_memory(MEMORY)
     limits.forbid("other processes", "namespaces", "memory that no limit counts", "keyrings", "the kernel itself")
-    _import_calls()
+    calls = _import_calls()
     notebooks: dict[str, list[Statement]] = {}
     while True:
         try:
@@ -56,7 +57,7 @@ def main() -> None:
         if "files" in request:
             reply = _read_notebooks(request, notebooks)
         else:
-            reply = _answer_in_a_child(request, notebooks, (requests, replies))
+            reply = _answer_in_a_child(partial(_reply, request, notebooks, calls), (requests, replies))
         wire.send(replies, reply)
 
 
@@ -78,10 +79,14 @@ def _read_notebooks(request: dict[str, Any], notebooks: dict[str, list[Statement
 # --------------------------------------------------------------------------------------------------------------------
 
 
-def _import_calls() -> None:
-    """Import how attempts are called, once and before any line of a student's, instead of in every child."""
-    for path in sorted((Path(__file__).parents[1] / "exercises").glob("e*/calls.py")):
-        import_module(f"vae_course.exercises.{path.parent.name}.calls")
+def _import_calls() -> dict[str, str]:
+    """Import how attempts are called, before any line of a student's runs; return the sources by module."""
+    folder, sources = Path(__file__).parents[1] / "exercises", {}
+    for path in [folder / "calling.py", *sorted(folder.glob("e*/calls.py"))]:
+        module = ".".join(["vae_course", *path.relative_to(folder.parent).with_suffix("").parts])
+        import_module(module)
+        sources[module] = path.read_text(encoding="utf-8")
+    return sources
 
 
 def _hand_in(symbol: str, source: str) -> None:
@@ -103,7 +108,7 @@ def _hand_in(symbol: str, source: str) -> None:
                 setattr(other, key, here[name])
 
 
-def _reply(request: dict[str, Any], notebooks: dict[str, list[Statement]]) -> dict[str, Any]:
+def _reply(request: dict[str, Any], notebooks: dict[str, list[Statement]], calls: dict[str, str]) -> dict[str, Any]:
     """Define an answer and call it in all cases."""
     name, graded = request["name"], {symbol.rsplit(".", 1)[1]: symbol for symbol in request["graded"]}
     statements = find_answer(request["id"], name, notebooks.get(request["lesson"], []), graded)
@@ -117,16 +122,20 @@ def _reply(request: dict[str, Any], notebooks: dict[str, list[Statement]]) -> di
     if not callable(attempt):
         return {"answer": "no function", "kind": type(attempt).__name__}
     with called(attempt, name):
-        cases, use = wire.unpack_cases(request["cases"]), _use(request)
+        cases, use = wire.unpack_cases(request["cases"]), _use(request, calls)
         outcomes = [run_case(attempt, use, case, request["gradients"], request["arguments"]) for case in cases]
     text = ast.unparse(next((one.node for one in reversed(statements) if name in one.binds), ast.Module([], [])))
     return {"answer": "called", "text": text, "outcomes": wire.pack_outcomes(outcomes)}
 
 
-def _use(request: dict[str, Any]) -> Any:
-    """Return what turns an attempt and a case's arguments into named results."""
+def _use(request: dict[str, Any], calls: dict[str, str]) -> Any:
+    """Return what turns an attempt and arguments into named results, made anew: the answer may have changed it."""
     if request["use"]:
-        return find(request["use"])
+        module, name = request["use"].rsplit(".", 1)
+        for one in ("vae_course.exercises.calling", module):
+            sys.modules[one] = ModuleType(one)
+            exec(compile(calls[one], f"<{one}>", "exec"), vars(sys.modules[one]))
+        return vars(sys.modules[module])[name]
     return lambda attempt, *arguments: name_results(attempt(*arguments), request["returns"])
 
 
@@ -135,12 +144,10 @@ def _use(request: dict[str, Any]) -> Any:
 # --------------------------------------------------------------------------------------------------------------------
 
 
-def _answer_in_a_child(
-    request: dict[str, Any], notebooks: dict[str, list[Statement]], pipes: Sequence[BinaryIO]
-) -> dict[str, Any]:
+def _answer_in_a_child(answer: Callable[[], dict[str, Any]], pipes: Sequence[BinaryIO]) -> dict[str, Any]:
     """Answer in a child, which has neither the runner's pipes nor its rights."""
     if not hasattr(os, "fork"):
-        return _reply(request, notebooks)
+        return answer()
     readable, writable = os.pipe()
     child = os.fork()
     if child == 0:
@@ -150,7 +157,7 @@ def _answer_in_a_child(
                 os.close(pipe.fileno())
             _forgo()
             file = BytesIO()
-            wire.send(file, _reply(request, notebooks))
+            wire.send(file, answer())
             with open(writable, "wb") as pipe:
                 pipe.write(file.getvalue())
         finally:

@@ -22,8 +22,9 @@ from vae_course.grading.stripped import ROOT
 PACKAGE = "/course"  # where the sandbox sees the package without answers
 SCRATCH = 16 * 2**20  # bytes of the only folder that can be written to
 NO_SANDBOX = (
-    "Students' code is run in a sandbox only, and none can be had here ({reason}). On Linux install bubblewrap "
-    "(apt install bubblewrap). With --unsafe it is run unprotected, with all that you may do on this machine."
+    "Students' code is run in a sandbox only, and none can be had here ({reason}). On Linux it needs bubblewrap, "
+    "libseccomp and IPython (apt install bubblewrap libseccomp2; pip install ipython). With --unsafe it is run "
+    "unprotected, with all that you may do on this machine."
 )
 
 
