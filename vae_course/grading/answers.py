@@ -52,13 +52,14 @@ class Statement:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             node.decorator_list = [one for one in node.decorator_list if not _exercise_of(one)]
         self.code = compiler(ast.Module([node], []), cell, "exec")
-        self.writes = "run_cell_magic('writefile'" in ast.unparse(node)  # a module, which others may import
+        self.writes = isinstance(node, ast.Expr) and "writefile" in ast.dump(node)[:300]  # a module, by IPython's magic
         self.node, self.binds, self.in_code = node, _bound(node) | _globals_bound(node), in_code
-        self.touches, self.uses = _touched(node), _globals_of(self.code)
+        self.uses = _globals_of(self.code)
+        self.touches = _touched(node) & self.uses
         self.calls = {_root(part.func) for part in ast.walk(node) if isinstance(part, ast.Call)}
         functions = [part for part in ast.walk(node) if isinstance(part, ast.FunctionDef)]
-        self.touches_later = {one for function in functions for part in function.body for one in _touched(part)}
-        self.touches_later |= _globals_bound(node)
+        later = {one for function in functions for part in function.body for one in _touched(part)}
+        self.touches_later = later & self.uses | _globals_bound(node)
 
     @property
     def is_import(self) -> bool:
@@ -142,9 +143,8 @@ def _answers(one: Statement, exercise_id: str, name: str) -> bool:
 
 def _made_of(statements: list[Statement], last: int | None, name: str, others: Collection[str]) -> list[Statement]:
     """Choose the statements that bind what is needed, or may change what they bound, and those that these need."""
-    start = statements[last].uses if last is not None and statements[last].shows[1] is not None else {name}
     end = len(statements) if last is None else last + 1
-    needed, chosen = set(start) | {name}, set() if last is None else {last}
+    needed, chosen = ({name}, set()) if last is None else ({name} | statements[last].uses - set(others), {last})
     local = {bound for one in statements if not one.is_import for bound in one.binds} - set(others) - set(NAMES)
     changers: set[str] = set()  # functions that may change what is needed when they are called
     grew = True
@@ -309,7 +309,7 @@ def _globals_bound(node: ast.stmt) -> set[str]:
 def _touched(node: ast.AST) -> set[str]:
     """Names whose values a statement may change when it runs: not what functions in it do once they are called."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        return {root for one in getattr(node, "decorator_list", ()) if (root := _root(one))}
+        return {_root(one.func if isinstance(one, ast.Call) else one) for one in node.decorator_list}
     found = set()
     if isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
         found = {_root(node)}
@@ -321,9 +321,9 @@ def _touched(node: ast.AST) -> set[str]:
 
 
 def _root(node: ast.AST) -> str:
-    """Return the name that an expression such as a.b[c](d) begins with, or ""."""
-    while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
-        node = node.func if isinstance(node, ast.Call) else node.value
+    """Return the name that an expression such as a.b[c] begins with, or ""; a(b).c is what a call made, and new."""
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        node = node.value
     return node.id if isinstance(node, ast.Name) else ""
 
 
