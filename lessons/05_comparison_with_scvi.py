@@ -1772,13 +1772,14 @@ plots.show(ax, alt="Raw log-ratios follow the true batch effect on a line; harmo
 # 2019](https://doi.org/10.1038/s41467-018-07931-2)), and hiding them is **corruption**.
 
 # %% [markdown]
-# Write `corrupt(counts, rate, generator)`. It returns a damaged copy and a boolean mask of where the damage was done.
+# Write `corrupt(counts, rate, generator)` for counts of shape (cells, genes). It returns a damaged copy and a boolean
+# mask of where the damage was done, both of that shape.
 # Exactly $\lfloor \text{rate} \cdot n \rfloor$ of the $n$ non-zero entries become zero, all distinct and drawn
 # uniformly from the generator.
 #
 # By hand: `[[5, 0, 1], [0, 2, 7]]` has four non-zero entries. With a rate of 0.5 two of them become 0. With 0.1 none
-# does, for $\lfloor 0.4 \rfloor = 0$. Shapes stay as they are, whatever they are. Mind three things: a zero is no
-# candidate, no entry is drawn twice, and `counts` itself must not change.
+# does, for $\lfloor 0.4 \rfloor = 0$. Mind three things: a zero is no candidate, no entry is drawn twice, and `counts`
+# itself must not change.
 
 # %% exercise="5.6" source="vae_course.data.corrupt" minutes=8 difficulty=2
 

@@ -44,7 +44,7 @@ def corrupt(counts: Tensor, rate: float, generator: torch.Generator) -> tuple[Te
     Parameters
     ----------
     counts
-        Counts of any shape. Left unchanged.
+        Counts, (cells, genes). Left unchanged.
     rate
         Share of the non-zero entries to hide, between 0 and 1.
     generator

@@ -67,7 +67,7 @@ def _first_difference(got: str, want: str) -> str:
         if name not in mine:
             return f"`{name}`, of shape {due[name]}, is missing; yours has {', '.join(mine) or 'no parameters'}"
         if name not in due:
-            return f"there is a `{name}`, which should not be there; expected: {', '.join(due)}"
+            return f"`{name}` is among its parameters and buffers, and should not be; expected are {', '.join(due)}"
         if mine[name] != due[name]:
             return f"`{name}` should have shape {due[name]}; yours has {mine[name]}"
     return "its parameters come in another order"

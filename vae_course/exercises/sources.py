@@ -21,7 +21,7 @@ def source_of(thing: Callable) -> str:
 
 
 def blanked(source: str) -> str:
-    """Return a function or a class with every body blank; signatures and docstrings stay.
+    """Return a function or a class with every body blank; signatures stay, and docstrings but for their errors.
 
     Private methods of a class are part of its solution and go.
     """
@@ -107,4 +107,15 @@ def _blanked_function(node: ast.FunctionDef, lines: list[str]) -> str:
     end = first.end_lineno if has_docstring else first.lineno - 1
     start = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
     indent = " " * (node.col_offset + 4)
-    return "\n".join([*lines[start - 1 : end], indent + BLANK])
+    kept = _without_raises(lines[start - 1 : end]) if has_docstring else lines[start - 1 : end]
+    return "\n".join([*kept, indent + BLANK])
+
+
+def _without_raises(lines: list[str]) -> list[str]:
+    """Return the lines of a signature and docstring without the section on errors, which no exercise asks for."""
+    heads = [n for n, line in enumerate(lines) if line.strip() == "Raises"]
+    if not heads:
+        return lines
+    following = [n for n in range(heads[0] + 2, len(lines)) if lines[n].strip("- ") == "" and "-" in lines[n]]
+    end = following[0] - 1 if following else len(lines) - 1
+    return [*lines[: heads[0] - 1], *lines[end:]]

@@ -13,7 +13,7 @@ def _normal_of(log_scale: Tensor, quadratic: Tensor, constant: float = 2 * math.
 MISTAKES = {
     "variance-for-standard-deviation": (
         lambda x, m, v: _normal_of(2 * torch.log(v), (x - m) ** 2 / v**2),
-        "You treat `var` as a standard deviation. It is the variance, so it is not squared again.",
+        "You treat `var` as a standard deviation and square it. It is the variance: the square is in it already.",
     ),
     "missing-constant": (
         lambda x, m, v: _normal_of(torch.log(v), (x - m) ** 2 / v, constant=1.0),

@@ -37,7 +37,9 @@ def use(
     before, steps = _weights_of(model), []
     step.register_step_post_hook(lambda *_: steps.append(1))
     result = attempt(model, minibatches if form == "list" else iter(minibatches), step)
-    return {"the trained weights": _weights_of(model), "the loss": result, "steps": len(steps), "before": before}
+    hangs = isinstance(result, Tensor) and result.requires_grad
+    found = {"the trained weights": _weights_of(model), "the loss": result, "steps": len(steps), "before": before}
+    return found | {"the graph": "kept" if hangs else "let go"}
 
 
 def _weights_of(model: BinaryVAE) -> Tensor:

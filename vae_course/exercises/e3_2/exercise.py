@@ -19,7 +19,7 @@ def examine(case: Case, got: Mapping[str, Value]) -> dict[str, Any]:
     )
     moved = weights is None or before is None or not torch.equal(weights, before)
     by_another = moved and (steps is None or not steps.any())
-    kept = {name: got[name] for name in ("the trained weights", "the loss") if name in got}
+    kept = {name: got[name] for name in ("the trained weights", "the loss", "the graph") if name in got}
     return kept | {"trained by": "another" if by_another else "optimizer"}
 
 
@@ -36,6 +36,8 @@ def _explain_train_epoch(case: Case, got: Mapping[str, Value], want: Mapping[str
             f"the weights are trained right, but not the loss, {loss.tensor.item():.4g}: every cell "
             "counts once, with the loss of its minibatch before the step."
         )
+    if got["the graph"].text == "kept":
+        return "the mean is right, but it holds on to the graphs of all minibatches: sum numbers, loss.item()."
     return None
 
 

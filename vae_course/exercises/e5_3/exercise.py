@@ -48,7 +48,7 @@ def _explain_heads(case: Case, got: Mapping[str, Value], want: Mapping[str, Valu
             )
             return f"in `{head}` the parameter `{name}` is expected; yours is called `{yours}`. {ask}"
     if superfluous:
-        return f"there is a `{superfluous[0]}`, which should not be there; expected: {', '.join(heads)}."
+        return f"`{superfluous[0]}` is among its parameters, and should not be; expected are {', '.join(heads)}."
     return f"`{missing[0]}`, of shape {due[missing[0]]}, is missing."
 
 

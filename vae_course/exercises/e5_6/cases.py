@@ -9,15 +9,12 @@ from vae_course.exercises.common import draw_integer
 def visible_cases() -> list[Case]:
     table = torch.tensor([[12.0, 0.0, 1.0, 5.0], [0.0, 30.0, 0.0, 3.0], [7.0, 0.0, 2.0, 0.0]])
     square = torch.tensor([[4.0, 0.0, 1.0], [2.0, 9.0, 0.0], [0.0, 3.0, 1.0]])
-    block = torch.tensor([[[1.0, 0.0, 2.0], [6.0, 3.0, 0.0]], [[0.0, 8.0, 1.0], [0.0, 0.0, 5.0]]])
     large = torch.poisson(0.8 * torch.ones(20, 60), generator=torch.Generator().manual_seed(0))
     return [
         Case("seven non-zero counts in three cells", (table, 0.6, 1000, 1)),
         Case("another rate", (table, 0.4, 200, 1)),
         Case("a single cell", (torch.tensor([[3.0, 0.0, 1.0, 14.0, 2.0, 6.0]]), 0.5, 200, 1)),
         Case("as many cells as genes", (square, 0.5, 200, 1)),
-        Case("counts of one axis", (torch.tensor([2.0, 9.0, 1.0, 4.0, 1.0, 3.0, 25.0, 6.0]), 0.25, 200, 1)),
-        Case("counts of three axes", (block, 0.5, 200, 1)),
         Case("rate 1", (table, 1.0, 20, 1)),
         Case("rate 0", (table, 0.0, 20, 1)),
         Case("a rate too small for one count", (table, 0.1, 20, 1)),
