@@ -131,6 +131,8 @@ def test_compressed_files_are_read_with_hdf5plugin(tmp_path, compression):
 @pytest.mark.parametrize("matrix", [COUNTS, sp.csr_matrix(COUNTS)], ids=["dense", "sparse"])
 def test_counts_of_dask_and_lazy_data(tmp_path, matrix):
     array = pytest.importorskip("dask.array", reason="holds matrices that are computed later")
+    if not hasattr(anndata.experimental, "read_lazy"):
+        pytest.skip("needs anndata 0.12, whose data may be lazy")
     adata = adata_of(matrix)
     adata.obs["type"] = list("aabbaab")
     adata.write_h5ad(tmp_path / "cells.h5ad")
@@ -386,7 +388,7 @@ def test_names_that_occur_twice_in_a_table(tmp_path):
     [
         (table(genes="abcde", cells="tuvwxyz"), "whether its 5 rows or its 7 columns are genes: give genes_are='rows'"),
         (table("cell"), "whether its 5 rows or its 7 columns are genes"),  # what the names say contradicts it
-        (table().replace("MT-CO1,", "MT-CO1,chrM,").replace("\n", ",0\n"), "text|Expected 8 fields|as many names"),
+        (table().replace("MT-CO1,", "MT-CO1,chrM,").replace("\n", ",0\n"), r"text|Expected \d fields|as many names"),
         (table().replace(f",{COUNTS[0, 0]},", ",1.234.567,", 1), r"numbers were expected .*such as '1\.234\.567'"),
         (table().replace(",0", ",NA", 1), r"1 of them hold text, such as 'NA'"),
         (

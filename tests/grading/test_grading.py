@@ -571,6 +571,43 @@ def test_an_installed_package_is_hidden(monkeypatch, root):
     assert f"{root}/vae_course" in hidden
 
 
+PROBE = """
+import ctypes, os, threading
+CALLS = {
+    "add_key": 248, "bpf": 321, "clone": 56, "clone3": 435, "fork": 57, "io_uring_setup": 425, "keyctl": 250,
+    "memfd_create": 319, "mount": 165, "mq_open": 240, "msgget": 68, "perf_event_open": 298, "process_vm_readv": 310,
+    "process_vm_writev": 311, "ptrace": 101, "request_key": 249, "semget": 64, "setns": 308, "shmget": 29,
+    "unshare": 272, "userfaultfd": 323, "vfork": 58,
+}
+def bernoulli_log_prob(x, logits):
+    libc, found = ctypes.CDLL(None, use_errno=True), []
+    for name, number in CALLS.items():
+        done = libc.syscall(number, *((17,) if name == "clone" else (0,)), 0, 0, 0, 0, 0)
+        if done == 0 and name in ("clone", "fork", "vfork"):
+            os._exit(0)  # the new process
+        if done != -1 or ctypes.get_errno() != (38 if name == "clone3" else 1):
+            found.append(f"{name} {done} {ctypes.get_errno()}")
+    for path in ("/proc/1/mem", "/proc/1/environ", "/proc/1/fd/1"):
+        try:
+            found.append(path + str(os.open(path, os.O_RDWR)))
+        except OSError:
+            pass
+    thread = threading.Thread(target=lambda: found.append("a thread"))
+    thread.start()
+    thread.join()
+    raise ValueError(f"{os.getuid()} {os.getppid()} {found}")
+"""
+
+
+@in_sandbox
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the numbers of calls are those of x86_64")
+def test_an_answer_has_threads_and_no_call_that_leads_out(tmp_path):
+    hand_in(tmp_path, "prober", [PROBE])
+    message = graded(tmp_path, lessons=[1])["prober"].results["1.1"].message
+    user = 65534 if os.getuid() == 0 else os.getuid()
+    assert f"{user} 1 ['a thread']" in message  # the runner itself is process 1 there
+
+
 def test_without_bubblewrap_nothing_runs(tmp_path, monkeypatch, capsys):
     started = tmp_path / "started"
     hand_in(tmp_path / "class", "s1", [f"open({str(started)!r}, 'w')\n{answer('1.1')}"])
