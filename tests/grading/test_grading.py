@@ -162,7 +162,11 @@ VARIANTS = {  # what is done to the solved lesson 1; the answers that are still 
     "cells in one": (lambda *_: (["\n\n".join(answer(f"1.{k}") for k in range(1, 7))], None), FIRST),
     "magic": (lambda sources, kinds: (["%matplotlib inline\n!ls\nimport torch", *sources], ["code", *kinds]), FIRST),
     "answers alone": (lambda *_: ([answer(f"1.{k}") for k in range(1, 7)], None), FIRST),
-    "wrong at last": (lambda sources, kinds: ([*sources, WRONG_KL], [*kinds, "code"]), FIRST[:2] + FIRST[3:]),
+    "wrong at last": (
+        lambda sources, kinds: ([*sources, '@exercise("1.3")\n' + WRONG_KL], [*kinds, "code"]),
+        FIRST[:2] + FIRST[3:],
+    ),
+    "wrong at last, never shown": (lambda sources, kinds: ([*sources, WRONG_KL], [*kinds, "code"]), FIRST),
     "right at last": (lambda sources, kinds: ([WRONG_KL, *sources], ["code", *kinds]), FIRST),
     "helper": (lambda *_: ([*HELPERS, HELPED], None), FIRST[:1]),
     "untouched copy": (lambda sources, kinds: ([*sources, BLANK], [*kinds, "code"]), FIRST),
@@ -495,9 +499,10 @@ FORGED = {
 @pytest.mark.parametrize("name", FORGED)
 def test_a_forged_reply_costs_the_grader_little(name):
     exercise_id, values = FORGED[name]
-    one, start = EXERCISES[exercise_id], time.monotonic()
+    one = EXERCISES[exercise_id]
     outcome = {"values": values, "gradients": {}, "changed": [], "error": "", "reason": "", "line": ""}
-    one.wanted, one.mistaken  # noqa: B018  # not to be timed
+    one.wanted  # noqa: B018  # not to be timed
+    start = time.monotonic()
     result = grading.judge_reply(one, {"answer": "called", "outcomes": [outcome] * len(one.cases())})
     assert result.status != "passed"
     assert len(result.message) <= 1000
@@ -530,7 +535,9 @@ def test_the_sandbox_has_no_answer(package, exercise_id):
 
 def test_of_an_exercise_the_sandbox_has_what_calls_an_attempt_and_can_import_it(stripped_folder):
     exercises = stripped_folder / "vae_course" / "exercises"
-    assert {path.name for path in exercises.glob("*.py")} == {"__init__.py", "attempt.py", "calling.py", "sources.py"}
+    assert {path.name for path in exercises.glob("*.py")} == {
+        f"{name}.py" for name in ("__init__", "attempt", "calling", "limits", "sources", "wire")
+    }
     assert {path.name for path in exercises.glob("e*/*.py")} == {"__init__.py", "calls.py"}
     called = {one.use.__module__ for one in EXERCISES.values() if one.use}
     code = f"from importlib import import_module\nfor module in {sorted(called)}: import_module(module)"

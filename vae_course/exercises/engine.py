@@ -1,7 +1,7 @@
 """What an exercise is, and how an attempt at it is judged."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -133,12 +133,12 @@ class Exercise:
     @cached_property
     def wanted(self) -> list[Outcome]:
         """What the reference does in every case."""
-        return self._outcomes(self.reference)
+        return list(Outcomes(self, self.reference))
 
     @cached_property
-    def mistaken(self) -> dict[str, list[Outcome]]:
+    def mistaken(self) -> dict[str, "Outcomes"]:
         """What every misconception does in every case."""
-        return {name: self._outcomes(answer) for name, (answer, _) in self.mistakes.items()}
+        return {name: Outcomes(self, answer) for name, (answer, _) in self.mistakes.items()}
 
     def run(self, attempt: Any) -> Report:
         """Let an attempt answer all cases, where it can do no harm."""
@@ -152,20 +152,40 @@ class Exercise:
         """Turn what an attempt did in all cases into what is compared."""
         if self.examine is None or not outcomes:
             return outcomes
-        pairs = zip(self.cases(), outcomes, strict=True)
-        return [got if got.error else self._examined(case, got) for case, got in pairs]
+        return [self._examined(case, got) for case, got in zip(self.cases(), outcomes, strict=True)]
 
     def _examined(self, case: Case, got: Outcome) -> Outcome:
+        if self.examine is None or got.error:
+            return got
         return replace(got, values={name: plain(value) for name, value in self.examine(case, got.values).items()})
-
-    def _outcomes(self, answer: Callable) -> list[Outcome]:
-        cases = self.cases()
-        return self.examined([run_case(answer, self._use, case, self.gradients, self.arguments) for case in cases])
 
     def _use(self, attempt: Callable, *arguments: Any) -> dict[str, Any]:
         if self.use is not None:
             return self.use(attempt, *arguments)
         return name_results(attempt(*arguments), self.returns)
+
+
+class Outcomes(Sequence[Outcome]):
+    """What an answer of the course's own does in every case, worked out when it is asked for.
+
+    A misconception that differs from an attempt in the first case is not run on the others.
+    """
+
+    def __init__(self, exercise: Exercise, answer: Callable) -> None:
+        self._exercise, self._answer, self._cases = exercise, answer, exercise.cases()
+        self._known: dict[int, Outcome] = {}
+
+    def __len__(self) -> int:
+        """Return the number of cases."""
+        return len(self._cases)
+
+    def __getitem__(self, number: int) -> Outcome:
+        """Return what it does in a case."""
+        if number not in self._known:
+            one, case = self._exercise, self._cases[number]
+            got = run_case(self._answer, one._use, case, one.gradients, one.arguments)
+            self._known[number] = one._examined(case, got)
+        return self._known[number]
 
 
 def judge(exercise: Exercise, attempt: Any) -> Result:

@@ -129,10 +129,11 @@ def _add(found: dict[str, Submission], handed_in: Path, paths: list[Path]) -> No
         try:
             if path.is_symlink() or not path.is_file():
                 submission.notes.append(f"{_text(path.name)} is a link, not a file, and was not read.")
-            elif (size := size + path.stat().st_size) > LARGEST:
+            elif size + path.stat().st_size > LARGEST:
                 submission.notes.append(f"{_text(path.name)} was not read: more than {LARGEST // 2**20} MB in all.")
             else:
                 submission.notebooks[_text(str(path))] = path.read_bytes()
+                size += path.stat().st_size
         except OSError as error:
             submission.notes.append(f"{_text(path.name)} could not be read: {error.strerror}.")
     if not paths and handed_in.is_dir():
