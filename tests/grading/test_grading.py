@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from copy import deepcopy
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,7 +23,8 @@ from hostile_submissions import CELLS, CHEATS, FILES, HARM, LEFTOVER, NAMES, cel
 
 from vae_course import grading
 from vae_course.cli import main
-from vae_course.exercises import EXERCISES
+from vae_course.exercises import EXERCISES, wire
+from vae_course.exercises.attempt import run_case
 from vae_course.exercises.sources import solution_lines, source_of, without_docstrings
 from vae_course.grading import sandbox, stripped
 
@@ -576,6 +578,18 @@ def test_an_installed_package_is_hidden(monkeypatch, root):
     command = sandbox._bubblewrap(Path("/nowhere"))
     hidden = [word for flag, word in pairwise(command) if flag == "--tmpfs"]
     assert f"{root}/vae_course" in hidden
+
+
+@pytest.mark.parametrize("exercise_id", ["1.1", "2.5", "4.1", "5.6"])
+def test_of_hidden_cases_no_number_is_told(exercise_id):
+    one = grading.with_hidden_cases(EXERCISES[exercise_id], 3)
+    raw = [run_case(one.reference, one._use, case, one.gradients, one.arguments) for case in one.cases()]
+    right = wire.pack_outcomes(deepcopy(raw))
+    raw[-1].values, raw[-1].error, raw[-1].reason = {}, "ValueError", "x is 0.123"
+    wrong = wire.pack_outcomes(raw)
+    assert grading.judge_reply(one, {"answer": "called", "outcomes": right}).status == "passed"
+    message = grading.judge_reply(one, {"answer": "called", "outcomes": wrong}).message
+    assert message == f"Right for the cases of the lesson, but not for {one.cases()[-1].label}."
 
 
 PROBE = """

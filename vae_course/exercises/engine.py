@@ -159,6 +159,10 @@ class Exercise:
             return got
         return replace(got, values={name: plain(value) for name, value in self.examine(case, got.values).items()})
 
+    def agrees(self, got: Outcome, want: Outcome) -> bool:
+        """Whether an attempt did in a case what it should."""
+        return _same(got, want, self.tolerance)
+
     def _use(self, attempt: Callable, *arguments: Any) -> dict[str, Any]:
         if self.use is not None:
             return self.use(attempt, *arguments)
@@ -217,7 +221,7 @@ def verdict(exercise: Exercise, report: Report) -> Result:
 
 def _judge_outcomes(exercise: Exercise, report: Report) -> Result:
     pairs = list(zip(report.outcomes, exercise.wanted, strict=True))
-    bad = [position for position, (got, want) in enumerate(pairs) if not _same(got, want, exercise.tolerance)]
+    bad = [position for position, (got, want) in enumerate(pairs) if not exercise.agrees(got, want)]
     if not bad:
         return Result("passed", "Correct.", printed=report.printed)
     mistake = _recognised(exercise, report.outcomes)

@@ -58,7 +58,7 @@ td:last-child {{ overflow-wrap: anywhere; }}
 {rows}
 </tbody>
 </table>
-<p>Each answer was called on the cases of the lesson and on further ones with random numbers (seed {seed}), so that one
+<p>Each answer was called on the cases of the lesson and on further ones with random numbers, so that one
 may pass in the notebook and not here. {help}Graded by vae_course {version}.</p>
 </body>
 </html>
@@ -185,7 +185,6 @@ def _page(grade: Grade) -> str:
         maximum=grade.maximum,
         notes="".join(f"<p>{escape(note)}</p>" for note in grade.notes),
         rows="\n".join(rows),
-        seed=grade.seed,
         help=f'To look at an answer again, run its cell: <code>hint("{missed[0]}")</code> helps. ' if missed else "",
         version=__version__,
     )
