@@ -241,9 +241,8 @@ def judge_reply(exercise: Exercise, reply: dict[str, Any]) -> Result:
     if answer == "none":
         return _missing(exercise)
     if answer == "no function":
-        return Result(
-            "wrong", f"Expected the {exercise.kind} {exercise.name}; it is of type {str(reply.get('kind'))[:40]}."
-        )
+        kind = str(reply.get("kind"))[:60]
+        return Result("wrong", f"Expected the {exercise.kind} {exercise.name}, got {kind}.")
     if answer == "raises":
         return _stopped(exercise, str(reply.get("error")), str(reply.get("reason")))
     if answer == "endless":

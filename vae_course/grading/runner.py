@@ -25,7 +25,7 @@ import torch
 
 from vae_course import binary_vae, data, distributions, metrics, vae  # noqa: F401  # once, not in every child
 from vae_course.exercises import limits, wire
-from vae_course.exercises.attempt import called, name_results, run_case
+from vae_course.exercises.attempt import called, look_at, name_results, run_case
 from vae_course.exercises.sources import find
 from vae_course.grading.answers import Statement, define, find_answer, read_notebook
 
@@ -119,8 +119,11 @@ def _reply(request: dict[str, Any], notebooks: dict[str, list[Statement]], calls
         attempt = define(request["id"], name, statements, values, folder="/tmp" if os.getcwd() == "/tmp" else "")
     except BaseException as error:
         return {"answer": "raises", "error": type(error).__name__, "reason": f"{error}"[:200]}
-    if not callable(attempt):
-        return {"answer": "no function", "kind": type(attempt).__name__}
+    kind, words = look_at(attempt)
+    if kind == "blank":
+        return {"answer": "none"}
+    if kind == "other":
+        return {"answer": "no function", "kind": words}
     with called(attempt, name):
         cases, use = wire.unpack_cases(request["cases"]), _use(request, calls)
         outcomes = [run_case(attempt, use, case, request["gradients"], request["arguments"]) for case in cases]
