@@ -76,7 +76,7 @@ def without_docstrings(source: str) -> str:
 def solution_lines(source: str) -> set[str]:
     """Return the stripped lines that are in a solution and not in its blank."""
     kept = {line.strip() for line in blanked(source).splitlines()}
-    return {line.strip() for line in source.splitlines()} - kept
+    return {line.strip() for line in without_docstrings(source).splitlines()} - kept
 
 
 def says_nothing(statement: ast.stmt) -> bool:
