@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,14 @@ from vae_course.data import CountData
 from vae_course.early_stopping import EarlyStopping, epochs_for
 from vae_course.model import LossTerms, check_option, plain_number, prepare
 from vae_course.names import matched
-from vae_course.posterior import Posterior, finish_averages, split_posteriors
+from vae_course.posterior import finish_averages, split_posteriors
 from vae_course.runtime import processes
 from vae_course.runtime.checkpoints import Checkpoint
 from vae_course.runtime.devices import resolve_device
 from vae_course.runtime.diagnostics import check_parameters, explain_nonfinite
 from vae_course.runtime.history import record_metrics
 from vae_course.runtime.progress import progress_bar
-from vae_course.runtime.seeds import get_rng_state, initial_rng_state, rng_at
+from vae_course.runtime.seeds import get_rng_state, initial_rng_state
 from vae_course.vae import VAE
 
 
@@ -75,10 +76,9 @@ class Trainer:
         self.batch_size, self.lr, self.seed, eps, decay = map(plain_number, (batch_size, lr, seed, eps, weight_decay))
         self.early_stopping = early_stopping and early_stopping.for_trainer()
         self.optimizer = torch.optim.Adam(model.parameters(), lr=self.lr, eps=eps, weight_decay=decay, fused=True)
-        self.history: dict[str, list[float]] = {}
-        self.posteriors: dict[str, Posterior] = {}
-        self.epoch, self.epoch_seconds = 0, []
+        self.history, self.posteriors, self.epoch, self.epoch_seconds = {}, {}, 0, []
         self.first_call, self.starts = 0, []  # epochs of the first call of train(), starts of all checkpointed ones
+        self._progress_bar = progress_bar(desc="training", unit="cells", unit_scale=True)
         self.rng_state = initial_rng_state(processes.seed_of_rank(self.seed), self.device)
 
     def loss(self, terms: LossTerms) -> Tensor:
@@ -121,8 +121,12 @@ class Trainer:
                 checkpoint = Checkpoint(self, checkpoint)
                 last_epoch = checkpoint.start(int(n_epochs), resume)
             n_cells = len(self.posteriors["train_set"].indices) * self.n_processes
-            bar = progress_bar(last_epoch * n_cells, initial=self.epoch * n_cells)
-            with rng_at(self.rng_state, self.device), bar:  # the caller's random numbers stay as they were
+            gpus = [self.device] if self.device.type == "cuda" else []
+            bar = self._progress_bar(total=last_epoch * n_cells, initial=self.epoch * n_cells)
+            with torch.random.fork_rng(gpus), bar:  # the caller's random numbers stay as they were
+                torch.set_rng_state(self.rng_state[0])
+                for gpu in gpus:
+                    torch.cuda.set_rng_state(self.rng_state[1], gpu)
                 while self.epoch < last_epoch and not (self.early_stopping and self.early_stopping.stopped):
                     bar.set_description_str(f"training, epoch {self.epoch + 1}/{last_epoch}", refresh=False)
                     if self.lr_schedule == "cosine":
@@ -147,13 +151,13 @@ class Trainer:
         start, sums = time.perf_counter(), np.zeros(5)  # over cells: the loss, its three terms, 1
         seen, indices = self.posteriors["train_set"].seen, self.posteriors["train_set"].indices
         counts = seen.counts if self.device.type == "cpu" else seen.counts_on(self.device)  # a GPU keeps them all
-        collate = getattr(self.model, "collate", VAE.collate)
         order = indices[torch.randperm(len(indices)).numpy()]
         minibatches = np.split(order, range(self.batch_size, len(order) - 1, self.batch_size))  # none of a single cell
         self.model.train()
-        with processes.synchronized_steps(self.model, self.optimizer) as loss_terms:
+        alone = nullcontext(self.model.loss_terms)
+        with processes.synchronized_steps(self.model, self.optimizer) if self.n_processes > 1 else alone as loss_terms:
             for cells in minibatches:
-                x = collate(counts[cells], self.device)  # (b, genes)
+                x = getattr(self.model, "collate", VAE.collate)(counts[cells], self.device)  # (b, genes)
                 codes = torch.from_numpy(np.stack([seen.batch_index[cells], seen.labels[cells]])).to(self.device)
                 known = seen.covariates_of(cells, self.device) if seen.covariates.shape[1] else {}
                 sums += self._step(loss_terms, cells, x, *codes.unsqueeze(-1), **known)  # codes of (b, 1) each
@@ -225,15 +229,11 @@ class UnsupervisedTrainer(Trainer):
 
     train_set = property(lambda self: self.posteriors["train_set"], doc="Posterior of the training cells.")
     test_set = property(lambda self: self.posteriors["test_set"], doc="Posterior of the other cells.")
+    warmup = property(lambda self: self.first_call // 2 if self.n_epochs_kl_warmup is None else self.n_epochs_kl_warmup)
 
     def kl_weight(self, epoch: int) -> float:
         """Return the weight of the global KL in an epoch, counted from 0."""
         return min(1.0, epoch / self.warmup) if self.warmup else 1.0
-
-    @property
-    def warmup(self) -> int:
-        """Epochs of the warm-up, known once `train` was called."""
-        return self.first_call // 2 if self.n_epochs_kl_warmup is None else self.n_epochs_kl_warmup
 
     def loss(self, terms: LossTerms) -> Tensor:
         """Return the mean over cells of reconstruction + kl_local + kl_weight * kl_global."""

@@ -553,7 +553,7 @@ def test_a_killed_worker_of_torchrun_goes_on_and_ends_bitwise_the_same(tmp_path)
 def bar_is_silent() -> bool:
     with suppress(KeyError):
         del os.environ["TQDM_DISABLE"]
-    return progress_bar(10).disable
+    return progress_bar()(total=10).disable
 
 
 def test_only_the_first_process_shows_progress(tmp_path):

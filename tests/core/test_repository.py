@@ -33,7 +33,7 @@ def test_constraints_pin_what_is_asked_for_and_the_package_pins_nothing():
     extras = PROJECT["optional-dependencies"]
     asked = [*PROJECT["dependencies"], *(line for extra in extras.values() for line in extra)]
     assert {re.match(r"[\w-]+", line).group() for line in asked} <= pinned
-    assert not [line for line in asked if "==" in line]
+    assert not [line for line in asked if "==" in line.split(";")[0]]
 
 
 def test_the_address_is_one_value():

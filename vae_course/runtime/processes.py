@@ -159,18 +159,15 @@ class _LossTerms(torch.nn.Module):
 def synchronized_steps(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[Callable[..., Any]]:
     """Yield what to call instead of `model.loss_terms` during an epoch, so that all processes take the same steps.
 
-    A single process calls `model.loss_terms` itself. Of several, the gradients are averaged. A process that has no
-    minibatches left adds zeros to the average until the others are done, and then takes over what they have
-    learned. After the epoch the running statistics of batch normalisation are those of the first process.
+    Gradients are averaged over the processes. A process that has no minibatches left adds zeros to the average until
+    the others are done, and then takes over what they have learned. After the epoch the running statistics of batch
+    normalisation are those of the first process.
 
     Raises
     ------
     NonFiniteLossError
         In all processes, with the first message, if the body raised it in some.
     """
-    if n_processes() == 1:
-        yield model.loss_terms
-        return
     module, problem = _LossTerms(optimizer, model.loss_terms), ""
     # A new wrapper every epoch: DDP fixes the order in which it sums gradients in its first step, and a resumed run
     # has to use the order of one that was never interrupted.

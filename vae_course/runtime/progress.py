@@ -2,6 +2,9 @@
 
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from tqdm import tqdm
 
@@ -11,20 +14,19 @@ SECONDS_BETWEEN_LINES = 60
 LAYOUT_OF_LINES = "{desc}: {percentage:.0f}% [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 
 
-def progress_bar(total: int, initial: int = 0) -> tqdm:
-    """Return a progress bar of the training on so many cells, some of them done already.
+def progress_bar(**options: Any) -> Callable[..., tqdm]:
+    """Return a factory of progress bars, called with tqdm's `total` and `initial`; other options of tqdm go here.
 
     It is silent if TQDM_DISABLE is set, and in all processes but the first. Outside of terminals and notebooks it
     writes a plain line once a minute; runs shorter than that print nothing.
     """
-    disable = rank() > 0 or os.environ.get("TQDM_DISABLE", "") not in ("", "0")
+    options["disable"] = rank() > 0 or os.environ.get("TQDM_DISABLE", "") not in ("", "0")
     ipython = sys.modules.get("IPython")
     in_notebook = ipython is not None and hasattr(ipython.get_ipython(), "kernel")
-    options = {"desc": "training", "total": total, "initial": initial, "unit": "cells", "unit_scale": True}
     if sys.stderr.isatty() or in_notebook:
-        return tqdm(**options, disable=disable)
+        return partial(tqdm, **options)
     seconds = {"delay": SECONDS_BETWEEN_LINES, "mininterval": SECONDS_BETWEEN_LINES, "miniters": 1}
-    return ProgressLines(**options, **seconds, bar_format=LAYOUT_OF_LINES, disable=disable)
+    return partial(ProgressLines, bar_format=LAYOUT_OF_LINES, **seconds, **options)
 
 
 class ProgressLines(tqdm):

@@ -1,7 +1,7 @@
 """Random numbers and threads: seeded blocks that leave the global state of the process as it was."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 
 import torch
 
@@ -27,19 +27,14 @@ def set_rng_state(states: list[torch.Tensor], device: torch.device = CPU) -> Non
 
 
 @contextmanager
-def rng_at(states: list[torch.Tensor], device: torch.device = CPU) -> Iterator[None]:
-    """Run the body from these states of PyTorch's generators; restore theirs afterwards. Other GPUs are not touched."""
+def seeded(seed: int, device: torch.device = CPU) -> Iterator[None]:
+    """Run the body with PyTorch's generators seeded; restore their states afterwards. Other GPUs are not touched."""
     before = get_rng_state(device)
-    set_rng_state(states, device)
+    set_rng_state(initial_rng_state(seed, device), device)
     try:
         yield
     finally:
         set_rng_state(before, device)
-
-
-def seeded(seed: int, device: torch.device = CPU) -> AbstractContextManager[None]:
-    """Run the body with PyTorch's generators seeded; restore their states afterwards."""
-    return rng_at(initial_rng_state(seed, device), device)
 
 
 @contextmanager
