@@ -33,12 +33,8 @@ def matrix_of(adata: "AnnData", layer: str | None = None, raw: bool = False) -> 
             raise ValueError(f"There is no layer {layer!r}; the data have {listed(adata.layers)}.")
         return adata.layers[layer], adata.var_names, f"layer {layer!r}"
     if adata.X is None:
-        layers = (
-            f"name a layer with the counts: {listed(adata.layers)}"
-            if len(adata.layers)
-            else "and no layers: add counts"
-        )
-        raise ValueError(f"The data have no X; {layers}.{where_counts_are(adata, 'X')}")
+        advice = f"name a layer with the counts: {listed(adata.layers)}" if adata.layers else "give it the counts"
+        raise ValueError(f"The data have no X; {advice}.{where_counts_are(adata, 'X')}")
     return adata.X, adata.var_names, "X"
 
 

@@ -25,7 +25,8 @@ from vae_course.exercises.attempt import Case, Report, Use, called, look_at, run
 
 SECONDS = limits.SECONDS
 MEMORY = 2**30  # bytes that it may take beside what the notebook has
-PIPE = 3  # descriptor of the child's way out
+PIPE = 3  # descriptor on which the child reports
+MOST_FILES = 2**16  # descriptors that are closed in the child; macOS may allow more than fit a C integer
 ABLE, UNABLE = b"1", b"0"  # what it says first: whether PyTorch can differentiate there
 PRINTED = 200  # characters of its printing that are kept
 _here = threading.local()  # `within`: whether this thread runs an attempt
@@ -137,7 +138,7 @@ def _live_as_child(work: Callable[[], dict[str, Any]], writable: int) -> None:
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
     os.dup2(writable, PIPE)
-    os.closerange(PIPE + 1, os.sysconf("SC_OPEN_MAX"))  # the notebook's files and connections
+    os.closerange(PIPE + 1, min(os.sysconf("SC_OPEN_MAX"), MOST_FILES))  # the notebook's files and connections
     if not _can_differentiate():
         os.write(PIPE, UNABLE)
         return

@@ -15,7 +15,7 @@ from types import ModuleType
 SECONDS = 8.0  # for an attempt; one that takes longer counts as endless
 CLONE_THREAD = 0x00010000
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
-CALLS = {  # of the kernel, by what they are good for
+CALLS = {  # system calls, by what they give access to
     "processes": ("fork", "vfork"),
     "other processes": ("ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "kcmp"),
     "namespaces": ("unshare", "setns", "mount", "umount2", "pivot_root", "chroot", "open_tree", "fsopen"),
@@ -25,8 +25,8 @@ CALLS = {  # of the kernel, by what they are good for
 }
 
 
-def forbid(*deeds: str) -> bool:
-    """Forbid calls of the kernel, some of `CALLS`, in this process and its threads.
+def forbid(*groups: str) -> bool:
+    """Forbid groups of system calls, named as in `CALLS`, in this process and its threads.
 
     Returns
     -------
@@ -36,15 +36,14 @@ def forbid(*deeds: str) -> bool:
     if (pyseccomp := filters()) is None:
         return False
     rules, refused = pyseccomp.SyscallFilter(pyseccomp.ALLOW), pyseccomp.ERRNO(errno.EPERM)
-    for call in (call for deed in deeds for call in CALLS[deed]):
+    for call in (call for group in groups for call in CALLS[group]):
         with suppress(OSError, ValueError):  # this processor, or this libseccomp, has no such call
             rules.add_rule(refused, call)
-    if "processes" in deeds:
+    if "processes" in groups:
         rules.add_rule(refused, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, CLONE_THREAD, 0))  # threads are allowed
         with suppress(OSError, ValueError):
-            rules.add_rule(
-                pyseccomp.ERRNO(errno.ENOSYS), "clone3"
-            )  # a filter cannot read its flags; libc then uses clone
+            # A filter cannot read the flags of clone3; told that there is none, libc uses clone.
+            rules.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")
     rules.load()
     return True
 
