@@ -1,5 +1,6 @@
 """The exercises themselves: hints and misconceptions, and right answers in many styles, which all pass."""
 
+import functools
 import itertools
 import re
 from dataclasses import replace
@@ -47,6 +48,35 @@ def test_the_plain_answer_passes(number):
     plain = EXERCISES[number].plain
     assert plain.__name__ == EXERCISES[number].name
     assert check(number, plain).status == "passed"
+
+
+OF_ALL = ("0.5", "1.4", "1.5", "2.3", "3.1", "3.2", "3.5", "4.5", "5.7")  # return nothing with a row for every cell
+MIXED_ROWS = {
+    "reversed": lambda rows: rows.flip(0),
+    "the first for all": lambda rows: rows[:1].expand_as(rows).clone(),
+    "leaking": lambda rows: rows + 0.1 * rows.mean(0) if rows.is_floating_point() else rows.roll(1, 0),
+}
+
+
+def with_mixed_rows(reference, mixed):
+    """The right answer, whose results have their rows mixed up."""
+
+    def mix(result):
+        if isinstance(result, tuple):
+            return tuple(map(mix, result))
+        return mixed(result) if isinstance(result, torch.Tensor) and result.ndim and len(result) > 1 else result
+
+    if isinstance(reference, type):
+        forward = {"forward": lambda self, *given, **options: mix(reference.forward(self, *given, **options))}
+        return type(reference.__name__, (reference,), forward)
+    return functools.wraps(reference)(lambda *given, **options: mix(reference(*given, **options)))
+
+
+@pytest.mark.parametrize("mixed", MIXED_ROWS)
+@pytest.mark.parametrize("number", [number for number in IDS if number not in OF_ALL])
+def test_an_answer_that_mixes_up_its_rows_is_wrong(number, mixed):
+    status = check(number, with_mixed_rows(EXERCISES[number].reference, MIXED_ROWS[mixed])).status
+    assert status == ("passed" if (number, mixed) == ("3.3", "reversed") else "wrong")  # draws
 
 
 @pytest.mark.parametrize("number", IDS)

@@ -608,15 +608,16 @@ def bernoulli_log_prob(x, logits):
             os._exit(0)  # the new process
         if done != -1 or ctypes.get_errno() != (38 if name == "clone3" else 1):
             found.append(f"{name} {done} {ctypes.get_errno()}")
-    for path in ("/proc/1/mem", "/proc/1/environ", "/proc/1/fd/1"):
-        try:
-            found.append(path + str(os.open(path, os.O_RDWR)))
-        except OSError:
-            pass
+    for process in (1, os.getppid()):
+        for path in ("mem", "environ", "fd/1"):
+            try:
+                found.append(path + str(os.open(f"/proc/{process}/{path}", os.O_RDWR)))
+            except OSError:
+                pass
     thread = threading.Thread(target=lambda: found.append("a thread"))
     thread.start()
     thread.join()
-    raise ValueError(f"{os.getuid()} {os.getppid()} {found}")
+    raise ValueError(f"{os.getuid()} {open('/proc/1/comm').read().strip()} {found}")
 """
 
 
@@ -626,7 +627,31 @@ def test_an_answer_has_threads_and_no_call_that_leads_out(tmp_path):
     hand_in(tmp_path, "prober", [PROBE])
     message = graded(tmp_path, lessons=[1])["prober"].results["1.1"].message
     user = 65534 if os.getuid() == 0 else os.getuid()
-    assert f"{user} 1 ['a thread']" in message  # the runner itself is process 1 there
+    assert f"{user} python" in message  # process 1 is the runner itself
+    assert "['a thread']" in message
+
+
+@in_sandbox
+def test_of_a_submission_nothing_is_left_to_the_next(tmp_path):
+    """All of them meet one sandbox: modules that would be imported, folders that are shut, links that lead out."""
+    leaves = """
+def bernoulli_log_prob(x, logits):
+    import os
+    for name in ("torch.py", "sitecustomize.py", "left.py"):
+        with open(name, "w") as file:
+            file.write("raise SystemExit")
+    os.makedirs("shut/inner")
+    os.symlink("/usr", "usr")
+    os.mkfifo("pipe")
+    os.chmod("shut", 0)
+    return x
+"""
+    looks = answer("1.1").replace("return", "import os; assert os.listdir() == []\n    return")
+    for number in range(3):
+        hand_in(tmp_path, f"{number}-leaves", [leaves])
+        hand_in(tmp_path, f"{number}-looks", [looks])
+    grades = grading.grade_folder(tmp_path, lessons=[1], jobs=1)
+    assert [grade.total for grade in grades] == [0, 1] * 3
 
 
 def test_without_bubblewrap_nothing_runs(tmp_path, monkeypatch, capsys):

@@ -9,7 +9,6 @@ on in the background until the kernel restarts, and so does the memory it uses.
 import builtins
 import io
 import os
-import selectors
 import signal
 import threading
 import time
@@ -109,7 +108,7 @@ def _in_child(work: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
             os._exit(0)
     os.close(writable)
     try:
-        said, in_time = _read(readable, time.monotonic() + SECONDS)
+        said, in_time = wire.listen(readable, time.monotonic() + SECONDS, before=len(ABLE))
     finally:
         os.close(readable)
         with suppress(OSError):
@@ -154,20 +153,6 @@ def _can_differentiate() -> bool:
     except RuntimeError:
         return False
     return True
-
-
-def _read(descriptor: int, deadline: float) -> tuple[bytes, bool]:
-    """Read what a child says, or the beginning of it; return also whether it ended in time."""
-    said = bytearray()
-    with selectors.DefaultSelector() as selector:
-        selector.register(descriptor, selectors.EVENT_READ)
-        while (left := deadline - time.monotonic()) > 0:
-            if selector.select(left):
-                chunk = os.read(descriptor, 2**20)
-                said += chunk
-                if not chunk or len(said) > wire.LONGEST or wire.is_whole(said[1:]) or said[:1] == UNABLE:
-                    return bytes(said), True
-    return bytes(said), False
 
 
 # --------------------------------------------------------------------------------------------------------------------

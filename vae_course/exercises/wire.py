@@ -7,6 +7,9 @@ is checked before anything is made of them.
 import base64
 import io
 import json
+import os
+import selectors
+import time
 from dataclasses import asdict
 from typing import Any, BinaryIO
 
@@ -48,7 +51,36 @@ def receive(pipe: BinaryIO, longest: int = LONGEST) -> dict[str, Any]:
     return message
 
 
-def is_whole(said: bytes | bytearray) -> bool:
+def listen(descriptor: int, deadline: float, before: int = 0) -> tuple[bytes, bool]:
+    """Read what a child says, to the end of a message or of its pipe, or the beginning of what is too long.
+
+    Parameters
+    ----------
+    descriptor
+        Of the pipe.
+    deadline
+        By `time.monotonic`.
+    before
+        Bytes that it says before its message.
+
+    Returns
+    -------
+    said, in_time
+        Whatever came, and whether that was in time.
+    """
+    said = bytearray()
+    with selectors.DefaultSelector() as selector:
+        selector.register(descriptor, selectors.EVENT_READ)
+        while (left := deadline - time.monotonic()) > 0:
+            if selector.select(left):
+                chunk = os.read(descriptor, 2**20)
+                said += chunk
+                if not chunk or len(said) > LONGEST or _is_whole(said[before:]):
+                    return bytes(said), True
+    return bytes(said), False
+
+
+def _is_whole(said: bytes | bytearray) -> bool:
     """Whether these bytes hold a message to its end."""
     return len(said) >= 8 and len(said) >= 8 + int.from_bytes(said[:8], "big")
 

@@ -13,7 +13,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,10 +90,13 @@ def grade_folder(
         Path(package).chmod(0o755)
         write_package(Path(package))
 
+        sandbox = partial(Session, Path(package), unsafe)
+        idle: list[Session] = []  # sandboxes that have served a submission and are as new
+
         def grade(submission: Submission) -> Grade:
             done = Grade(submission.student, submission.name, {}, submission.notes, seed)
             try:
-                done.results = _Grader(Path(package), exercises, unsafe).grade(submission)
+                done.results = _Grader(exercises, sandbox, idle).grade(submission)
             except Exception as error:  # one submission never stops the others
                 done.notes.append(f"This submission could not be graded ({type(error).__name__}): look at it by hand.")
             for one in exercises:
@@ -99,8 +104,12 @@ def grade_folder(
             tell(done)
             return done
 
-        with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
-            return list(pool.map(grade, submissions))
+        try:
+            with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
+                return list(pool.map(grade, submissions))
+        finally:
+            for session in idle:
+                session.close()
 
 
 def check_notebook(path: str | Path) -> dict[str, Result]:
@@ -167,10 +176,10 @@ def names_by_lesson(exercises: Iterable[Exercise]) -> dict[str, list[str]]:
 
 
 class _Grader:
-    """Grades one submission, exercise by exercise, in one sandbox as long as it lives."""
+    """Grades one submission, exercise by exercise, in one sandbox as long as it lives: an idle one if there is one."""
 
-    def __init__(self, package: Path, exercises: list[Exercise], unsafe: bool) -> None:
-        self.package, self.exercises, self.unsafe = package, exercises, unsafe
+    def __init__(self, exercises: list[Exercise], sandbox: Callable[[], Session], idle: list[Session]) -> None:
+        self.exercises, self.sandbox, self.idle = exercises, sandbox, idle
         graded = {one.id for one in exercises}
         self.handed_in = [one for one in EXERCISES.values() if one.id not in graded]  # nothing is to be won by these
         self.session: Session | None = None
@@ -186,6 +195,7 @@ class _Grader:
                     break
                 results[one.id] = self._grade(one, submission)
                 self.handed_in.append(one)
+            self._let_go()
         finally:
             self._close()
         too_late = Result("error", "Not graded: exercises before it used up the time, or kept ending Python.")
@@ -207,7 +217,10 @@ class _Grader:
 
     def _start(self, submission: Submission) -> None:
         self.n_starts += 1
-        self.session = Session(self.package, self.unsafe)
+        try:
+            self.session = self.idle.pop()
+        except IndexError:
+            self.session = self.sandbox()
         self.new_answers = list(self.handed_in)
         files = {path: base64.b64encode(content).decode() for path, content in submission.notebooks.items()}
         reply = self.session.ask({"files": files, "names": names_by_lesson(self.exercises)}, 2 * SECONDS)
@@ -228,6 +241,13 @@ class _Grader:
             "answers": answers,
             "graded": [one.symbol for one in self.handed_in],
         }
+
+    def _let_go(self) -> None:
+        """Leave the sandbox to another submission, if it says that it has cleaned up."""
+        with suppress(TimeoutError, EOFError, AttributeError):  # it did not, it has ended, or there is none any more
+            self.session.ask({"done": True}, SECONDS)
+            self.idle.append(self.session)
+            self.session = None
 
     def _close(self) -> None:
         if self.session is not None:

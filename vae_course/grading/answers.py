@@ -48,18 +48,21 @@ class Statement:
     """
 
     def __init__(self, node: ast.stmt, cell: str, compiler: codeop.Compile, in_code: bool) -> None:
-        self.shows = _shown(node)
+        parts = list(ast.walk(node))
+        calls = [part for part in parts if isinstance(part, ast.Call)]
+        of_functions = {name for part in parts if isinstance(part, ast.Global) for name in part.names}
+        self.shows = _shown(node, calls)
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             node.decorator_list = [one for one in node.decorator_list if not _exercise_of(one)]
         self.code = compiler(ast.Module([node], []), cell, "exec")
         self.writes = isinstance(node, ast.Expr) and "writefile" in ast.dump(node)[:300]  # a module, by IPython's magic
-        self.node, self.binds, self.in_code = node, _bound(node) | _globals_bound(node), in_code
+        self.node, self.binds, self.in_code = node, _bound(node) | of_functions, in_code
         self.uses = _globals_of(self.code)
         self.touches = _touched(node) & self.uses
-        self.calls = {_root(part.func) for part in ast.walk(node) if isinstance(part, ast.Call)}
-        functions = [part for part in ast.walk(node) if isinstance(part, ast.FunctionDef)]
+        self.calls = {_root(call.func) for call in calls}
+        functions = [part for part in parts if isinstance(part, ast.FunctionDef)]
         later = {one for function in functions for part in function.body for one in _touched(part)}
-        self.touches_later = later & self.uses | _globals_bound(node)
+        self.touches_later = later & self.uses | of_functions
 
     @property
     def is_import(self) -> bool:
@@ -271,14 +274,14 @@ def _parsed(text: str) -> list[ast.stmt]:
     return found
 
 
-def _shown(node: ast.stmt) -> tuple[str, ast.expr | None] | None:
-    """Return what a statement shows: the exercise and the attempt, which is None where it is the definition itself."""
+def _shown(node: ast.stmt, calls: list[ast.Call]) -> tuple[str, ast.expr | None] | None:
+    """Return what a statement with these calls in it shows: the exercise and the attempt, None if it is itself that."""
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         found = [number for one in node.decorator_list if (number := _exercise_of(one))]
         return (found[0], None) if found else None
-    calls = [part for part in ast.walk(node) if isinstance(part, ast.Call) and len(part.args) == 2]
     for call in calls if isinstance(node, ast.Expr | ast.Assign) else ():
-        if (number := _exercise_of(call)) and getattr(call.func, "id", getattr(call.func, "attr", "")) == "check":
+        name = getattr(call.func, "id", getattr(call.func, "attr", ""))
+        if name == "check" and len(call.args) == 2 and (number := _exercise_of(call)):
             return number, call.args[1]
     return None
 
@@ -299,11 +302,6 @@ def _bound(node: ast.stmt) -> set[str]:
         return {(alias.asname or alias.name).split(".")[0] for alias in node.names}
     found = {node.id} if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) else set()
     return found.union(*(_bound(part) for part in ast.iter_child_nodes(node)))
-
-
-def _globals_bound(node: ast.stmt) -> set[str]:
-    """Names that functions in a statement bind in the notebook, by `global`."""
-    return {name for part in ast.walk(node) if isinstance(part, ast.Global) for name in part.names}
 
 
 def _touched(node: ast.AST) -> set[str]:

@@ -1,14 +1,15 @@
 """Runs inside the sandbox: finds a student's answers in notebooks and calls them; nothing that it says is trusted.
 
-It starts before any line of the student's does, reads requests from its standard input and writes replies to its
-standard output. Every exercise runs in a child process of its own, which may not start others, and is killed in time.
+It starts before any line of a student's does, reads requests from its standard input and writes replies to its
+standard output. A submission has a child process of its own, so that the next one finds all as it was, and in it every
+exercise has one, which may not start others, and is killed in time.
 """
 
 import ast
 import base64
 import math
 import os
-import selectors
+import shutil
 import signal
 import sys
 import time
@@ -28,15 +29,17 @@ from vae_course.exercises import limits, wire
 from vae_course.exercises.attempt import called, look_at, name_results, run_case
 from vae_course.exercises.sources import find
 from vae_course.grading.answers import Statement, define, find_answer, read_notebook
+from vae_course.grading.commands import without_commands
 
 LONGEST = 4 * limits.SECONDS  # seconds by the clock that an exercise may take; SECONDS are those of the processor
 MEMORY = 2 * 2**30  # bytes that notebooks and an exercise may take beside what is there
 FILE = 10 * 2**20  # bytes of a file
+SCRATCH = "/tmp"  # the sandbox's only folder that can be written to
 NOBODY = 65534  # user that runs students' code where the grader is started by root
 
 
 def main() -> None:
-    """Answer requests until there are no more."""
+    """Serve one submission after another until there are no more."""
     requests, replies = _own_pipes()
     limits.close_to_others()
     if "--as-nobody" in sys.argv:
@@ -46,12 +49,26 @@ def main() -> None:
     limits.limit_memory(MEMORY)
     limits.forbid("other processes", "namespaces", "memory that no limit counts", "keyrings", "the kernel itself")
     calls = _import_calls()
+    without_commands("")
+    _take_a_step()
+    _empty_scratch()  # where PyTorch has made folders
+    with suppress(ValueError):  # no more requests
+        while True:
+            _in_a_child(partial(_serve, calls, requests, replies))
+            _empty_scratch()
+            wire.send(replies, {})
+
+
+def _serve(calls: dict[str, str], requests: BinaryIO, replies: BinaryIO) -> None:
+    """Answer the requests for one submission, until one says that it was the last.
+
+    Raises
+    ------
+    ValueError
+        If there are no more requests at all.
+    """
     notebooks: dict[str, list[Statement]] = {}
-    while True:
-        try:
-            request = wire.receive(requests, longest=2**40)
-        except ValueError:
-            return
+    while not (request := wire.receive(requests, longest=2**40)).get("done"):
         for name, source in request.get("answers", {}).items():
             _hand_in(name, source)
         if "files" in request:
@@ -59,6 +76,43 @@ def main() -> None:
         else:
             reply = _answer_in_a_child(partial(_reply, request, notebooks, calls), (requests, replies))
         wire.send(replies, reply)
+
+
+def _in_a_child(serve: Callable[[], None]) -> None:
+    """Serve a submission in a child.
+
+    Raises
+    ------
+    ValueError
+        If there are no more requests, if the child was ended, or if there is no `os.fork`, after one submission.
+    """
+    if not hasattr(os, "fork"):
+        serve()
+        raise ValueError("what was handed in stays")
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            serve()
+            status = 0
+        finally:
+            os._exit(status)
+    if os.waitpid(child, 0)[1]:
+        raise ValueError("the child has ended")
+
+
+def _empty_scratch() -> None:
+    """Leave nothing of a submission to the next one."""
+    if os.getcwd() == SCRATCH:
+        for path in Path(SCRATCH).iterdir():
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def _take_a_step() -> None:
+    """Let PyTorch import what optimizers need, which takes seconds, once for all."""
+    parameter = torch.zeros(1, requires_grad=True)
+    parameter.sum().backward()
+    torch.optim.SGD([parameter]).step()
 
 
 def _read_notebooks(request: dict[str, Any], notebooks: dict[str, list[Statement]]) -> dict[str, Any]:
@@ -116,7 +170,7 @@ def _reply(request: dict[str, Any], notebooks: dict[str, list[Statement]], calls
         return {"answer": "none"}
     try:
         values = {one: find(symbol) for one, symbol in graded.items()}
-        attempt = define(request["id"], name, statements, values, folder="/tmp" if os.getcwd() == "/tmp" else "")
+        attempt = define(request["id"], name, statements, values, folder=SCRATCH if os.getcwd() == SCRATCH else "")
     except BaseException as error:
         return {"answer": "raises", "error": type(error).__name__, "reason": f"{error}"[:200]}
     kind, words = look_at(attempt)
@@ -166,7 +220,7 @@ def _answer_in_a_child(answer: Callable[[], dict[str, Any]], pipes: Sequence[Bin
         finally:
             os._exit(0)
     os.close(writable)
-    said, in_time = _read_all(readable, time.monotonic() + LONGEST)
+    said, in_time = wire.listen(readable, time.monotonic() + LONGEST)
     os.close(readable)
     with suppress(OSError):
         os.kill(child, signal.SIGKILL)
@@ -177,19 +231,6 @@ def _answer_in_a_child(answer: Callable[[], dict[str, Any]], pipes: Sequence[Bin
         return wire.receive(BytesIO(said)) if in_time else {"answer": "endless"}
     except ValueError:
         return {"answer": "crash"}
-
-
-def _read_all(descriptor: int, deadline: float) -> tuple[bytes, bool]:
-    said = b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(descriptor, selectors.EVENT_READ)
-        while (left := deadline - time.monotonic()) > 0 and len(said) <= wire.LONGEST:
-            if selector.select(left):
-                chunk = os.read(descriptor, 2**20)
-                if not chunk:
-                    return said, True
-                said += chunk
-    return said, len(said) > wire.LONGEST
 
 
 def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
