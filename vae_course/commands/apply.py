@@ -18,6 +18,7 @@ from vae_course.vae import VAE
 APPLIED = ("latent.csv", "library.csv", "expression.csv", "data.h5ad")
 COMPARED = ("de.csv", "de.png", "summary.json")
 TARGET_SUM = 1e4  # counts per 10,000, the unit of normalised expression
+IN_ALL_DRAWS = 10  # log-odds that are drawn for a change in all draws, beyond those for one in all but one
 
 
 def run_apply(options: argparse.Namespace) -> None:
@@ -98,12 +99,17 @@ def _draw(table: pd.DataFrame, groups: list[str], path: Path) -> None:
 
     from vae_course import plots
 
-    ax = plots.points(table["lfc"], table["bayes_factor"], title=f"{groups[0]} against {groups[1]}")
-    ax.set(xlabel=f"log2 fold change, {groups[0]} over {groups[1]}", ylabel="log-odds of a change")
-    ax.margins(x=0.2)
-    for sign, side in ((1, "left"), (-1, "right")):
-        named = table[np.sign(table["lfc"]) == sign].head(4)  # the table begins with the surest
-        for gene, lfc, log_odds in zip(named["gene"], named["lfc"], named["bayes_factor"], strict=True):
-            ax.annotate(gene, (lfc, log_odds), (4 * sign, 0), textcoords="offset points", ha=side, va="center", size=8)
+    log_odds, widest = table["bayes_factor"].clip(upper=IN_ALL_DRAWS), table["lfc"].abs().max()
+    ax = plots.points(table["lfc"], log_odds, title=f"{groups[0]} against {groups[1]}")
+    ax.set(xlabel=f"log2 fold change, {groups[0]} over {groups[1]}", xlim=(-2.6 * widest, 2.6 * widest))
+    ax.set_ylabel(f"log-odds of a change ({IN_ALL_DRAWS}: in all draws)")
+    for sign, edge, side in ((-1, 0.02, "left"), (1, 0.98, "right")):  # names stand in a column at either edge
+        named = table[np.sign(table["lfc"]) == sign].head(6)  # the table begins with the surest
+        for place, (row, gene) in enumerate(named["gene"].items()):
+            point, text = (table["lfc"][row], log_odds[row]), (edge, 0.95 - 0.06 * place)
+            line = {"arrowstyle": "-", "linewidth": 0.5, "color": "0.6", "relpos": ((1 - sign) / 2, 0.5)}
+            ax.annotate(
+                f"{gene:.16}", point, text, textcoords="axes fraction", ha=side, va="center", size=8, arrowprops=line
+            )
     write_atomically(path, lambda temporary: ax.figure.savefig(temporary, dpi=150))
     plt.close(ax.figure)

@@ -536,6 +536,8 @@ def _pattern(got: Tensor, want: Tensor) -> str | None:
         return None
     got, want = got.flatten(), want.flatten()
     many = len(want) > 1
+    if many and not got.any():
+        return "0 everywhere."
     if _close(got, -want, 1e-4).all():
         return "right but for its sign."
     ratio = got / want
