@@ -150,7 +150,7 @@ def _add_exercise(cells: list[NotebookNode], metadata: dict, solve: Callable[[st
     assert statement.cell_type == "markdown", f"exercise {number} has no statement before it"
     heading = f"### Exercise {number} · `{name}` · {metadata['minutes']} minutes · {stars}"
     statement.source = f"{heading}\n\n{statement.source}"
-    cells.append(_code(f"from {module} import {name}  # stands in until yours is right"))
+    cells.append(_code(f"from vae_course.exercises.stand_ins import {name}  # until yours is right"))
     reference = source_of(find(symbol))
     answer = f'@exercise("{number}")\n{solve(reference)}'
     known = {name for cell in cells if cell.cell_type == "code" for name in _names_bound_in(cell.source)}

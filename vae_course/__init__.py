@@ -20,8 +20,8 @@ _NAMES = {
     "vae": ["VAE"],
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
-_MODULES = [*_NAMES, "differential", "distributions", "exercises", "imputation", "metrics", "model", "nn", "plots"]
-_MODULES += ["genes", "moments", "names", "reading", "scvi_tools"]
+_MODULES = [*_NAMES, "differential", "distributions", "exercises", "explore", "imputation", "metrics", "model", "nn"]
+_MODULES += ["genes", "moments", "names", "plots", "reading", "scvi_tools"]
 
 __all__ = [*_MODULE_OF, *_MODULES, "__version__"]
 

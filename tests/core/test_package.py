@@ -32,6 +32,7 @@ REPORT = ["report_svg", "report_page", "report_figures", "report"]
 ORDER = [
     "runtime",
     *CORE,
+    "explore",
     "plots",
     "exercises",
     "grading",

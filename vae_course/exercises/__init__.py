@@ -8,15 +8,15 @@ def kl_standard_normal(mean, logvar):
 """
 
 from collections.abc import Callable
-from textwrap import shorten
 from typing import Any
 
 from vae_course.exercises import record
+from vae_course.exercises.cards import hint_card, show, solution_card, verdict_card
 from vae_course.exercises.catalogue import EXERCISES
 from vae_course.exercises.certificate import certificate
 from vae_course.exercises.engine import Exercise, Result, judge
 from vae_course.exercises.isolation import refuse_within_attempts
-from vae_course.exercises.overview import Progress, progress
+from vae_course.exercises.overview import Progress, progress, refresh
 from vae_course.exercises.sources import blanked, find, source_of, without_docstrings
 
 __all__ = [
@@ -48,8 +48,8 @@ def exercise(exercise_id: str) -> Callable[[Any], Callable]:
     Returns
     -------
     decorator
-        Prints what is to be said in at most six lines. Returns the learner's own callable when it passes, and the
-        reference otherwise, so that all cells below work either way.
+        Shows what is to be said: a card in a notebook, at most six lines elsewhere. Returns the learner's own callable
+        when it passes, and the reference otherwise, so that all cells below work either way.
 
     Raises
     ------
@@ -61,10 +61,9 @@ def exercise(exercise_id: str) -> Callable[[Any], Callable]:
     def decorate(attempt: Any) -> Callable:
         result = check(exercise_id, attempt)
         record.note_attempt(exercise_id, result.status)
-        passed = result.status == "passed"
-        for line in _lines(one, result):
-            print(line)
-        return attempt if passed else one.reference
+        refresh()
+        show(verdict_card(one, result))
+        return attempt if result.status == "passed" else one.reference
 
     return decorate
 
@@ -97,7 +96,7 @@ def check(exercise_id: str, attempt: Any) -> Result:
 
 
 def hint(exercise_id: str) -> None:
-    """Print a hint: the first call gives the first, the next ones give both.
+    """Show a hint: the first call gives the first, the next ones give both.
 
     Raises
     ------
@@ -105,15 +104,11 @@ def hint(exercise_id: str) -> None:
         If there is no such exercise.
     """
     one = _find(exercise_id)
-    given = record.note_hint(exercise_id, len(one.hints))
-    for number, text in enumerate(one.hints[:given], start=1):
-        print(f"Hint {number} of {len(one.hints)}. {text}")
-    if given == len(one.hints):
-        print(f'Still stuck? solution("{exercise_id}") shows one right answer.')
+    show(hint_card(one, record.note_hint(exercise_id, len(one.hints))))
 
 
 def solution(exercise_id: str) -> None:
-    """Print one right answer, without its docstring; the plain one where the package's own is written for speed.
+    """Show one right answer, without its docstring; the plain one where the package's own is written for speed.
 
     Raises
     ------
@@ -122,7 +117,7 @@ def solution(exercise_id: str) -> None:
     """
     one = _find(exercise_id)
     record.note_solution(exercise_id)
-    print(without_docstrings(source_of(one.plain or one.reference)))
+    show(solution_card(one))
 
 
 def reset(exercise_id: str) -> None:
@@ -176,23 +171,3 @@ def _find(exercise_id: str) -> Exercise:
     if exercise_id not in EXERCISES:
         raise ValueError(f"There is no exercise {exercise_id!r}; there are {', '.join(EXERCISES)}.")
     return EXERCISES[exercise_id]
-
-
-def _lines(one: Exercise, result: Result) -> list[str]:
-    """Say what became of an attempt, in at most six lines."""
-    title = f"{one.id} {one.name}"
-    if result.status == "not_attempted":
-        lines = [f'· {title}: not done yet. The lesson goes on with the reference. Stuck? hint("{one.id}")']
-    elif result.status != "passed":
-        lines = [f"✗ {title}: {result.message}"]
-        lines += [
-            f'  The lesson goes on with the reference. Change your code and run the cell again, or hint("{one.id}").'
-        ]
-    elif result.name == one.name:
-        lines = [f"✓ {title}: correct. The lesson goes on with yours."]
-    else:
-        lines = [f"✓ {title}: correct, but you call it {result.name}, and the lesson looks for {one.name}."]
-        lines += ["  Rename it: until then the lesson goes on with the reference."]
-    if result.printed.strip():
-        lines.append(f"  Your code printed: {shorten(result.printed, 80, placeholder=' ...')}")
-    return lines

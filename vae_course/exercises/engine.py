@@ -32,6 +32,8 @@ class Result:
         The beginning of what the attempt printed.
     name
         What the attempt calls itself, if it is callable.
+    compared
+        For a wrong number: the case, the attempt's first numbers and the right ones, as text; else None.
     """
 
     status: str
@@ -39,6 +41,7 @@ class Result:
     diagnosis: str | None = None
     printed: str = ""
     name: str = ""
+    compared: tuple[str, str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class Exercise:
         Makes the calls that an attempt has to answer, the plainest first.
     hints
         Two: what to think of, then nearly how.
+    built
+        What the learner has built with a right answer, in one sentence.
     mistakes
         Misconceptions: id -> (a wrong answer that shows it, a message that names it in a beginner's words).
     returns
@@ -85,6 +90,7 @@ class Exercise:
     symbol: str
     cases: Callable[[], list[Case]]
     hints: tuple[str, str]
+    built: str
     mistakes: Mapping[str, tuple[Callable, str]]
     returns: tuple[str, ...] = ("the result",)
     gradients: tuple[str, ...] = ()
@@ -225,18 +231,32 @@ def _judge_outcomes(exercise: Exercise, report: Report) -> Result:
     if not bad:
         return Result("passed", "Correct.", printed=report.printed)
     mistake = _recognised(exercise, report.outcomes)
+    cases, first = exercise.cases(), bad[0]
+    got, want = pairs[first]
+    compared = _compared(cases[first].label, got, want, exercise.tolerance)
     if mistake is not None:
         raised = all(report.outcomes[position].error for position in bad)
         status = "error" if raised else "wrong"
-        return Result(status, exercise.mistakes[mistake][1], mistake, report.printed)
-    cases, first = exercise.cases(), bad[0]
-    got, want = pairs[first]
+        return Result(status, exercise.mistakes[mistake][1], mistake, report.printed, compared=compared)
     right_before = f"Right for {cases[0].label}, but not for {cases[first].label}: " if first > 0 else ""
     if got.error:
         message = right_before + _explain_error(got, exercise.advice)
         return Result("error", _as_sentence(message), printed=report.printed)
     message = right_before + _explain_difference(exercise, cases[first], got, want)
-    return Result("wrong", _as_sentence(message), printed=report.printed)
+    return Result("wrong", _as_sentence(message), printed=report.printed, compared=compared)
+
+
+def _compared(label: str, got: Outcome, want: Outcome, tolerance: float) -> tuple[str, str, str] | None:
+    """Put the first wrong numbers beside the right ones."""
+    for name, due in want.values.items():
+        yours = got.values.get(name)
+        if yours is None or yours.tensor is None or due.tensor is None or yours.shape != due.shape:
+            return None
+        if not _same_value(yours, due, tolerance, any_dtype=True):
+            wrong = ~_close(yours.tensor, due.tensor, tolerance)
+            shown = [", ".join(f"{number:.4g}" for number in one.tensor[wrong][:3].tolist()) for one in (yours, due)]
+            return (label, *(numbers + ", ..." * (int(wrong.sum()) > 3) for numbers in shown))
+    return None
 
 
 def _as_sentence(message: str) -> str:

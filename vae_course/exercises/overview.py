@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable
 from html import escape
+from typing import Any
 
 from vae_course.exercises import record
 from vae_course.exercises.catalogue import CONTENTS, EXERCISES, Lesson
 
 MARKS = {"passed": "✓", "not_attempted": "·"}  # any other is ✗
 WORDS = {"passed": "passed", "not_attempted": "open"}  # any other is "not right yet"
+
+
+_shown: list[Any] = []  # handles of what notebooks show of the progress, to be kept up to date
 
 
 class Progress(dict):
@@ -38,6 +42,14 @@ class Progress(dict):
             lines += [self._line(exercise_id) for exercise_id in _in_order(lesson)] if begun else []
         return "\n".join(lines)
 
+    def _ipython_display_(self) -> None:
+        """Show the table in a notebook, where it follows what is done later."""
+        from IPython.display import display
+
+        handle = display({"text/plain": repr(self), "text/html": self._repr_html_()}, raw=True, display_id=True)
+        if handle is not None:
+            _shown.append(handle)
+
     def _repr_html_(self) -> str:
         """Return a table without colours of its own: it takes those of the page, light or dark."""
         rows = "".join(self._row(number, lesson) for number, lesson in enumerate(CONTENTS))
@@ -65,11 +77,7 @@ class Progress(dict):
 
     def _row(self, number: int, lesson: Lesson) -> str:
         done, total = len(self.passed(lesson.sections)), len(lesson.sections)
-        marks = []
-        for exercise_id in _in_order(lesson):
-            status = self[exercise_id]["status"]
-            said = f"{EXERCISES[exercise_id].name}: {WORDS.get(status, 'not right yet')}"
-            marks.append(f'<span title="{said}">{exercise_id}&nbsp;{MARKS.get(status, "✗")}</span>')
+        marks = [_mark(exercise_id, self[exercise_id]["status"]) for exercise_id in _in_order(lesson)]
         left = ' style="text-align: left"'
         return (
             f"<tr><td{left}>{number} · {escape(lesson.title)}</td>"
@@ -86,6 +94,28 @@ def progress() -> Progress:
     """
     known = record.load()
     return Progress({exercise_id: record.entry(known, exercise_id) for exercise_id in EXERCISES})
+
+
+def refresh() -> None:
+    """Bring what notebooks of this kernel show of the progress up to date."""
+    if _shown:
+        now = progress()
+        for handle in _shown:
+            handle.update({"text/plain": repr(now), "text/html": now._repr_html_()}, raw=True)
+
+
+def strip(lesson: Lesson) -> str:
+    """Return a line of HTML with the exercises of a lesson and how they stand."""
+    now = progress()
+    done = len(now.passed(lesson.sections))
+    marks = [_mark(exercise_id, now[exercise_id]["status"]) for exercise_id in _in_order(lesson)]
+    style = "margin-top: 0.4em; font-size: 0.9em; opacity: 0.85"
+    return f'<div style="{style}">{done} of {len(marks)} in this lesson: {" &ensp;".join(marks)}</div>'
+
+
+def _mark(exercise_id: str, status: str) -> str:
+    said = f"{EXERCISES[exercise_id].name}: {WORDS.get(status, 'not right yet')}"
+    return f'<span title="{said}">{exercise_id}&nbsp;{MARKS.get(status, "✗")}</span>'
 
 
 def _in_order(lesson: Lesson) -> list[str]:

@@ -44,7 +44,8 @@ def main() -> None:
     limits.close_to_others()
     if "--as-nobody" in sys.argv:
         _become_nobody()
-        limits.close_to_others()  # which changing the user undoes
+        limits.close_to_others()  # which changing the user undoes, as well as the next
+    limits.end_with_parent()
     torch.set_num_threads(1)
     limits.limit_memory(MEMORY)
     limits.forbid("other processes", "namespaces", "memory that no limit counts", "keyrings", "the kernel itself")

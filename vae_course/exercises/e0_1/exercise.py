@@ -16,5 +16,6 @@ EXERCISE = Exercise(
         "counts.sum(dim=...) removes the axis that you name. counts has shape (cells, genes), the result shape "
         "(cells,): which axis has to go?",
     ),
+    built="Every total in this lesson is now counted by your function.",
     mistakes=MISTAKES,
 )

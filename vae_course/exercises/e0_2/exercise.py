@@ -34,5 +34,6 @@ EXERCISE = Exercise(
         "(cells, genes) / (cells,) lines up the wrong axes. Make the totals a column of shape (cells, 1) with "
         ".unsqueeze(-1); torch.log1p(y) is log(1 + y).",
     ),
+    built="PCA, the autoencoder and all maps of this lesson see cells through it.",
     mistakes=MISTAKES,
 )

@@ -36,5 +36,6 @@ EXERCISE = Exercise(
         "Shapes decide: (cells, genes) @ (genes, latent) gives (cells, latent), but components is (latent, genes). "
         ".T transposes.",
     ),
+    built="You have an encoder: a few numbers for a whole cell.",
     mistakes=MISTAKES,
 )

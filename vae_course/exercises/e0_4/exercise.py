@@ -18,5 +18,6 @@ EXERCISE = Exercise(
         "That sum is a matrix product, (cells, latent) @ (latent, genes); components has just this shape. Then the "
         "mean comes back.",
     ),
+    built="Encoder and decoder stand, made of straight lines.",
     mistakes=MISTAKES,
 )

@@ -14,5 +14,6 @@ EXERCISE = Exercise(
         "Three steps: the squared differences, (cells, genes); one sum per cell; the mean of these sums.",
         "The sum runs over one axis, the mean over what is left. Which axis are the genes?",
     ),
+    built="From here on it tells how much a latent space loses.",
     mistakes=MISTAKES,
 )

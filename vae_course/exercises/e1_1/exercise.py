@@ -33,5 +33,6 @@ EXERCISE = Exercise(
         "F.softplus(a) is log(1 + exp(a)) and never overflows. log p(0) = -softplus(a), and log p(1) is larger by "
         "exactly a.",
     ),
+    built="It is the likelihood of a gene that is detected or not, and the reconstruction of lesson 3.",
     mistakes=MISTAKES,
 )

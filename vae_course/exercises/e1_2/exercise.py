@@ -17,5 +17,6 @@ EXERCISE = Exercise(
         "Three terms share the factor -1/2: log(2 pi), log(var), and the squared distance over the variance. "
         "math.log(2 * math.pi) is a Python number.",
     ),
+    built="It is the prior of every latent, and the q of every encoder.",
     mistakes=MISTAKES,
 )

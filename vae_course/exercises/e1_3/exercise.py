@@ -17,5 +17,6 @@ EXERCISE = Exercise(
         "The expectation of (z - mean_p)^2 under q is var_q + (mean_q - mean_p)^2. It is divided by the variance "
         "of the distribution whose logarithm it came from.",
     ),
+    built="It is the second part of the loss, for one latent.",
     mistakes=MISTAKES,
 )

@@ -17,5 +17,6 @@ EXERCISE = Exercise(
         "torch.linalg.solve(cov_p, y) is P^-1 y, torch.trace sums a diagonal, torch.logdet is the logarithm of a "
         "determinant, a @ b of two vectors is their dot product, and k is len(mean_q).",
     ),
+    built="It holds for latents that depend on each other, too.",
     mistakes=MISTAKES,
 )

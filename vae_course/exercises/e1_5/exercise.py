@@ -19,5 +19,6 @@ EXERCISE = Exercise(
         "Evaluate both functions at sample_q: S differences. Return their mean, and .std() divided by the square "
         "root of S.",
     ),
+    built="You can estimate a KL that nobody can write down, and say how far off you may be.",
     mistakes=MISTAKES,
 )

@@ -33,5 +33,6 @@ EXERCISE = Exercise(
         "torch.logsumexp(y, dim=-1, keepdim=True) is log(sum(exp(y))) over the last axis, without overflow or "
         "underflow.",
     ),
+    built="It is Bayes' rule as a computer can take it.",
     mistakes=MISTAKES,
 )

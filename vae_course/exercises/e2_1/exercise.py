@@ -43,5 +43,6 @@ EXERCISE = Exercise(
         "weight has shape (n_out, n_in), so that x @ weight.T works for every leading shape of x: the last axis of "
         "x meets the first of weight.T. The bias is added by broadcasting.",
     ),
+    built="It is PyTorch's nn.Linear, and you know every line of it.",
     mistakes=MISTAKES,
 )

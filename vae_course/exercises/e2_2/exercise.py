@@ -31,5 +31,6 @@ EXERCISE = Exercise(
         "index.flatten() gives (cells,). Or compare it, as a column, with torch.arange(n_categories): a table of "
         "True and False, which still has to become numbers.",
     ),
+    built="Batches and labels reach every network of this course through it.",
     mistakes=MISTAKES,
 )

@@ -54,5 +54,6 @@ EXERCISE = Exercise(
         "loss.backward(), then with torch.no_grad(): a single loop over params that does p -= ... and then "
         "p.grad = None.",
     ),
+    built="It is what optimizer.step() does in its plainest form.",
     mistakes=MISTAKES,
 )

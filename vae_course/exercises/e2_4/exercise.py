@@ -58,5 +58,6 @@ EXERCISE = Exercise(
         "for a covariate with one category. Each Linear is wider by the sum of that list, and "
         "torch.cat([x, *columns], dim=-1) goes into each layer.",
     ),
+    built="The encoder and the decoder of scVI are made of it.",
     mistakes=MISTAKES,
 )

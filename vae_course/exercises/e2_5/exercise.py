@@ -112,5 +112,6 @@ EXERCISE = Exercise(
         "valid log-variance: do they need an activation?",
         "Make two nn.Linear(n_in, n_latent) in __init__, and return what each makes of h, as a pair.",
     ),
+    built="An encoder can now say where a cell lies, and how sure it is.",
     mistakes=MISTAKES,
 )

@@ -42,5 +42,6 @@ EXERCISE = Exercise(
         "bernoulli_log_prob and kl_standard_normal return, that is, which of them still has to be summed over its "
         "last axis? And which of them grows as the model gets better, and so needs another sign?",
     ),
+    built="It is the loss of your first variational autoencoder.",
     mistakes=MISTAKES,
 )

@@ -59,5 +59,6 @@ EXERCISE = Exercise(
         "Train mode before the loop. In it four lines, as in lesson 2: the loss, empty the gradients, compute new "
         "ones, step. For the mean keep two sums, loss times cells and cells; divide them at the end.",
     ),
+    built="You have written the loop that trains every model of this course.",
     mistakes=MISTAKES,
 )

@@ -99,5 +99,6 @@ EXERCISE = Exercise(
         "torch.randn takes generator=. z has n_cells rows and model.n_latent columns; model.decode gives log-odds. "
         "Set eval mode, and wrap it all in torch.no_grad().",
     ),
+    built="Your model can make up digits that nobody drew.",
     mistakes=MISTAKES,
 )

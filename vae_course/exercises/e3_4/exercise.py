@@ -38,5 +38,6 @@ EXERCISE = Exercise(
         "the shares of the way: what part of each mean is in a point, and how do n_steps shares broadcast against "
         "n_latent latents? Eval mode, no gradient.",
     ),
+    built="You can walk between any two cells of a latent space.",
     mistakes=MISTAKES,
 )

@@ -66,5 +66,6 @@ EXERCISE = Exercise(
         "A KL of 0 means that the decoder ignores z; a KL of many nats, that nothing holds it back. A wide gap "
         "between the two curves means too few cells; jumps mean steps too large; a creep, steps too small.",
     ),
+    built="You can tell a sick training by its curves.",
     mistakes=MISTAKES,
 )

@@ -208,5 +208,6 @@ EXERCISE = Exercise(
         "the log-variance to the standard deviation are two operations: undo the logarithm, and take a root. "
         "Before the exponential, what becomes of the root?",
     ),
+    built="Gradients pass through a random draw.",
     mistakes=MISTAKES,
 )

@@ -31,5 +31,6 @@ EXERCISE = Exercise(
         "Four terms share the factor 1/2, as in lesson 1, and none of them is a quotient any longer. Test yours: "
         "for mean 0 and log-variance 0 they add up to 0, for every latent. The sum over dim=-1 comes last.",
     ),
+    built="It is the price of every latent in the loss.",
     mistakes=MISTAKES,
 )

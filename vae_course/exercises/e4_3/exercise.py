@@ -16,5 +16,6 @@ EXERCISE = Exercise(
         "log of the joint minus the log of q.",
         "The log of the joint is log-likelihood plus log-prior. The draws are the first axis: .mean(dim=0).",
     ),
+    built="It is the number that lesson 3 trained on.",
     mistakes=MISTAKES,
 )

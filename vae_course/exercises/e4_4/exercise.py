@@ -34,5 +34,6 @@ EXERCISE = Exercise(
         "torch.logsumexp is the log of a sum of exponentials, safe for logarithms of any size. A mean divides the "
         "sum by S; what does that become outside of the log?",
     ),
+    built="Models can now be compared by their likelihood.",
     mistakes=MISTAKES,
 )

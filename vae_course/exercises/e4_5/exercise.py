@@ -135,5 +135,6 @@ EXERCISE = Exercise(
         "Draw z around mean from the generator. Average, over the draws, f(z) times the distance of each draw from "
         "mean, with its sign.",
     ),
+    built="You can take the gradient even where a function jumps.",
     mistakes=MISTAKES,
 )

@@ -81,5 +81,6 @@ EXERCISE = Exercise(
         "The bases of the two powers are the shares of theta and of mu in theta + mu. Turn all three arguments "
         "into float64 with .double() before anything else: for a large theta the gamma functions nearly cancel.",
     ),
+    built="Counts that scatter more than a Poisson have a likelihood.",
     mistakes=MISTAKES,
 )

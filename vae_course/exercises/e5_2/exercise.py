@@ -68,5 +68,6 @@ EXERCISE = Exercise(
         "does for counts above zero; at zero follow the derivation down to its last line, a difference of two "
         "softplus, in which nb_log_prob takes the place of A.",
     ),
+    built="It is the likelihood of scVI.",
     mistakes=MISTAKES,
 )

@@ -113,5 +113,6 @@ EXERCISE = Exercise(
         "px_dropout_decoder for the heads. Which axis do the genes lie on, over which shares sum to 1? What turns "
         "a log-library into the size of a cell? And in which mode is the head of px_r asked at all?",
     ),
+    built="It is the p(x|z) of scVI: shares, sizes and extra zeros.",
     mistakes=MISTAKES,
 )

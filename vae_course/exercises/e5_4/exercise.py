@@ -48,5 +48,6 @@ EXERCISE = Exercise(
         "Codes in square brackets pick rows, but the batches are columns of the table, (genes, n_batch): turn it "
         "first. What else has to happen to the codes, which may be (cells, 1), so that two axes come out?",
     ),
+    built="Your decoder can take all four kinds of dispersion.",
     mistakes=MISTAKES,
 )

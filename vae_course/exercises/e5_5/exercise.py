@@ -38,5 +38,6 @@ EXERCISE = Exercise(
         "The library l has a prior of its own for every cell and a last axis of length 1, which a sum removes. z "
         "has the prior N(0, I), and torch.log turns a variance into a log-variance.",
     ),
+    built="Both KLs of scVI's loss are in place, the library's and that of z.",
     mistakes=MISTAKES,
 )

@@ -146,5 +146,6 @@ EXERCISE = Exercise(
         "numbers count? int() of a positive number rounds down. Mark the chosen entries in a flat boolean mask: "
         "both results follow from it.",
     ),
+    built="You can hide counts, and see whether a model finds them again.",
     mistakes=MISTAKES,
 )

@@ -53,5 +53,6 @@ EXERCISE = Exercise(
         "the diagonal before? Look up the neighbours' batches, (cells, n_neighbors), by their positions. "
         "torch.xlogy knows what p log p is for p = 0.",
     ),
+    built="It measures whether two laboratories have become one.",
     mistakes=MISTAKES,
 )

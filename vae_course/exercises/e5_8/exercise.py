@@ -36,5 +36,6 @@ EXERCISE = Exercise(
         "(scale_1 > scale_2).double() and (scale_1 == scale_2).double() are wins and ties, a row for every draw. "
         "Then two logarithms, each with eps added inside, so that neither meets 0.",
     ),
+    built="It ranks genes as scVI does.",
     mistakes=MISTAKES,
 )
