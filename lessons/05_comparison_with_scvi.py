@@ -1726,8 +1726,8 @@ print(f"random positions: mixing {random_mixing:.2f}   neighbours of the same ki
 # | not told | 0.253 ± 0.009 | 0.014 ± 0.002 | 0.463 ± 0.003 | 0.390 ± 0.001 |
 # | told | 0.767 ± 0.014 | 0.355 ± 0.035 | 0.485 ± 0.003 | 0.437 ± 0.016 |
 #
-# Told, the two halves mix, and the kinds are told apart no worse but better. (iLISI is the effective number of batches among the
-# neighbours, put on a scale from 0 to 1.)
+# Told, the two halves mix, and the kinds are told apart no worse but better. (iLISI is the effective number of batches
+# among the neighbours, put on a scale from 0 to 1.)
 #
 # **What the correction does to the counts.** The decoder takes the batch as an input, so we may lie to it. Encode each
 # cell as it is, and decode all cells as if they came from batch 0: `get_harmonized_scale(0)`. We look at the log-ratio
@@ -1840,9 +1840,9 @@ for name, chosen in (("hidden", is_hidden), ("visible", ~is_hidden)):
 assert np.median(rate[which] / x_test[which]) < 0.9
 
 # %% [markdown]
-# Hiding costs a part (five seeds: 0.52 ± 0.02, visible 0.62 ± 0.01). So does the choice of entries: counts
+# Hiding costs a part (five seeds: 0.50 ± 0.02, visible 0.59 ± 0.01). So does the choice of entries: counts
 # of 20 and more are large partly by luck, which no expectation repeats. But where the model *expects* 20 and more, it
-# expects too little as well: 0.8 of what is there (three seeds, nothing hidden).
+# expects too little as well: 0.74 ± 0.02 of what is there (three seeds, nothing hidden).
 #
 # The trainer has all of this in one line each, with the package's own `corrupt`: damage what its posteriors show, ask
 # for the scores, go back. Here with the model of section 5.11:
@@ -1905,8 +1905,8 @@ assert np.median(imputed[large]) > 2
 
 # %% [markdown]
 # Here the neighbours are ahead of the model, as they were in the mean; in median and logs over all entries it is the
-# other way round. It is no luck of one seed: model minus neighbours, over five, is -0.10 ± 0.01, +0.06 ± 0.02 and
-# -0.04 ± 0.003 in the three columns and +0.06 ± 0.01 here. On 700 cells no method wins everything, and one that is said
+# other way round. It is no luck of one seed: model minus neighbours, over five, is -0.10 ± 0.01, +0.07 ± 0.02 and
+# -0.04 ± 0.002 in the three columns and +0.07 ± 0.01 here. On 700 cells no method wins everything, and one that is said
 # to deserves a second look at the score.
 
 # %% [markdown]
@@ -1926,7 +1926,7 @@ for name, guess in (("inferred library", rate), ("observed total  ", with_total)
 assert with_total.shape == rate.shape
 
 # %% [markdown]
-# The same shares, a better size (five seeds: 0.500 ± 0.005 and 0.403 ± 0.002). The scatter of section 5.12 is paid for
+# The same shares, a better size (five seeds: 0.499 ± 0.005 and 0.403 ± 0.002). The scatter of section 5.12 is paid for
 # here, in counts. (Only non-zero counts are scored here: what the rates say about the zeros goes unpunished.)
 #
 # One word of caution: imputed counts are what a *model* expects. Feed them into a test and you test the model. Two
@@ -1964,9 +1964,9 @@ plots.show(
 #
 # **Why?** Ask $\theta$. It started at the moments of all cells together, where differences between cell types count as
 # noise (inside the six groups of section 5.13 the same formula gives larger values), and it has hardly moved (section
-# 5.7). Fit $\theta$ alone to the training cells, with all else fixed: it grows fourfold, the variances come down to
-# 1.26 ± 0.01 times the real ones, and the zeros to 0.675 ± 0.001, the real share (three seeds; new cells lose 21 ± 3
-# nats by it, so part of that is overfitted). And beware of a good match. In scVI's way, with averages that lag, one
+# 5.7). Fit $\theta$ alone to the training cells, with all else fixed: it grows more than threefold, the variances come
+# down to 1.26 ± 0.02 times the real ones, and the zeros to 0.676 ± 0.001, the real share (five seeds; new cells lose 25
+# ± 2 nats by it, so part of that is overfitted). And beware of a good match. In scVI's way, with averages that lag, one
 # seed gave 0.68 zeros: its $\theta$ made too many, its library, too large, too few. With finished averages they are
 # 0.73 (five seeds: 0.700 ± 0.009 before, 0.727 ± 0.001 after).
 #
@@ -2797,7 +2797,7 @@ assert beyond["z and l prior"] > beyond["z from q, l prior"] + 0.2
 # farther out than nearly all real cells, more than the plain autoencoder's in 0.8 (63 %). To compare those two is
 # unfair, since its cells were smooth and ours carry the noise of counting: even a $z$ from $q$ leaves three in ten too
 # far out. Nor is the yardstick everything: average shares lie nearer than our draws, in the middle of all cells, and
-# are no cell at all. But the last two rows of the model differ in $z$ alone (five seeds: 27 ± 6 % and 83 ± 3 % too far
+# are no cell at all. But the last two rows of the model differ in $z$ alone (five seeds: 23 ± 7 % and 82 ± 3 % too far
 # out). That gap is the *prior's* fault. The picture:
 
 # %% tags=["volatile"]
@@ -2838,7 +2838,7 @@ for label in ("all", "Dendritic", "CD14+ Monocyte", "CD19+ B"):
     assert 0.1 < r_squared["scVI"] < 0.95
 
 # %% [markdown]
-# Less than in PCA (five seeds: by 0.11 ± 0.01 over all cells, by 0.07 to 0.09 ± 0.02 inside a label), and far from
+# Less than in PCA (five seeds: by 0.11 ± 0.01 over all cells, by 0.08 to 0.10 ± 0.02 inside a label), and far from
 # free, even inside one label. The softmax keeps the *decoder* from turning $z$ into size. But the encoder reads
 # $\log(1 + x)$, in which depth is plain to see, and no term of the loss forbids it to pass depth on. (Some of it is
 # biology: a kind of cell with more RNA has other shares, too.)
@@ -2867,8 +2867,8 @@ assert (gain > 0).mean() > 0.6
 
 # %% [markdown]
 # Ahead, and the model's number is a lower bound, a loose one (S = 200, about two effective draws). But it is one split.
-# Five (seeds 1000 to 1004, S = 1,000): three cells in four are more likely under the model (77 ± 2 %), the median cell
-# by 29 ± 2 nats. The mean gains only 10 ± 6, for a few cells lose hundreds of nats. So the network explains most new
+# Five (seeds 1000 to 1004, S = 1,000): three cells in four are more likely under the model (78 ± 2 %), the median cell
+# by 33 ± 2 nats. The mean gains only 12 ± 5, for a few cells lose hundreds of nats. So the network explains most new
 # cells better than none does, and is badly surprised by some. Unfinished, it would have failed: in scVI's way, on the
 # same five splits, it is *behind* on average, by 23 ± 7 nats (S = 200).
 #

@@ -1,6 +1,7 @@
 """`vae-course lab`: the learner's own copies of the lessons, opened in JupyterLab."""
 
 import json
+import os
 import posixpath
 import re
 import signal
@@ -47,6 +48,7 @@ def open_lab(work: Path, options: Sequence[str] = ()) -> int:
     for lesson in sorted(LESSONS.glob("*.ipynb")):
         copy_lesson(lesson, work)
     write_start_page(work)
+    options = ["--LabApp.expose_app_in_browser=True", *options]  # lets a quiz's click reach the kernel
     return run_jupyterlab(work, [f"--LabApp.default_url=/lab/tree/{START}", *options])
 
 
@@ -90,7 +92,8 @@ def run_jupyterlab(folder: Path, options: Sequence[str]) -> int:
     command = [sys.executable, "-m", "jupyterlab", *options]
     before = signal.signal(signal.SIGINT, lambda *_: None)  # JupyterLab would inherit SIG_IGN, but not a function
     try:
-        status = subprocess.run(command, cwd=folder, check=False).returncode
+        environment = os.environ | {"VAE_COURSE_LAB": str(folder.resolve())}  # where notebooks keep the start page
+        status = subprocess.run(command, cwd=folder, env=environment, check=False).returncode
     finally:
         signal.signal(signal.SIGINT, before)
     return status if status >= 0 else 128 - status

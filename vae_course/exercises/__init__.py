@@ -17,6 +17,7 @@ from vae_course.exercises.certificate import certificate
 from vae_course.exercises.engine import Exercise, Result, judge
 from vae_course.exercises.isolation import refuse_within_attempts
 from vae_course.exercises.overview import Progress, progress, refresh
+from vae_course.exercises.quiz import quiz
 from vae_course.exercises.sources import blanked, find, source_of, without_docstrings
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "hint",
     "import_progress",
     "progress",
+    "quiz",
     "reset",
     "solution",
 ]

@@ -51,24 +51,25 @@ def show(card: Card) -> None:
 def verdict_card(one: Exercise, result: Result) -> Card:
     """Say what became of an attempt, in at most six lines."""
     sign, title, is_renamed = KINDS[result.status][1], f"{one.id} {one.name}", result.name != one.name
-    going_on = "The lesson goes on with the reference."
+    then, stuck = "The lesson goes on with the reference.", ""
     if result.status == "not_attempted":
-        said, then = "not done yet.", f'{going_on} Stuck? hint("{one.id}")'
+        said, stuck = "not done yet.", f' Stuck? hint("{one.id}")'
     elif result.status != "passed":
-        said, then = result.message, f'{going_on} Change your code and run the cell again, or hint("{one.id}").'
+        said, stuck = result.message, f' Change your code and run the cell again, or hint("{one.id}").'
     elif is_renamed:
         said = f"correct, but you call it {result.name}, and the lesson looks for {one.name}."
         then = "Rename it: until then the lesson goes on with the reference."
     else:
         said, then = f"correct. {one.built}", "The lesson goes on with yours."
     printed = shorten(result.printed.strip(), 80, placeholder=" ...")
-    lines = [f"{sign} {title}: {said}", f"  {then}", *([f"  Your code printed: {printed}"] if printed else [])]
+    lines = [f"{sign} {title}: {said}", f"  {then}{stuck}", *([f"  Your code printed: {printed}"] if printed else [])]
     parts = [f"<b>{sign} {escape(title)}</b>: {escape(said)}"]
     if result.compared:
         where, yours, expected = map(escape, result.compared)
         parts.append(f"For {where}: yours <code>{yours}</code>, expected <code>{expected}</code>")
     if printed:
         parts.append(f"Your code printed: <code>{escape(printed)}</code>")
+    parts.append(then)
     body = "".join(f'<div style="margin: 0.15em 0">{part}</div>' for part in parts)
     if result.status != "passed":
         body += _folded_hints(one)

@@ -1,12 +1,17 @@
 """What is done, and what is next: as text for a terminal, as a table for a notebook."""
 
+import os
 from collections.abc import Iterable
+from contextlib import suppress
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from vae_course.exercises import record
 from vae_course.exercises.catalogue import CONTENTS, EXERCISES, Lesson
+from vae_course.runtime.files import write_atomically
 
+PICTURE = "progress.svg"  # on the start page
 MARKS = {"passed": "✓", "not_attempted": "·"}  # any other is ✗
 WORDS = {"passed": "passed", "not_attempted": "open"}  # any other is "not right yet"
 
@@ -15,7 +20,17 @@ _shown: list[Any] = []  # handles of what notebooks show of the progress, to be 
 
 
 class Progress(dict):
-    """What is done of every exercise: id -> its status, attempts, hints and whether the solution was seen."""
+    """What is done of every exercise: id -> its status, attempts, hints and whether the solution was seen.
+
+    Attributes
+    ----------
+    answers
+        The same for questions of quizzes that were answered: "quiz 3.2" -> whether the first answer was right.
+    """
+
+    def __init__(self, known: record.Record) -> None:
+        super().__init__({exercise_id: record.entry(known, exercise_id) for exercise_id in EXERCISES})
+        self.answers = {key: one["status"] == "passed" for key, one in known.items() if key.startswith("quiz ")}
 
     @property
     def next(self) -> str | None:
@@ -61,7 +76,10 @@ class Progress(dict):
         )
 
     def _sum(self) -> str:
-        return f"{len(self.passed(EXERCISES))} of {len(EXERCISES)} exercises passed."
+        said = f"{len(self.passed(EXERCISES))} of {len(EXERCISES)} exercises passed."
+        if not self.answers:
+            return said
+        return f"{said} {len(self.answers)} questions answered, {sum(self.answers.values())} right at first."
 
     def _begun(self) -> str:
         begun = [exercise_id for exercise_id in EXERCISES if self[exercise_id] != record.NEW]
@@ -92,16 +110,40 @@ def progress() -> Progress:
 
     Read from a small file in the folder named by VAE_COURSE_HOME, else in the user's data folder. Nothing is sent.
     """
-    known = record.load()
-    return Progress({exercise_id: record.entry(known, exercise_id) for exercise_id in EXERCISES})
+    return Progress(record.load())
 
 
 def refresh() -> None:
-    """Bring what notebooks of this kernel show of the progress up to date."""
-    if _shown:
-        now = progress()
-        for handle in _shown:
-            handle.update({"text/plain": repr(now), "text/html": now._repr_html_()}, raw=True)
+    """Bring up to date what this kernel's notebook shows of the progress, and the picture on the start page."""
+    folder = os.environ.get("VAE_COURSE_LAB")
+    if not (_shown or folder):
+        return
+    now = progress()
+    for handle in _shown:
+        handle.update({"text/plain": repr(now), "text/html": now._repr_html_()}, raw=True)
+    if folder:
+        with suppress(OSError):  # the learner may have moved the folder, and goes on
+            write_picture(Path(folder), now)
+
+
+def write_picture(folder: Path, now: Progress) -> None:
+    """Write progress.svg, which shows the lessons with a square for every exercise; readable on white and on black."""
+    parts, height = [], 26 * len(CONTENTS) + 10
+    for row, lesson in enumerate(CONTENTS):
+        y = 26 * row + 20
+        parts.append(f'<text x="0" y="{y}">{row} · {escape(lesson.title)}</text>')
+        for place, exercise_id in enumerate(_in_order(lesson)):
+            status, x = now[exercise_id]["status"], 430 + 54 * place
+            color = {"passed": "#00855f", "not_attempted": "none"}.get(status, "#c25400")
+            parts.append(f'<rect x="{x}" y="{y - 15}" width="50" height="20" rx="4" fill="{color}"/>')
+            style = "" if status == "not_attempted" else ' style="fill: white"'
+            parts.append(f'<text x="{x + 8}" y="{y}"{style}>{exercise_id} {MARKS.get(status, "✗")}</text>')
+    style = "text { font: 14px system-ui, sans-serif; fill: #808890 } rect { stroke: #808890 }"
+    picture = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 880 {height}" width="880" height="{height}">'
+        f"<title>{escape(now._sum())}</title><style>{style}</style>{''.join(parts)}</svg>\n"
+    )
+    write_atomically(folder / PICTURE, lambda path: path.write_text(picture, encoding="utf-8"))
 
 
 def strip(lesson: Lesson) -> str:

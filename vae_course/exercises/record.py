@@ -79,6 +79,12 @@ def note_attempt(exercise_id: str, status: str) -> None:
             record[exercise_id] = before | {"status": status, "attempts": before["attempts"] + 1}
 
 
+def note_answer(question: str, is_right: bool) -> None:
+    """Keep whether the first answer to a question of a quiz was right."""
+    with changed() as record:
+        record.setdefault(question, NEW | {"status": "passed" if is_right else "wrong", "attempts": 1})
+
+
 def note_hint(exercise_id: str, n_hints: int) -> int:
     """Count a hint, up to the number that there are, and return how many are given now."""
     with changed() as record:

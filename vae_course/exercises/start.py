@@ -6,7 +6,7 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from vae_course.exercises.catalogue import CONTENTS, EXERCISES
-from vae_course.exercises.overview import progress
+from vae_course.exercises.overview import progress, write_picture
 from vae_course.runtime.files import write_atomically
 
 START = "START.ipynb"
@@ -26,7 +26,9 @@ name. An exercise is checked when you run its cell; `hint("0.1")` helps."""
 PROGRESS = """\
 ## Your progress
 
-As it was when JupyterLab was started. Run the next cell (Shift and Enter) to see it as it is now."""
+![A row for every lesson, with its exercises: green and ticked where they are passed.](progress.svg)
+
+As it is when this page is opened. Run the next cell (Shift and Enter) for attempts, hints and what is next."""
 
 SHOW = """\
 from vae_course.exercises import progress
@@ -49,7 +51,7 @@ Path("record.html").write_text(page, encoding="utf-8");"""
 
 
 def write_start_page(folder: Path) -> None:
-    """Write the notebook START.ipynb, with the progress of now as the output of its cell; an earlier one is replaced.
+    """Write the notebook START.ipynb, with the progress of now, and its picture; earlier ones are replaced.
 
     Raises
     ------
@@ -62,6 +64,7 @@ def write_start_page(folder: Path) -> None:
         for number, lesson in enumerate(CONTENTS)
     ]
     now = progress()
+    write_picture(folder, now)
     shown = new_output("execute_result", {"text/plain": repr(now), "text/html": now._repr_html_()}, execution_count=1)
     cells = [
         new_markdown_cell(WELCOME.format(rows="\n".join(rows)), id="welcome"),
