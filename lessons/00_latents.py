@@ -31,7 +31,7 @@ from torch import Tensor, nn
 import vae_course as vc
 from vae_course import plots
 from vae_course.distributions import sample_zinb
-from vae_course.exercises import exercise, hint, progress, solution
+from vae_course.exercises import exercise, hint, progress, quiz, solution
 
 # %% [markdown]
 # ## 0.1 A tensor is an array
@@ -1194,116 +1194,25 @@ assert from_cells < 0.55 < 0.7 < from_prior < 0.95
 # %% [markdown]
 # ## 0.10 Quiz
 #
-# 10 minutes. Decide first, then open the answer.
+# 10 minutes. Decide first: a click on an option says why it is right or wrong.
 
-# %% [markdown]
-# **Question 1.** A cell's count of gene CD3D is 0. What do you know?
-#
-# - A. The gene is switched off.
-# - B. The cell is not a T cell.
-# - C. No molecule of it was caught; it may or may not have been there.
-# - D. The measurement failed for this gene.
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is one of two readings. A gene with few molecules gives a zero by luck.
-# - **B** is wrong: a shallow T cell can show none.
-# - **C** is right. The count is what was caught, not what was there.
-# - **D** is wrong: a zero is a perfectly ordinary outcome of a Poisson with a small mean.
-#
-# </details>
+# %%
+quiz("0.1")
 
-# %% [markdown]
-# **Question 2.** Along direction $v$ with $v^\top v = 1$ the variance is $v^\top C v$. Why is the best $v$ an
-# eigenvector?
-#
-# - A. At the maximum the gradient $2Cv$ must be parallel to the gradient of the length condition, $2v$.
-# - B. Eigenvectors are longer than other vectors.
-# - C. Because $C$ is always diagonal.
-# - D. Because the variance along every eigenvector is the same.
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is right: $2Cv = 2\lambda v$ is line 4. If they were not parallel, sliding along the circle would still raise
-#   the variance.
-# - **B** is wrong: all directions have length 1, that was the condition.
-# - **C** is wrong: a diagonal $C$ would mean uncorrelated genes, and then the best directions would be single genes.
-# - **D** is wrong: the variance along an eigenvector is its eigenvalue, and they differ. The largest wins.
-#
-# </details>
+# %%
+quiz("0.2")
 
-# %% [markdown]
-# **Question 3.** From 50 to 200 components the training error falls by two thirds, the held-out error much less. What
-# do components 51 to 200 mostly describe?
-#
-# - A. Rare cell types.
-# - B. Chance features of the training cells.
-# - C. Library size.
-# - D. Errors of the decomposition.
-#
-# <details><summary>Answer</summary>
-#
-# - **A**: a rare type shared by both sets would lower both errors. A few such directions may hide there, not 150.
-# - **B** is right: what helps for the cells it was fitted to, and less for others, is chance.
-# - **C** is wrong: depth is shared by all cells, so it would help held-out cells too.
-# - **D** is wrong: the decomposition is exact up to rounding.
-#
-# </details>
+# %%
+quiz("0.3")
 
-# %% [markdown]
-# **Question 4.** PC1 of your raw counts has a correlation of 0.87 with the log library size, and cell types explain 1 %
-# of it. What next?
-#
-# - A. Publish: PC1 is a new axis of biology.
-# - B. Delete PC1 and keep the others.
-# - C. Take depth out of the counts (or model it), then decompose again.
-# - D. Use more components.
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is wrong: with a correlation of 0.87, PC1 is probably how well each cell was caught. Check this first, always.
-# - **B** is tempting. But depth multiplies all genes, so a straight component cannot hold all of it. The fan in the
-#   figure of 0.6 stays: deep cells lie further out in PC2 too, whatever their type.
-# - **C** is right: log-normalise, or, as scVI does, let the model have a variable for the library.
-# - **D** is wrong: depth stays in, and you add noise.
-#
-# </details>
+# %%
+quiz("0.4")
 
-# %% [markdown]
-# **Question 5.** A plain autoencoder puts held-out cells back near real ones (distance 4.5, against 4.1 for the cells
-# themselves), yet cells decoded from random latents are nonsense. Why?
-#
-# - A. The decoder is too small.
-# - B. It was trained too long.
-# - C. Training never said where latents should lie, so most places were never seen by the decoder.
-# - D. Two latents are too few.
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is wrong: the same decoder puts held-out cells back near real ones.
-# - **B** is wrong: less training leaves the latents just as free.
-# - **C** is right: the loss only asks for rebuilding. Nothing fills the space between cells, nothing fixes its scale.
-# - **D** is wrong: with ten latents about as many made-up cells lie too far out.
-#
-# </details>
+# %%
+quiz("0.5")
 
-# %% [markdown]
-# **Question 6.** What does a variational autoencoder change?
-#
-# - A. It uses PCA for the encoder.
-# - B. The encoder gives a distribution $q(z \mid x)$, pulled towards a known prior, and the decoder gives a
-#   distribution of the data.
-# - C. It adds noise to the counts.
-# - D. It needs the cell types.
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is wrong: the encoder is a network, as in 0.7, with a second output for the spread.
-# - **B** is right: clouds instead of points, and a prior that says where to draw.
-# - **C** is wrong: the noise goes into the latents, not into the data.
-# - **D** is wrong: like everything in this lesson it learns without labels.
-#
-# </details>
+# %%
+quiz("0.6")
 
 # %% [markdown]
 # ## 0.11 What we built

@@ -31,7 +31,7 @@ from torch import Tensor
 
 import vae_course as vc
 from vae_course import plots
-from vae_course.exercises import exercise, hint, progress, solution
+from vae_course.exercises import exercise, hint, progress, quiz, solution
 
 # %% [markdown]
 # ## 1.1 A story about a cell
@@ -1570,120 +1570,25 @@ print(f"E_q[u] = {(weight * log_u.exp()).sum():.3f}   area under p = {area:.3f} 
 # %% [markdown]
 # ## 1.14 Quiz
 #
-# 10 minutes
+# 10 minutes. Decide first: a click on an option says why it is right or wrong.
 
-# %% [markdown]
-# **Question 1.** For a cell $x$ you plot $p(x \mid z)$ over $z$. The area under the curve is 3.2. What is wrong?
-#
-# - A. The decoder is broken: a probability distribution has area 1.
-# - B. Nothing. It is a likelihood, a function of $z$ that need not integrate to 1.
-# - C. You forgot to take logarithms.
-# - D. You plotted the joint.
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is wrong: $p(x \mid z)$ sums to 1 over $x$, for each $z$. Over $z$ nobody promises anything.
-# - **B is right.** Times the prior, and divided by its own integral, it becomes a posterior, which has area 1.
-# - **C** is wrong: logarithms change how we compute, not what the area is.
-# - **D** is wrong: the joint $p(z)\,p(x \mid z)$ has area $p(x)$, at most 1 for binary data.
-#
-# </details>
+# %%
+quiz("1.1")
 
-# %% [markdown]
-# **Question 2.** Why does plain Monte Carlo from the prior fail for $p(x)$ in section 1.11?
-#
-# - A. The estimate of $p(x)$ is biased.
-# - B. Any Monte Carlo estimate in ten dimensions needs exponentially many draws, as a grid needs points.
-# - C. Hardly any draw lands where $p(x \mid z)$ is not negligible, so one lucky draw decides.
-# - D. Float32 underflows.
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is wrong: the mean of $p(x \mid z_s)$ is unbiased. (Its logarithm is biased downwards, by Jensen, but that is
-#   the symptom.)
-# - **B** is wrong: a grid needs $801^k$ points for anything, but the error of Monte Carlo is its scatter over
-#   $\sqrt S$, and the scatter depends on what is averaged. Section 1.12 makes do with 100 draws in ten dimensions. Here
-#   the scatter is huge.
-# - **C is right.** The large share of the single best draw shows it.
-# - **D** is wrong: we used log-sum-exp, nothing underflowed.
-#
-# </details>
+# %%
+quiz("1.2")
 
-# %% [markdown]
-# **Question 3.** The true posterior has two well separated peaks of nearly the same size. What will a Gaussian $q$ that
-# minimises $\mathrm{KL}(q \,\|\, p)$ do?
-#
-# - A. Sit on one peak and be too sure.
-# - B. Cover both peaks, with its mean in the valley.
-# - C. Become two-peaked.
-# - D. Fall back on the prior.
-#
-# <details><summary>Answer</summary>
-#
-# - **A is right.** Draws come from $q$; weight in the valley is dear, many nats. A missed peak costs
-#   minus the logarithm of the weight found, here about $\log 2 = 0.69$ nats.
-# - **B** is wrong: that is what $\mathrm{KL}(p \,\|\, q)$ does. (It happens with $\mathrm{KL}(q \,\|\, p)$ too, but
-#   only if the peaks are so close that there is no real valley.)
-# - **C** is wrong: a Gaussian has one peak. The family sets the limit.
-# - **D** is wrong: the prior need not resemble the posterior, and would usually cost more.
-#
-# </details>
+# %%
+quiz("1.3")
 
-# %% [markdown]
-# **Question 4.** In a VAE the KL between $q(z \mid x)$ and $p(z)$ has a closed form. Because
-#
-# - A. the data are binary.
-# - B. the latents are independent given $x$.
-# - C. both are Gaussian.
-# - D. the prior has mean 0 and variance 1.
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is wrong, the slip of the notes. The data do not appear in this KL.
-# - **B** is wrong: it makes the formula a simple sum, but the closed form exists with full covariances too (exercise
-#   1.4).
-# - **C is right.** The log-ratio is quadratic in $z$, and the mean of a quadratic needs only mean and covariance.
-# - **D** is wrong: it shortens the formula. Any Gaussian prior will do (exercise 1.3).
-#
-# </details>
+# %%
+quiz("1.4")
 
-# %% [markdown]
-# **Question 5.** While searching $q$, the ELBO rises from $-6.0$ to $-5.2$ nats. The decoder is fixed. What happened
-# to $\mathrm{KL}(q \,\|\, p(z \mid x))$?
-#
-# - A. It fell by 0.8 nats.
-# - B. It rose by 0.8 nats.
-# - C. One cannot say without $p(x)$.
-# - D. It is now 5.2 nats.
-#
-# <details><summary>Answer</summary>
-#
-# - **A is right.** ELBO + KL = $\log p(x)$, and that does not change with $q$. What one gains, the other loses.
-# - **B** is wrong: it has the sign of the change reversed.
-# - **C** is wrong for the *change*. It is true of the KL itself: how much gap is left, we do not know.
-# - **D** is wrong: it mistakes the ELBO for the gap.
-#
-# </details>
+# %%
+quiz("1.5")
 
-# %% [markdown]
-# **Question 6.** A colleague computes $\log p(x)$ of a cell as `torch.log(torch.sigmoid(logits))` where $x = 1$, else
-# `torch.log(1 - torch.sigmoid(logits))`. Training runs for an hour, then the loss is infinite. Why?
-#
-# - A. The learning rate is too low.
-# - B. A logit beyond about 17 rounds its sigmoid to exactly 1 in float32, and where that gene is *not* detected the
-#   logarithm of 0 appears.
-# - C. Binary cross-entropy is not a log-likelihood.
-# - D. The sum over 765 genes underflows.
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is wrong: a low learning rate makes training slow, not infinite.
-# - **B is right.** Confident and wrong, through the probability. With softplus that gene costs 17 nats and
-#   training goes on.
-# - **C** is wrong: for $x$ in $\{0, 1\}$ it is minus the log-likelihood.
-# - **D** is wrong: a *product* of 765 probabilities underflows. A sum of logarithms does not.
-#
-# </details>
+# %%
+quiz("1.6")
 
 # %% [markdown]
 # ## 1.15 What we built

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 import vae_course as vc
 from vae_course import plots
-from vae_course.exercises import exercise, hint, progress, solution
+from vae_course.exercises import exercise, hint, progress, quiz, solution
 
 # %% [markdown]
 # ## 2.1 A tensor is numbers with a shape
@@ -1609,118 +1609,25 @@ assert classifier.eval().training is False
 # %% [markdown]
 # ## 2.16 Quiz
 #
-# 8 minutes
-#
-# Answer first, then open.
+# 8 minutes. Decide first: a click on an option says why it is right or wrong.
 
-# %% [markdown]
-# **Question 1.** `prediction` is (128, 1), `target` is (128,). What is `((prediction - target) ** 2).mean()`?
-#
-# - A. An error message
-# - B. The mean squared error of 128 cells
-# - C. A mean over 16 384 pairs of cells
-# - D. A tensor of 128 losses
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is wrong: broadcasting finds a common shape, so nothing raises.
-# - **B** is wrong: it was meant, but needs `prediction.squeeze(1)`.
-# - **C** is right. The 1 is stretched to 128, the missing axis too: (128, 128).
-# - **D** is wrong: `mean()` without an axis returns one number.
-#
-# </details>
+# %%
+quiz("2.1")
 
-# %% [markdown]
-# **Question 2.** The loss goes up and down in slow, regular waves and never settles. Which is the first suspect?
-#
-# - A. Gradients are not cleared between steps
-# - B. The learning rate is too small
-# - C. The parameters are not registered
-# - D. The minibatches are too large
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is right. Summed gradients act as a speed: a ball in a bowl without friction (section 2.3).
-# - **B** is wrong: too small a rate gives a slow, smooth fall.
-# - **C** is wrong: unregistered parameters do not move, so the loss is stuck, wholly or in part.
-# - **D** is wrong: large minibatches give *less* noise, and noise is irregular.
-#
-# </details>
+# %%
+quiz("2.2")
 
-# %% [markdown]
-# **Question 3.** `__init__` makes `self.layers = [nn.Linear(10, 10) for _ in range(3)]` beside a registered output
-# layer, `self.out = nn.Linear(10, 1)`. What happens in training?
-#
-# - A. Python raises an error at the assignment
-# - B. The three layers compute, but never change
-# - C. The three layers train, but are not saved
-# - D. Nothing is wrong
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is wrong: Python lets you assign anything. The optimizer raises only if *no* parameter is left at all; here
-#   those of `self.out` are.
-# - **B** is right. A list is neither a parameter nor a module, so nothing is registered, and the optimizer never gets
-#   the three layers. (They are not saved either.)
-# - **C** is wrong: not saved, yes, but they do not train either.
-# - **D** is wrong: `nn.ModuleList` or `nn.Sequential` is needed.
-#
-# </details>
+# %%
+quiz("2.3")
 
-# %% [markdown]
-# **Question 4.** You encode a data set twice in minibatches of 128 with the same trained network, and a cell's latents
-# are not the same in both passes. Which cause is *not* possible?
-#
-# - A. The network is in train mode and has dropout
-# - B. The network is in train mode and has batch norm, and the cells were shuffled
-# - C. The network is in eval mode and the cells were shuffled
-# - D. The first pass ran in train mode, the second in eval mode
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is possible: new zeros at every call.
-# - **B** is possible: the minibatch's mean and variance depend on the companions.
-# - **C** is right. In eval mode each cell is treated alone: order and companions do not matter.
-# - **D** is possible: the first pass used the minibatch's numbers, the second the running averages, which the first
-#   had moved besides.
-#
-# </details>
+# %%
+quiz("2.4")
 
-# %% [markdown]
-# **Question 5.** Why does the encoder return a log-variance and not a variance?
-#
-# - A. The logarithm makes the network linear
-# - B. Any number is a valid log-variance, and its exponential is positive
-# - C. A log-variance is always smaller than the variance, which is stable
-# - D. The variance cannot be differentiated
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is wrong: the exponential that follows is anything but linear.
-# - **B** is right. A Linear may say any number; $\exp$ makes every number a valid variance.
-# - **C** is wrong as a reason: it is true ($\log v < v$ for every $v > 0$), but stability comes from not having to keep
-#   a number positive.
-# - **D** is wrong: it can. The trouble is its sign, not its slope.
-#
-# </details>
+# %%
+quiz("2.5")
 
-# %% [markdown]
-# **Question 6.** Batch norm with momentum 0.01 has seen 50 minibatches; you call `eval()` and the outputs look
-# shifted. Why?
-#
-# - A. `eval()` switches batch norm off
-# - B. Dropout is still on
-# - C. The running averages have covered only about 40% of the way from where they started
-# - D. Batch norm needs a minibatch of 50 cells
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is wrong: it still normalises, by the running averages.
-# - **B** is wrong: `eval()` turns dropout off, and dropout does not shift an average.
-# - **C** is right. $1 - 0.99^{50} = 0.395$.
-# - **D** is wrong: in train mode two cells are enough, in eval mode one is.
-#
-# </details>
+# %%
+quiz("2.6")
 
 # %% [markdown]
 # ## 2.17 What we built

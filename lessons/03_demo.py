@@ -35,7 +35,7 @@ import vae_course as vc
 from vae_course import plots
 from vae_course.data import CountData
 from vae_course.distributions import bernoulli_log_prob, kl_standard_normal, normal_log_prob, reparameterize
-from vae_course.exercises import exercise, hint, progress, solution
+from vae_course.exercises import exercise, hint, progress, quiz, solution
 from vae_course.exercises.e3_5.runs import CAUSES, mystery_runs
 from vae_course.model import LossTerms, Model, check_genes
 from vae_course.nn import FCLayers
@@ -1259,131 +1259,28 @@ for name, sd in (("exp(1/2 logvar)", (0.5 * logvar_toy).exp()), ("exp(logvar)", 
 # %% [markdown]
 # ## 3.12 Quiz
 #
-# 8 minutes
+# 8 minutes. Decide first: a click on an option says why it is right or wrong.
 
-# %% [markdown]
-# **Question 1.** What does `decode(z)` of a `BinaryVAE` return?
-#
-# - A. An image of zeros and ones
-# - B. The probability that each pixel is on
-# - C. The log-odds that each pixel is on
-# - D. The mean and the log-variance of each pixel
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is wrong: zeros and ones are drawn *from* $p(x \mid z)$, one coin per pixel. The decoder says which coins.
-# - **B** is wrong: it takes a sigmoid to get there. The loss works on logits because they are safe at both ends.
-# - **C** is right. Any number is allowed, so the last layer is a bare `Linear`.
-# - **D** is wrong: that is what `encode` says about the latents. A coin has one parameter.
-#
-# </details>
+# %%
+quiz("3.1")
 
-# %% [markdown]
-# **Question 2.** During a healthy training run the kl rises from near 0 to nearly 3 nats. What does that mean?
-#
-# - A. Latents begin to carry information that saves more bce than it costs
-# - B. The encoder learns single training images by heart, and pays for it
-# - C. Draws from $q(z \mid x)$ come closer and closer to draws from the prior
-# - D. Each step is too long, and throws the means further and further out
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is right. Otherwise a kl of 0 would give a smaller total, and the optimizer would go back there.
-# - **B** is wrong: that would show as a gap between training and held-out curves.
-# - **C** is wrong: then the kl would fall, to 0 in a posterior collapse.
-# - **D** is wrong: then curves jump. A smooth rise is no jump.
-#
-# </details>
+# %%
+quiz("3.2")
 
-# %% [markdown]
-# **Question 3.** Minibatches have 100, 100 and 20 cells, with losses 20, 22 and 30. What does your `train_epoch`
-# return?
-#
-# - A. 24.0
-# - B. 21.8
-# - C. 30.0
-# - D. 72.0
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is wrong: the mean of three minibatches, $(20 + 22 + 30) / 3$. It lets 20 cells count as much as 100.
-# - **B** is right: $(100 \cdot 20 + 100 \cdot 22 + 20 \cdot 30) / 220 = 4800 / 220 = 21.8$.
-# - **C** is wrong: the loss of the last minibatch alone.
-# - **D** is wrong: the sum of the three.
-#
-# </details>
+# %%
+quiz("3.3")
 
-# %% [markdown]
-# **Question 4.** You draw $z \sim \mathcal N(0, I)$ and decode. Why does that work for the VAE and not for the plain
-# autoencoder?
-#
-# - A. Its decoder has more parameters, so it also knows what to say far away
-# - B. Its bce is lower, so what it decodes looks more like a real image
-# - C. The autoencoder's encoder is random, so nobody knows where to draw
-# - D. Its kl put images where we draw, and its draws taught the decoder neighbourhoods
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is wrong: both have the same layers.
-# - **B** is wrong: it rebuilds *worse*. Its bce was higher.
-# - **C** is wrong: the autoencoder's encoder gives a point, without any draw.
-# - **D** is right. Both parts are needed: where to draw, and what to say there.
-#
-# </details>
+# %%
+quiz("3.4")
 
-# %% [markdown]
-# **Question 5.** `loss = F.binary_cross_entropy_with_logits(logits, x) + kl_standard_normal(mu, logvar).mean()` on 765
-# genes. What is being minimised?
-#
-# - A. The negative ELBO
-# - B. The negative ELBO divided by 765
-# - C. A loss in which the kl has 765 times its weight
-# - D. A loss in which the kl has 1/765 of its weight
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is wrong: there bce is a sum over genes.
-# - **B** is wrong: only the bce is divided by 765, not the kl.
-# - **C** is right: $\text{bce}/765 + \text{kl} = (\text{bce} + 765\,\text{kl})/765$.
-# - **D** is wrong: it has it upside down.
-#
-# </details>
+# %%
+quiz("3.5")
 
-# %% [markdown]
-# **Question 6.** Held-out bce equals that of a model without latents, kl is 0.00, both steady for many epochs. What do
-# you check first?
-#
-# - A. Whether the kl is weighted too strongly
-# - B. Whether the learning rate is too low
-# - C. Whether there are too few training cells
-# - D. Whether the kl was left out of the loss
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is right: posterior collapse, and a hidden $\beta$ is its most frequent cause.
-# - **B** is wrong: a rate too low leaves bce *above* the model without latents, and still falling. This run has learned
-#   how often each pixel is on.
-# - **C** is wrong: too few cells overfit, and a gap opens.
-# - **D** is wrong: without a price the kl would grow, not vanish.
-#
-# </details>
+# %%
+quiz("3.6")
 
-# %% [markdown]
-# **Question 7.** The encoder says `logvar` $= -2$. What is the standard deviation of $q(z \mid x)$?
-#
-# - A. $-1$
-# - B. $e^{-4} = 0.02$
-# - C. $e^{-2} = 0.14$
-# - D. $e^{-1} = 0.37$
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is wrong: that is $\log\sigma$. A standard deviation is positive.
-# - **B** is wrong: the half became a two.
-# - **C** is wrong: that is the variance $\sigma^2$.
-# - **D** is right: $\sigma = \exp(\tfrac12 \cdot (-2))$.
-#
-# </details>
+# %%
+quiz("3.7")
 
 # %% [markdown]
 # ## 3.13 What we built

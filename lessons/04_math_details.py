@@ -37,7 +37,7 @@ from vae_course.distributions import (
     normal_log_prob,
     zinb_log_prob,
 )
-from vae_course.exercises import exercise, hint, progress, solution
+from vae_course.exercises import exercise, hint, progress, quiz, solution
 
 # %% [markdown]
 # ## 4.1 A model that can be solved
@@ -1571,134 +1571,28 @@ assert abs(by_score - float(on_grid)) < 0.05  # checks that your machine agrees;
 # %% [markdown]
 # ## 4.12 Quiz
 #
-# 10 minutes
+# 10 minutes. Decide first: a click on an option says why it is right or wrong.
 
-# %% [markdown]
-# **Question 1.** In the toy $\log p(x) = -4.31$, and some $q$ has an ELBO of $-4.51$. What is
-# $\mathrm{KL}(q \,\|\, p(z \mid x))$?
-#
-# - A. It cannot be known without the posterior.
-# - B. 0.20 nats.
-# - C. 4.51 nats.
-# - D. More than 0.20 nats, but nobody knows how much more.
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is wrong: the difference is enough. One of the two numbers is usually missing, but here both are given.
-# - **B is right.** $\log p(x) = \mathcal L + \mathrm{KL}$, an equation.
-# - **C** is wrong: that is minus the ELBO, the loss.
-# - **D** is wrong: an inequality is Jensen's way of speaking. The second derivation says exactly how much.
-#
-# </details>
+# %%
+quiz("4.1")
 
-# %% [markdown]
-# **Question 2.** A colleague maximises $-\mathrm{KL}(q(z \mid x) \,\|\, p(z))$ "because the ELBO is tight when the KL
-# is zero". What happens?
-#
-# - A. The bound becomes tight.
-# - B. The decoder overfits.
-# - C. Nothing, since a KL is never negative.
-# - D. Every cell's $q$ becomes the prior, and $z$ says nothing about the cell.
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is wrong: the bound is tight when the KL to the *posterior* is zero. This is the KL to the prior, the price.
-# - **B** is wrong: the decoder does not appear in the price at all.
-# - **C** is wrong: never negative, but it can be brought to zero, and that is the trouble.
-# - **D is right.** It is what happened to the deaf encoder of section 4.4.
-#
-# </details>
+# %%
+quiz("4.2")
 
-# %% [markdown]
-# **Question 3.** Somebody writes `z = torch.normal(mean, std)` in the forward pass. Training runs, the loss falls.
-# Which sign gives it away?
-#
-# - A. The KL falls to zero, and cells of all types lie in one heap.
-# - B. A NaN in the loss.
-# - C. The reconstruction does not fall at all.
-# - D. An error message of autograd.
-#
-# <details><summary>Answer</summary>
-#
-# - **A is right.** No gradient passes the draw, so the KL is the only teacher of the encoder.
-# - **B** is wrong: every number stays finite.
-# - **C** is wrong: it does fall, because the decoder learns the genes' overall shares.
-# - **D** is wrong: the KL gives the encoder a gradient, so autograd has nothing to complain about.
-#
-# </details>
+# %%
+quiz("4.3")
 
-# %% [markdown]
-# **Question 4.** The encoder says $\mu = 0$, $\log\sigma^2 = 0$ for a latent, whatever the cell. What does that latent
-# cost, and what does it carry?
-#
-# - A. 0.5 nats, and a little information.
-# - B. 0 nats, and one bit.
-# - C. 0 nats, and nothing about the cell.
-# - D. $-0.5$ nats: a reward.
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is wrong: $\tfrac12[0 + e^0 - 0 - 1] = 0$.
-# - **B** is wrong: whoever sees the draw learns nothing of the cell, because all cells draw from the same Gaussian.
-# - **C is right.** $q$ is the prior. A draw is pure noise: free, and useless.
-# - **D** is wrong: a KL is never negative.
-#
-# </details>
+# %%
+quiz("4.4")
 
-# %% [markdown]
-# **Question 5.** For a cell you estimate $\log p(x)$ with $S = 100$ and again with $S = 1000$ and get $-360.2$ and
-# $-357.9$. What does that tell you?
-#
-# - A. The model improved.
-# - B. The estimate with 1000 draws is wrong by 2.3 nats.
-# - C. Importance sampling is biased upwards.
-# - D. The weights scatter a lot; both values are too low on average, and the ESS should be looked at.
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is wrong: the model is the same, only the number of draws changed.
-# - **B** is wrong: the difference says how far they are apart, not how far either is from the truth.
-# - **C** is wrong: the logarithm of the mean weight is too *low* on average (Jensen).
-# - **D is right.** If the weights were alike, ten times the draws would change nothing.
-#
-# </details>
+# %%
+quiz("4.5")
 
-# %% [markdown]
-# **Question 6.** Two models of simulated cells, whose true density is known. The mean held-out log-likelihood of the
-# first lies 0.3 nats a cell *above* that of the true density. That of the second lies 0.6 below it, and was estimated
-# as in section 4.8, with all terms from the same draw. A thousand held-out cells each, standard errors of the
-# differences 0.02. Which one do you publish?
-#
-# - A. The first, it is better.
-# - B. The second. The number of the first is impossible, so its estimator is wrong.
-# - C. The mean of both.
-# - D. Neither: held-out likelihoods cannot be compared with a true density.
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is wrong: on average no density predicts better than the one the cells came from.
-# - **B is right.** (The difference is at most minus a KL. First mend the other estimator, then compare again.)
-# - **C** is wrong: the mean of a sound number and an unsound one is unsound.
-# - **D** is wrong: that comparison is what simulated cells are for.
-#
-# </details>
+# %%
+quiz("4.6")
 
-# %% [markdown]
-# **Question 7.** When would you take the score function rather than the reparameterised draw?
-#
-# - A. When $f$ jumps or the latent is a category, so that there is no slope to follow.
-# - B. When there are many latents.
-# - C. Always, since it is more general.
-# - D. When the KL has no closed form.
-#
-# <details><summary>Answer</summary>
-#
-# - **A is right.** It needs $f$ only at the draws, never its derivative.
-# - **B** is wrong: many latents make it worse.
-# - **C** is wrong: where both work, its variance was 22 times as large with one latent, and grows from there.
-# - **D** is wrong: then the KL is averaged over draws, and those can be reparameterised as well.
-#
-# </details>
+# %%
+quiz("4.7")
 
 # %% [markdown]
 # ## 4.13 What we built

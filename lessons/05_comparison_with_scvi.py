@@ -46,7 +46,7 @@ from torch import Tensor, nn
 import vae_course as vc
 from vae_course import plots
 from vae_course.distributions import kl_normal, kl_standard_normal, normal_log_prob, poisson_log_prob, sample_normal
-from vae_course.exercises import catch_up, exercise, hint, progress, solution
+from vae_course.exercises import catch_up, exercise, hint, progress, quiz, solution
 from vae_course.exercises.recorded import recorded_comparison, recorded_outputs
 from vae_course.model import LossTerms
 from vae_course.nn import FCLayers, one_hot
@@ -2886,152 +2886,31 @@ assert (gain > 0).mean() > 0.6
 # %% [markdown]
 # ## 5.24 Quiz
 #
-# 12 minutes
+# 12 minutes. Decide first: a click on an option says why it is right or wrong.
 
-# %% [markdown]
-# **Question 1.** A training of 40 epochs had a KL warm-up of 400. What did it minimise in its last epoch?
-#
-# - A. The negative ELBO: the weight only matters at the start.
-# - B. Reconstruction and local KL in full, and about a tenth of the global KL.
-# - C. A tenth of everything.
-# - D. Reconstruction alone.
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is wrong: the weight is epoch / 400, which is 39 / 400 in the last of 40 epochs. Only a weight of 1 gives the
-#   ELBO.
-# - **B is right.** So $z$ was cheap, and its KL came out three times as large as with the full price.
-# - **C** is wrong: only the global KL carries the weight.
-# - **D** is wrong: that would be weight 0, and even then the local KL stays.
-#
-# </details>
+# %%
+quiz("5.1")
 
-# %% [markdown]
-# **Question 2.** Which statement about the three libraries is true? (Sections 5.5 and 5.12; for D also 5.22.)
-#
-# - A. The prior of $l$, the posterior $q(l \mid x)$ and the observed total are three names of one number.
-# - B. The observed total is $e^l$ exactly.
-# - C. The prior has a mean and a variance per batch, $q(l \mid x)$ a mean and a variance per cell, and the observed
-#   total is a sum of counts.
-# - D. With `library="observed"` the prior of $l$ is the same for all batches.
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is wrong: one is a belief before the cell is seen, one after, and one is data.
-# - **B** is wrong: $e^l$ is an *expected* total, which the counts scatter around. Zero inflation takes more away.
-# - **C is right.**
-# - **D** is wrong: there is no $l$ to have a prior. $\log N$ is put in its place.
-#
-# </details>
+# %%
+quiz("5.2")
 
-# %% [markdown]
-# **Question 3.** (Part A) A gene has 90 % zeros. Does that call for zero inflation?
-#
-# - A. Yes: a count distribution without zero inflation cannot have 90 % zeros.
-# - B. Yes, if its mean is below 1.
-# - C. Not by itself: a negative binomial with a small mean or a small $\theta$ has that many zeros too.
-# - D. No: zero inflation is never useful.
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is wrong: a Poisson with mean 0.1 has $e^{-0.1} = 90$ % zeros.
-# - **B** is wrong: a small mean makes zeros without any help.
-# - **C is right.** What counts is whether there are more zeros than mean and spread explain. Compare held-out
-#   likelihoods with and without.
-# - **D** is wrong: some genes, and some protocols, do have more.
-#
-# </details>
+# %%
+quiz("5.3")
 
-# %% [markdown]
-# **Question 4.** Model 1 (latent library) has a held-out ELBO of -750, model 2 (observed library) one of -690, on the
-# same cells. What follows?
-#
-# - A. Model 2 is better by 60 nats.
-# - B. Model 2 overfits.
-# - C. Model 1 was trained for too short a time.
-# - D. Nothing: the second number is conditional on the cells' totals.
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is wrong: model 2 was shown the total and need not pay for it. Section 5.22 beats the truth that way.
-# - **B** is wrong: overfitting shows as a gap between training and held-out cells of one model.
-# - **C** is wrong: it may be so, but these two numbers do not tell.
-# - **D is right.** Compare them by questions that both answer on the same terms.
-#
-# </details>
+# %%
+quiz("5.4")
 
-# %% [markdown]
-# **Question 5.** Gene A: Bayes factor 8, log2 fold change 0.05. Gene B: Bayes factor 2, log2 fold change 3. Which
-# reading is right?
-#
-# - A. A changes more than B.
-# - B. A surely changes, and hardly; B changes a lot on average, in most pairs of cells but not in all.
-# - C. B is not significant.
-# - D. The two contradict each other: a large fold change implies a large Bayes factor.
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is wrong: the Bayes factor is no size.
-# - **B is right.** A Bayes factor of 2 means that group 1 wins 88 % of the pairs.
-# - **C** is wrong: there is no significance test here, and 2 is a threshold of taste like any other.
-# - **D** is wrong: if cells of a group differ much among themselves, the change is large and the direction often
-#   reversed.
-#
-# </details>
+# %%
+quiz("5.5")
 
-# %% [markdown]
-# **Question 6.** A method reaches a batch mixing entropy of 0.69 nats, two batches of equal size. What do you know?
-#
-# - A. It removed the batch effect and kept the cell types.
-# - B. Neighbourhoods hold both batches in equal parts. Whether anything else survived, it does not say.
-# - C. The batches had no effect in the first place.
-# - D. It is better than a method with 0.60.
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is wrong: random positions reach it too.
-# - **B is right.** $\log 2 = 0.693$ is the ceiling. Ask for the purity of labels beside it.
-# - **C** is wrong: one would have to look at the uncorrected data.
-# - **D** is wrong: not if the other one kept the cell types and this one did not.
-#
-# </details>
+# %%
+quiz("5.6")
 
-# %% [markdown]
-# **Question 7.** What does `marginal_ll` estimate?
-#
-# - A. How well counts are rebuilt from their own $z$ and $l$.
-# - B. $\log p(x)$: how probable the cell is under the whole story, all $z$ and $l$ considered.
-# - C. The ELBO, more precisely.
-# - D. The probability that the model is right.
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is wrong: that is the reconstruction error.
-# - **B is right.** With few effective draws the estimate is too low on average.
-# - **C** is wrong: the ELBO is a bound below it. With one draw the two agree on average; with more draws the estimate
-#   leaves the ELBO.
-# - **D** is wrong: $p(x)$ is about cells, given the model.
-#
-# </details>
+# %%
+quiz("5.7")
 
-# %% [markdown]
-# **Question 8.** All cells of kind 0 come from laboratory 0, all of kind 1 from laboratory 1. You decode both under
-# laboratory 0 before you compare. What do you get?
-#
-# - A. The true differences between the kinds: that is what the correction is for.
-# - B. The same as a t-test on raw counts.
-# - C. An answer that nothing in the data supports: batch and kind are the same column.
-# - D. An error message.
-#
-# <details><summary>Answer</summary>
-#
-# - **A** is wrong: in section 5.17 it worked because *other* cells showed every kind in both laboratories.
-# - **B** is wrong: the model shares out the difference between $z$ and the batch in some way, just not in a way that
-#   the data decide.
-# - **C is right.**
-# - **D** is wrong: nothing warns you. The design has to be looked at by you.
-#
-# </details>
+# %%
+quiz("5.8")
 
 # %% [markdown]
 # ## 5.25 What we built

@@ -69,7 +69,7 @@ class _Deck:
     def __init__(self, video: Video, notebook: NotebookNode):
         self.section, self.heading = video.chapters[0].sections[0], video.title
         self.opening, self.asks, self.waiting = False, False, []
-        self.questions = sum(bool(re.match(r"\*\*Question \d", cell.source)) for cell in notebook.cells)
+        self.questions = sum(cell.source.startswith("quiz(") for cell in notebook.cells)
         cover = f"# {video.title}\n\nVideo {video.number} of the course · {video.minutes} minutes"
         self.slides = [Slide("title", self.section, video.title, [_text(cover)])]
         self.slides[0].say.append(f"Welcome to video {video.number} of the course: {video.title}.")
@@ -96,7 +96,7 @@ class _Deck:
             goals = re.sub(r"\s*\((?:exercise|quiz)[^)]*\)|,? (?:exercises?|quiz) [\d. ,and]+(?=\))", "", goals)
             self.waiting = ["You will be able to:\n" + goals]
             self.add("goals", _text(goals), heading="You will be able to")
-        elif not re.match(r"\*\*Question \d", text):
+        else:
             self.asks = "**Question.**" in text
             for part in _equations_together(parts):
                 self._add_paragraph(part)

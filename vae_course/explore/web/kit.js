@@ -191,6 +191,7 @@ function handle(figure, { label, color, along = "x", step = 0.1, move, text }) {
   figure.root.append(made);
   const at = { x: 0, y: 0 };
   const moved = (x, y) => {
+    animate.current = null; // a hand is stronger than a film
     move(along === "y" ? at.x : x, along === "x" ? at.y : y);
     made.dispatchEvent(new Event("moved", { bubbles: true }));
   };
@@ -236,6 +237,7 @@ function slider(parent, { label, min, max, step, value, show = (number) => fixed
   const made = parent.appendChild(element("label", {}, marked("span", `${label} `), output, input));
   made.input = input;
   made.set = (number, isByHand = false) => {
+    if (isByHand) animate.current = null;
     input.value = number;
     output.textContent = show(number);
     input.setAttribute("aria-valuetext", output.textContent);
@@ -250,7 +252,11 @@ function choice(parent, { label, options, value, choose }) {
   const group = element("fieldset", {}, marked("legend", label));
   const buttons = Object.entries(options).map(([name, text]) => {
     const button = marked("button", text, { type: "button", "aria-pressed": name === value });
-    button.addEventListener("click", () => (group.set(name), choose(name)));
+    button.addEventListener("click", () => {
+      animate.current = null;
+      group.set(name);
+      choose(name);
+    });
     return [name, button];
   });
   group.set = (name) => buttons.forEach(([one, button]) => button.setAttribute("aria-pressed", one === name));
@@ -260,7 +266,10 @@ function choice(parent, { label, options, value, choose }) {
 
 function button(parent, text, press) {
   const made = marked("button", text, { type: "button" });
-  made.addEventListener("click", press);
+  made.addEventListener("click", () => {
+    animate.current = null;
+    press();
+  });
   return parent.appendChild(made);
 }
 
