@@ -114,12 +114,12 @@ class DifferentialExpression:
         for test_mode "two" towards 1, even for a gene whose mean change is 0 (scvi-tools issue 1343, from which "three"
         comes: there it stays near 0.5 at most). Read it beside lfc and lfc_std. Where nothing differs, one random half
         of the 129 CD14+ monocytes of `load_pbmc()` against the other, the mean prob_de over the genes is 0.72 for
-        "two" and 0.39 for "three" (FastVAE at its defaults; ten halvings: 0.71 to 0.72 and 0.38 to 0.41); no gene has
+        "two" and 0.39 for "three" (FastVAE at its defaults; ten halvings: 0.72 to 0.73 and 0.38 to 0.40); no gene has
         fdr <= 0.05. Cells that vary within the groups also keep true changes from it: of simulated ones that exceed
-        delta, 3 % or fewer were called (benchmarks/RESULTS.md). The ranking says more than the call.
+        delta, 4 % or fewer were called (benchmarks/RESULTS.md). The ranking says more than the call.
 
         Small groups differ by chance: of such monocytes against all others of their kind, 3 cells show a mean change of
-        0.25 or more in 31 % of the genes, 9 cells in 17 %, 30 cells in 6 % (means of 15 draws).
+        0.25 or more in 29 % of the genes, 9 cells in 15 %, 30 cells in 4 % (means of 15 draws).
 
         Cells of one donor resemble each other, which the model does not know of: see `pseudobulk_de`.
         """
