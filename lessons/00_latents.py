@@ -623,6 +623,9 @@ for gene in ("LYZ", "CD3D"):
 #
 # </details>
 
+# %%
+vc.explore.pca()
+
 # %% [markdown]
 # ## 0.5 What it keeps and what it throws away
 #
@@ -1143,9 +1146,9 @@ for ax, (name, space) in zip(axes, spaces.items(), strict=True):
 plots.show(axes[0], alt="PCA: the two laboratories lie apart. scVI: they lie on top of each other.")
 
 # %% [markdown]
-# Your PCA found the laboratories, as it must: they are the largest direction of variance. The model was told which
-# laboratory, so its latents need not say it. The next cell measures how mixed the fifty nearest neighbours of a cell
-# are (0: one laboratory only; 1: as mixed as the whole), and how many of them are of its own type.
+# Your PCA found the laboratories, as it must: they are one of the largest directions of variance. The model was told
+# which laboratory, so its latents need not say it. The next cell measures how mixed the fifty nearest neighbours of a
+# cell are (0: one laboratory only; 1: as mixed as the whole), and how many of them are of its own type.
 
 # %% tags=["volatile"]
 mixed, ceiling = {}, vc.metrics.entropy_from_indices(two.batch_index)
@@ -1155,8 +1158,8 @@ for name, space in spaces.items():
 assert mixed["your PCA"] < 0.3 < 0.6 < mixed["scVI, told the laboratory"]
 
 # %% [markdown]
-# Five seeds: mixed 0.18 ± 0.01 by PCA and 0.81 ± 0.03 by scVI, with more neighbours of the same type, not fewer (0.466 ±
-# 0.002 and 0.487 ± 0.003). That is a win: the laboratories mix, the types have stayed.
+# Five seeds: mixed 0.18 ± 0.01 by PCA and 0.81 ± 0.03 by scVI, with more neighbours of the same type, not fewer
+# (0.466 ± 0.002 and 0.487 ± 0.003). That is a win: the laboratories mix, the types have stayed.
 #
 # There is more. This model has a distribution of counts, so it has a likelihood; it can say how sure it is; it can
 # impute and test genes. And it can be sampled. Can it? It has to pass the yardstick that condemned the autoencoder.
@@ -1190,6 +1193,9 @@ assert from_cells < 0.55 < 0.7 < from_prior < 0.95
 # not cure it: 72 ± 3 % from the prior, 27 ± 2 % at cells. So scVI makes up likely cells next to cells that were
 # measured, and mostly not from nothing. In lesson 3 you will walk through such a gap, and in lesson 4 put a number on
 # how good a model is.
+
+# %%
+vc.explore.batches()
 
 # %% [markdown]
 # ## 0.10 Quiz

@@ -691,6 +691,9 @@ print(f"p has mean {mean_of_p:.2f} and standard deviation {sd_of_p:.2f}")
 #
 # </details>
 
+# %%
+vc.explore.kl()
+
 # %% [markdown]
 # ## 1.7 Two Gaussians: the KL in closed form
 #
@@ -1243,6 +1246,9 @@ for name, cell_index in (("none of the genes", int(none_seen.nonzero()[0])), ("a
 # *per unit of z*, the point's probability divided by the spacing.
 #
 # </details>
+
+# %%
+vc.explore.posterior()
 
 # %% [markdown]
 # ## 1.11 Why this is hopeless in ten dimensions

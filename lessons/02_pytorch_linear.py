@@ -464,6 +464,9 @@ for name, inputs in (("from the median", x), ("bare log2", torch.log2(library)))
     curvature = torch.linalg.eigvalsh(2 * columns @ columns.T / 700)[-1]  # of the second derivatives of J
     print(f"{name}: steepest curvature {curvature:.1f}, largest safe lr {2 / curvature:.3f}")
 
+# %%
+vc.explore.descent()
+
 # %% [markdown]
 # ## 2.5 nn.Module: a box that knows its parameters
 #

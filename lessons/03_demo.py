@@ -948,6 +948,9 @@ assert near.min() < 0.3 * near[0]
 #
 # </details>
 
+# %% tags=["volatile"]
+vc.explore.walk(cells_model, bits)
+
 # %% [markdown]
 # ## 3.9 The trap: a weight that nobody set
 #
@@ -1037,6 +1040,9 @@ plots.show(
 # descent would need a smaller learning rate; the minimum is the same.
 #
 # </details>
+
+# %%
+vc.explore.beta()
 
 # %% [markdown]
 # ## 3.10 A gallery of curves

@@ -566,6 +566,9 @@ plots.show(
 #
 # </details>
 
+# %%
+vc.explore.reparameterization()
+
 # %% [markdown]
 # ## 4.5 The price: KL to the standard normal
 #
@@ -947,6 +950,9 @@ for value in (0.16, 0.5, 0.9, 0.99):
 # the model.
 #
 # **A good place to stop.** When you come back, run all cells above this one first.
+
+# %%
+vc.explore.elbo()
 
 # %% [markdown]
 # ## 4.8 From the bound to the likelihood

@@ -603,6 +603,9 @@ plots.show(
 # 2020](https://doi.org/10.1038/s41587-019-0379-5)). ZINB costs little: a gene that does not need extra zeros gets a low
 # logit. The lectures use it, so do we, and `likelihood="nb"` is one word away.
 
+# %%
+vc.explore.counts()
+
 # %% [markdown]
 # ## 5.5 Part B, the model: the library, three things with one name
 #

@@ -4,15 +4,30 @@
 >>> explore.kl().save("kl.html")  # doctest: +SKIP
 """
 
+from vae_course.explore.figures import (
+    batches,
+    beta,
+    counts,
+    descent,
+    elbo,
+    kl,
+    pca,
+    posterior,
+    reparameterization,
+)
 from vae_course.explore.page import Explorable
+from vae_course.explore.walk import walk
 
-__all__ = ["Explorable", "kl"]
-
-
-def kl() -> Explorable:
-    """Pull a Gaussian q over a density p of one or two bells; both KL divergences follow, in nats (lesson 1)."""
-    alt = (
-        "A density p with two bells of different height, and a Gaussian q between them; below, KL(q, p) = 0.90 nats "
-        "and KL(p, q) = 0.64 nats."
-    )
-    return Explorable("kl", "Pull q over p", alt, height=730)
+__all__ = [
+    "Explorable",
+    "batches",
+    "beta",
+    "counts",
+    "descent",
+    "elbo",
+    "kl",
+    "pca",
+    "posterior",
+    "reparameterization",
+    "walk",
+]

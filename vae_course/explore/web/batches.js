@@ -16,13 +16,13 @@ const steps = DATA.steps.map((step) => ({ ...step, places: Object.keys(MAPS).map
 
 explorable({
   title: "Two batches, three maps",
-  ask: "At strength 1, what separates the cells most on the map that PCA makes?",
-  options: ["The batch that they are in", "The type of cell they are", "Nothing: it is one cloud"],
+  ask: "At strength 1, what keeps cells apart on the first map, made from principal components?",
+  options: ["Batch, and type within it", "Type alone, as at strength 0", "Nothing: all is one cloud"],
   right: 0,
   why:
-    "The effect is the largest direction of variance, so PCA shows it first, and a VAE that is not told the batch has no " +
-    "other place for it than <i>z</i>. Told the batch, the decoder takes it from there: the batches mix, and the types " +
-    "stay apart. It has its limits: at strength 1.5 the batches do not mix fully any more.",
+    "Types lie there twice, once for each batch: the effect is one of the largest directions of variance, and PCA keeps " +
+    "those. A VAE that is not told the batch has no other place for it than <i>z</i>. Told the batch, the decoder takes " +
+    "it from there: batches mix, and types stay apart. At strength 1.5 even that is not enough to mix them fully.",
   todo: "Raise the strength of the batch effect, and look at the cells once by type and once by batch.",
   build(stage) {
     const state = { strength: 0, by: "group" };
@@ -67,7 +67,7 @@ explorable({
       const from = shown ?? target;
       let share = shown === target || !shown ? 1 : 0;
       animate(() => {
-        share = Math.min(1, share + 0.05);
+        share = Math.min(1, share + 0.07);
         shown = share < 1 ? from.map((map, m) => map.map((value, k) => value + share * (target[m][k] - value))) : target;
         maps.forEach(({ cells }, m) => cells.forEach((cell, i) =>
           cell.setAttribute("transform", `translate(${shown[m][2 * i].toFixed(1)} ${(-shown[m][2 * i + 1]).toFixed(1)})`)));

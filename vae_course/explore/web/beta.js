@@ -82,7 +82,7 @@ explorable({
     const pickOne = (name, label, of, show) =>
       slider(row, { label, min: 0, max: of.length - 1, step: 1, value: state[name], show, change: (k) => set({ [name]: k }) });
     const betas = pickOne("beta", "β", runs, (k) => String(runs[k].beta));
-    const picker = pickOne("digit", "digit", digits, (k) => `${k + 1} of ${digits.length}, a ${digits[k].label}`);
+    const picker = pickOne("digit", "digit", digits, (k) => `${k + 1} of ${digits.length}, shows ${digits[k].label}`);
     const figures = stage.appendChild(element("div", { class: "figures" }));
     const [left, right] = range(2).map(() => figures.appendChild(element("div")));
     const figure = plot(left, {

@@ -8,7 +8,7 @@ const FAMILIES = {
   NB: { used: ["mu", "theta"], logProb: (x, ...more) => (x === 0 ? nbAtZero(...more) : nbAboveZero(x, ...more)) },
   ZINB: { used: ["mu", "theta", "zi_logits"], logProb: zinbLogProb },
 };
-const SCALES = { // of the sliders: of what they are logarithm or logit
+const SCALES = { // of the sliders: from a value to its place, and back
   mu: { label: "<i>μ</i>", min: -4, max: 5, to: Math.log, from: Math.exp, shown: Math.exp },
   theta: { label: "<i>θ</i>", min: -5, max: 5, to: Math.log, from: Math.exp, shown: Math.exp },
   zi_logits: { label: "<i>π</i>", min: -10, max: 4, to: (a) => a, from: (a) => a, shown: sigmoid },
@@ -29,16 +29,16 @@ explorable({
     "large counts. ZINB helps where zeros stand apart from a hump, as in CST3: there cells of several types are mixed.",
   todo: "Choose a distribution and slide its parameters until its line follows the bars and the log-likelihood is highest.",
   build(stage) {
-    for (const event of ["click", "input"]) stage.addEventListener(event, () => animate(() => false), true); // a hand ends a climb
+    for (const event of ["click", "input"]) stage.addEventListener(event, () => animate(() => false), true); // ends a climb
     const above = controls(stage);
     const named = (object) => Object.fromEntries(Object.keys(object).map((name) => [name, name]));
     const genes = choice(above, { label: "Gene", options: named(GENES), choose: (gene) => start({ gene }) });
     const families = choice(above, { label: "Distribution", options: named(FAMILIES), choose: (family) => start({ family }) });
     const figure = plot(stage, {
-      x: [0, 1], y: [0, 1], xLabel: "count", yLabel: "share", yTicks: false, height: 290, label: "Counts and their fit",
+      x: [0, 1], y: [0, 1], xLabel: "count", yTicks: false, height: 290, label: "Counts and their fit",
       caption:
-        "Square-root axis: a bar twice as high stands for four times as many cells, so that rare large counts can be seen. " +
-        "One μ serves all cells here, deep and shallow; lesson 5 gives each cell its own, in proportion to its total.",
+        "Share of cells on a square-root axis: a bar twice as high stands for four times as many cells, so that rare counts " +
+        "show. One μ serves all cells here, deep and shallow; lesson 5 gives each cell its own, in proportion to its total.",
     });
     figure.box.left = 44; // room for the ticks of a square-root axis
     const scale = figure.group({ class: "axis", "aria-hidden": true });
@@ -46,8 +46,8 @@ explorable({
     const curve = path(figure, { stroke: "var(--c1)", "stroke-width": 1.5 });
     const dots = path(figure, { stroke: "var(--c1)", "stroke-linecap": "round" });
     const [nameBars, nameCurve] = ["--c0", "--c1"].map((color) => svg("tspan", { style: `fill: var(${color})`, dx: 10 }));
-    const names = svg("text", { x: figure.box.right - 10, y: 16, "text-anchor": "end", "font-weight": 700 }, nameBars, nameCurve);
-    figure.root.append(names);
+    const text = svg("text", { x: figure.box.right - 10, y: 16, "text-anchor": "end", "font-weight": 700 }, nameBars, nameCurve);
+    figure.root.append(text);
     const said = numbers(stage, {
       level: ["log-likelihood", "var(--c1)"], zeros: ["zeros of the model", "var(--c1)"], seen: ["of the cells", "var(--c0)"],
       best: ["best so far, nats per cell:"],
@@ -100,7 +100,7 @@ explorable({
       const [zeros, seen] = [Math.exp(logProb(0)), observed[0]].map((share) => `${fixed(100 * share, 1)} %`);
       said.set({ level: `${fixed(level, 3)} nats per cell`, zeros, seen, best: bests });
       nameCurve.textContent = family;
-      nameBars.textContent = `${gene} in ${sum(GENES[gene])} cells`;
+      nameBars.textContent = `${gene} in ${sum(GENES[gene])} cells${observed.length > LARGEST + 1 ? `, up to ${LARGEST}` : ""}`;
       draw(observed);
     }
 

@@ -37,7 +37,7 @@ explorable({
     const halo = { stroke: "var(--card)", "stroke-width": 4, "paint-order": "stroke" }; // where a name stands on a curve
     const name = (where, text, fill, more = halo) =>
       where.root.appendChild(svg("text", { style: `fill: ${fill}`, "font-weight": 700, ...more }, text));
-    const namePrior = name(figure, "prior", "var(--soft)", { "font-weight": 400 });
+    const namePrior = name(figure, "prior", "var(--soft)", { ...halo, "font-weight": 400 });
     const [namePosterior, nameQ] = [name(figure, "posterior", "var(--c0)"), name(figure, "q", "var(--c1)")];
     const top = handle(figure, {
       label: "mean of q", color: "var(--c1)", step: 0.05, text: () => `mean ${fixed(state.mean)}`,
@@ -102,7 +102,9 @@ explorable({
       showNats();
     }
     function showNats() {
-      const { elbo, gap, log_px } = nats();
+      const { elbo, log_px } = nats();
+      const [part, whole] = [elbo, log_px].map((value) => Math.round(100 * value) / 100);
+      const gapShown = fixed(whole - part); // so that shown numbers add up
       const [start, middle, end] = [-7, clamp(elbo, -7, 0), log_px].map(scale.x);
       for (const [bar, x, to] of [[barElbo, start, middle], [barGap, middle, end]]) {
         bar.setAttribute("x", x);
@@ -113,9 +115,9 @@ explorable({
       put(nameElbo, start + 8, 55, 1);
       nameLevel.textContent = `log p(x) ${fixed(log_px)}`;
       put(nameLevel, end, 22, -1);
-      nameGap.textContent = `gap ${fixed(gap)}`;
+      nameGap.textContent = `gap ${gapShown}`;
       put(nameGap, end - 6, 80, -1);
-      said.set({ elbo: `${fixed(elbo)} nats`, gap: `${fixed(gap)} nats`, log_px: `${fixed(log_px)} nats` });
+      said.set({ elbo: `${fixed(elbo)} nats`, gap: `${gapShown} nats`, log_px: `${fixed(log_px)} nats` });
     }
     function put(text, x, y, side) {
       const attributes = { x, y, "text-anchor": side > 0 ? "start" : "end" };

@@ -2,7 +2,7 @@
 // Pull q over p: both KL divergences, live.
 
 const P = { one: [[1, 0, 1]], two: [[0.65, -1.5, 0.35], [0.35, 2, 0.5]] }; // weight, mean, variance
-const X = linspace(-12, 12, 4801);
+const X = linspace(-30, 30, 3001); // wide enough for the widest q
 const state = { p: "two", mean: 0, sd: 1.2 };
 
 const logP = (x) => logSumExp(P[state.p].map(([weight, mean, variance]) => Math.log(weight) + normalLogProb(x, mean, variance)));

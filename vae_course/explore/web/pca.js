@@ -76,8 +76,8 @@ explorable({
 
     const total = XX + YY;
     const shares = plot(right, {
-      x: [0, 180], y: [0, 1.2 * total], height: 350, xLabel: "angle (degrees)", yLabel: "squared log counts",
-      label: "What the direction keeps and loses, over its angle", caption: "Dots: kept, and the sum, at the angles tried so far.",
+      x: [-10, 190], y: [0, 1.2 * total], height: 350, xLabel: "angle (degrees)", yLabel: "squared log counts",
+      label: "What the direction keeps and loses", caption: "Dots: kept, and the sum, at the angles tried so far.",
     });
     const seen = new Set();
     const trace = path(shares, { stroke: "var(--soft)", "stroke-width": 4, "stroke-linecap": "round" });
@@ -117,7 +117,8 @@ explorable({
         const attributes = { x: shares.x(angle) + 15 * side, y: shares.y(y) + 4, "text-anchor": side > 0 ? "start" : "end" };
         for (const key in attributes) name.setAttribute(key, attributes[key]);
       }
-      said.set({ kept: fixed(variance), lost: fixed(error), sum: fixed(variance + error), angle: `${fixed(angle, 0)}°` });
+      const [whole, part] = [total, variance].map((value) => Math.round(100 * value) / 100); // so that shown numbers add up
+      said.set({ kept: fixed(part), lost: fixed(whole - part), sum: fixed(whole), angle: `${fixed(angle, 0)}°` });
     }
     set({});
     return { set, numbers: () => measures() };

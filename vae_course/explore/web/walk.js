@@ -42,17 +42,15 @@ function digitsView(parent) {
 /** Bars of the probabilities of detection, between ticks at those of start and end. */
 function genesView(parent) {
   const figure = plot(parent, {
-    x: [0, 1], y: [DATA.genes.length, 0], height: 26 * DATA.genes.length + 54, xLabel: "probability of being detected",
+    x: [0, 1], y: [DATA.genes.length, 0], height: 28 * DATA.genes.length + 54, xLabel: "probability of being detected",
     label: "Probability that each gene is detected", yTicks: false,
-    caption: "Bars: decoded at <i>z</i>. Orange and blue lines: at the start and at the end.",
+    caption: "Bars: decoded at <i>z</i>. Lines: at the start (orange) and at the end (blue).",
   });
   const rows = DATA.genes.map((gene, k) => {
-    const [top, height] = [figure.y(k + 0.1), figure.y(k + 0.9) - figure.y(k + 0.1)];
-    const bar = svg("rect", { x: figure.x(0), y: top, height, fill: "var(--soft)", "fill-opacity": 0.4 });
+    const [top, height] = [figure.y(k + 0.5), figure.y(k + 0.9) - figure.y(k + 0.5)];
+    const bar = svg("rect", { x: figure.x(0), y: top, height, fill: "var(--soft)", "fill-opacity": 0.5 });
     const lines = [START, END].map((stroke) => svg("path", { stroke, "stroke-width": 3 }));
-    const halo = "fill: var(--ink); paint-order: stroke; stroke: var(--card); stroke-width: 3px";
-    const name = svg("text", { x: figure.x(0) + 6, y: figure.y(k + 0.5) + 5, style: halo }, gene);
-    figure.root.append(bar, ...lines, name);
+    figure.root.append(bar, ...lines, svg("text", { x: figure.x(0), y: top - 2, style: "font-size: 12px" }, gene));
     return { bar, lines, top, height };
   });
   return (...values) =>
@@ -62,7 +60,10 @@ function genesView(parent) {
     });
 }
 
-const between = DATA.ends.length ? DATA.ends.join(" and ") : "two cells";
+const hasLabels = DATA.label_names.length > 1;
+const areNumerals = hasLabels && DATA.label_names.every((name) => name.length <= 2);
+const named = (name) => (areNumerals ? `${name[0] === "8" ? "an" : "a"} ${name}` : name);
+const between = DATA.ends.length ? DATA.ends.map(named).join(" and ") : `two ${IS_DIGITS ? "digits" : "cells"}`;
 const words = IS_DIGITS
   ? {
       ask: `Halfway between ${between}, what will the decoder show?`,
@@ -70,16 +71,16 @@ const words = IS_DIGITS
       why: "Each place of the plane has its own image, and the straight way leads through the places of other digits. Half of each is what a fade of the pixels shows.",
     }
   : {
-      ask: `Halfway between ${between}, where will the genes stand?`,
-      options: ["All halfway between the ends", "Some switched, others not yet", "All at the average of all cells"],
-      why: "The decoder is curved: each gene changes at its own place on the way. It looks like a cell that changes its type.",
+      ask: `Halfway between ${between}, where do the genes stand between their ends?`,
+      options: ["All halfway", "Each at its own share of the way", "All at their average"],
+      why: "The decoder is curved: one gene changes early on the way, another late. It looks like a cell that changes its type.",
     };
 
 explorable({
   title: "A walk in your latent plane",
   ...words,
   right: 1,
-  why: `${words.why} But where hardly anything lies near, the decoder was never corrected, and answers all the same.`,
+  why: `${words.why} But where hardly anything lies near, nothing has corrected the decoder, and it answers all the same.`,
   todo: "Slide <i>t</i> from the start to the end, and drag either end somewhere else.",
   build(stage) {
     const state = { start: DATA.start, end: DATA.end, t: 0 };
@@ -87,7 +88,7 @@ explorable({
     const share = slider(row, {
       label: "<i>t</i>, share of the way", min: 0, max: 1, step: 0.01, value: 0, change: (t) => set({ t }),
     });
-    button(row.appendChild(element("div", { class: "buttons" })), "Walk", () => {
+    button(row.appendChild(element("div", { class: "buttons", style: "align-items: end" })), "Walk", () => {
       let t = 0;
       animate(() => (set({ t }), (t = Math.round(100 * t + 1) / 100) <= 1));
     });
@@ -98,7 +99,6 @@ explorable({
       x: [-reach, reach], y: [-reach, reach], xLabel: "z₁", yLabel: "z₂", yTicks: false,
       height: Math.max(280, left.clientWidth) + 28, label: "Latent plane with the means of the cells", // a square
     });
-    const areNumerals = DATA.label_names.every((name) => name.length <= 2);
     const markOf = (label) => areNumerals
       ? svg("text", { style: `fill: ${colorOf(label)}; font-size: 11px`, "text-anchor": "middle", dy: 4 }, DATA.label_names[label])
       : svg("path", { d: MARKERS[label % MARKERS.length], fill: colorOf(label), "fill-opacity": 0.75 });
@@ -117,12 +117,14 @@ explorable({
       grip.append(svg("text", { y: -13, "text-anchor": "middle", style: halo }, name));
       return [name, grip];
     });
-    if (!areNumerals) {
+    if (hasLabels && !areNumerals) {
       const key = left.appendChild(element("figcaption"));
-      DATA.label_names.forEach((name, label) => key.append(svg("svg", { viewBox: "-6 -6 12 12", style: "display: inline; width: 1em" }, markOf(label)), ` ${name}  `));
+      const drawn = (label) => svg("svg", { viewBox: "-6 -6 12 12", style: "display: inline; width: 1em" }, markOf(label));
+      const style = "display: inline-block; margin-right: 0.8em";
+      key.append(...DATA.label_names.map((name, label) => element("span", { style }, drawn(label), ` ${name}`)));
     }
     const show = (IS_DIGITS ? digitsView : genesView)(right);
-    const said = numbers(right, { z: ["<i>z</i> ="], kind: ["near it, mostly"], near: [`of ${cells.length} within 0.3:`] });
+    const said = numbers(right, { z: ["<i>z</i> ="], kind: ["near it, mostly"], near: ["means within 0.3:"] });
 
     function now() {
       const z = mix(state.start, state.end, state.t);
@@ -138,8 +140,8 @@ explorable({
       show(decode(state.start), decode(state.end), output, state.t);
       const far = cells.map(({ label, z: [x, y] }) => ({ label, far: Math.hypot(x - z[0], y - z[1]) })).sort((a, b) => a.far - b.far);
       const votes = DATA.label_names.map((_, label) => far.slice(0, 15).filter((cell) => cell.label === label).length);
-      const kind = DATA.label_names[votes.indexOf(Math.max(...votes))];
-      said.set({ z: `(${fixed(z[0])}, ${fixed(z[1])})`, kind, near: String(far.filter((cell) => cell.far < 0.3).length) });
+      const kind = hasLabels ? DATA.label_names[votes.indexOf(Math.max(...votes))] : "no label";
+      said.set({ z: `(${fixed(z[0])}, ${fixed(z[1])})`, kind, near: `${far.filter((cell) => cell.far < 0.3).length} of ${cells.length}` });
     }
     set({});
     return { set, numbers: now };
