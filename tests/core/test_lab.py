@@ -39,8 +39,9 @@ def course(tmp_path, monkeypatch):
 def test_lab_opens_the_learners_own_copies(course):
     folder, _, opened = course
     assert main(["lab", "--no-browser"]) == 0
-    assert opened == [("work", ["--LabApp.default_url=/lab/tree/START.ipynb", "--no-browser"])]
-    assert sorted(os.listdir(folder / "work")) == ["00_latents.ipynb", "START.ipynb"]
+    start = "--LabApp.default_url=/lab/tree/START.ipynb"
+    assert opened == [("work", [start, "--LabApp.expose_app_in_browser=True", "--no-browser"])]
+    assert sorted(os.listdir(folder / "work")) == ["00_latents.ipynb", "START.ipynb", "progress.svg"]
 
 
 def test_lab_never_overwrites_and_puts_a_newer_version_beside(course):
@@ -49,11 +50,16 @@ def test_lab_never_overwrites_and_puts_a_newer_version_beside(course):
     mine = folder / "work" / "00_latents.ipynb"
     mine.write_text(mine.read_text().replace("of 1.0", "my answers"))
     assert main(["lab"]) == 0
-    assert sorted(os.listdir(folder / "work")) == ["00_latents.ipynb", "START.ipynb"]
+    assert sorted(os.listdir(folder / "work")) == ["00_latents.ipynb", "START.ipynb", "progress.svg"]
     write("1.1")
     for _ in range(2):
         assert main(["lab"]) == 0
-        assert sorted(os.listdir(folder / "work")) == ["00_latents.ipynb", "00_latents_v1.1.ipynb", "START.ipynb"]
+        assert sorted(os.listdir(folder / "work")) == [
+            "00_latents.ipynb",
+            "00_latents_v1.1.ipynb",
+            "START.ipynb",
+            "progress.svg",
+        ]
     assert "my answers" in mine.read_text()
     assert "of 1.1" in (folder / "work" / "00_latents_v1.1.ipynb").read_text()
 
@@ -176,7 +182,7 @@ LESSONS = sorted(path.name for path in (ROOT / "lessons").glob("*.ipynb"))
 
 
 def test_lab_copies_the_lessons_wherever_it_is_run(tmp_path, environment):
-    assert opened_in_an_empty_folder(tmp_path, environment) == [*LESSONS, "START.ipynb"]
+    assert opened_in_an_empty_folder(tmp_path, environment) == [*LESSONS, "START.ipynb", "progress.svg"]
 
 
 def test_lessons_travel_in_the_wheel(tmp_path, environment):
@@ -192,7 +198,7 @@ def test_lessons_travel_in_the_wheel(tmp_path, environment):
     shutil.rmtree(source)
     assert sorted(path.name for path in (target / "vae_course" / "_lessons").iterdir()) == LESSONS
     environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path / "fake"), str(target)])
-    assert opened_in_an_empty_folder(tmp_path, environment) == [*LESSONS, "START.ipynb"]
+    assert opened_in_an_empty_folder(tmp_path, environment) == [*LESSONS, "START.ipynb", "progress.svg"]
 
 
 def test_links_out_of_the_lessons_become_addresses():

@@ -32,9 +32,9 @@ REPORT = ["report_svg", "report_page", "report_figures", "report"]
 ORDER = [
     "runtime",
     *CORE,
-    "explore",
     "plots",
     "exercises",
+    "explore",
     "grading",
     "lab",
     *REPORT,

@@ -72,7 +72,10 @@ def test_readme_names_every_command_of_the_launcher():
 
 def test_bundled_files_are_in_the_wheel():
     patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["vae_course"]
-    assert patterns == ["_data/*"]
+    package = ROOT / "vae_course"
+    travelling = {path for pattern in patterns for path in package.glob(pattern + "/*" if "**" in pattern else pattern)}
+    beside = {path for path in package.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert {path for path in beside if "_lessons" not in path.parts} == {path for path in travelling if path.is_file()}
     assert (ROOT / "vae_course" / "_data" / "pbmc68k_reduced.npz").stat().st_size < 1_500_000
 
 

@@ -10,7 +10,6 @@ const MARKERS = [ // 7 wide or a little more, so that all look alike in size
 const COLORS = ["var(--c0)", "var(--c1)", "var(--c2)", "var(--c3)", "var(--c5)", "var(--ink)"];
 const KINDS = { group: DATA.group_names, batch: ["batch 1, as measured", "batch 2, with the effect"] };
 
-const bytes = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
 const placesOf = (base64) => Float64Array.from(new Int16Array(bytes(base64).buffer), (value) => (REACH * value) / 32767);
 const steps = DATA.steps.map((step) => ({ ...step, places: Object.keys(MAPS).map((name) => placesOf(step.maps[name])) }));
 

@@ -4,7 +4,6 @@
 const [PIXELS, HIDDEN, REACH, TILES, SHADES] = [64, 16, 4.1, 13, 16]; // the plane shows -REACH..REACH
 const COLORS = ["var(--c0)", "var(--c1)", "var(--c2)", "var(--c3)", "var(--c5)"]; // the numerals tell the rest apart
 
-const bytes = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
 const float16 = (base64) =>
   Float64Array.from(new Uint16Array(bytes(base64).buffer), (half) => {
     const [exponent, fraction] = [(half >> 10) & 31, (half & 1023) / 1024];

@@ -31,7 +31,8 @@ function fixed(value, digits = 2) {
   return (Number(text) === 0 ? text.replace("-", "") : text).replace("-", "−");
 }
 
-const float32 = (base64) => new Float32Array(Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0)).buffer);
+const bytes = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+const float32 = (base64) => new Float32Array(bytes(base64).buffer);
 const clamp = (value, least, most) => Math.max(least, Math.min(most, value));
 const range = (n) => Array.from({ length: n }, (_, k) => k);
 const linspace = (start, end, n) => range(n).map((k) => start + ((end - start) * k) / (n - 1));
