@@ -243,7 +243,8 @@ def tag_compared_cells(notebook: NotebookNode) -> None:
     """Tag every cell whose text nbval has to compare: those that print, but for the volatile ones."""
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
-        prints = any(output.output_type in ("stream", "execute_result") for output in cell.get("outputs", []))
+        outputs = [output for output in cell.get("outputs", []) if "image/png" not in output.get("data", {})]
+        prints = any(output.output_type in ("stream", "execute_result", "display_data") for output in outputs)
         if prints and "volatile" not in tags:
             cell.metadata["tags"] = [*tags, "nbval-check-output"]
 

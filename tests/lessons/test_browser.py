@@ -46,16 +46,19 @@ def test_a_lesson_runs_in_jupyterlab(lab, chromium):
     assert not [cell["source"] for cell in code if cell["execution_count"] is None]
     outputs = [output for cell in code for output in cell["outputs"]]
     assert not [output for output in outputs if output["output_type"] == "error"]
-    said = "".join("".join(output["text"]) for output in outputs if output["output_type"] == "stream")
-    assert said.count("not done yet") == 6
+    shown = [output.get("data", {}) for output in outputs]
+    assert sum("not done yet" in "".join(data.get("text/plain", "")) for data in shown) == 6
+    assert page.locator(".jp-OutputArea-output details summary:has-text('Hint 1 of 2')").count() == 6
 
     figures = sum("image/png" in output.get("data", {}) for output in outputs)
     assert figures > 5
-    assert page.locator(".jp-OutputArea-output img[alt]").count() == figures
+    explorables = [frame for frame in page.frames if frame.evaluate("Boolean(window.explorable)")]
+    assert len(explorables) == 2
+    assert page.locator(".jp-OutputArea-output img[alt]").count() == figures + len(explorables)  # their stills
     assert page.locator("mjx-container").count() > 50
     assert page.locator("mjx-merror, [data-mjx-error]").count() == 0
     assert page.locator(".jp-MarkdownOutput", has_text="$").count() == 0, "mathematics that was not rendered"
-    assert not [url for url in asked if not url.startswith((address, "data:", "blob:"))]
+    assert not [url for url in asked if not url.startswith((address, "data:", "blob:", "about:"))]
     page.close()
 
 

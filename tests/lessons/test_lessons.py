@@ -63,8 +63,8 @@ def printed(cell):
     for output in cell.get("outputs", []):
         if output.output_type == "stream":
             texts.append(output.text)
-        elif output.output_type == "execute_result":
-            texts.append(output.data["text/plain"])
+        elif "image/png" not in output.get("data", {"image/png": ""}):
+            texts.append(output.data["text/plain"])  # of a card, too
     return "".join(texts)
 
 
@@ -202,7 +202,7 @@ def test_what_the_learner_writes_is_what_the_lesson_uses(source):
 def test_solved_every_exercise_is_right(source):
     """nbval runs the solved editions and compares what they print with what is committed; this is what that must be."""
     for cell in exercise_cells(solved(source)).values():
-        assert "correct. The lesson goes on with yours." in printed(cell)
+        assert "The lesson goes on with yours." in printed(cell)
         assert "nbval-check-output" in tags(cell)
 
 
@@ -262,7 +262,7 @@ def test_whatever_the_answers_it_runs_to_the_last_cell(source):
         assert "not done yet" in printed(cell)
     right = [cell for cell in executed.cells if "right" in tags(cell)]
     assert len(right) == len(wrong)
-    assert not [cell.source for cell in right if "correct. The lesson goes on with yours." not in printed(cell)]
+    assert not [cell.source for cell in right if "The lesson goes on with yours." not in printed(cell)]
     assert executed.cells[-1].outputs, "the last cell has not run"
 
 
@@ -567,6 +567,8 @@ def test_the_symbol_test_sees_symbols():
 def test_the_glossary_is_sorted_and_its_words_are_used():
     text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
     lessons = [" ".join(markdown(student(source)) + code(student(source))).lower() for source in SOURCES]
+    for number, one in questions().items():
+        lessons[int(number[0])] += " ".join([one.ask, *one.options, *one.why]).lower()
     for part in text.split("\n## ")[1:]:
         rows = re.findall(r"^\| (.+?) \| .+ \| (\d) \|$", part, flags=re.MULTILINE)
         terms = [term.lower() for term, _ in rows]
