@@ -36,7 +36,8 @@ def main() -> None:
         for one in explorables():
             page.goto(one.save(Path(folder) / f"{one.name}.html").as_uri())
             picture = Image.open(io.BytesIO(page.locator("main").screenshot())).convert("RGB")
-            picture = picture.resize((WIDTH, round(picture.height * WIDTH / picture.width))).quantize(COLORS, Image.Quantize.MAXCOVERAGE)
+            picture = picture.resize((WIDTH, round(picture.height * WIDTH / picture.width)))
+            picture = picture.quantize(COLORS, Image.Quantize.MAXCOVERAGE)
             target = STILLS / f"{one.name}.png"
             write_atomically(target, lambda path, picture=picture: picture.save(path, "png", optimize=True))
             print(f"wrote {target.name}, {target.stat().st_size // 1000} kB")

@@ -555,7 +555,8 @@ def test_a_right_answer_goes_on(capsys):
         return counts.sum(1)
 
     assert exercise("0.1")(library_size) is library_size
-    assert capsys.readouterr().out == "✓ 0.1 library_size: correct. The lesson goes on with yours.\n"
+    said = f"correct. {EXERCISES['0.1'].built}\n  The lesson goes on with yours.\n"
+    assert capsys.readouterr().out == f"✓ 0.1 library_size: {said}"
     assert progress()["0.1"] == {"status": "passed", "attempts": 1, "hints": 0, "solution": False}
 
 
