@@ -34,7 +34,7 @@ site:
 	$(PYTHON) tools/build_site.py
 
 explorer:
-	$(PYTHON) tools/export_explorer.py
+	$(PYTHON) tools/train_explorer.py
 
 mistakes:
 	$(PYTHON) tools/write_mistakes.py

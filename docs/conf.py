@@ -2,7 +2,11 @@
 
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+
+from pygments.formatters import HtmlFormatter
+from sphinx.highlighting import PygmentsBridge
 
 ROOT = Path(__file__).resolve().parents[1]
 ADDRESS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Homepage"]
@@ -19,6 +23,22 @@ myst_enable_extensions = ["attrs_block", "attrs_inline", "dollarmath"]
 myst_heading_anchors = 4
 nb_execution_mode = "off"  # the solved lessons come with their outputs
 nb_ipywidgets_js = {}  # it would come from another host
+
+
+class ByLine(HtmlFormatter):
+    """Puts every line of code into a box of its own, so that site.css can indent what goes on below."""
+
+    def wrap(self, source: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+        """Wrap the lines, as Pygments asks for it."""
+        return super().wrap((is_line, self._box(line) if is_line else line) for is_line, line in source)
+
+    @staticmethod
+    def _box(line: str) -> str:
+        text = re.sub("<.*?>", "", line)
+        return f'<span class="line" style="--indent: {len(text) - len(text.lstrip(" "))}ch">{line}</span>'
+
+
+PygmentsBridge.html_formatter = ByLine
 
 # Equations are drawn as SVG, so that no font is asked for; textmacros reads \_ inside of \text. tools/build_site.py
 # puts the two files there.
@@ -41,11 +61,7 @@ html_theme_options = {
     "use_repository_button": True,
     "use_download_button": False,
     "use_fullscreen_button": False,
-    "launch_buttons": {
-        "binderhub_url": "https://mybinder.org",
-        "colab_url": "https://colab.research.google.com",
-        "notebook_interface": "jupyterlab",
-    },
+    "secondary_sidebar_items": {"*": ["page-toc"], "index": []},  # lessons leave that room to code and figures
     "search_bar_text": "Search the course",
     "show_toc_level": 2,
 }

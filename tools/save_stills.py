@@ -26,7 +26,7 @@ def explorables() -> list[explore.Explorable]:
     model = vc.BinaryVAE(digits.n_genes)
     vc.UnsupervisedTrainer(model, digits, n_epochs_kl_warmup=10, seed=0).train(60)
     ours = (getattr(explore, name) for name in explore.__all__)
-    others = [make() for make in ours if make not in (explore.Explorable, explore.walk)]
+    others = [make() for make in ours if make not in (explore.Explorable, explore.model, explore.walk)]
     return [*others, explore.walk(model, digits)]
 
 

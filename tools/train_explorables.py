@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from export_explorer import BetaTrainer, encoded
 from scipy.linalg import orthogonal_procrustes
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
+from train_explorer import BetaTrainer
 
 import vae_course as vc
 from vae_course import metrics
+from vae_course.explore.weights import encoded
 from vae_course.runtime.files import make_folder, write_atomically
 
 FOLDER = Path(vc.__file__).parent / "explore" / "data"

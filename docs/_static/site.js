@@ -17,10 +17,27 @@ document.addEventListener("DOMContentLoaded", () => {
   }
 });
 
-// In a table a long name of code may wrap after a dot, a slash or an underscore.
+// The sections of a lesson were once all on its page: its list leads on from the old addresses.
 document.addEventListener("DOMContentLoaded", () => {
-  for (const name of document.querySelectorAll("td code .pre")) {
-    const [first, ...others] = name.textContent.split(/(?<=[./_])/);
-    name.replaceChildren(first, ...others.flatMap((part) => [document.createElement("wbr"), part]));
-  }
+  const moved = /^#(section|exercise)-\d+-\d+$/.test(location.hash) && !document.querySelector(location.hash);
+  const link = moved && document.querySelector(`ul.sections a[href$="${location.hash}"]`);
+  if (link) location.replace(link.href);
+});
+
+// Search: an excerpt is prose, and a page stands once in the results, at the top if it explains the word.
+document.addEventListener("DOMContentLoaded", () => {
+  if (typeof Search === "undefined") return;
+  Scorer.score = (result) => {
+    if (result[6] === SearchResultKind.index) result[2] = "";
+    return result[4];
+  };
+  Search.htmlToText = (html, anchor) => {
+    const page = new DOMParser().parseFromString(html, "text/html").querySelector("article");
+    for (const part of page.querySelectorAll("h1, .headerlink, .place, .cell, pre, script, style, div.math")) part.remove();
+    for (const equation of page.querySelectorAll("span.math")) {
+      const tex = equation.textContent.slice(2, -2);
+      equation.replaceWith(/[\\{}^_]/.test(tex) ? "…" : tex);
+    }
+    return ((anchor && page.querySelector(anchor)) || page).textContent;
+  };
 });

@@ -86,7 +86,7 @@ def numbers(page):
 
 
 def test_all_are_here():
-    assert set(NAMES) | {"Explorable"} == set(explore.__all__)
+    assert set(NAMES) | {"Explorable", "model"} == set(explore.__all__)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,135 +1,209 @@
 """The latent explorer: what it shows is what the package computes, and it works by mouse, keys and touch."""
 
-import base64
 import json
-import shutil
+import math
+import re
+import time
 import tomllib
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
-import export_explorer
+import build_site
 import numpy as np
 import pytest
 import torch
+from sklearn.neighbors import KNeighborsClassifier
+from torch import nn
 
 import vae_course as vc
-from vae_course.distributions import kl_standard_normal, normal_log_prob, scvi_kl
+from vae_course.distributions import bernoulli_log_prob, kl_standard_normal, normal_log_prob, scvi_kl
+from vae_course.explore.latent import model
+from vae_course.explore.weights import exported, restored
 
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "docs" / "explorer"
 ADDRESS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Homepage"]
 KINDS = ("digits", "cells")
 EPS = (0.7, -1.3, 0.4)
 
 # What the page computes for x (row `index` of the data, or 64 pixels) with the noise eps.
-COMPUTE = """([kind, beta, x, eps]) => {
-    if (explorer.state.kind !== kind) explorer.setUp(kind, 1);
+COMPUTE = """([set, beta, x, eps]) => {
+    if (explorer.state.set !== set) explorer.setUp(set);
     const model = explorer.data().models[beta];
     const row = typeof x === 'number' ? explorer.data().x[x] : Float64Array.from(x);
     const q = model.encode(row);
     const {z, library} = model.reparameterize(q, eps);
     const decoded = model.decode(z, library);
-    const [terms] = model.importanceTerms(row, q, [eps]);
-    return {mean: q.mean, var: q.var, output: [...decoded.output], expected: [...decoded.expected ?? []],
-            ...model.kl(q), ...terms};
+    return {mean: q.mean, var: q.var, output: [...decoded.output], expected: [...decoded.expected],
+            ...model.kl(q), reconstruction: model.reconstruction(row, decoded)};
+}"""
+# log p(x) and the ELBO of a row, and where p(x, z) is large: least and greatest z1, z2 and, for a cell, l.
+INTEGRATE = """([beta, index]) => {
+    const model = explorer.data().models[beta], x = explorer.data().x[index], q = model.encode(x);
+    const reach = Math.max(3, ...explorer.data().means(beta).flat().map(Math.abs));
+    const {logPx, squares} = explorer.integrate(model, x, reach);
+    const {kl, klLibrary} = model.kl(q);
+    const best = Math.max(...squares.map(one => one.log));
+    const kept = squares.filter(one => one.log > best - 12);
+    const ends = (values, margin) => [Math.min(...values) - margin, Math.max(...values) + margin];
+    const size = Math.max(...kept.map(one => one.size));
+    const box = [0, 1].map(j => ends(kept.map(one => one.z[j]), size));
+    if (q.library) box.push(ends(kept.map(one => one.l), 6 * Math.max(...kept.map(one => one.sd))));
+    return {logPx, box, elbo: explorer.meanLogLikelihood(model, x, q) - kl - klLibrary};
 }"""
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# What the exporter wrote
+# The page, and what PyTorch makes of its models
 # --------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def page_file(tmp_path_factory):
+    """Write the course's explorer once."""
+    path = tmp_path_factory.mktemp("explorer") / "index.html"
+    path.write_text(build_site.explorer(), encoding="utf-8")
+    assert path.stat().st_size < 4e6
+    return path
+
+
 @cache
-def exported(name):
-    text = (FOLDER / f"{name}.js").read_text(encoding="utf-8").split("\n", 1)[1]
-    return json.loads(text.removeprefix(f"EXPLORER_DATA.{name} = ").removesuffix(";\n"))
+def stored(kind):
+    return json.loads((ROOT / "docs" / "explorer" / f"{kind}.json").read_text(encoding="utf-8"))["models"]
 
 
 @cache
 def model_of(kind, beta):
-    """Return the package's model with the page's weights."""
-    stored = exported(kind)["models"][beta]
-    model = (vc.BinaryVAE if kind == "digits" else vc.VAE)(**stored["options"])
-    weights = {
-        name: torch.from_numpy(np.frombuffer(base64.b64decode(part["data"]), "<f4").reshape(part["shape"]).copy())
-        for name, part in stored["weights"].items()
-    }
-    missing, unexpected = model.load_state_dict(weights, strict=False)
-    assert not unexpected
-    assert all("px_r_decoder" in name or "num_batches_tracked" in name for name in missing)
-    return model.eval()
+    """Return the package's model with the stored weights."""
+    return restored(stored(kind)[beta])
+
+
+@cache
+def data_of(kind):
+    return vc.load_digits() if kind == "digits" else vc.load_pbmc()
 
 
 @cache
 def counts_of(kind):
-    data = vc.load_digits() if kind == "digits" else vc.load_pbmc()
-    return torch.from_numpy(data.counts.toarray()).float()
+    return torch.from_numpy(data_of(kind).counts.toarray()).float()
 
 
 @torch.no_grad()
-def computed(kind, beta, x, eps):
+def computed(model, x, eps):
     """Return what PyTorch computes in float32 for one input and this noise."""
-    model, x, eps = model_of(kind, beta), x[None], torch.tensor(eps)
-    if kind == "digits":
+    x, eps = x[None], torch.tensor(eps)
+    if isinstance(model, vc.BinaryVAE):
         mean, logvar = model.encode(x)
         var, kl_library = logvar.exp(), torch.zeros(1)
-        z = mean + var.sqrt() * eps[:2]
-        logits = model.decode(z)
-        output, expected, kl = torch.sigmoid(logits), torch.zeros(0), kl_standard_normal(mean, logvar)
-        reconstruction = -vc.distributions.bernoulli_log_prob(x, logits).double().sum()
-        log_prior, log_q = torch.zeros(1), torch.zeros(1)
+        logits = model.decode(mean + var.sqrt() * eps[:2])
+        output = expected = torch.sigmoid(logits)
+        kl = kl_standard_normal(mean, logvar)
+        reconstruction = -bernoulli_log_prob(x, logits).double().sum()
     else:
         inferred = model.inference(x)
         mean, var, ql_m, ql_v = (inferred[name] for name in ("qz_m", "qz_v", "ql_m", "ql_v"))
-        prior = model.library_log_means, model.library_log_vars
         z, library = mean + var.sqrt() * eps[:2], ql_m + ql_v.sqrt() * eps[2]
         output, _, rate, dropout = model.decoder("gene", z, library)
-        expected = rate * torch.sigmoid(-dropout)
-        kl_library, kl = scvi_kl(mean, var, ql_m, ql_v, *prior)
+        expected = rate * torch.sigmoid(-dropout) if model.likelihood == "zinb" else rate
+        kl_library, kl = scvi_kl(mean, var, ql_m, ql_v, model.library_log_means, model.library_log_vars)
         reconstruction = -model.log_likelihood(x, rate, inferred["px_r"], dropout).double().sum()
-        log_prior, log_q = normal_log_prob(library, *prior)[0], normal_log_prob(library, ql_m, ql_v)[0]
-    log_prior = log_prior + normal_log_prob(z, torch.tensor(0.0), torch.tensor(1.0)).sum()
-    log_q = log_q + normal_log_prob(z, mean, var).sum()
     values = {"mean": mean, "var": var, "output": output, "expected": expected, "kl": kl, "klLibrary": kl_library}
-    values |= {"reconstruction": reconstruction, "logJoint": log_prior - reconstruction, "logQ": log_q}
+    values["reconstruction"] = reconstruction
     return {name: value.flatten().double().numpy() for name, value in values.items()}
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_stored_reference_is_what_the_stored_weights_give(kind):
-    assert [model["beta"] for model in exported(kind)["models"]][1] == 1
-    for beta, stored in enumerate(exported(kind)["models"]):
-        for reference in stored["reference"]:
-            ours = computed(kind, beta, counts_of(kind)[reference["index"]], (*reference["eps"], 0.0))
-            for name in ("mean", "var", "output", "reconstruction", "kl"):
-                np.testing.assert_allclose(reference[name], ours[name], rtol=1e-5, atol=1e-6, err_msg=name)
+def assert_page_computes(page, model, x, row, set_index=0, beta=0):
+    theirs, ours = computed(model, row, EPS), page.evaluate(COMPUTE, [set_index, beta, x, list(EPS)])
+    for name, expected in theirs.items():
+        np.testing.assert_allclose(np.atleast_1d(ours[name]), expected, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
-def test_the_code_shown_is_the_package_s_and_the_sections_exist():
-    code = exported("code")
-    assert code["address"] == ADDRESS
+@torch.no_grad()
+def log_joint(model, x, z, library):
+    """Return log p(x, z, l) in float64, (len(z),); of a BinaryVAE log p(x, z)."""
+    prior = normal_log_prob(z, torch.zeros_like(z), torch.ones_like(z)).sum(dim=-1)
+    if library is None:
+        return prior + bernoulli_log_prob(x, model.decode(z)).sum(dim=-1)
+    _, _, rate, dropout = model.decoder("gene", z, library)
+    likelihood = model.log_likelihood(x, rate, model.px_r.exp(), dropout).sum(dim=-1)
+    return prior + normal_log_prob(library, model.library_log_means, model.library_log_vars).squeeze(-1) + likelihood
+
+
+def grid(box, points):
+    axes = [torch.linspace(*ends, n, dtype=torch.float64) for ends, n in zip(box, points, strict=True)]
+    volume = math.prod((axis[1] - axis[0]).item() for axis in axes)
+    return torch.cartesian_prod(*axes), math.log(volume)
+
+
+def quadrature(model, x, box):
+    """Return log p(x) on a fine grid in a box; nothing in the whole plane may be more likely than the box's best."""
+    model, x = restored(exported(model)).double(), x.double()
+    points, log_volume = grid(box, (49, 49, 27) if len(box) == 3 else (401, 401))
+    parts = [log_joint(model, x, some[:, :2], some[:, 2:] if len(box) == 3 else None) for some in points.split(4000)]
+    logs = torch.cat(parts)
+    best = points[logs.argmax()]
+    z, _ = grid([(-8, 8)] * 2, (49, 49))
+    elsewhere = log_joint(model, x, z, best[2:].expand(len(z), 1) if len(box) == 3 else None)
+    assert elsewhere.max() < logs.max() + 0.5
+    return (torch.logsumexp(logs, dim=0) + log_volume).item()
+
+
+@torch.no_grad()
+def exact_elbo(model, x):
+    """Return the ELBO by a fine quadrature over q, nats."""
+    model, x = restored(exported(model)).double(), x[None].double()
+    eps, _ = grid([(-6, 6)] * 2, (61, 61))
+    weights = torch.softmax(-0.5 * eps.square().sum(dim=-1), dim=0)
+    if isinstance(model, vc.BinaryVAE):
+        mean, logvar = model.encode(x)
+        log_likelihood = bernoulli_log_prob(x, model.decode(mean + torch.exp(0.5 * logvar) * eps)).sum(dim=-1)
+        return (weights @ log_likelihood - kl_standard_normal(mean, logvar)).item()
+    inferred = model.inference(x)
+    mean, var, ql_m, ql_v = (inferred[name] for name in ("qz_m", "qz_v", "ql_m", "ql_v"))
+    nodes, parts = np.polynomial.hermite_e.hermegauss(5)
+    z, total = mean + var.sqrt() * eps, -sum(scvi_kl(mean, var, ql_m, ql_v, *model.library_prior(None))).item()
+    for node, part in zip(nodes, parts / parts.sum(), strict=True):
+        library = (ql_m + ql_v.sqrt() * node).expand(len(z), 1)
+        _, _, rate, dropout = model.decoder("gene", z, library)
+        total += part * (weights @ model.log_likelihood(x, rate, inferred["px_r"], dropout).sum(dim=-1)).item()
+    return total
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# What is stored, and what the page is given
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def test_only_the_weights_are_stored():
+    folder = ROOT / "docs" / "explorer"
+    assert sorted(path.name for path in folder.iterdir()) == ["cells.json", "digits.json"]
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 2.5e6
     for kind in KINDS:
-        for step, place in code[kind].items():
+        assert [one["beta"] for one in stored(kind)][1] == 1
+        for beta, one in enumerate(stored(kind)):
+            assert one.keys() == {"beta", "kind", "options", "weights"}
+            assert exported(model_of(kind, beta), one["beta"]) == one
+
+
+def content_of(page_file):
+    text = page_file.read_text(encoding="utf-8")
+    return json.loads(re.search(r'<script id="data" type="application/json">(.*?)</script>', text)[1])
+
+
+def test_the_code_shown_is_the_package_s_and_the_sections_exist(page_file):
+    content = content_of(page_file)
+    assert content["address"] == ADDRESS
+    for one in content["sets"]:
+        for place in one["code"].values():
             lines = (ROOT / place["file"]).read_text(encoding="utf-8").splitlines()
             assert place["marked"] in [number for number, _ in place["lines"]]
             for number, text in place["lines"]:
-                assert lines[number - 1].strip() == text.strip(), (
-                    f"{place['file']} has changed ({kind}, {step}): run python tools/export_explorer.py --code-only"
-                )
-            section = place["section"]
-            lesson = (ROOT / "lessons" / f"{section['page']}.py").read_text(encoding="utf-8").replace("`", "")
-            assert f"\n# ## {section['number']} {section['title']}\n" in lesson
-            assert section["anchor"] == f"section-{section['number'].replace('.', '-')}"
-
-
-def test_the_exporter_writes_the_code_that_is_there():
-    ours = json.loads(json.dumps(export_explorer.export_code()))
-    assert ours == exported("code"), "run python tools/export_explorer.py --code-only"
-
-
-def test_the_explorer_is_small():
-    assert sum(path.stat().st_size for path in FOLDER.rglob("*")) < 5e6
+                assert lines[number - 1].strip() == text.strip()
+            section = content["sections"][place["section"]]
+            page, anchor = section["href"].removeprefix("../lessons/").split(".html#")
+            lesson = (ROOT / "lessons" / f"{page}.py").read_text(encoding="utf-8").replace("`", "")
+            assert f"\n# ## {section['title'].removeprefix('Lesson ').replace(': ', ' ', 1)}\n" in lesson
+            assert anchor == f"section-{place['section'].replace('.', '-')}"
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -138,18 +212,18 @@ def test_the_explorer_is_small():
 
 
 @pytest.fixture
-def opened(chromium):
-    """Give a function that opens the page from its folder; in the end no page may have failed or asked elsewhere."""
+def opened(chromium, page_file):
+    """Give a function that opens a page; in the end none may have failed or asked for anything but itself."""
     contexts, said, asked = [], [], []
 
-    def open_page(width=1280, height=900, **options):
+    def open_page(path=page_file, width=1440, height=800, hash="", **options):  # noqa: A002
         context = chromium.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("request", lambda request: asked.append(request.url))
-        page.goto((FOLDER / "index.html").as_uri())
+        page.goto(path.as_uri() + hash)
         return page
 
     yield open_page
@@ -157,7 +231,10 @@ def opened(chromium):
         context.close()
     assert said == []
     assert asked
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert [url for url in asked if not url.startswith(("file:", "data:", "about:"))] == []
+    assert {url.partition("#")[0] for url in asked if url.startswith("file:")} <= {
+        url for url in asked if "html" in url
+    }
 
 
 def number(text):
@@ -165,33 +242,44 @@ def number(text):
 
 
 def shown(page):
-    """Return the numbers of the table, by step."""
-    return {
-        row.get_attribute("data-step"): number(row.locator(".value").inner_text())
-        for row in page.locator("#rows > div").all()
-    }
+    """Return the numbers of the table, by step, once the integrals are there."""
+    page.wait_for_function("!document.getElementById('rows').textContent.includes('\u2026')")
+    rows = page.evaluate("""() => [...document.querySelectorAll('#rows > div')].map(
+        row => [row.dataset.step, row.querySelector('.value').textContent])""")
+    return {step: number(value) for step, value in rows}
+
+
+def choose(page, name, value):
+    page.check(f"input[name={name}][value='{value}']", force=True)
 
 
 def pixels(page):
-    return [cell.get_attribute("aria-selected") == "true" for cell in page.locator("[role=gridcell]").all()]
+    return page.evaluate("[...document.querySelectorAll('[role=gridcell]')].map(c => c.ariaSelected === 'true')")
 
 
 def z_of(page):
     return page.evaluate("explorer.state.z")
 
 
+def in_plane(page, z):
+    """Return where a latent lies on screen."""
+    return page.evaluate(
+        """z => {
+            const box = document.getElementById('plane').getBoundingClientRect(), {reach} = explorer.plane;
+            return [box.left + box.width * (1 + z[0] / reach) / 2, box.top + box.height * (1 - z[1] / reach) / 2];
+        }""",
+        list(z),
+    )
+
+
 def test_it_computes_what_pytorch_computes(opened):
     page = opened()
     drawn = np.random.default_rng(0).integers(0, 2, 64).tolist()
-    for kind in KINDS:
+    for set_index, kind in enumerate(KINDS):
         for beta in range(3):
             for x in (0, 5, 301, drawn) if kind == "digits" else (0, 5, 301):
                 row = counts_of(kind)[x] if isinstance(x, int) else torch.tensor(x).float()
-                theirs = computed(kind, beta, row, EPS)
-                ours = page.evaluate(COMPUTE, [kind, beta, x, list(EPS)])
-                for name, expected in theirs.items():
-                    got = np.atleast_1d(ours[name])
-                    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5, err_msg=f"{kind} {beta} {name}")
+                assert_page_computes(page, model_of(kind, beta), x, row, set_index, beta)
         assert page.evaluate("explorer.disagreement()") < 1e-5
         assert page.locator("#agreement").inner_text().startswith("For the same inputs this page and PyTorch agree to")
 
@@ -200,6 +288,21 @@ def test_lgamma_is_exact(opened):
     x = np.concatenate([np.geomspace(1e-6, 1e6, 400), np.arange(1, 300), [1.5, 2.5, 9.999, 10.0]])
     ours = opened().evaluate("x => x.map(lgamma)", x.tolist())
     np.testing.assert_allclose(ours, torch.lgamma(torch.from_numpy(x)).numpy(), rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_integrals_are_exact(opened, kind):
+    page = opened()
+    page.evaluate("set => explorer.setUp(set)", KINDS.index(kind))
+    for beta in range(3):
+        for index in (3, 77, 1000) if kind == "digits" else (0, 301):
+            model, x = model_of(kind, beta), counts_of(kind)[index]
+            ours = page.evaluate(INTEGRATE, [beta, index])
+            exact = quadrature(model, x, ours["box"])
+            assert ours["logPx"] == pytest.approx(exact, abs=0.01), (beta, index)
+            elbo = exact_elbo(model, x)
+            assert ours["elbo"] == pytest.approx(elbo, abs=0.01), (beta, index)
+            assert exact > elbo
 
 
 def test_draw_with_the_mouse(opened):
@@ -228,59 +331,136 @@ def test_draw_with_the_keyboard(opened):
     assert page.evaluate("document.activeElement.dataset.pixel") == "1"
 
 
+def drawn_by_hand():
+    drawings = json.loads((ROOT / "tests" / "site" / "hand_drawn.json").read_text(encoding="utf-8"))
+    bitmaps = [[int(pixel == "#") for row in drawing["rows"] for pixel in row] for drawing in drawings]
+    return bitmaps, np.array([drawing["digit"] for drawing in drawings])
+
+
+def test_a_drawing_is_brought_to_the_place_and_size_of_a_digit(opened):
+    page = opened()
+    assert page.evaluate("explorer.data().x.every(x => explorer.asDigit(x, explorer.data().typical) === x)")
+    bitmaps, digits = drawn_by_hand()
+    small_zero = bitmaps[20]
+    seen = page.evaluate("x => [...explorer.asDigit(Float64Array.from(x), explorer.data().typical)]", small_zero)
+    rows, columns = np.nonzero(np.reshape(seen, (8, 8)))
+    assert (rows.min(), rows.max()) == (0, 7)
+    assert 2 <= columns.mean() <= 5
+    assert not page.locator("#as-digit").is_visible()
+    page.click("#clear")
+    for g in np.flatnonzero(small_zero):
+        page.locator("[role=gridcell]").nth(int(g)).click()
+    assert page.locator("#as-digit").is_visible()
+    assert [int(on) for on in pixels(page)] == small_zero  # the drawing itself stays as it was drawn
+    assert page.evaluate("[...explorer.state.x]") == seen
+    assert len(digits) == 40
+
+
+def test_drawings_decode_to_their_class(opened):
+    """Two latents cannot keep all digits apart: of the data's own digits 81 % decode to their class."""
+    bitmaps, digits = drawn_by_hand()
+    outputs = opened().evaluate(
+        """bitmaps => bitmaps.map(bitmap => {
+            const {models, typical} = explorer.data();
+            const x = explorer.asDigit(Float64Array.from(bitmap), typical);
+            return [...models[1].decode(models[1].encode(x).mean).output];
+        })""",
+        bitmaps,
+    )
+    data = data_of("digits")
+    classifier = KNeighborsClassifier(5).fit(data.counts.toarray(), data.labels.ravel())
+    n_right = (classifier.predict(np.array(outputs) >= 0.5) == digits).sum()
+    print(f"{n_right} of 40 drawings decode to their own class")
+    assert n_right >= 24
+
+
 def test_draw_and_drag_by_touch(opened):
-    page = opened(390, 844, has_touch=True, is_mobile=True)
+    page = opened(width=390, height=844, has_touch=True, is_mobile=True)
     page.locator("#clear").tap()
     for g in (9, 18):
         page.locator("[role=gridcell]").nth(g).tap()
     assert [g for g, on in enumerate(pixels(page)) if on] == [9, 18]
-    page.locator("#plane").scroll_into_view_if_needed()
-    box = page.locator("#plane").bounding_box()
-    page.locator("#plane").tap(position={"x": box["width"] / 4, "y": box["height"] / 4})
-    reach = page.evaluate("plane.reach")
-    assert z_of(page) == pytest.approx([-reach / 2, reach / 2], abs=0.05)
+    target = page.evaluate("explorer.means().find(z => Math.hypot(z[0] - explorer.state.z[0], z[1] - 1) < 0.3)")
+    page.locator("#plane").evaluate("plane => plane.scrollIntoView({block: 'center', behavior: 'instant'})")
+    (x, y), box = in_plane(page, target), page.locator("#plane").bounding_box()
+    page.locator("#plane").tap(position={"x": x - box["x"], "y": y - box["y"]})  # takes the nearest digit
+    assert z_of(page) == pytest.approx(target, abs=0.05)
+    assert page.evaluate("explorer.state.index") is not None
 
     touch = page.context.new_cdp_session(page)
     start = page.locator("#z").bounding_box()
     x, y = start["x"] + start["width"] / 2, start["y"] + start["height"] / 2
+    box, reach = page.locator("#plane").bounding_box(), page.evaluate("explorer.plane.reach")
+    way = 1 if x < box["x"] + box["width"] / 2 else -1
+    before = z_of(page)
     for kind, k in (("touchStart", 0), *(("touchMove", k) for k in range(1, 6)), ("touchEnd", None)):
-        points = [] if k is None else [{"x": x + 16 * k, "y": y}]
+        points = [] if k is None else [{"x": x + 16 * way * k, "y": y}]
         touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-    assert z_of(page)[0] == pytest.approx(-reach / 2 + 80 * 2 * reach / box["width"], abs=0.05)
+        output = page.locator("#decoded").bounding_box()
+        assert 0 <= output["y"] < output["y"] + output["height"] <= 844  # what is decoded stays in sight
+    assert z_of(page)[0] == pytest.approx(before[0] + way * 80 * 2 * reach / box["width"], abs=0.05)
 
 
 def test_dragging_z_changes_the_output_and_the_numbers(opened):
     page = opened()
     before, output = shown(page), page.locator("#decoded").screenshot()
-    box = page.locator("#plane").bounding_box()
     handle = page.locator("#z").bounding_box()
+    reach = page.evaluate("explorer.plane.reach")
     page.mouse.move(handle["x"] + 22, handle["y"] + 22)
     page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2, steps=5)
+    page.mouse.move(*in_plane(page, (reach / 2, reach / 2)), steps=5)
     page.mouse.up()
     after = shown(page)
-    reach = page.evaluate("plane.reach")
-    assert z_of(page) == pytest.approx([-reach / 2, 0], abs=0.02)
+    assert z_of(page) == pytest.approx([reach / 2, reach / 2], abs=0.02)
     assert after["reconstruction"] > before["reconstruction"] + 1
-    assert after["kl"] == before["kl"]
+    assert [after[step] for step in ("kl", "mean_elbo", "log_px")] == [
+        before[step] for step in ("kl", "mean_elbo", "log_px")
+    ]
     assert after["elbo"] < before["elbo"]
     assert page.locator("#decoded").screenshot() != output
     assert page.evaluate("document.activeElement.id") == "z"
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Shift+ArrowUp")
-    assert z_of(page) == pytest.approx([-reach / 2 + reach / 50, reach / 10], abs=0.02)
+    assert z_of(page) == pytest.approx([reach * 0.52, reach * 0.6], abs=0.02)
     value = page.locator("#z").get_attribute("aria-valuetext")
     page.wait_for_function("value => document.getElementById('live').textContent.startsWith(value)", arg=value)
 
 
+def test_a_passing_mouse_previews_and_a_click_takes_the_nearest(opened):
+    page = opened()
+    for kind in (0, 1):
+        page.evaluate("kind => explorer.setUp(kind)", kind)
+        z, index, numbers = z_of(page), page.evaluate("explorer.state.index"), page.locator("#score").inner_text()
+        target = page.evaluate("explorer.means()[123]")
+        page.mouse.move(*in_plane(page, target))
+        assert "at the pointer" in page.locator("#output-at").inner_text()
+        assert page.locator("#nearest circle").count() == 1
+        previewed = page.evaluate("[...explorer.state.preview.decoded.output]")
+        assert (z_of(page), page.evaluate("explorer.state.index")) == (z, index)
+        assert page.locator("#score").inner_text() == numbers
+        page.mouse.move(5, 5)
+        assert page.evaluate("explorer.state.preview") is None
+        assert "at the pointer" not in page.locator("#output-at").inner_text()
+        assert page.locator("#nearest circle").count() == 0
+        page.mouse.click(*in_plane(page, target))
+        means = np.array(page.evaluate("explorer.means()"))
+        taken = page.evaluate("explorer.state.index")
+        assert np.linalg.norm(means[taken] - target) < 0.05
+        assert z_of(page) == means[taken].tolist()
+        assert np.abs(page.evaluate("[...explorer.current().decoded.output]") - np.array(previewed)).max() < 0.2
+    page.evaluate("explorer.setZ(explorer.means()[7])")
+    page.locator("#z").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("explorer.state.index") == 7
+
+
 def test_dragging_z_changes_the_marker_genes(opened):
     page = opened()
-    page.check("input[value=cells]", force=True)
+    choose(page, "kind", 1)
     gnly = page.locator("#genes button", has_text="GNLY")
     expected, observed = map(number, gnly.locator(".count").inner_text().split(" / "))
     assert (observed, expected > 5) == (22, True)
-    middle = page.evaluate("middleOf(labelOf('CD19'))")
-    page.evaluate("z => explorer.setZ(z)", middle)
+    page.evaluate("explorer.setZ(explorer.middleOf(explorer.labelOf('CD19')))")
     assert number(gnly.locator(".count").inner_text().split(" / ")[0]) < 1
     b_cell = page.locator("#genes button", has_text="CD79A").locator(".count").inner_text()
     assert number(b_cell.split(" / ")[0]) > 1
@@ -292,20 +472,23 @@ def test_dragging_z_changes_the_marker_genes(opened):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_numbers_on_screen_add_up(opened, kind):
     page = opened()
-    page.check(f"input[value={kind}]", force=True)
+    choose(page, "kind", KINDS.index(kind))
     for beta in range(3):
-        page.check(f"input[name=beta][value='{beta}']", force=True)
+        choose(page, "beta", beta)
         for act in ("#to-mean", "#draw-one"):
             page.click(act)
             n, exact = shown(page), page.evaluate("explorer.numbers()")
             library = n.get("kl_library", 0)
-            weight = exported(kind)["models"][beta]["beta"]
+            weight = stored(kind)[beta]["beta"]
             assert n["elbo"] == pytest.approx(-(n["reconstruction"] + n["kl"] + library), abs=0.02)
             assert exact["elbo"] == -(exact["reconstruction"] + exact["klLibrary"] + exact["kl"])
             assert exact["objective"] == pytest.approx(
                 exact["reconstruction"] + exact["klLibrary"] + weight * exact["kl"]
             )
-            assert exact["logPx"] > exact["meanElbo"]
+            assert exact["gap"] >= 0
+            assert exact["gap"] == pytest.approx(exact["logPx"] - exact["meanElbo"], abs=0.01)
+            gap = re.search("lies (.+) below", page.locator("#rows [data-step=log_px] .formula").inner_text())[1]
+            assert number(gap) == pytest.approx(n["log_px"] - n["mean_elbo"], abs=0.02)
             on_top = page.locator("#score b").all_inner_texts()
             assert list(map(number, on_top))[:3] == [n["elbo"], n["reconstruction"], n["kl"]]
             assert number(page.locator("#graph [data-step=elbo] .value").inner_text()) == n["elbo"]
@@ -314,25 +497,54 @@ def test_the_numbers_on_screen_add_up(opened, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_beta_leads_from_autoencoder_to_collapse(opened, kind):
     page = opened()
-    page.check(f"input[value={kind}]", force=True)
-    kls, costs, spread = [], [], []
+    choose(page, "kind", KINDS.index(kind))
+    kls, costs, means, sds = [], [], [], []
     for beta in range(3):
-        page.check(f"input[name=beta][value='{beta}']", force=True)
-        kls.append(page.evaluate("explorer.data().x.map(x => explorer.data().models[explorer.state.beta].kl("
-                                 "explorer.data().models[explorer.state.beta].encode(x)).kl)"))  # fmt: skip
+        choose(page, "beta", beta)
+        q = page.evaluate("""explorer.data().x.filter((_, i) => i % 3 === 0).map(x => {
+            const model = explorer.data().models[explorer.state.model], q = model.encode(x);
+            return [model.kl(q).kl, q.mean, q.var];
+        })""")
+        kls.append([one[0] for one in q])
+        means.append(np.array([one[1] for one in q]))
+        sds.append(np.sqrt([one[2] for one in q]))
+        shown(page)
         costs.append(page.evaluate("explorer.numbers().meanReconstruction"))
-        spread.append(np.std(page.evaluate("explorer.data().means[explorer.state.beta]")))
         assert (
             page.locator("#beta-note").inner_text().startswith(("Nearly an autoencoder", "The VAE", "Collapse")[beta])
         )
     assert np.mean(kls[0]) > np.mean(kls[1]) + 2
     assert np.mean(kls[1]) > 1
-    assert np.max(kls[2]) < 0.01
-    assert spread[0] > 1.5 * spread[1] > 1
-    assert spread[2] < 0.05
+    assert np.mean(kls[2]) < 0.01
+    assert np.max(kls[2]) < 0.05
+    assert np.median(sds[0]) < 0.8 * np.median(sds[1])
+    assert sds[2].min() > 0.8
+    assert means[2].std() < 0.1 < means[1].std() / 5
+    if kind == "cells":
+        assert means[0].std() > 1.2 * means[1].std()
     assert costs[2] > costs[1] + 1
     images = [page.evaluate("z => [...explorer.data().models[2].decode(z, 6).output]", z) for z in ([-2, 0], [2, 2])]
     assert np.abs(np.subtract(*images)).max() < 0.1
+
+
+def test_points_travel_between_betas(opened):
+    for motion in ("no-preference", "reduce"):
+        page = opened(reduced_motion=motion)
+        choose(page, "layer", "points")
+        outermost = np.argmax(np.array(page.evaluate("explorer.means()"))[:, 0])
+        mark = page.locator("#points > *").nth(int(outermost))
+        before = mark.bounding_box()["x"]
+        choose(page, "beta", 2)
+        is_moving = page.evaluate("document.getElementById('plane').classList.contains('travelling')")
+        assert is_moving == (motion == "no-preference")
+        at_once = mark.bounding_box()["x"]
+        page.wait_for_function("!document.getElementById('plane').classList.contains('travelling')")
+        page.wait_for_function("!document.getAnimations().length")
+        after = mark.bounding_box()["x"]
+        box = page.locator("#plane").bounding_box()
+        assert after == pytest.approx(box["x"] + box["width"] / 2, abs=25)  # all means are about zero now
+        assert after < before - 100
+        assert (at_once == after) == (motion == "reduce")
 
 
 def test_fresh_draws_differ_and_average_to_the_mean(opened):
@@ -350,7 +562,7 @@ def test_fresh_draws_differ_and_average_to_the_mean(opened):
     assert (np.abs(draws.mean(axis=0) - mean) < 4 * np.sqrt(var / 242)).all()
     assert draws.var(axis=0) == pytest.approx(var, rel=0.4)
     ellipse = page.locator("#ellipse ellipse").last
-    reach = page.evaluate("plane.reach")
+    reach = page.evaluate("explorer.plane.reach")
     assert float(ellipse.get_attribute("rx")) == pytest.approx(250 * var[0] ** 0.5 / reach)
     page.click("#to-mean")
     assert z_of(page) == pytest.approx(mean)
@@ -358,14 +570,12 @@ def test_fresh_draws_differ_and_average_to_the_mean(opened):
 
 def test_the_posterior_s_shade_lies_where_the_posterior_is(opened):
     page = opened()
-    page.evaluate("explorer.setUp('digits', 1, 'posterior')")
+    page.evaluate("explorer.setUp(0, 1, 'posterior')")
+    shown(page)
     x = torch.tensor(page.evaluate("[...explorer.state.x]")).float()
-    axis = torch.linspace(-3, 3, 121)
-    z = torch.cartesian_prod(axis, axis)
-    with torch.no_grad():
-        log_density = vc.distributions.bernoulli_log_prob(x, model_of("digits", 1).decode(z)).sum(dim=-1)
-    log_density += normal_log_prob(z, torch.tensor(0.0), torch.tensor(1.0)).sum(dim=-1)
-    theirs = torch.softmax(log_density, dim=0) @ z
+    z, _ = grid([(-3, 3)] * 2, (121, 121))
+    log_density = log_joint(model_of("digits", 1), x, z.float(), None)
+    theirs = torch.softmax(log_density, dim=0) @ z.float()
     ours = page.evaluate("""() => {
         const layer = document.getElementById('layer'), {width, height} = layer;
         const image = layer.getContext('2d').getImageData(0, 0, width, height).data;
@@ -376,9 +586,36 @@ def test_the_posterior_s_shade_lies_where_the_posterior_is(opened):
             left += image[4 * k + 3] * (part('left') + part('width') * (k % width + 0.5) / width);
             top += image[4 * k + 3] * (part('top') + part('height') * (Math.floor(k / width) + 0.5) / height);
         }
-        return [toZ(left / total), -toZ(top / total)];
+        return [explorer.toZ(left / total), -explorer.toZ(top / total)];
     }""")
     assert ours == pytest.approx(theirs.tolist(), abs=0.05)
+
+
+def test_the_networks_open_and_show_their_hidden_units(opened):
+    page = opened()
+    model, x = model_of("digits", 1), counts_of("digits")[page.evaluate("explorer.state.index")]
+    with torch.no_grad():
+        hidden = {"encoder": model.encoder(x[None])[0], "decoder": model.decoder(model.encode(x[None])[0])[0]}
+    for network, values in hidden.items():
+        units = page.locator(f"#{network}-units")
+        assert not units.is_visible()
+        button = page.locator(f"#{network} button")
+        button.click()
+        assert button.get_attribute("aria-expanded") == "true"
+        assert units.locator(".value").inner_text() == f"{(values > 0).sum()} of 256 active"
+        bars = units.locator(".bars")
+        widths = bars.evaluate("bars => [...bars.querySelectorAll('rect')].map(rect => rect.width.baseVal.value)")
+        np.testing.assert_allclose(np.array(widths) / max(widths), values / values.max(), atol=1e-4)
+        page.keyboard.press("Tab")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("ArrowRight")
+        assert bars.get_attribute("aria-valuenow") == "66"
+        assert bars.get_attribute("aria-valuetext") == f"unit 66: {values[65]:.2f}"
+        box = bars.bounding_box()
+        page.mouse.move(box["x"] + box["width"] / 8, box["y"] + box["height"] * 2.5 / 64)
+        assert units.locator(".value").inner_text() == f"unit 3: {values[2]:.2f}"
+        button.click()
+        assert not units.is_visible()
 
 
 def test_the_tour_shows_what_it_says(opened):
@@ -386,17 +623,17 @@ def test_the_tour_shows_what_it_says(opened):
     seen = []
     for _ in range(6):
         page.click("#tour-run")
-        seen.append(page.evaluate("[explorer.state.kind, explorer.state.beta, explorer.state.layer]"))
-        if seen[-1] == ["digits", 2, "points"]:
+        seen.append(page.evaluate("[explorer.state.set, explorer.state.model, explorer.state.layer]"))
+        if seen[-1] == [0, 2, "points"]:
             assert page.evaluate("explorer.numbers().kl") < 0.01
         page.click("#tour-next")
     assert seen == [
-        ["digits", 1, "points"],
-        ["digits", 1, "points"],
-        ["digits", 1, "posterior"],
-        ["digits", 0, "decoded"],
-        ["digits", 2, "points"],
-        ["cells", 1, "points"],
+        [0, 1, "points"],
+        [0, 1, "points"],
+        [0, 1, "posterior"],
+        [0, 0, "decoded"],
+        [0, 2, "points"],
+        [1, 1, "points"],
     ]
     counts = page.locator("#genes button").all_inner_texts()
     expected = {text.split()[0]: number(text.split()[1]) for text in counts}
@@ -413,48 +650,120 @@ def test_the_tour_s_film_draws_the_digit(opened):
     assert page.evaluate("explorer.data().labels[explorer.state.index]") == 3
 
 
-def test_every_step_shows_its_lines_and_links_lead_into_the_repository(opened):
+def test_the_address_tells_what_is_on_screen(opened, page_file):
     page = opened()
-    for kind in KINDS:
-        page.check(f"input[value={kind}]", force=True)
+    state = (
+        "[explorer.state.set, explorer.state.model, explorer.state.layer, explorer.state.index, explorer.state.held]"
+    )
+
+    def address_after(act):
+        before = page.url
+        act()
+        page.wait_for_function("before => location.href !== before", arg=before)
+        return page.evaluate("location.hash")
+
+    page.evaluate("explorer.setUp(1, 0, 'points')")
+    page.evaluate("explorer.pick(4)")
+    there = address_after(lambda: page.evaluate("explorer.setZ([1.25, -0.5])"))
+    again = opened(hash=there)
+    assert again.evaluate(state) == page.evaluate(state)
+    assert z_of(again) == [1.25, -0.5]
+    choose(page, "kind", 0)
+    page.click("#clear")
+    page.locator("[role=gridcell]").nth(0).click()
+    there = address_after(lambda: page.locator("[role=gridcell]").nth(13).click())
+    assert [g for g, on in enumerate(pixels(opened(hash=there))) if on] == [0, 13]
+    for wrong in (
+        "#data=9&model=x&layer=no&input=99999&z=1,b",
+        "#drawn=xyz&z=1",
+        "#%",
+        "#data=1&drawn=0123456789abcdef",
+    ):
+        odd = opened(hash=wrong)
+        assert odd.evaluate("explorer.state.layer") == "decoded"
+        assert np.isfinite(z_of(odd)).all()
+    odd.evaluate("location.hash = '#data=0&model=2'")
+    odd.wait_for_function("explorer.state.model === 2 && explorer.state.set === 0")
+
+
+def test_every_step_shows_its_lines_and_links_lead_to_the_lessons(opened, page_file):
+    page, content = opened(), content_of(page_file)
+    assert page.locator("#home").get_attribute("href") == "../index.html"
+    for set_index in (0, 1):
+        choose(page, "kind", set_index)
         for button in page.locator("#graph button").all():
             button.click()
-            place = exported("code")[kind][button.get_attribute("data-step")]
+            place = content["sets"][set_index]["code"][button.get_attribute("data-step")]
             marked = page.locator("#code-lines mark").inner_text()
             assert marked.strip() == dict(map(tuple, place["lines"]))[place["marked"]].strip()
             assert page.locator("#code-lines > *").count() == len(place["lines"])
-        hrefs = page.eval_on_selector_all("a.code-link, a.lesson-link", "links => links.map(link => link.href)")
-        assert len(hrefs) == 2 * page.locator("#rows > div").count() + 2
+        hrefs = page.eval_on_selector_all("a.code-link", "links => links.map(link => link.href)")
+        assert len(hrefs) == page.locator("#rows > div").count() + 1
         for href in hrefs:
             file, _, line = href.removeprefix(f"{ADDRESS}/blob/main/").partition("#L")
-            assert (ROOT / file).is_file(), href
-            assert file.endswith(".ipynb") or 0 < int(line) <= len((ROOT / file).read_text().splitlines())
-
-
-def test_on_the_site_links_lead_to_its_pages(chromium, tmp_path):
-    shutil.copytree(FOLDER, tmp_path / "explorer")
-    page = chromium.new_page()
-    page.goto((tmp_path / "explorer" / "index.html").as_uri())
+            assert 0 < int(line) <= len((ROOT / file).read_text().splitlines())
     href = page.locator("#rows [data-step=kl] a.lesson-link").get_attribute("href")
-    assert href == "../lessons/04_math_details.html#section-4-5"
-    assert page.locator("#home").get_attribute("href") == "../index.html"
-    page.close()
+    assert href == "../lessons/05_comparison_with_scvi.html#section-5-8"
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# How it looks, and for whom
+# --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_first_screen_has_all_that_matters_in_one_row(opened, kind):
+    page = opened()
+    choose(page, "kind", KINDS.index(kind))
+    assert page.evaluate("explorer.state.layer") == "decoded"
+    boxes = [page.locator(f"#{name}").bounding_box() for name in ("input", "encoder", "latent", "decoder", "output")]
+    for left, right in pairwise(boxes):
+        assert left["x"] + left["width"] <= right["x"] + 0.5
+        assert left["y"] == right["y"]
+    score = page.locator("#score").bounding_box()
+    assert max(box["y"] + box["height"] for box in boxes) <= score["y"] < score["y"] + score["height"] <= 800
+    assert page.locator("#plane").bounding_box()["height"] > 400
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_a_phone_and_its_text_is_readable(opened, scheme):
-    page = opened(390, 844, color_scheme=scheme)
+def test_it_fits_every_screen_and_its_text_is_readable(opened, scheme):
+    page = opened(width=390, height=844, color_scheme=scheme)
     assert page.locator("#theme").inner_text() == ("Dark" if scheme == "light" else "Light")
-    for kind in KINDS:
-        page.evaluate("kind => explorer.setUp(kind, 1)", kind)
-        for width in (390, 800, 1280):
+    for kind in (0, 1):
+        page.evaluate("kind => explorer.setUp(kind)", kind)
+        for width in (360, 390, 768, 1024, 1280, 1440):
             page.set_viewport_size({"width": width, "height": 844})
             assert page.evaluate("document.documentElement.scrollWidth") == width
+            assert page.evaluate(CUT_OFF) == []
         for other in (False, True):  # the scheme of the system, then the other one by the page's own button
             if other:
                 page.click("#theme")
             assert page.evaluate(LOW_CONTRAST) == []
         page.click("#theme")
+
+
+# Texts that do not fit into their element. The arrows of the graph stand beside its buttons on purpose.
+CUT_OFF = """() => [...document.querySelectorAll('h1, h2, h3, button, .shape, .value, dd, dt, .gene, .count, .arrow')]
+    .filter(element => element.getClientRects().length && !element.closest('#graph'))
+    .filter(element => {
+        const text = document.createRange();
+        text.selectNodeContents(element);
+        const [inner, outer] = [text.getBoundingClientRect(), element.getBoundingClientRect()];
+        return inner.right > outer.right + 1.5 || inner.left < outer.left - 1.5;
+    }).map(element => element.textContent.trim())"""
+
+
+def test_light_or_dark_is_the_site_s_choice(opened):
+    page = opened(color_scheme="light")
+    theme = "document.documentElement.dataset.theme ?? null"
+    assert page.evaluate(theme) is None
+    page.click("#theme")
+    assert page.evaluate(f"[{theme}, localStorage.mode, localStorage.theme]") == ["dark"] * 3
+    page.reload()
+    assert page.evaluate(theme) == "dark"
+    page.evaluate("localStorage.mode = 'auto'")
+    page.reload()
+    assert page.evaluate(theme) is None
 
 
 # Texts whose colour has a contrast below 4.5 with what they stand on. Numerals in the plane are marks, not text.
@@ -493,14 +802,18 @@ LOW_CONTRAST = """() => {
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_tab_key_reaches_every_control(opened, kind):
     page = opened()
-    page.evaluate("kind => explorer.setUp(kind, 1)", kind)
+    page.evaluate("kind => explorer.setUp(kind)", KINDS.index(kind))
+    page.click("#encoder button")
     everything = page.evaluate("""() => {
         const all = [...document.querySelectorAll('a[href], button, select, input, [tabindex="0"]')]
             .filter(e => e.getClientRects().length && (e.type !== 'radio' || e.checked));
         all.forEach((e, k) => (e.dataset.tab = k));
         document.activeElement.blur();
+        getSelection().removeAllRanges();
         return all.length;
     }""")
+    page.evaluate("document.querySelector('main').setAttribute('tabindex', -1)")
+    page.evaluate("document.querySelector('main').focus()")
     reached, visible = [], []
     for _ in range(everything):
         page.keyboard.press("Tab")
@@ -513,7 +826,125 @@ def test_the_tab_key_reaches_every_control(opened, kind):
         }""")
         )
     assert reached == list(range(everything))
-    own = ("#z", "#code-lines", "#cell-type" if kind == "cells" else "[role=gridcell] >> nth=0")
+    own = ("#z", "#code-lines", "#encoder-units .bars", "#cell-type" if kind == "cells" else "[role=gridcell] >> nth=0")
     assert all(page.locator(name).get_attribute("data-tab") for name in own)
     assert set(visible) == {"solid"}
     assert everything > 30
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# A learner's own model
+# --------------------------------------------------------------------------------------------------------------------
+
+
+@cache
+def own_model(name):
+    """Return a model after one epoch, and its data."""
+    cells = vc.load_pbmc()
+    own, data = {
+        "digits": lambda: (vc.BinaryVAE(64), vc.load_digits()),
+        "genes": lambda: (vc.BinaryVAE(cells.n_genes, n_hidden=32), cells.binarize()),
+        "zinb": lambda: (vc.VAE(cells.n_genes, n_latent=2, n_hidden=32, n_layers=2), cells),
+        "nb": lambda: (vc.FastVAE(cells.n_genes, n_latent=2, likelihood="nb", log_variational=False), cells),
+    }[name]()
+    vc.UnsupervisedTrainer(own, data, seed=0).train(n_epochs=1)
+    return own.eval(), data
+
+
+@pytest.mark.parametrize("name", ["digits", "genes", "zinb", "nb"])
+def test_a_learner_s_own_model_is_shown(opened, tmp_path, name):
+    own, data = own_model(name)
+    before = {key: value.clone() for key, value in own.state_dict().items()}
+    start = time.perf_counter()
+    explorable = model(own, data)
+    took = time.perf_counter() - start
+    print(f"{name}: {took:.2f} s, {len(explorable.html) / 1e6:.2f} MB")
+    assert len(explorable.html) < 3e6
+    assert all(torch.equal(value, before[key]) for key, value in own.state_dict().items())
+    page = opened(explorable.save(tmp_path / "own.html"))
+    assert page.locator("h1").inner_text() == f"A look into your {type(own).__name__}"
+    x = torch.from_numpy(data.counts.toarray()).float()
+    for index in (0, 123, data.n_cells - 1):
+        assert_page_computes(page, own, index, x[index])
+    assert page.evaluate("explorer.disagreement()") < 1e-5
+    assert page.locator("#pixels").is_visible() == (name == "digits")
+    assert page.locator("#genes").is_visible() == (name != "digits")
+    for hidden in ("#tour", "#kinds", "#betas"):
+        assert not page.locator(hidden).is_visible()
+    n = shown(page)
+    assert n["mean_elbo"] <= n["log_px"] + 0.01
+    assert "beta" not in n
+    assert page.locator("#home").get_attribute("href") == ADDRESS
+    hrefs = page.eval_on_selector_all("a.lesson-link", "links => links.map(link => link.href)")
+    assert all((ROOT / href.removeprefix(f"{ADDRESS}/blob/main/")).is_file() for href in hrefs)
+
+
+@pytest.mark.parametrize("width", [700, 1100])
+def test_it_works_in_the_frame_of_a_notebook(opened, tmp_path, width):
+    own, data = own_model("digits")
+    surroundings = tmp_path / "notebook.html"
+    html = model(own, data, title="Mine & <yours>")._repr_html_()
+    surroundings.write_text(f'<!doctype html><html data-theme="dark"><body>{html}</body></html>', encoding="utf-8")
+    page = opened(surroundings, width=width)
+    page.locator("iframe").wait_for()
+    frame = page.frames[1]
+    frame.wait_for_function("window.explorer")
+    assert frame.locator("h1").inner_text() == "Mine & <yours>"
+    assert frame.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.evaluate("document.documentElement.dataset.theme = 'light'")
+    frame.wait_for_function("document.documentElement.dataset.theme === 'light'")
+    frame.evaluate("explorer.setZ([0.5, 0.5])")
+    page.wait_for_timeout(800)  # when an address would be written
+    assert frame.evaluate("location.href") == "about:srcdoc"
+    assert frame.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    height = page.evaluate("document.querySelector('iframe').parentElement.clientHeight")
+    assert height == pytest.approx(frame.evaluate("document.querySelector('main').scrollHeight"), abs=5)
+
+
+def test_a_name_with_signs_does_no_harm(opened, tmp_path):
+    counts = np.random.default_rng(0).poisson(3, (50, 20)) + 1
+    names = [f"<b>gene</b> & </script> {g}" for g in range(20)]
+    data = vc.CountData(counts, labels=np.arange(50) % 12, gene_names=names, label_names=[f"<i>{k}" for k in range(12)])
+    own = vc.VAE(20, n_latent=2, n_hidden=8)
+    vc.UnsupervisedTrainer(own, data, seed=0).train(n_epochs=1)
+    page = opened(model(own, data).save(tmp_path / "own.html"))
+    assert names[page.evaluate("explorer.state.gene")] in page.locator("#layer-note").inner_text()
+    page.mouse.move(*in_plane(page, (0.5, 0.5)))
+    assert "<i>" in page.locator("#output-at").inner_text()
+
+
+def test_many_cells_are_thinned_out():
+    rows = np.random.default_rng(0).poisson(1, (2500, 64)) + 1
+    own = vc.VAE(64, n_latent=2, n_hidden=8)
+    data = vc.CountData(rows)
+    own.prepare(data)
+    assert '"shape":[2000,64]' in model(own, data).html
+
+
+@pytest.mark.parametrize(
+    ("own", "data", "message"),
+    [
+        (lambda: nn.Linear(64, 2), vc.load_digits, "a trained BinaryVAE or VAE with two latents, got Linear"),
+        (lambda: vc.BinaryVAE(64, n_latent=3), vc.load_digits, "two latents, got n_latent=3"),
+        (lambda: vc.VAE(765), vc.load_pbmc, "two latents, got n_latent=10"),
+        (lambda: vc.BinaryVAE(64), lambda: [[1]], "as CountData, got list"),
+        (lambda: vc.VAE(765, n_latent=2, likelihood="poisson"), vc.load_pbmc, "likelihood='zinb' or 'nb', got 'poi"),
+        (lambda: vc.VAE(765, n_latent=2, dispersion="gene-cell"), vc.load_pbmc, "dispersion='gene', got 'gene-cell'"),
+        (lambda: vc.VAE(765, n_latent=2, library="observed"), vc.load_pbmc, "library='latent', got 'observed'"),
+        (lambda: vc.VAE(765, n_latent=2, n_batch=2), vc.load_pbmc, "without batches and covariates, got n_batch=2"),
+        (lambda: vc.VAE(765, n_latent=2), vc.load_pbmc, "The prior of the library is not set yet"),
+        (lambda: vc.BinaryVAE(64), vc.load_pbmc, "built for 64 genes"),
+        (lambda: vc.BinaryVAE(765), vc.load_pbmc, "needs entries 0 and 1"),
+    ],
+)
+def test_what_it_cannot_show_it_refuses_in_a_sentence(own, data, message):
+    with pytest.raises(ValueError, match=re.escape(message)) as raised:
+        model(own(), data())
+    assert "\n" not in str(raised.value)
+
+
+def test_weights_that_are_no_numbers_are_refused():
+    own = vc.BinaryVAE(64)
+    nn.init.constant_(own.mean_encoder.weight, torch.nan)
+    with pytest.raises(ValueError, match="finite weights"):
+        model(own, vc.load_digits())

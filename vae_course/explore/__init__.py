@@ -15,6 +15,7 @@ from vae_course.explore.figures import (
     posterior,
     reparameterization,
 )
+from vae_course.explore.latent import model
 from vae_course.explore.page import Explorable
 from vae_course.explore.walk import walk
 
@@ -26,6 +27,7 @@ __all__ = [
     "descent",
     "elbo",
     "kl",
+    "model",
     "pca",
     "posterior",
     "reparameterization",

@@ -1,4 +1,3 @@
-"use strict";
 // The latent plane: points, prior, ellipse and draws in an SVG of 500 by 500; what lies behind them in a canvas.
 
 const SIZE = 500;
@@ -21,27 +20,23 @@ const MARKERS = [
 const toX = (z) => (SIZE / 2) * (1 + z / plane.reach);
 const toY = (z) => (SIZE / 2) * (1 - z / plane.reach);
 const toZ = (share) => (2 * share - 1) * plane.reach;
-const clampToPlane = (z) => z.map((value) => Math.max(-plane.reach, Math.min(plane.reach, value)));
+const clampToPlane = (z) => z.map((value) => clamp(value, -plane.reach, plane.reach));
 
-function svg(tag, attributes, ...content) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const name in attributes) element.setAttribute(name, attributes[name]);
-  element.append(...content);
-  return element;
-}
+/** How far the plane has to reach: all means and the prior's second circle are in sight. */
+const reachOf = (means) => Math.max(3.2, 1.06 * Math.max(...means.map((z) => Math.max(...z.map(Math.abs)))));
 
-/** Choose the scale: all means and the prior's second circle are in sight. */
-function scalePlane(means) {
-  plane.reach = Math.max(3.2, 1.06 * Math.max(...means.flat().map(Math.abs)));
-}
-
+/** Show where the inputs lie. Marks that are there already move to their new places (explorer.css says how fast). */
 function drawPoints(group, means, labels, asNumerals) {
-  const marks = means.map((point, i) => {
-    const [x, y] = [toX(point[0]).toFixed(1), toY(point[1]).toFixed(1)];
-    if (asNumerals) return svg("text", { x, y, class: `c${labels[i]}` }, String(labels[i]));
-    return svg("path", { d: MARKERS[labels[i]], transform: `translate(${x} ${y})`, class: `c${labels[i]}` });
-  });
-  group.replaceChildren(...marks);
+  const places = means.map((z) => `translate(${toX(z[0]).toFixed(1)}px, ${toY(z[1]).toFixed(1)}px)`);
+  if (group.children.length !== means.length || group.dataset.labels !== String(labels)) {
+    group.dataset.labels = String(labels);
+    const mark = (label) =>
+      asNumerals
+        ? svg("text", { class: `c${label % 10}` }, String(label))
+        : svg("path", { d: MARKERS[label % 10], class: `c${label % 10}` });
+    group.replaceChildren(...labels.map(mark));
+  }
+  places.forEach((place, i) => (group.children[i].style.transform = place));
 }
 
 function drawAxes(group) {
@@ -62,9 +57,12 @@ function drawAxes(group) {
 }
 
 function drawPrior(group) {
-  const circles = [1, 2].map((r) => svg("circle", { cx: toX(0), cy: toY(0), r: toX(r) - toX(0) }));
-  const label = svg("text", { x: toX(0), y: toY(2) - 5, "text-anchor": "middle" }, "prior N(0, I)");
-  group.replaceChildren(...circles, label);
+  if (!group.children.length) {
+    const circles = [1, 2].map(() => svg("circle", { cx: SIZE / 2, cy: SIZE / 2 }));
+    group.append(...circles, svg("text", { x: SIZE / 2, "text-anchor": "middle" }, "prior N(0, I)"));
+  }
+  [1, 2].forEach((r, k) => group.children[k].setAttribute("r", toX(r) - toX(0)));
+  group.lastChild.setAttribute("y", toY(2) - 5);
 }
 
 /** q(z|x) at one and two standard deviations, with its mean; never too small to be seen. */
@@ -78,6 +76,16 @@ function drawEllipse(group, q) {
 
 function drawDraws(group, draws) {
   group.replaceChildren(...draws.map((z) => svg("circle", { cx: toX(z[0]), cy: toY(z[1]), r: 3.5 })));
+}
+
+/** The input that a click would take. */
+function drawNearest(group, z) {
+  group.replaceChildren(...(z ? [svg("circle", { cx: toX(z[0]), cy: toY(z[1]), r: 7 })] : []));
+}
+
+function nearest(means, z) {
+  const distances = means.map((point) => (point[0] - z[0]) ** 2 + (point[1] - z[1]) ** 2);
+  return distances.indexOf(Math.min(...distances));
 }
 
 // --------------------------------------------------------------------------------------------------------------------
@@ -94,7 +102,7 @@ function paint(canvas, columns, alphas) {
     .color.match(/[\d.]+/g)
     .map(Number);
   const image = context.createImageData(columns, rows);
-  alphas.forEach((alpha, k) => image.data.set([red, green, blue, 255 * Math.min(1, Math.max(0, alpha))], 4 * k));
+  alphas.forEach((alpha, k) => image.data.set([red, green, blue, 255 * clamp(alpha, 0, 1)], 4 * k));
   context.putImageData(image, 0, 0);
 }
 
@@ -132,7 +140,7 @@ function paintMosaic(canvas, model, n = 15) {
   paint(canvas, 9 * n, alphas);
 }
 
-/** The share of one gene everywhere in the plane, from 0 to its largest. */
+/** What the decoder says of one gene everywhere in the plane, from 0 to its largest. */
 function paintGene(canvas, model, gene, n = 40) {
   const shares = gridOf(n, wholePlane()).map((z) => model.decode(z, 0).output[gene]);
   const largest = Math.max(...shares);
@@ -145,27 +153,23 @@ function paintGene(canvas, model, gene, n = 40) {
   return [Math.min(...shares), largest];
 }
 
-/** The density p(z|x) that q(z|x) stands in for, known up to a factor: p(x|z) p(z), at the library's mean. */
-function paintPosterior(canvas, model, x, q, n = 40) {
-  const logDensity = (z) =>
-    sum(z.map((value) => normalLogProb(value, 0, 1))) - model.reconstruction(x, model.decode(z, q.library?.mean));
-  const coarse = gridOf(n, wholePlane());
-  const box = boxOfMass(coarse, coarse.map(logDensity), plane.reach / n);
-  const logs = gridOf(n, box).map(logDensity);
-  const largest = Math.max(...logs);
-  placeLayer(canvas, box);
-  paint(
-    canvas,
-    n,
-    logs.map((value) => 0.85 * Math.exp(value - largest)),
-  );
-}
-
-/** The smallest box around all grid points that are not far less likely than the best one. */
-function boxOfMass(points, logs, margin) {
-  const largest = Math.max(...logs);
-  const kept = points.filter((_, k) => logs[k] > largest - 12);
-  const range = (j) => kept.map((point) => point[j]);
-  const ends = [Math.min(...range(0)), Math.max(...range(0)), Math.min(...range(1)), Math.max(...range(1))];
-  return ends.map((end, k) => end + (k % 2 ? margin : -margin) * 2);
+/** The density p(z|x) that q(z|x) stands in for, on the squares that `integrate` found. */
+function paintPosterior(canvas, squares) {
+  const largest = Math.max(...squares.map(({ log }) => log));
+  const kept = squares.filter(({ log }) => log > largest - 10);
+  const ends = (j) => [-1, 1].map((side) => side * Math.max(...kept.map(({ z, size }) => side * z[j] + size / 2)));
+  const [[left, right], [bottom, top]] = [ends(0), ends(1)];
+  const step = Math.max(Math.min(...kept.map(({ size }) => size)), (right - left) / 200, (top - bottom) / 200);
+  const [columns, rows] = [right - left, top - bottom].map((width) => Math.ceil(width / step - 1e-9));
+  const alphas = new Float64Array(columns * rows);
+  for (const { z, size, log } of kept) {
+    const cells = (from, n) => range(n).slice(Math.max(0, Math.round(from / step)), Math.round((from + size) / step));
+    for (const row of cells(top - z[1] - size / 2, rows)) {
+      for (const column of cells(z[0] - size / 2 - left, columns)) {
+        alphas[row * columns + column] = 0.85 * Math.exp(log - largest);
+      }
+    }
+  }
+  placeLayer(canvas, [left, left + columns * step, top - rows * step, top]);
+  paint(canvas, columns, alphas);
 }
