@@ -138,7 +138,7 @@ def grid(box, points):
 def quadrature(model, x, box):
     """Return log p(x) on a fine grid in a box; nothing in the whole plane may be more likely than the box's best."""
     model, x = restored(exported(model)).double(), x.double()
-    points, log_volume = grid(box, (49, 49, 27) if len(box) == 3 else (401, 401))
+    points, log_volume = grid(box, (27, 27, 17) if len(box) == 3 else (401, 401))
     parts = [log_joint(model, x, some[:, :2], some[:, 2:] if len(box) == 3 else None) for some in points.split(4000)]
     logs = torch.cat(parts)
     best = points[logs.argmax()]
@@ -152,7 +152,7 @@ def quadrature(model, x, box):
 def exact_elbo(model, x):
     """Return the ELBO by a fine quadrature over q, nats."""
     model, x = restored(exported(model)).double(), x[None].double()
-    eps, _ = grid([(-6, 6)] * 2, (61, 61))
+    eps, _ = grid([(-5.2, 5.2)] * 2, (161, 161) if isinstance(model, vc.BinaryVAE) else (27, 27))
     weights = torch.softmax(-0.5 * eps.square().sum(dim=-1), dim=0)
     if isinstance(model, vc.BinaryVAE):
         mean, logvar = model.encode(x)
@@ -517,8 +517,8 @@ def test_beta_leads_from_autoencoder_to_collapse(opened, kind):
     assert np.mean(kls[1]) > 1
     assert np.mean(kls[2]) < 0.01
     assert np.max(kls[2]) < 0.05
-    assert np.median(sds[0]) < 0.8 * np.median(sds[1])
-    assert sds[2].min() > 0.8
+    assert np.median(sds[0]) < 0.7 * np.median(sds[1]) < 0.2
+    assert sds[2].min() > 0.85
     assert means[2].std() < 0.1 < means[1].std() / 5
     if kind == "cells":
         assert means[0].std() > 1.2 * means[1].std()
@@ -656,23 +656,22 @@ def test_the_address_tells_what_is_on_screen(opened, page_file):
         "[explorer.state.set, explorer.state.model, explorer.state.layer, explorer.state.index, explorer.state.held]"
     )
 
-    def address_after(act):
-        before = page.url
-        act()
-        page.wait_for_function("before => location.href !== before", arg=before)
+    def address(part):
+        page.wait_for_function("part => location.hash.includes(part)", arg=part)
         return page.evaluate("location.hash")
 
     page.evaluate("explorer.setUp(1, 0, 'points')")
     page.evaluate("explorer.pick(4)")
-    there = address_after(lambda: page.evaluate("explorer.setZ([1.25, -0.5])"))
-    again = opened(hash=there)
+    page.evaluate("explorer.setZ([1.25, -0.5])")
+    again = opened(hash=address("z=1.250,-0.500"))
     assert again.evaluate(state) == page.evaluate(state)
     assert z_of(again) == [1.25, -0.5]
     choose(page, "kind", 0)
     page.click("#clear")
-    page.locator("[role=gridcell]").nth(0).click()
-    there = address_after(lambda: page.locator("[role=gridcell]").nth(13).click())
-    assert [g for g, on in enumerate(pixels(opened(hash=there))) if on] == [0, 13]
+    for g in (0, 13):
+        page.locator("[role=gridcell]").nth(g).click()
+    again = opened(hash=address("drawn=8004000000000000"))
+    assert [g for g, on in enumerate(pixels(again)) if on] == [0, 13]
     for wrong in (
         "#data=9&model=x&layer=no&input=99999&z=1,b",
         "#drawn=xyz&z=1",

@@ -243,16 +243,19 @@ document.documentElement.classList.toggle("framed", isFramed);
 addEventListener("hashchange", readAddress);
 new ResizeObserver(fitFrame).observe(document.documentElement);
 
+/** What a generator returns in the end. */
+function finished(steps) {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
+}
+
 /** For tests, and for the browser's console. */
 window.explorer = {
-  state, plane, data, means, numbers, setUp, setZ, pick, middleOf, labelOf, toZ, asDigit, meanLogLikelihood,
-  integrate(model, x, reach) {
-    const steps = integrate(model, x, reach);
-    for (;;) {
-      const { done, value } = steps.next();
-      if (done) return value;
-    }
-  },
+  state, plane, data, means, numbers, setUp, setZ, pick, middleOf, labelOf, toZ, asDigit,
+  integrate: (...given) => finished(integrate(...given)),
+  meanLogLikelihood: (...given) => finished(meanLogLikelihood(...given)),
   disagreement: () => disagreement(data()),
   current: () => current,
 };

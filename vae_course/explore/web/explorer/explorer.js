@@ -84,7 +84,7 @@ function encode() {
   current = { q, ...model().kl(q), meanReconstruction: NaN, mass: null };
   if (!state.held) Object.assign(state, model().reparameterize(q, state.eps));
   clearTimeout(encode.rest);
-  encode.rest = setTimeout(() => integrateNow(), REST);
+  encode.rest = setTimeout(work, REST, integrals(model(), state.x, q));
   showInput();
   drawEllipse($("ellipse"), q);
   drawDraws($("draws"), state.draws);
@@ -92,18 +92,22 @@ function encode() {
   decode();
 }
 
+function* integrals(model, x, q) {
+  const mass = yield* integrate(model, x, plane.reach);
+  return { mass, meanReconstruction: -(yield* meanLogLikelihood(model, x, q)) };
+}
+
 /** Work out the integrals, a few milliseconds at a time, so that nothing stutters; a new input ends it. */
-function integrateNow(steps = integrate(model(), state.x, plane.reach)) {
+function work(steps) {
   const start = performance.now();
   while (performance.now() < start + 15) {
     const { done, value } = steps.next();
     if (!done) continue;
-    current.mass = value;
-    current.meanReconstruction = -meanLogLikelihood(model(), state.x, current.q);
+    Object.assign(current, value);
     if (state.layer === "posterior") showLayer();
     return showRows();
   }
-  encode.rest = setTimeout(integrateNow, 0, steps);
+  encode.rest = setTimeout(work, 0, steps);
 }
 
 /** z has changed: what it decodes to, and what that costs. */

@@ -108,10 +108,10 @@ const TOUR = [
     },
   },
   {
-    ask: "Switch to β = 0.01 and look at what is decoded.",
+    ask: "Switch to β = 0.01.",
     see:
-      "The ellipse shrinks to a speck: every digit has a place of its own. Between the places nothing was learnt, " +
-      "and neighbours in the mosaic differ more.",
+      "The ellipse shrinks to a speck. A KL of 7 nats now adds only 0.07 to the loss, so the encoder can afford to say " +
+      "exactly where each digit lies.",
     run: () => {
       setUp(0, 0, "decoded");
       pick(4);
