@@ -8,10 +8,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from importlib.metadata import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
+from vae_course.exercises.catalogue import ADDRESS
 from vae_course.exercises.start import START, write_start_page
 from vae_course.runtime.files import make_folder, write_atomically
 
@@ -19,7 +19,6 @@ PACKAGE = Path(__file__).parent
 LESSONS = PACKAGE / "_lessons"  # in an installed package
 if not LESSONS.exists():
     LESSONS = PACKAGE.parent / "lessons"  # in a clone
-ADDRESS = f"{metadata('vae-course')['Project-URL'].split(', ')[1]}/blob/main"  # the homepage of pyproject.toml
 
 
 def open_lab(work: Path, options: Sequence[str] = ()) -> int:
@@ -70,7 +69,7 @@ def with_addresses(lesson: str) -> str:
     """
 
     def address(link: re.Match) -> str:
-        return f"]({ADDRESS}/{posixpath.normpath(f'lessons/{link[1]}')})"
+        return f"]({ADDRESS}/blob/main/{posixpath.normpath(f'lessons/{link[1]}')})"
 
     return re.sub(r"\]\((\.\./[^)\s]+)\)", address, lesson)
 

@@ -203,11 +203,11 @@ def test_lessons_travel_in_the_wheel(tmp_path, environment):
 
 def test_links_out_of_the_lessons_become_addresses():
     changed = lab.with_addresses('"see [notation](../docs/notation.md#kl), [next](01_next.ipynb), [here](#a)"')
-    file = f"{lab.ADDRESS}/docs/notation.md#kl"
+    file = f"{lab.ADDRESS}/blob/main/docs/notation.md#kl"
     assert changed == f'"see [notation]({file}), [next](01_next.ipynb), [here](#a)"'
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert f"{project['urls']['Homepage']}/blob/main" == lab.ADDRESS
+    assert project["urls"]["Homepage"] == lab.ADDRESS
     text = "".join((ROOT / "lessons" / name).read_text(encoding="utf-8") for name in LESSONS)
-    outside = set(re.findall(re.escape(f"]({lab.ADDRESS}/") + r"([^)#]+)", lab.with_addresses(text)))
+    outside = set(re.findall(re.escape(f"]({lab.ADDRESS}/blob/main/") + r"([^)#]+)", lab.with_addresses(text)))
     assert outside >= {"docs/notation.md", "data/README.md"}
     assert all((ROOT / path).is_file() for path in outside)

@@ -298,6 +298,15 @@ def test_walk(opened, learner, kind):
         assert shown["output"] == close(output.tolist(), abs=1e-5)
 
 
+def test_a_class_that_a_learner_wrote_will_do(learner):
+    model, data = learner
+    own = torch.nn.Module()  # as in lesson 3: the package's parameter names, and nothing else of it
+    for name, module in model.named_children():
+        setattr(own, name, module)
+    assert explore.walk(own, data).html == explore.walk(model, data).html
+    assert explore.model(own, data).html == explore.model(model, data).html
+
+
 def test_reparameterization(opened):
     page, dice = opened("reparameterization"), []
     for values in (

@@ -18,7 +18,7 @@ from torch import nn
 
 import vae_course as vc
 from vae_course.distributions import bernoulli_log_prob, kl_standard_normal, normal_log_prob, scvi_kl
-from vae_course.explore.latent import model
+from vae_course.explore import model
 from vae_course.explore.weights import exported, restored
 
 ROOT = Path(__file__).parents[2]
@@ -138,7 +138,7 @@ def grid(box, points):
 def quadrature(model, x, box):
     """Return log p(x) on a fine grid in a box; nothing in the whole plane may be more likely than the box's best."""
     model, x = restored(exported(model)).double(), x.double()
-    points, log_volume = grid(box, (27, 27, 17) if len(box) == 3 else (401, 401))
+    points, log_volume = grid(box, (27, 27, 17) if len(box) == 3 else (201, 201))
     parts = [log_joint(model, x, some[:, :2], some[:, 2:] if len(box) == 3 else None) for some in points.split(4000)]
     logs = torch.cat(parts)
     best = points[logs.argmax()]
@@ -475,23 +475,20 @@ def test_the_numbers_on_screen_add_up(opened, kind):
     choose(page, "kind", KINDS.index(kind))
     for beta in range(3):
         choose(page, "beta", beta)
-        for act in ("#to-mean", "#draw-one"):
-            page.click(act)
-            n, exact = shown(page), page.evaluate("explorer.numbers()")
-            library = n.get("kl_library", 0)
-            weight = stored(kind)[beta]["beta"]
-            assert n["elbo"] == pytest.approx(-(n["reconstruction"] + n["kl"] + library), abs=0.02)
-            assert exact["elbo"] == -(exact["reconstruction"] + exact["klLibrary"] + exact["kl"])
-            assert exact["objective"] == pytest.approx(
-                exact["reconstruction"] + exact["klLibrary"] + weight * exact["kl"]
-            )
-            assert exact["gap"] >= 0
-            assert exact["gap"] == pytest.approx(exact["logPx"] - exact["meanElbo"], abs=0.01)
-            gap = re.search("lies (.+) below", page.locator("#rows [data-step=log_px] .formula").inner_text())[1]
-            assert number(gap) == pytest.approx(n["log_px"] - n["mean_elbo"], abs=0.02)
-            on_top = page.locator("#score b").all_inner_texts()
-            assert list(map(number, on_top))[:3] == [n["elbo"], n["reconstruction"], n["kl"]]
-            assert number(page.locator("#graph [data-step=elbo] .value").inner_text()) == n["elbo"]
+        page.click("#draw-one")
+        n, exact = shown(page), page.evaluate("explorer.numbers()")
+        library = n.get("kl_library", 0)
+        weight = stored(kind)[beta]["beta"]
+        assert n["elbo"] == pytest.approx(-(n["reconstruction"] + n["kl"] + library), abs=0.02)
+        assert exact["elbo"] == -(exact["reconstruction"] + exact["klLibrary"] + exact["kl"])
+        assert exact["objective"] == pytest.approx(exact["reconstruction"] + exact["klLibrary"] + weight * exact["kl"])
+        assert exact["gap"] >= 0
+        assert exact["gap"] == pytest.approx(exact["logPx"] - exact["meanElbo"], abs=0.01)
+        gap = re.search("lies (.+) below", page.locator("#rows [data-step=log_px] .formula").inner_text())[1]
+        assert number(gap) == pytest.approx(n["log_px"] - n["mean_elbo"], abs=0.02)
+        on_top = page.locator("#score b").all_inner_texts()
+        assert list(map(number, on_top))[:3] == [n["elbo"], n["reconstruction"], n["kl"]]
+        assert number(page.locator("#graph [data-step=elbo] .value").inner_text()) == n["elbo"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -508,8 +505,7 @@ def test_beta_leads_from_autoencoder_to_collapse(opened, kind):
         kls.append([one[0] for one in q])
         means.append(np.array([one[1] for one in q]))
         sds.append(np.sqrt([one[2] for one in q]))
-        shown(page)
-        costs.append(page.evaluate("explorer.numbers().meanReconstruction"))
+        costs.append(page.evaluate("explorer.numbers().reconstruction"))
         assert (
             page.locator("#beta-note").inner_text().startswith(("Nearly an autoencoder", "The VAE", "Collapse")[beta])
         )
@@ -534,17 +530,20 @@ def test_points_travel_between_betas(opened):
         outermost = np.argmax(np.array(page.evaluate("explorer.means()"))[:, 0])
         mark = page.locator("#points > *").nth(int(outermost))
         before = mark.bounding_box()["x"]
-        choose(page, "beta", 2)
-        is_moving = page.evaluate("document.getElementById('plane').classList.contains('travelling')")
-        assert is_moving == (motion == "no-preference")
-        at_once = mark.bounding_box()["x"]
-        page.wait_for_function("!document.getElementById('plane').classList.contains('travelling')")
-        page.wait_for_function("!document.getAnimations().length")
-        after = mark.bounding_box()["x"]
+        n_moving = page.evaluate("""() => {
+            document.querySelector("input[name=beta][value='2']").click();
+            return document.getAnimations().length;
+        }""")
+        if motion == "reduce":
+            assert n_moving == 0
+        else:
+            assert n_moving > 1000
+            page.wait_for_function("!document.getElementById('plane').classList.contains('travelling')")
+            page.wait_for_function("!document.getAnimations().length")
         box = page.locator("#plane").bounding_box()
+        after = mark.bounding_box()["x"]
         assert after == pytest.approx(box["x"] + box["width"] / 2, abs=25)  # all means are about zero now
         assert after < before - 100
-        assert (at_once == after) == (motion == "reduce")
 
 
 def test_fresh_draws_differ_and_average_to_the_mean(opened):
@@ -672,15 +671,11 @@ def test_the_address_tells_what_is_on_screen(opened, page_file):
         page.locator("[role=gridcell]").nth(g).click()
     again = opened(hash=address("drawn=8004000000000000"))
     assert [g for g, on in enumerate(pixels(again)) if on] == [0, 13]
-    for wrong in (
-        "#data=9&model=x&layer=no&input=99999&z=1,b",
-        "#drawn=xyz&z=1",
-        "#%",
-        "#data=1&drawn=0123456789abcdef",
-    ):
-        odd = opened(hash=wrong)
-        assert odd.evaluate("explorer.state.layer") == "decoded"
+    odd = opened(hash="#data=9&model=x&layer=no&input=99999&z=1,b")
+    for wrong in ("#%", "#drawn=xyz&z=1", "#data=1&drawn=0123456789abcdef"):
+        assert odd.evaluate("[explorer.state.layer, explorer.state.model]") == ["decoded", 1]
         assert np.isfinite(z_of(odd)).all()
+        odd.evaluate("hash => { location.hash = hash; }", wrong)
     odd.evaluate("location.hash = '#data=0&model=2'")
     odd.wait_for_function("explorer.state.model === 2 && explorer.state.set === 0")
 
@@ -736,9 +731,9 @@ def test_it_fits_every_screen_and_its_text_is_readable(opened, scheme):
             assert page.evaluate(CUT_OFF) == []
         for other in (False, True):  # the scheme of the system, then the other one by the page's own button
             if other:
-                page.click("#theme")
+                page.dispatch_event("#theme", "click")  # not where it is: widths have just changed
             assert page.evaluate(LOW_CONTRAST) == []
-        page.click("#theme")
+        page.dispatch_event("#theme", "click")
 
 
 # Texts that do not fit into their element. The arrows of the graph stand beside its buttons on purpose.
@@ -923,7 +918,11 @@ def test_many_cells_are_thinned_out():
 @pytest.mark.parametrize(
     ("own", "data", "message"),
     [
-        (lambda: nn.Linear(64, 2), vc.load_digits, "a trained BinaryVAE or VAE with two latents, got Linear"),
+        (
+            lambda: nn.Linear(64, 2),
+            vc.load_digits,
+            "with the package's parameter names, got Linear",
+        ),
         (lambda: vc.BinaryVAE(64, n_latent=3), vc.load_digits, "two latents, got n_latent=3"),
         (lambda: vc.VAE(765), vc.load_pbmc, "two latents, got n_latent=10"),
         (lambda: vc.BinaryVAE(64), lambda: [[1]], "as CountData, got list"),

@@ -2,6 +2,7 @@
 
 import json
 from importlib import import_module
+from importlib.metadata import metadata
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +27,8 @@ def _find_exercises() -> dict[str, Exercise]:
 
 
 EXERCISES = _find_exercises()
+
+ADDRESS = metadata("vae-course")["Project-URL"].split(", ")[1]  # the homepage of pyproject.toml
 
 # Written by tools/build_lessons.py from the lessons' sources, which an installed package does not have. In the order of
 # the lessons, in which exercises do not always come in the order of their numbers.

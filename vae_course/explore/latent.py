@@ -6,7 +6,6 @@
 
 import json
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from html import escape
 from string import Template
 from typing import Any
@@ -16,9 +15,10 @@ import torch
 
 from vae_course.binary_vae import BinaryVAE
 from vae_course.data import CountData
+from vae_course.exercises.catalogue import ADDRESS
 from vae_course.explore.page import WEB, Explorable
-from vae_course.explore.steps import ADDRESS, lesson_on_github, steps_of
-from vae_course.explore.weights import encoded, exported, reference
+from vae_course.explore.steps import lesson_on_github, steps_of
+from vae_course.explore.weights import encoded, exported, reference, twin
 from vae_course.model import check_genes
 from vae_course.names import matched
 from vae_course.vae import VAE
@@ -44,12 +44,11 @@ MARKERS = {
 class LatentExplorer(Explorable):
     """The page around trained models; the last line of a cell shows it."""
 
+    width = 1400
+
     def __init__(self, title: str, alt: str, page: str) -> None:
         super().__init__("latent", title, alt, HEIGHT)
         self._made = page
-
-    def _repr_html_(self) -> str:
-        return super()._repr_html_().replace("max-width: 764px", "max-width: 1400px", 1)
 
     def _page(self, still: str) -> str:
         return self._made
@@ -82,6 +81,7 @@ def model(model: BinaryVAE | VAE, data: CountData, title: str | None = None) -> 
     ValueError
         For another model, and for data that do not fit it.
     """
+    model = twin(model)
     data = _checked(model, data)
     kind = type(model).__name__
     title = f"A look into your {kind}" if title is None else title
@@ -124,7 +124,7 @@ def explorer_page(
         "\n".join(_text(f"{folder}{name}.js") for name in names).replace('"use strict";\n', "").replace("</", "<\\/")
         for folder, names in (("", LIBRARIES), ("explorer/", SCRIPTS))
     )
-    page = {"title": escape(title), "style": _text("explorer/explorer.css"), "data": data}
+    page = {"title": escape(title), "style": _text("theme.css") + _text("explorer/explorer.css"), "data": data}
     return Template(_text("explorer/index.html")).substitute(page, libraries=libraries, scripts=scripts)
 
 
@@ -144,7 +144,7 @@ def data_set(
     betas
         The weight of the KL that each was trained with, or None where it is not known.
     """
-    models = [deepcopy(one).cpu().eval() for one in models]
+    models = [twin(one) for one in models]
     x = torch.from_numpy(data.counts.toarray()).float()
     is_drawn = isinstance(models[0], BinaryVAE) and data.n_genes == 64
     packed = _packed(x.numpy().astype(np.int64), is_binary=isinstance(models[0], BinaryVAE))
@@ -165,11 +165,8 @@ def data_set(
 
 def _checked(model: BinaryVAE | VAE, data: CountData) -> CountData:
     """Return as many cells as are shown, with the model's genes; raise ValueError where the page cannot show them."""
-    expected = "The explorer shows a trained BinaryVAE or VAE with two latents"
-    if not isinstance(model, BinaryVAE | VAE):
-        raise ValueError(f"{expected}, got {type(model).__name__}.")
     if model.n_latent != 2:
-        raise ValueError(f"{expected}, got n_latent={model.n_latent}.")
+        raise ValueError(f"The explorer shows a BinaryVAE or VAE with two latents, got n_latent={model.n_latent}.")
     if not isinstance(data, CountData):
         raise ValueError(f"The explorer needs the data as CountData, got {type(data).__name__}.")
     if isinstance(model, VAE):

@@ -30,7 +30,7 @@ PAGE = Template("""<!doctype html>
 </html>
 """)
 FRAME = Template(
-    '<div style="position: relative; max-width: 764px; height: ${height}px; overflow: hidden">$still'
+    '<div style="position: relative; max-width: ${width}px; height: ${height}px; overflow: hidden">$still'
     '<iframe title="$title" srcdoc="$page" style="position: absolute; inset: 0; width: 100%; height: 100%; border: 0" '
     "></iframe></div>"
 )
@@ -54,6 +54,8 @@ class Explorable:
     libraries
         Scripts that it needs beside the kit, such as "distributions".
     """
+
+    width = 764  # of the frame at most, pixels
 
     def __init__(
         self,
@@ -84,13 +86,20 @@ class Explorable:
     def _repr_html_(self) -> str:
         """Return a frame for a notebook's output. Where frames or scripts are off, the still below it shows."""
         page = escape(self._page(""), quote=True)
-        return FRAME.substitute(height=self.height, still=self._still(), title=escape(self.title), page=page)
+        return FRAME.substitute(
+            width=self.width, height=self.height, still=self._still(), title=escape(self.title), page=page
+        )
 
     def _page(self, still: str) -> str:
         scripts = [_text(f"{script}.js") for script in (*self._libraries, "kit", self.name)]
         data = json.dumps(self._data, separators=(",", ":")).replace("<", "\\u003c")
         script = "\n".join(text.replace('"use strict";\n', "") for text in scripts).replace("</", "<\\/")
-        page = {"title": escape(self.title), "style": _text("kit.css"), "still": still, "data": data}
+        page = {
+            "title": escape(self.title),
+            "style": _text("theme.css") + _text("kit.css"),
+            "still": still,
+            "data": data,
+        }
         return PAGE.substitute(page, script=f'"use strict";\n{script}')
 
     def _still(self) -> str:

@@ -2,16 +2,11 @@
 
 import ast
 import inspect
-from importlib.metadata import metadata
 from typing import Any
 
 from vae_course.binary_vae import BinaryVAE
+from vae_course.exercises.catalogue import ADDRESS, CONTENTS
 from vae_course.exercises.sources import find
-
-_URLS = dict(url.split(", ", 1) for url in metadata("vae-course").get_all("Project-URL"))
-ADDRESS = _URLS["Homepage"]
-
-LESSONS = {"1": "01_problem_setup", "3": "03_demo", "4": "04_math_details", "5": "05_comparison_with_scvi"}
 
 # Step: the function that takes it, the line that does, the section that teaches it.
 COMMON = {
@@ -80,5 +75,5 @@ def lesson_on_github(section: str) -> dict[str, str]:
     """Return what a section of the lessons is called and the address of its notebook."""
     return {
         "title": f"Lesson {section}",
-        "href": f"{ADDRESS}/blob/main/lessons/{LESSONS[section.split('.')[0]]}.ipynb",
+        "href": f"{ADDRESS}/blob/main/lessons/{CONTENTS[int(section[0])].stem}.ipynb",
     }

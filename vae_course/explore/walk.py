@@ -1,7 +1,5 @@
 """A walk in the latent plane of a learner's own model."""
 
-import base64
-from copy import deepcopy
 from itertools import combinations
 
 import numpy as np
@@ -10,7 +8,7 @@ import torch
 from vae_course.binary_vae import BinaryVAE
 from vae_course.data import CountData
 from vae_course.explore.page import Explorable
-from vae_course.model import check_genes
+from vae_course.explore.weights import encoded, twin
 
 MOST_POINTS = 400  # of a walk: what keeps its page below 100 kB
 N_GENES_SHOWN = 12
@@ -33,13 +31,11 @@ def walk(model: BinaryVAE, data: CountData) -> Explorable:
     ValueError
         If the model is no BinaryVAE of two latents, or the data have other columns or counts above 1.
     """
-    if getattr(model, "n_latent", None) != 2 or not hasattr(model, "logits_decoder"):
-        has = f"{model.n_latent} latents" if hasattr(model, "n_latent") else "no latents"
-        raise ValueError(f"A walk needs a BinaryVAE with 2 latents, got a {type(model).__name__} with {has}.")
-    check_genes(data.counts, model.n_input)
-    if data.counts.max() > 1:
-        raise ValueError(f"A walk needs entries 0 and 1, got up to {data.counts.max():.0f}: use data.binarize().")
-    model = deepcopy(model).cpu().eval()  # the caller's stays as it is
+    model = twin(model)
+    if model.n_latent != 2 or not isinstance(model, BinaryVAE):
+        has = f"{type(model).__name__} with {model.n_latent} latents"
+        raise ValueError(f"A walk needs a BinaryVAE with 2 latents, got a {has}.")
+    model.prepare(data)  # which checks the data
     data = data.subset(np.sort(np.random.default_rng(0).permutation(data.n_cells)[:MOST_POINTS]))
     with torch.no_grad():
         means = model.encode(torch.from_numpy(data.counts.toarray()).float())[0].double().numpy()  # (cells, 2)
@@ -47,7 +43,7 @@ def walk(model: BinaryVAE, data: CountData) -> Explorable:
     start, end = _ends(means, labels)
     is_digits = data.n_genes == N_DIGIT_PIXELS
     if not is_digits:
-        chosen = _varying_genes(weights, means, start, end)
+        chosen = _varying_genes(model, means, start, end)
         genes = data.gene_names[chosen].tolist()
         weights |= {name: weights[name][chosen] for name in ("output_weight", "output_bias")}
     names, ends = data.label_names.tolist(), labels[[start, end]]
@@ -56,20 +52,16 @@ def walk(model: BinaryVAE, data: CountData) -> Explorable:
         f"Beside it is what the decoder makes there: {'images of 8 by 8 pixels' if is_digits else 'bars of 12 genes'}."
     )
     content = {
-        "means": _base64(means),
+        "means": encoded(means),
         "labels": labels.tolist(),
         "label_names": names,
         "ends": [names[label] for label in ends] if ends[0] != ends[1] else [],
         "start": means[start].tolist(),
         "end": means[end].tolist(),
         "genes": genes,
-        "weights": {name: _base64(values) for name, values in weights.items()},
+        "weights": {name: encoded(values) for name, values in weights.items()},
     }
     return Explorable("walk", "A walk in your latent plane", alt, height=700, data=content)
-
-
-def _base64(values: np.ndarray) -> str:
-    return base64.b64encode(values.astype("<f4").tobytes()).decode()
 
 
 @torch.no_grad()
@@ -83,7 +75,7 @@ def _decoder(model: BinaryVAE) -> dict[str, np.ndarray]:
         "output_weight": model.logits_decoder.weight,
         "output_bias": model.logits_decoder.bias,
     }
-    return {name: values.double().cpu().numpy() for name, values in weights.items()}
+    return {name: values.double().numpy() for name, values in weights.items()}
 
 
 def _ends(means: np.ndarray, labels: np.ndarray) -> tuple[int, int]:
@@ -113,10 +105,10 @@ def _nearest(places: np.ndarray, means: np.ndarray) -> np.ndarray:
     return np.argsort(np.linalg.norm(places[:, None] - means[None], axis=-1), axis=1, kind="stable")[:, :15]
 
 
-def _varying_genes(weights: dict[str, np.ndarray], means: np.ndarray, start: int, end: int) -> np.ndarray:
+@torch.no_grad()
+def _varying_genes(model: BinaryVAE, means: np.ndarray, start: int, end: int) -> np.ndarray:
     """Return the genes whose decoded probability varies most over the cells, in the order of what the walk takes."""
-    hidden = np.maximum(0, means @ weights["hidden_weight"].T + weights["hidden_bias"])
-    probability = 1 / (1 + np.exp(-(hidden @ weights["output_weight"].T + weights["output_bias"])))  # (cells, genes)
+    probability = torch.sigmoid(model.decode(torch.from_numpy(means).float())).numpy()  # (cells, genes)
     chosen = np.argsort(-probability.var(axis=0), kind="stable")[:N_GENES_SHOWN]
     lost = probability[start, chosen] - probability[end, chosen]
     return chosen[np.argsort(-lost, kind="stable")]

@@ -1,11 +1,12 @@
 """A trained model as plain data, for a page, and back."""
 
 import base64
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vae_course.binary_vae import BinaryVAE
 from vae_course.distributions import bernoulli_log_prob, kl_standard_normal, scvi_kl
@@ -14,10 +15,32 @@ from vae_course.vae import VAE
 REFERENCE_EPS = (0.5, -1.0)  # the noise of the draws that page and PyTorch both make
 
 
+def twin(model: nn.Module) -> BinaryVAE | VAE:
+    """Return the package's own model with the weights of another, in eval mode on the CPU.
+
+    A `BinaryVAE` that a learner wrote in a notebook has the package's parameter names, and is taken for the package's.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these.
+    """
+    if isinstance(model, BinaryVAE | VAE):
+        return deepcopy(model).cpu().eval()
+    try:
+        heads = model.mean_encoder, model.logits_decoder
+        own = BinaryVAE(heads[1].out_features, n_latent=heads[0].out_features, n_hidden=heads[1].in_features)
+        own.load_state_dict(model.state_dict())
+    except (AttributeError, RuntimeError) as error:
+        kind = type(model).__name__
+        raise ValueError(f"Expected a BinaryVAE or a VAE with the package's parameter names, got {kind}.") from error
+    return own.eval()
+
+
 def exported(model: BinaryVAE | VAE, beta: float | None = None) -> dict[str, Any]:
     """Return kind, options and the float32 weights under their own names, but for those that are never used."""
     weights = {
-        name: {"shape": list(tensor.shape), "data": encoded(tensor.cpu().numpy().astype("<f4"))}
+        name: {"shape": list(tensor.shape), "data": encoded(tensor.cpu().numpy())}
         for name, tensor in model.state_dict().items()
         if "px_r_decoder" not in name and "num_batches_tracked" not in name
     }
@@ -59,5 +82,6 @@ def reference(model: BinaryVAE | VAE, x: Tensor, index: int) -> dict[str, Any]:
 
 
 def encoded(array: np.ndarray) -> str:
-    """Return the bytes of an array in base64."""
+    """Return the bytes of an array in base64, fractions as float32."""
+    array = array.astype("<f4") if array.dtype.kind == "f" else array
     return base64.b64encode(array.tobytes()).decode()

@@ -50,18 +50,6 @@ function klStandardNormal(mean, variance) {
   return 0.5 * sum(mean.map((m, j) => variance[j] + m ** 2 - 1 - Math.log(variance[j])));
 }
 
-/** Importance-weighted estimate of log p(x) from draws z ~ q(z|x). */
-function logMarginalLikelihood(logJoint, logQ) {
-  return logSumExp(logJoint.map((value, s) => value - logQ[s])) - Math.log(logQ.length);
-}
-
-/** How many equally weighted draws the importance weights are worth. */
-function effectiveSampleSize(logJoint, logQ) {
-  const logWeights = logJoint.map((value, s) => value - logQ[s]);
-  const total = logSumExp(logWeights);
-  return 1 / sum(logWeights.map((value) => Math.exp(value - total) ** 2));
-}
-
 /** A source of standard normal noise that gives the same numbers for the same seed (mulberry32, Box and Muller). */
 function normalNoise(seed) {
   const uniform = () => {

@@ -173,8 +173,8 @@ function listenToButtons() {
 }
 
 /**
- * Light or dark as the course's pages are, which keep the reader's choice as "mode"; else as the system says. In a frame
- * as what surrounds it. Canvases are painted anew in the new colours.
+ * Light or dark as the course's pages are, which keep the reader's choice as "mode"; else as the system says. In a
+ * frame as what surrounds it. Canvases are painted anew in the new colours.
  */
 function listenToTheme() {
   const root = document.documentElement;
@@ -184,8 +184,9 @@ function listenToTheme() {
     if (mode === "light" || mode === "dark") root.dataset.theme = mode;
     else delete root.dataset.theme;
   };
+  const name = () => ($("theme").textContent = isDark() ? "Light" : "Dark");
   const repaint = () => {
-    $("theme").textContent = isDark() ? "Light" : "Dark";
+    name();
     showInput();
     showLayer();
     showOutput();
@@ -194,12 +195,12 @@ function listenToTheme() {
   else adopt(kept("mode"));
   $("theme").addEventListener("click", () => {
     adopt(isDark() ? "light" : "dark");
-    for (const name of ["mode", "theme"]) keep(name, root.dataset.theme);
+    for (const key of ["mode", "theme"]) keep(key, root.dataset.theme);
   });
   addEventListener("storage", ({ key, newValue }) => !isFramed && key === "mode" && adopt(newValue));
   system.addEventListener("change", repaint);
   new MutationObserver(repaint).observe(root, { attributeFilter: ["data-theme"] });
-  repaint();
+  name();
 }
 
 /** What the browser keeps for the course's pages, where it does. */
@@ -228,13 +229,18 @@ function showAgreement() {
 
 buildPlane();
 buildUnits();
-buildChoice($("kinds"), "kind", DATA.sets.map(({ name }) => name), (set) => setUp(set));
+buildChoice(
+  $("kinds"),
+  "kind",
+  DATA.sets.map(({ name }) => name),
+  (set) => setUp(set),
+);
 listenToPixels();
 listenToPlane();
 listenToNetworks();
 listenToButtons();
-readAddress();
 listenToTheme();
+readAddress();
 if (DATA.isCourse) listenToTour();
 $("lead").innerHTML = math(lead());
 $("about").textContent = about();
@@ -253,7 +259,18 @@ function finished(steps) {
 
 /** For tests, and for the browser's console. */
 window.explorer = {
-  state, plane, data, means, numbers, setUp, setZ, pick, middleOf, labelOf, toZ, asDigit,
+  state,
+  plane,
+  data,
+  means,
+  numbers,
+  setUp,
+  setZ,
+  pick,
+  middleOf,
+  labelOf,
+  toZ,
+  asDigit,
   integrate: (...given) => finished(integrate(...given)),
   meanLogLikelihood: (...given) => finished(meanLogLikelihood(...given)),
   disagreement: () => disagreement(data()),

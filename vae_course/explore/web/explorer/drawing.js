@@ -37,8 +37,11 @@ function asDigit(x, typical) {
   const scale = Math.min(TALL / rows.length, 2);
   const width = Math.max(1, Math.min(Math.round(scale * rows[0].length), isThin ? WIDE - 1 : WIDE));
   const joined = (some) => some[0].map((_, c) => Math.max(...some.map((row) => row[c])));
-  rows = resized(rows, Math.round(scale * rows.length), joined).map((row) => resized(row, width, (some) => Math.max(...some)));
-  if (isThin && squares(rows) < 4) rows = rows.map((row) => [...row, 0].map((value, c) => Math.max(value, row[c - 1] ?? 0)));
+  rows = resized(rows, Math.round(scale * rows.length), joined).map((row) =>
+    resized(row, width, (some) => Math.max(...some)),
+  );
+  if (isThin && squares(rows) < 4)
+    rows = rows.map((row) => [...row, 0].map((value, c) => Math.max(value, row[c - 1] ?? 0)));
   const mass = rows.flatMap((row) => row.flatMap((value, c) => (value ? [c] : [])));
   const column = clamp(Math.round(MIDDLE - mean(mass)), 0, 8 - rows[0].length);
   const row = Math.floor((8 - rows.length) / 2);

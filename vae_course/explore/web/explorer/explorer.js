@@ -24,7 +24,10 @@ const isBinary = () => data().isBinary;
 /** Take a data set and its model of β = 1, or its only one. */
 function setData(index) {
   state.set = index;
-  state.model = Math.max(0, data().models.findIndex(({ beta }) => beta === 1));
+  state.model = Math.max(
+    0,
+    data().models.findIndex(({ beta }) => beta === 1),
+  );
   document.body.dataset.kind = isDrawn() ? "pixels" : "genes";
   const favourite = data().labels.indexOf(isDrawn() ? 3 : labelOf("NK"));
   state.index = Math.max(0, favourite);

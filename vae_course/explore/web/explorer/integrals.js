@@ -13,7 +13,12 @@ function* integrate(model, x, reach) {
   const square = (z, size, parent) => ({ z, size, ...joint(z, parent) });
   const quarters = (parent) => {
     const [[a, b], by] = [parent.z, parent.size / 4];
-    return [[a - by, b - by], [a - by, b + by], [a + by, b - by], [a + by, b + by]].map((z) => square(z, 2 * by, parent));
+    return [
+      [a - by, b - by],
+      [a - by, b + by],
+      [a + by, b - by],
+      [a + by, b + by],
+    ].map((z) => square(z, 2 * by, parent));
   };
   const width = Math.max(6, 1.3 * reach);
   let open = gridOf(10, [-width, width, -width, width]).map((z) => square(z, width / 5));
@@ -62,7 +67,9 @@ function integralOverLibrary(model, x) {
     let { l, sd } = parent ?? start;
     for (let k = 0; ; k++) {
       // the parabola through three points
-      const [below, here, above] = [-sd, 0, sd].map((by) => normalLogProb(l + by, ...model.libraryPrior()) + ofL(l + by));
+      const [below, here, above] = [-sd, 0, sd].map(
+        (by) => normalLogProb(l + by, ...model.libraryPrior()) + ofL(l + by),
+      );
       const [slope, bend] = [(above - below) / 2, Math.min(above - 2 * here + below, -1e-3)];
       const off = clamp(-slope / bend, -20, 20);
       const log = logPrior(z) + here - slope ** 2 / (2 * bend) + Math.log(sd) + 0.5 * Math.log((2 * Math.PI) / -bend);

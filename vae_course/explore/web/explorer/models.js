@@ -1,5 +1,5 @@
-// vae_course/binary_vae.py, vae.py and nn.py in JavaScript, as trained (no dropout, batch normalisation with its running
-// moments). Weights are PyTorch's float32 numbers under PyTorch's names; sums are made in float64.
+// vae_course/binary_vae.py, vae.py and nn.py in JavaScript, as trained (no dropout, batch normalisation with its
+// running moments). Weights are PyTorch's float32 numbers under PyTorch's names; sums are made in float64.
 
 /** A layer's outputs: Linear, and for hidden ones batch normalisation (which is in the weights already), ReLU. */
 function applied({ weight, bias }, x, isHidden = false) {
@@ -59,7 +59,9 @@ class Model {
   normalised(name) {
     const part = (of) => this.weights[`${name}.${of}`];
     const [weight, bias] = ["weight", "bias"].map((of) => part(`0.${of}`));
-    const [scale, shift, mean, variance] = ["weight", "bias", "running_mean", "running_var"].map((of) => part(`1.${of}`));
+    const [scale, shift, mean, variance] = ["weight", "bias", "running_mean", "running_var"].map((of) =>
+      part(`1.${of}`),
+    );
     const factor = Float64Array.from(scale, (s, j) => s / Math.sqrt(variance[j] + 0.001));
     const columns = weight.length / bias.length;
     return {

@@ -102,7 +102,12 @@ function paint(canvas, columns, alphas) {
     .color.match(/[\d.]+/g)
     .map(Number);
   const image = context.createImageData(columns, rows);
-  alphas.forEach((alpha, k) => image.data.set([red, green, blue, 255 * clamp(alpha, 0, 1)], 4 * k));
+  for (let k = 0; k < alphas.length; k++) {
+    image.data[4 * k] = red;
+    image.data[4 * k + 1] = green;
+    image.data[4 * k + 2] = blue;
+    image.data[4 * k + 3] = 255 * clamp(alphas[k], 0, 1);
+  }
   context.putImageData(image, 0, 0);
 }
 

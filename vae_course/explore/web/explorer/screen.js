@@ -72,7 +72,8 @@ function showModel() {
   const { n_input: inputs, n_hidden: hidden, n_layers: layers = 1 } = options;
   const through = Array(layers).fill(hidden).join(" → ");
   document.querySelector("#encoder .shape").textContent = `${inputs} → ${through} → 2 + 2`;
-  document.querySelector("#decoder .shape").textContent = `2 → ${through} → ${inputs}${model().isInflated ? " × 2" : ""}`;
+  document.querySelector("#decoder .shape").textContent =
+    `2 → ${through} → ${inputs}${model().isInflated ? " × 2" : ""}`;
 }
 
 function showOutput() {
@@ -134,7 +135,12 @@ function drawUnits(box, network, values) {
   const nActive = values.filter((value) => value > 0).length;
   const unit = box.unit === null ? "" : `unit ${box.unit + 1}: ${fixed(values[box.unit])}`;
   box.querySelector(".value").textContent = unit || `${nActive} of ${values.length} active`;
-  const slider = { min: 1, max: values.length, now: (box.unit ?? 0) + 1, text: unit || `${nActive} of ${values.length} active` };
+  const slider = {
+    min: 1,
+    max: values.length,
+    now: (box.unit ?? 0) + 1,
+    text: unit || `${nActive} of ${values.length} active`,
+  };
   for (const name in slider) box.querySelector(".bars").setAttribute(`aria-value${name}`, slider[name]);
   Object.assign(box, { columns, down, count: values.length });
 }
@@ -239,7 +245,8 @@ function buildControls() {
   $("legend").replaceChildren(...(hasLegend ? names.map((name, label) => element("li", {}, mark(label), name)) : []));
   if (isDrawn()) return;
   $("cell-type").replaceChildren(...names.map((name, label) => element("option", { value: label }, name)));
-  $("expected-name").innerHTML = isBinary() ? "probability" : math("expected count (1 − π) μ");
+  const expected = models[0].isInflated ? "expected count (1 − π) μ" : "expected count μ";
+  $("expected-name").innerHTML = isBinary() ? "probability" : math(expected);
   buildGenes();
 }
 
@@ -251,7 +258,13 @@ function buildGenes() {
       const bar = element("span", { class: "bar" });
       bar.append(element("span", { class: "expected" }), element("span", { class: "observed" }));
       const name = element("span", { class: "gene" }, names[gene]);
-      const row = element("button", { type: "button", "data-gene": gene }, name, bar, element("span", { class: "count" }));
+      const row = element(
+        "button",
+        { type: "button", "data-gene": gene },
+        name,
+        bar,
+        element("span", { class: "count" }),
+      );
       row.addEventListener("click", () => mapGene(gene));
       return row;
     });
@@ -301,7 +314,13 @@ function buildUnits() {
     const box = $(`${network}-units`);
     box.unit = null;
     const label = `Hidden units of the ${network}: arrow keys go from one to the next`;
-    const bars = element("div", { class: "bars", role: "slider", tabindex: 0, "aria-label": label, "aria-valuenow": 1 });
+    const bars = element("div", {
+      class: "bars",
+      role: "slider",
+      tabindex: 0,
+      "aria-label": label,
+      "aria-valuenow": 1,
+    });
     box.append(bars, element("p", { class: "value" }));
   }
 }

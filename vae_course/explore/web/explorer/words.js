@@ -26,7 +26,7 @@ const BETA_NOTES = {
   Digits: [
     "Nearly an autoencoder. The KL hardly counts: every ellipse is a speck, and each digit has a place of its own.",
     "The VAE. Both parts of the loss weigh the same, and the points fill the prior.",
-    "Collapse. The ellipse is the prior, whatever you draw, and every z decodes to the same blur.",
+    "Collapse. The ellipse is all but the prior, whatever you draw, and every z decodes to the same blur.",
   ],
   "Blood cells": [
     "Nearly an autoencoder. The types move far apart, well outside the prior, and each cell's ellipse is a dot.",
@@ -43,8 +43,10 @@ const MARKS_NOTE = () => `Every ${isDrawn() ? "numeral" : "mark"} is the mean of
 /** What lies behind the ellipse. */
 function layerNote() {
   if (state.layer === "points") return `${MARKS_NOTE()} Click to take the nearest as input.`;
-  if (state.layer === "posterior") return "The shade is p(z|x), computed on a grid: what q(z|x), the ellipse, approximates.";
-  if (isDrawn()) return "What the decoder makes of each place. Orange: q(z|x). Drag the ring z, or click to take the nearest digit.";
+  if (state.layer === "posterior")
+    return "The shade is p(z|x), computed on a grid: what q(z|x), the ellipse, approximates.";
+  if (isDrawn())
+    return "What the decoder makes of each place. Orange: q(z|x). Drag the ring z, or click to take the nearest digit.";
   const quantity = isBinary() ? "Probability" : "Expected share";
   return `${quantity} of ${plain(data().gene_names[state.gene])} in a cell that lies there.`;
 }
@@ -62,15 +64,17 @@ function about() {
   if (DATA.isCourse) return ABOUT;
   const { kind, options } = model();
   const likelihood = isBinary() ? "Bernoulli" : likelihoodName();
-  return `Your ${kind}: ${options.n_input} inputs, ${options.n_hidden} hidden units, two latents, ${likelihood} likelihood.`;
+  const { n_input: inputs, n_hidden: hidden } = options;
+  return `Your ${kind}: ${inputs} inputs, ${hidden} hidden units, two latents, ${likelihood} likelihood.`;
 }
 
 const ABOUT =
   "Models: the package's BinaryVAE (64 pixels, 256 hidden units) and VAE (765 genes, 32 hidden units, ZINB), two " +
-  "latents each, trained on nine tenths of the data. Only the weight β of the KL to the prior of z differs, and it is " +
-  "the same from the first epoch to the last. Digits: scikit-learn's copy of the UCI set, 8 by 8 pixels, on or off. " +
-  "Their models started from a map of the digits (t-SNE, which sees no labels), and their encoder was trained on digits " +
-  "that were also shifted, slanted, thinner or thicker. Cells: 700 human blood cells of Zheng et al. (2017).";
+  "latents each, trained on nine tenths of the data. Only the weight β of the KL to the prior of z differs, and it " +
+  "is the same from the first epoch to the last. Digits: scikit-learn's copy of the UCI set, 8 by 8 pixels, on or " +
+  "off. Their models started from a map of the digits (t-SNE, which sees no labels), and in training their encoder " +
+  "was shown digits that were shifted, slanted, thinner or thicker, too. Cells: 700 human blood cells of Zheng et " +
+  "al. (2017).";
 
 /** The tour: what to try, what there is to see, and what the button does. */
 const TOUR = [
@@ -110,8 +114,8 @@ const TOUR = [
   {
     ask: "Switch to β = 0.01.",
     see:
-      "The ellipse shrinks to a speck. A KL of 7 nats now adds only 0.07 to the loss, so the encoder can afford to say " +
-      "exactly where each digit lies.",
+      "The ellipse shrinks to a speck. A KL of 7 nats now adds only 0.07 to the loss, so the encoder can afford to " +
+      "say exactly where each digit lies.",
     run: () => {
       setUp(0, 0, "decoded");
       pick(4);
@@ -119,7 +123,9 @@ const TOUR = [
   },
   {
     ask: "Switch to β = 32.",
-    see: "The ellipse becomes the prior, the KL is zero, and every z decodes to the same blur, an average of all digits.",
+    see:
+      "The ellipse all but becomes the prior, the KL vanishes, and every z decodes to the same blur, an average of " +
+      "all digits.",
     run: () => {
       setUp(0, 2, "points");
       pick(4);
@@ -145,7 +151,12 @@ function stepsNow() {
   const ends = `${fixed(Math.min(...values), 1)} … ${fixed(Math.max(...values), 1)}`;
   const eps = state.z.map((value, j) => (value - q.mean[j]) / Math.sqrt(q.var[j]));
   return {
-    x: ["x", isBinary() ? `${sum(state.x)} of ${inputs} ${isDrawn() ? "pixels on" : "genes seen"}` : `${sum(state.x)} molecules`],
+    x: [
+      "x",
+      isBinary()
+        ? `${sum(state.x)} of ${inputs} ${isDrawn() ? "pixels on" : "genes seen"}`
+        : `${sum(state.x)} molecules`,
+    ],
     encode: ["encoder", `${inputs} → ${hidden} → 2 + 2`],
     q: ["μ, σ", `μ = ${pair(q.mean)}<br>σ = ${pair(q.var.map(Math.sqrt))}`],
     z: ["z = μ + σ ε", `z = ${pair(state.z)}<br>ε = ${pair(eps)}`],
