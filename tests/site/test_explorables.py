@@ -2,7 +2,6 @@
 
 import base64
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -83,30 +82,6 @@ def numbers(page):
 # --------------------------------------------------------------------------------------------------------------------
 # What holds for all
 # --------------------------------------------------------------------------------------------------------------------
-
-
-def test_all_are_here():
-    assert set(NAMES) | {"Explorable", "model"} == set(explore.__all__)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_page_is_small_and_whole(made, name):
-    page, frame = made[name].html, made[name]._repr_html_()
-    assert len(page.encode()) < 100_000
-    assert len(frame.encode()) < 100_000
-    assert re.findall(r"(?:src|href)=[\"'](?!data:)", page) == []
-    alt = re.search(r'<img src="data:image/png;base64,[\w+/=]{1000,}" alt="([^"]+)"', frame)[1]
-    assert 80 < len(alt) < 600
-    assert repr(made[name]).startswith(made[name].title)
-
-
-def test_what_a_user_named_is_text():
-    data = vc.simulate_counts(n_cells=30, n_genes=4, seed=0)
-    genes = ["</script><b>", "a&b", "'\"", "<!--"]
-    data = vc.CountData(data.counts, gene_names=genes)
-    page = explore.pca(data, genes=genes[:2]).html
-    assert "</script><b>" not in page
-    assert json.loads(re.search(r'type="application/json">(.*?)</script>', page)[1])["names"] == genes[:2]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -298,15 +273,6 @@ def test_walk(opened, learner, kind):
         assert shown["output"] == close(output.tolist(), abs=1e-5)
 
 
-def test_a_class_that_a_learner_wrote_will_do(learner):
-    model, data = learner
-    own = torch.nn.Module()  # as in lesson 3: the package's parameter names, and nothing else of it
-    for name, module in model.named_children():
-        setattr(own, name, module)
-    assert explore.walk(own, data).html == explore.walk(model, data).html
-    assert explore.model(own, data).html == explore.model(model, data).html
-
-
 def test_reparameterization(opened):
     page, dice = opened("reparameterization"), []
     for values in (
@@ -375,26 +341,3 @@ def test_batches(opened):
     assert shown["same"] == close(metrics.knn_purity(space, data.labels), abs=1e-5)
     at_one = next(step["scores"] for step in steps if step["strength"] == 1)
     assert at_one["told"]["mixed"] > 0.6 > 0.3 > at_one["pca"]["mixed"]  # what the figure is there to show
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# What users can get wrong
-# --------------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda data: explore.pca(data, ["CST3"]), "expected two names, one for each axis, got 1"),
-        (lambda data: explore.pca(data, ["CST3", "NOPE"]), "the data have no 'NOPE'"),
-        (lambda data: explore.counts(data, []), "expected at least one name, got none"),
-        (lambda data: explore.counts(data, ["NOPE"]), "the data have no 'NOPE'"),
-        (lambda data: explore.walk(vc.BinaryVAE(64, n_latent=3), data), "2 latents, got a BinaryVAE with 3 latents"),
-        (lambda data: explore.walk(vc.VAE(765, n_latent=2), data), "needs a BinaryVAE with 2 latents, got a VAE"),
-        (lambda data: explore.walk(vc.BinaryVAE(64), data), "64"),
-        (lambda data: explore.walk(vc.BinaryVAE(765), data), "use data.binarize()"),
-    ],
-)
-def test_bad_input_gets_a_sentence(make, message):
-    with pytest.raises(ValueError, match=re.escape(message)):
-        make(vc.load_pbmc())

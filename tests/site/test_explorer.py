@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier
-from torch import nn
 
 import vae_course as vc
 from vae_course.distributions import bernoulli_log_prob, kl_standard_normal, normal_log_prob, scvi_kl
@@ -905,44 +904,3 @@ def test_a_name_with_signs_does_no_harm(opened, tmp_path):
     assert names[page.evaluate("explorer.state.gene")] in page.locator("#layer-note").inner_text()
     page.mouse.move(*in_plane(page, (0.5, 0.5)))
     assert "<i>" in page.locator("#output-at").inner_text()
-
-
-def test_many_cells_are_thinned_out():
-    rows = np.random.default_rng(0).poisson(1, (2500, 64)) + 1
-    own = vc.VAE(64, n_latent=2, n_hidden=8)
-    data = vc.CountData(rows)
-    own.prepare(data)
-    assert '"shape":[2000,64]' in model(own, data).html
-
-
-@pytest.mark.parametrize(
-    ("own", "data", "message"),
-    [
-        (
-            lambda: nn.Linear(64, 2),
-            vc.load_digits,
-            "with the package's parameter names, got Linear",
-        ),
-        (lambda: vc.BinaryVAE(64, n_latent=3), vc.load_digits, "two latents, got n_latent=3"),
-        (lambda: vc.VAE(765), vc.load_pbmc, "two latents, got n_latent=10"),
-        (lambda: vc.BinaryVAE(64), lambda: [[1]], "as CountData, got list"),
-        (lambda: vc.VAE(765, n_latent=2, likelihood="poisson"), vc.load_pbmc, "likelihood='zinb' or 'nb', got 'poi"),
-        (lambda: vc.VAE(765, n_latent=2, dispersion="gene-cell"), vc.load_pbmc, "dispersion='gene', got 'gene-cell'"),
-        (lambda: vc.VAE(765, n_latent=2, library="observed"), vc.load_pbmc, "library='latent', got 'observed'"),
-        (lambda: vc.VAE(765, n_latent=2, n_batch=2), vc.load_pbmc, "without batches and covariates, got n_batch=2"),
-        (lambda: vc.VAE(765, n_latent=2), vc.load_pbmc, "The prior of the library is not set yet"),
-        (lambda: vc.BinaryVAE(64), vc.load_pbmc, "built for 64 genes"),
-        (lambda: vc.BinaryVAE(765), vc.load_pbmc, "needs entries 0 and 1"),
-    ],
-)
-def test_what_it_cannot_show_it_refuses_in_a_sentence(own, data, message):
-    with pytest.raises(ValueError, match=re.escape(message)) as raised:
-        model(own(), data())
-    assert "\n" not in str(raised.value)
-
-
-def test_weights_that_are_no_numbers_are_refused():
-    own = vc.BinaryVAE(64)
-    nn.init.constant_(own.mean_encoder.weight, torch.nan)
-    with pytest.raises(ValueError, match="finite weights"):
-        model(own, vc.load_digits())
