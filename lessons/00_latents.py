@@ -36,8 +36,6 @@ from vae_course.exercises import exercise, hint, progress, quiz, solution
 # %% [markdown]
 # ## 0.1 A tensor is an array
 #
-# 10 minutes
-#
 # Everything in this course is a **tensor**: an array of numbers with a shape. Take three cells and two genes. One row
 # is a cell, one column is a gene.
 
@@ -95,8 +93,6 @@ print("shapes:", tuple(toy.T.shape), tuple((toy.T @ toy).shape))  # (genes, cell
 
 # %% [markdown]
 # ## 0.2 What a count matrix is
-#
-# 25 minutes
 #
 # **Question.** A machine caught 700 blood cells, one by one, and counted messenger RNA molecules in each. What came
 # out?
@@ -262,8 +258,6 @@ print(f"the five loudest cells hold {igll5[:5].sum() / igll5.sum():.0%} of its c
 # %% [markdown]
 # ## 0.3 Why 765 numbers are too many
 #
-# 18 minutes
-#
 # **Question.** A cell is a list of 765 numbers. Why not just compare lists?
 #
 # First reason: **emptiness**. Cut every gene into two halves, low and high. One gene makes 2 boxes, two genes 4, and
@@ -366,8 +360,6 @@ except ValueError as error:
 
 # %% [markdown]
 # ## 0.4 PCA: the first encoder and decoder
-#
-# 65 minutes
 #
 # **Question.** You may keep one number per cell. Which one?
 #
@@ -629,8 +621,6 @@ vc.explore.pca()
 # %% [markdown]
 # ## 0.5 What it keeps and what it throws away
 #
-# 18 minutes
-#
 # **Question.** Ten latents or fifty? We need one number for "how wrong".
 
 # %% [markdown]
@@ -734,8 +724,6 @@ print(f"sum of all: real {(singular**2).sum() / 559:.0f}, shuffled {(singular_no
 
 # %% [markdown]
 # ## 0.6 When the first component is only depth
-#
-# 17 minutes
 #
 # **Question.** What if we skip the normalising? PCA asks for the direction of largest variance. It does not ask whether
 # the variance is biology.
@@ -845,8 +833,6 @@ print(f"|r| of normalised PC1 with the simulated latent: {r:.2f}")
 # %% [markdown]
 # ## 0.7 An autoencoder is PCA with bends
 #
-# 15 minutes
-#
 # **Question.** PCA only knows flat sheets. What if cells lie on a curved one?
 #
 # Three points on a half circle need two straight latents, but one *bent* latent (the angle) is enough. So keep the
@@ -944,8 +930,6 @@ assert -0.5 < curve[-1] - straight[0] < 10
 
 # %% [markdown]
 # ## 0.8 Why you cannot sample it
-#
-# 12 minutes
 #
 # This section uses `x` from section 0.3; `train`, `test`, `mean`, `components` and your `pca_encode` from section 0.4;
 # `encoder`, `decoder`, `z_train` and `fit_autoencoder` from section 0.7.
@@ -1069,8 +1053,6 @@ assert compare("ten latents, matched Gaussian", cells) > 0.4
 
 # %% [markdown]
 # ## 0.9 The map, and the promise
-#
-# 8 minutes
 #
 # Here is the whole course. The blocks in colour are those that you have met.
 
@@ -1200,7 +1182,7 @@ vc.explore.batches()
 # %% [markdown]
 # ## 0.10 Quiz
 #
-# 10 minutes. Decide first: a click on an option says why it is right or wrong.
+# Decide first: a click on an option says why it is right or wrong.
 
 # %%
 quiz("0.1")
@@ -1222,8 +1204,6 @@ quiz("0.6")
 
 # %% [markdown]
 # ## 0.11 What we built
-#
-# 2 minutes
 #
 # | in this lesson | in the package | in scVI 0.3.0 | in scvi-tools 1.4 |
 # |---|---|---|---|

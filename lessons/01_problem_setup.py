@@ -36,8 +36,6 @@ from vae_course.exercises import exercise, hint, progress, quiz, solution
 # %% [markdown]
 # ## 1.1 A story about a cell
 #
-# 15 minutes
-#
 # **Question.** Lesson 0 ended with a wish: a *distribution* over latents, not a point. What would such a thing look
 # like for one real cell?
 #
@@ -170,8 +168,6 @@ for name, cells in (
 # %% [markdown]
 # ## 1.2 Joint, marginal, posterior
 #
-# 15 minutes
-#
 # **Question.** The story runs from $z$ to $x$. We hold $x$ and want $z$. How do we run it backwards?
 #
 # First with two values of $z$ only, "T" and "myeloid", and one gene, CD3D. Then everything is counting.
@@ -248,8 +244,6 @@ print(f"marginal    {joint.sum():.3f}   (sum of prior x likelihood)")
 # %% [markdown]
 # ## 1.3 Why logarithms
 #
-# 10 minutes
-#
 # **Question.** Two genes went well. What about 765?
 #
 # We score a real cell. For each gene take its share over all cells (again with one detected and one undetected cell
@@ -307,8 +301,6 @@ print(f"torch.logsumexp {torch.logsumexp(log_terms, dim=0):.4f}")
 
 # %% [markdown]
 # ## 1.4 One coin, seen twice
-#
-# 25 minutes
 #
 # **Question.** A statistician writes the log-probability of a coin. A machine-learner writes a loss called binary
 # cross-entropy. What is the difference?
@@ -493,8 +485,6 @@ print(f"mean of -log p(z): {-(log_prior.exp() * log_prior).sum():.2f} nats")
 # %% [markdown]
 # ## 1.5 The Gaussian, and its two spreads
 #
-# 15 minutes
-#
 # **Question.** Our latents are real numbers. How probable is $z = 0.3$ exactly?
 #
 # Not at all: a real number has infinitely many neighbours. What it has is a **density**, a probability *per unit of
@@ -571,8 +561,6 @@ print(f"mean log-density: {right:.3f} with the variance, {wrong:.3f} with the st
 
 # %% [markdown]
 # ## 1.6 A distance that is not a distance
-#
-# 20 minutes
 #
 # This section uses `grid` from section 1.1 and your `normal_log_prob` from section 1.5.
 #
@@ -697,8 +685,6 @@ vc.explore.kl()
 # %% [markdown]
 # ## 1.7 Two Gaussians: the KL in closed form
 #
-# 20 minutes
-#
 # **Question.** The grid took 801 points for one KL. A VAE needs one for every latent of every cell in every step. Is
 # there a formula?
 #
@@ -820,8 +806,6 @@ for sd_q in (1.0, 0.1, 0.01, 0.0001):
 
 # %% [markdown]
 # ## 1.8 In k dimensions
-#
-# 30 minutes
 #
 # **Question.** Ten latents, not one. What changes?
 #
@@ -1031,8 +1015,6 @@ for name, (log_prior, mean, var) in priors.items():
 # %% [markdown]
 # ## 1.9 No formula? Draw
 #
-# 15 minutes
-#
 # **Question.** For the two-peaked $p$ there is no formula, and in ten dimensions no grid. What is left?
 #
 # The definition. A KL is a *mean* over draws from $q$, and means can be estimated from draws. That is **Monte
@@ -1108,8 +1090,6 @@ print(f"it is minus KL(p || q): {-kl_normal(zero, one, mean_3, var_3).sum():.3f}
 
 # %% [markdown]
 # ## 1.10 The posterior, seen
-#
-# 25 minutes
 #
 # **Question.** One real cell, six genes, one latent. What do we know about its $z$?
 #
@@ -1253,8 +1233,6 @@ vc.explore.posterior()
 # %% [markdown]
 # ## 1.11 Why this is hopeless in ten dimensions
 #
-# 20 minutes
-#
 # **Question.** Why not do this with ten latents and all 765 genes?
 #
 # The denominator of Bayes' rule is an integral over all of $z$, $p(x) = \int p(z)\,p(x \mid z)\,dz$. Our grid had 801
@@ -1356,8 +1334,6 @@ plots.show(
 
 # %% [markdown]
 # ## 1.12 Variational inference: a search in a family
-#
-# 35 minutes
 #
 # **Question.** If we cannot compute the posterior, can we *fit* it?
 #
@@ -1516,8 +1492,6 @@ assert max(bounds) > prior_estimates.max()  # checks that your machine agrees; s
 # %% [markdown]
 # ## 1.13 Jensen's inequality, a picture
 #
-# 10 minutes
-#
 # **Question.** We used twice that a KL is never negative. Why is it so?
 #
 # Because the logarithm bends down. Take two numbers, 1 and 9. The mean of the logarithms is
@@ -1576,7 +1550,7 @@ print(f"E_q[u] = {(weight * log_u.exp()).sum():.3f}   area under p = {area:.3f} 
 # %% [markdown]
 # ## 1.14 Quiz
 #
-# 10 minutes. Decide first: a click on an option says why it is right or wrong.
+# Decide first: a click on an option says why it is right or wrong.
 
 # %%
 quiz("1.1")

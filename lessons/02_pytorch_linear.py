@@ -36,8 +36,6 @@ from vae_course.exercises import exercise, hint, progress, quiz, solution
 # %% [markdown]
 # ## 2.1 A tensor is numbers with a shape
 #
-# 8 minutes
-#
 # **Question.** A count matrix is a table. What does PyTorch see in it, and which mistakes does it catch for us?
 #
 # This section and the next are a second look at section 0.1, with what will bite. Take a toy first: two cells,
@@ -111,8 +109,6 @@ except RuntimeError as error:
 
 # %% [markdown]
 # ## 2.2 Broadcasting, and the bug it hides
-#
-# 8 minutes
 #
 # **Question.** Is `counts / library` the share of each gene in each cell?
 #
@@ -195,8 +191,6 @@ plots.show(
 
 # %% [markdown]
 # ## 2.3 One slope, three ways
-#
-# 12 minutes
 #
 # **Question.** If I turn this knob a little, what does the loss do? A **gradient** answers it for every knob at once.
 #
@@ -333,8 +327,6 @@ print("leaf? w:", w.is_leaf, "  w * 2:", (w * 2).is_leaf)
 # %% [markdown]
 # ## 2.4 Downhill on a line
 #
-# 12 minutes
-#
 # **Question.** How does a machine find the slope 0.294 of the line through our cells?
 #
 # Two knobs now, $w$ and $b$, and $n = 700$ cells. The loss is the mean squared residual:
@@ -470,8 +462,6 @@ vc.explore.descent()
 # %% [markdown]
 # ## 2.5 nn.Module: a box that knows its parameters
 #
-# 18 minutes
-#
 # **Question.** Two knobs fit in two variables. Who keeps the list when there are 100 000?
 #
 # A class that inherits from **`nn.Module`** keeps it. It has two duties: `__init__` makes the parts, `forward` says
@@ -575,8 +565,6 @@ print(
 
 # %% [markdown]
 # ## 2.6 nn.Linear from scratch
-#
-# 34 minutes
 #
 # **Question.** What is inside the layer that all of deep learning is made of?
 #
@@ -690,8 +678,6 @@ print("the twins' gradients are equal:", torch.allclose(gradient[0], gradient[1]
 # %% [markdown]
 # ## 2.7 A category is not a number: one-hot
 #
-# 13 minutes
-#
 # **Question.** Cells come with a cell type, a donor, a batch. A `Linear` eats numbers. Can it eat "type 9"?
 #
 # The codes 0 to 9 are names. A `Linear` that is fed the code can only draw *one straight line* through them: type 9
@@ -769,8 +755,6 @@ print(tuple(careless.shape), "added to (700, 10):", tuple((careless + torch.zero
 
 # %% [markdown]
 # ## 2.8 One step for any module
-#
-# 15 minutes
 #
 # **Question.** In section 2.4 we derived two slopes and moved two knobs. Now: any module, any loss, no derivation.
 #
@@ -885,8 +869,6 @@ print("same weights after 5 steps:", torch.allclose(ours.weight, theirs.weight, 
 # %% [markdown]
 # ## 2.9 Why a bend: two lines make a line
 #
-# 8 minutes
-#
 # **Question.** One `Linear` is a weighted sum. Are two, one after the other, more?
 #
 # Write it out:
@@ -982,8 +964,6 @@ print(f"counts of CD79A that come from B cells: {counts[cell_type == 6, marker].
 
 # %% [markdown]
 # ## 2.10 Batch norm, dropout, and two modes
-#
-# 18 minutes
 #
 # **Question.** Two more parts sit in every layer of scVI. Each behaves in one way while the network learns and in
 # another way when it is used. What happens if you forget to switch?
@@ -1124,8 +1104,6 @@ assert (one - two).abs().max() <= 1e-3 * one.std()  # the last pair: eval()
 # %% [markdown]
 # ## 2.11 Minibatches: a noisy slope is good enough
 #
-# 8 minutes
-#
 # **Question.** Each step of section 2.8 looked at all 700 cells. With a million cells each step would wait for all of
 # them. Must it?
 #
@@ -1204,8 +1182,6 @@ for name, portion in (("first 128 cells (T cells)", sorted_g[:128]), ("last 128 
 
 # %% [markdown]
 # ## 2.12 FCLayers: the part all networks here are made of
-#
-# 57 minutes
 #
 # **Question.** `Linear`, batch norm, ReLU, dropout, again and again, and covariates on the side. How do we write it
 # once?
@@ -1342,8 +1318,6 @@ except (ValueError, RuntimeError) as error:
 # %% [markdown]
 # ## 2.13 An encoder has two heads
 #
-# 12 minutes
-#
 # **Question.** In lesson 1 the answer about a cell was not a point but a *distribution*,
 # $q(z \mid x) = \mathcal N(\mu, \sigma^2)$: a mean and a variance for each latent. (Lesson 1 wrote $\mathcal N(m, v)$
 # for any Gaussian; the $m$ and $v$ of $q(z \mid x)$ are called $\mu$ and $\sigma^2$ from here on.) How does a network
@@ -1439,8 +1413,6 @@ plots.show(
 # %% [markdown]
 # ## 2.14 Models, modules: children of nn.Module
 #
-# 4 minutes
-#
 # **Question.** What is the difference between a layer, a network and a model?
 #
 # To PyTorch, none. All are children of `nn.Module`, and a module may hold modules. A "model" is only the module at
@@ -1488,8 +1460,6 @@ except RuntimeError as error:
 
 # %% [markdown]
 # ## 2.15 Train something small and real
-#
-# 15 minutes
 #
 # **Question.** Do all these parts learn? Let us predict the cell type of cells the network has never seen.
 #
@@ -1612,7 +1582,7 @@ assert classifier.eval().training is False
 # %% [markdown]
 # ## 2.16 Quiz
 #
-# 8 minutes. Decide first: a click on an option says why it is right or wrong.
+# Decide first: a click on an option says why it is right or wrong.
 
 # %%
 quiz("2.1")

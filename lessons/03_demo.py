@@ -44,8 +44,6 @@ from vae_course.runtime.seeds import seeded
 # %% [markdown]
 # ## 3.1 From parts to a machine
 #
-# 14 minutes
-#
 # **Question.** Lesson 1 left you with distributions, lesson 2 with networks. How do they become one model that one can
 # run?
 #
@@ -156,8 +154,6 @@ except ValueError as error:
 # %% [markdown]
 # ## 3.2 Binary data, twice
 #
-# 8 minutes
-#
 # **Question.** Which data show us soonest whether such a model works?
 #
 # Data we can *look at*. 1,797 handwritten digits of 8 x 8 pixels, each pixel on (1) or off (0). For the model, an image
@@ -212,8 +208,6 @@ for name in ("T cell", "CD14+ Monocyte"):
 
 # %% [markdown]
 # ## 3.3 A loss in two parts
-#
-# 22 minutes
 #
 # **Question.** The model makes a claim about each image. Which *one number* says how good the claim is?
 #
@@ -328,8 +322,6 @@ for a in (1.0, 10.0, 100.0):
 
 # %% [markdown]
 # ## 3.4 The training loop, by hand
-#
-# 30 minutes
 #
 # **Question.** A model, a loss, data. What exactly happens when "it trains"?
 #
@@ -477,8 +469,6 @@ assert again[:, 2].std() < 1e-4
 # %% [markdown]
 # ## 3.5 The same loop in the package
 #
-# 20 minutes
-#
 # **Question.** Nobody writes this loop anew for each data set. What does a *trainer* have to know about a model?
 #
 # Very little. The package's `UnsupervisedTrainer` does what you did in section 3.4, and records the history. Two things
@@ -578,8 +568,6 @@ except ValueError as error:
 
 # %% [markdown]
 # ## 3.6 The plane organises itself
-#
-# 12 minutes
 #
 # **Question.** The loss falls. What is going on in the *latents* meanwhile?
 #
@@ -691,8 +679,6 @@ for name, z in (("this lesson's seed", snapshots[-1]), ("another seed", place(ot
 
 # %% [markdown]
 # ## 3.7 Rebuild, and make up
-#
-# 20 minutes
 #
 # **Question.** What can we *do* with a trained model?
 #
@@ -856,8 +842,6 @@ print("the same image in both companies:", torch.allclose(first, second, atol=1e
 # %% [markdown]
 # ## 3.8 A walk between two cells
 #
-# 15 minutes
-#
 # **Question.** What lies *between* two digits, or between two cells?
 #
 # Two numbers first. Halfway between $z = (0, 2)$ and $z = (1, 0)$ lies $(0.5, 1)$; three even steps, ends included, are
@@ -954,8 +938,6 @@ vc.explore.walk(cells_model, bits)
 # %% [markdown]
 # ## 3.9 The trap: a weight that nobody set
 #
-# 12 minutes
-#
 # This section uses `BinaryVAE` from section 3.1; `train_x` and `test_x` from section 3.2; your `binary_vae_loss` from
 # section 3.3; `evaluate`, the trained `model` and your `train_epoch` from section 3.4; `fit` and your `sample_prior`
 # from section 3.7.
@@ -1046,8 +1028,6 @@ vc.explore.beta()
 
 # %% [markdown]
 # ## 3.10 A gallery of curves
-#
-# 12 minutes
 #
 # **Question.** A run has ended, and all you have is its curves. Can you tell what went wrong?
 #
@@ -1142,8 +1122,6 @@ assert all(len(curve) == 40 for run in runs.values() for curve in run.values())
 
 # %% [markdown]
 # ## 3.11 Why a log-variance
-#
-# 15 minutes
 #
 # **Question.** Lesson 2 gave the head a log-variance because any number is one. Does it matter while the model
 # *trains*?
@@ -1265,7 +1243,7 @@ for name, sd in (("exp(1/2 logvar)", (0.5 * logvar_toy).exp()), ("exp(logvar)", 
 # %% [markdown]
 # ## 3.12 Quiz
 #
-# 8 minutes. Decide first: a click on an option says why it is right or wrong.
+# Decide first: a click on an option says why it is right or wrong.
 
 # %%
 quiz("3.1")
@@ -1290,8 +1268,6 @@ quiz("3.7")
 
 # %% [markdown]
 # ## 3.13 What we built
-#
-# 2 minutes
 #
 # | in this lesson | in the package | in scVI 0.3.0 | in scvi-tools 1.4 |
 # |---|---|---|---|

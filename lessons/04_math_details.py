@@ -42,8 +42,6 @@ from vae_course.exercises import exercise, hint, progress, quiz, solution
 # %% [markdown]
 # ## 4.1 A model that can be solved
 #
-# 12 minutes
-#
 # **Question.** Lesson 3 trained on a number called the ELBO. It is said to lie below $\log p(x)$. How would we know, if
 # nobody can compute $\log p(x)$?
 #
@@ -157,8 +155,6 @@ print(f"area under q on the grid: {q_plane.sum():.6f}")
 # %% [markdown]
 # ## 4.2 The bound, first way: Jensen
 #
-# 14 minutes
-#
 # **Question.** $\log p(x)$ is the logarithm of an integral over all $z$. We hold a $q$ that is roughly right. How can
 # it help?
 #
@@ -246,8 +242,6 @@ for factor in (4.0, 1.0, 0.1, 1e-3, 1e-6):
 
 # %% [markdown]
 # ## 4.3 The bound, second way: what the gap is
-#
-# 20 minutes
 #
 # **Question.** Jensen says that something is lost. What exactly?
 #
@@ -377,8 +371,6 @@ for value in (0.5, 1.0, 2.0):
 
 # %% [markdown]
 # ## 4.4 The gradient that cannot pass a die
-#
-# 22 minutes
 #
 # **Question.** Our loss depends on $z$, and $z$ was *drawn* from $q(z \mid x) = \mathcal N(\mu, \sigma^2)$. The encoder
 # made $\mu$ and $\sigma$. How does the encoder learn whether it should have said something else?
@@ -572,8 +564,6 @@ vc.explore.reparameterization()
 # %% [markdown]
 # ## 4.5 The price: KL to the standard normal
 #
-# 16 minutes
-#
 # **Question.** The KL needs no draw, we just said. Why, and what does it want?
 #
 # Lesson 1 derived the KL of any two Gaussians. Here once more, straight to the case that every VAE uses:
@@ -676,8 +666,6 @@ for value in (0.01, 0.3, 1.0):
 
 # %% [markdown]
 # ## 4.6 The loss
-#
-# 20 minutes
 #
 # **Question.** Lesson 3 minimised "binary cross-entropy plus KL". Which line of this lesson is that?
 #
@@ -817,8 +805,6 @@ print(f"kl_local {kl_local:.2f} nats; with q equal to the prior {free:.2f}")
 # %% [markdown]
 # ## 4.7 Watching the gap close
 #
-# 14 minutes
-#
 # **Question.** Does climbing the ELBO really bring $q$ to the posterior?
 #
 # Now we have both parts: a draw that lets gradients pass and a price with slopes. Start $q$ far off, step downhill on
@@ -957,8 +943,6 @@ vc.explore.elbo()
 # %% [markdown]
 # ## 4.8 From the bound to the likelihood
 #
-# 18 minutes
-#
 # **Question.** To compare two models, bounds are awkward: a model may look better because its gap is smaller. Can we
 # get at $\log p(x)$ itself?
 #
@@ -1079,8 +1063,6 @@ print(f"minus the log of the mean    {-(torch.logsumexp(toy_log_w, dim=0) - math
 
 # %% [markdown]
 # ## 4.9 When not to trust it
-#
-# 16 minutes
 #
 # **Question.** The estimate prints a number in any case. How many of the 1000 draws did the work?
 #
@@ -1232,8 +1214,6 @@ assert judge - thousand > 1.5  # checks that your machine agrees; skip it
 # %% [markdown]
 # ## 4.10 The estimator that beats the truth
 #
-# 15 minutes
-#
 # **Question.** A published package reported marginal likelihoods that were too good. How does one find out, and what
 # was wrong?
 #
@@ -1378,8 +1358,6 @@ assert honest < truth < float(too_good.mean())  # checks that your machine agree
 
 # %% [markdown]
 # ## 4.11 When f jumps: the score function
-#
-# 23 minutes
 #
 # **Question.** Section 4.4 needed the derivative of $f$. What if $f$ is a yes-or-no answer?
 #
@@ -1577,7 +1555,7 @@ assert abs(by_score - float(on_grid)) < 0.05  # checks that your machine agrees;
 # %% [markdown]
 # ## 4.12 Quiz
 #
-# 10 minutes. Decide first: a click on an option says why it is right or wrong.
+# Decide first: a click on an option says why it is right or wrong.
 
 # %%
 quiz("4.1")

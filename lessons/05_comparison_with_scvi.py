@@ -55,8 +55,6 @@ from vae_course.runtime.seeds import seeded
 # %% [markdown]
 # ## 5.1 Part A, counts: what a bit and a bell throw away
 #
-# 10 minutes
-#
 # **Question.** Lessons 3 and 4 trained on bits: a gene is detected or not. The machine gave us counts. What did the
 # bits cost?
 
@@ -117,8 +115,6 @@ for var in (1e-2, 1e-4, 1e-6):
 # %% [markdown]
 # ## 5.2 Part A, counts: the Poisson is too narrow
 #
-# 8 minutes
-#
 # **Question.** The simplest distribution of counts is the Poisson. Lesson 0 drew variance against mean and found real
 # genes above its line. Is that still so when we *know* the total of each cell and look inside one cell type?
 #
@@ -160,8 +156,6 @@ print(f"the most surprising cell: count {int(x[log_prob.argmin()])}, {log_prob.m
 
 # %% [markdown]
 # ## 5.3 Part A, counts: the negative binomial
-#
-# 45 minutes
 #
 # **Question.** What is the least we must add to a Poisson so that it can be wide?
 #
@@ -398,8 +392,6 @@ plots.show(
 # %% [markdown]
 # ## 5.4 Part A, counts: extra zeros, and which genes need them
 #
-# 40 minutes
-#
 # **Question.** Two thirds of the matrix are zeros. Do we need a distribution with zeros on top?
 #
 # **Idea.** Throw a coin first. With probability $\pi$ the count is 0 whatever the rest says: the molecule was lost, a
@@ -609,8 +601,6 @@ vc.explore.counts()
 # %% [markdown]
 # ## 5.5 Part B, the model: the library, three things with one name
 #
-# 17 minutes
-#
 # **Question.** Part A fitted $\mu = N_i s_g$ with the observed total $N_i$. Is the total what we should use?
 #
 # Part B starts here. `catch_up` binds what you have not written, under the names that this part uses; what you have
@@ -721,8 +711,6 @@ for theta in (math.inf, 3.0, 1.0, 0.3):
 # %% [markdown]
 # ## 5.6 Part B, the model: the decoder and its three heads
 #
-# 26 minutes
-#
 # **Question.** ZINB has three parameters for every gene in every cell: $\mu$, $\theta$ and the logit of $\pi$. The
 # decoder sees a few latents. How do they become three tables?
 #
@@ -828,8 +816,6 @@ print("rates sum to the size:", bool((abs(loose.sum(dim=-1) - 1) < 0.5).any()))
 # %% [markdown]
 # ## 5.7 Part B, the model: four ways to have a dispersion
 #
-# 17 minutes
-#
 # **Question.** $\mu$ and $\pi$ come from the decoder, one for each gene in each cell. Should $\theta$ as well?
 #
 # Part A fitted one $\theta$ for each gene, and a whole gene's counts went into it. One for each gene *and cell* would
@@ -925,8 +911,6 @@ assert abs(math.log(deep / shallow_run)) < 0.7
 # %% [markdown]
 # ## 5.8 Part B, the model: two latents, two KLs
 #
-# 15 minutes
-#
 # **Question.** Lesson 4 charged the encoder one KL, for $z$. Now there are two latents. What is the bill?
 #
 # The two are drawn independently, in the prior and in $q$: $q(z, l \mid x) = q(z \mid x)\,q(l \mid x)$. The logarithm
@@ -985,8 +969,6 @@ print(f"and its mean looks right: {(column + kl_global).mean():.4f} = {(kl_local
 
 # %% [markdown]
 # ## 5.9 Part B, the model: the whole of it, and `inference`
-#
-# 20 minutes
 #
 # **Question.** You have all parts. How do they hang together?
 
@@ -1087,8 +1069,6 @@ for name in ("qz_m", "ql_m", "z", "px_scale", "px_rate", "px_dropout"):
 
 # %% [markdown]
 # ## 5.10 Part B, the model: forward, and the loss
-#
-# 22 minutes
 #
 # **Question.** The right-hand side of the map: what does the model minimise?
 #
@@ -1222,8 +1202,6 @@ for b, name in enumerate(two_runs.batch_names):
 # %% [markdown]
 # ## 5.11 Part C, working with it: training, and the weight of a KL
 #
-# 14 minutes
-#
 # The model stands. From here on we use it. **You need** the setup cell at the top of the notebook and the next cell,
 # which fetches the finished model if you have not built it.
 
@@ -1340,8 +1318,6 @@ assert slow.history["kl_global_test_set"][-1] > 2 * trainer.history["kl_global_t
 
 # %% [markdown]
 # ## 5.12 Part C, working with it: Posterior = model, data, loader, sampler
-#
-# 18 minutes
 #
 # **You need** `data` and the `trainer` of section 5.11, with its 40 epochs.
 #
@@ -1508,8 +1484,6 @@ assert 0.9 < kept.mean() < 1
 # %% [markdown]
 # ## 5.13 Part C, working with it: a map of the cells
 #
-# 12 minutes
-#
 # **You need** the `trainer` of section 5.11, and `everyone`, the posterior of all its cells from section 5.12.
 #
 # **Question.** Ten numbers a cell. Do they know the cell types, which the model was never shown?
@@ -1604,8 +1578,6 @@ for name in ("t-SNE", "UMAP"):
 
 # %% [markdown]
 # ## 5.14 Part C, working with it: two laboratories
-#
-# 22 minutes
 #
 # **You need** the class `VAE` (section 5.11 fetches it); the cells are new. (Exercise 5.7 comes here, before 5.6, which
 # waits in section 5.15.)
@@ -1762,8 +1734,6 @@ plots.show(ax, alt="Raw log-ratios follow the true batch effect on a line; harmo
 
 # %% [markdown]
 # ## 5.15 Part C, working with it: hide and seek
-#
-# 22 minutes
 #
 # **You need** `data`, `VAE` and the `trainer` of section 5.11.
 #
@@ -1938,8 +1908,6 @@ assert with_total.shape == rate.shape
 # %% [markdown]
 # ## 5.16 Part C, working with it: does it dream of the right cells?
 #
-# 8 minutes
-#
 # **You need** the `trainer` of section 5.11.
 #
 # **Question.** Reconstruction looks at one cell at a time. Do the model's cells, taken together, look like ours?
@@ -1997,8 +1965,6 @@ assert poisson.mean() < nb.mean() < zinb.mean() < 0.75
 
 # %% [markdown]
 # ## 5.17 Part C, working with it: how sure, and how much
-#
-# 34 minutes
 #
 # **You need** the simulated cells `sim`, `raw_shares` and the posteriors `told` and `untold` of section 5.14.
 #
@@ -2221,8 +2187,6 @@ assert found["told"] + 10 < found["not told"]
 # %% [markdown]
 # ## 5.18 Part C, working with it: the genes of a blood cell
 #
-# 12 minutes
-#
 # **You need** `everyone`, the posterior of section 5.12, with the `trainer` of section 5.11.
 #
 # **Question.** On real cells nobody hands us the truth. Are these the genes that an immunologist would name?
@@ -2301,8 +2265,6 @@ assert len({"CD3D", "CD3G", "CD247", "LCK", "LAT"} & set(t_cells["gene"].head(12
 
 # %% [markdown]
 # ## 5.19 Part D, the comparison: the same weights, the same numbers
-#
-# 11 minutes
 #
 # **Part D: the comparison.** scvi-tools is what became of scVI ([Gayoso et al.
 # 2022](https://doi.org/10.1038/s41587-021-01206-w)): the library that laboratories use. Our model is a few hundred
@@ -2419,8 +2381,6 @@ print(f"variance of q(z|x): off by {off:.0e}, ten times the tolerance")
 
 # %% [markdown]
 # ## 5.20 Part D, the comparison: the same cells, two trainings
-#
-# 13 minutes
 #
 # **You need** the code cells of section 5.19 (data, model, and whether scvi-tools is here).
 #
@@ -2572,8 +2532,6 @@ assert live["ours, live"]["nmi"] > 0.55
 # %% [markdown]
 # ## 5.21 Part D, the comparison: the Rosetta table
 #
-# 6 minutes
-#
 # **Question.** You open scVI 0.3.0, the version that the lectures talk about, or the scvi-tools of today. Where is what
 # you wrote?
 #
@@ -2614,8 +2572,6 @@ for name, tensor in [item for item in VAE(data.n_genes).state_dict().items() if 
 
 # %% [markdown]
 # ## 5.22 Part D, the comparison: six years later
-#
-# 16 minutes
 #
 # **You need** the setup cell and the class `VAE` (section 5.19 fetches it); the cells are new.
 #
@@ -2729,8 +2685,6 @@ assert swapped < guessed
 
 # %% [markdown]
 # ## 5.23 Part D, the comparison: the promise of lesson 0, checked
-#
-# 8 minutes
 #
 # **You need** the code cells of section 5.19, and `comparison` of section 5.20.
 #
@@ -2889,7 +2843,7 @@ assert (gain > 0).mean() > 0.6
 # %% [markdown]
 # ## 5.24 Quiz
 #
-# 12 minutes. Decide first: a click on an option says why it is right or wrong.
+# Decide first: a click on an option says why it is right or wrong.
 
 # %%
 quiz("5.1")

@@ -1,8 +1,10 @@
 """Build the two editions of every lesson from its one source: python tools/build_lessons.py [--student-only].
 
-A source `lessons/NN_slug.py` is a jupytext percent file. Besides ordinary cells it has, by their metadata:
+A source, `lessons/NN_slug.py` or `lessons/deeper/Na_slug.py`, is a jupytext percent file. Besides ordinary cells it
+has, by their metadata:
 
-setup=true                             the cell gets the lines that install the course on Colab before its own
+setup=true                             a folded cell that installs the course on Colab is put before it
+fold="What is drawn"                   the code is folded away under these words; its output is seen
 source="vae_course.nn.Encoder"         the cell is filled with that source of the package; of a class, with
   methods="encode decode" base="..."   methods alone where they are named (and inheriting from another base)
 exercise="2.1" source="..."            the learner's cell: a decorated blank in the student edition, the package's own
@@ -10,8 +12,8 @@ exercise="2.1" source="..."            the learner's cell: a decorated blank in 
 
 The student edition `lessons/NN_slug.ipynb` has no outputs. The solved edition `solutions/NN_slug.ipynb` is executed.
 
-In Markdown cells {{links}}, {{minutes}} and {{minutes 5.1-5.4}} are filled in. Titles, minutes and exercises are also
-written to the other places that name them (tools/contents.py).
+Under every section's heading its minutes are written; in Markdown cells {{links}}, {{minutes}} and {{minutes 5.1-5.4}}
+are filled in. Titles, minutes and exercises are also written to the other places that name them (tools/contents.py).
 """
 
 import argparse
@@ -29,22 +31,24 @@ from typing import Any
 import contents
 import jupytext
 import nbformat
-from contents import fill_placeholders, sources
+from contents import code_of, deeper, fill_placeholders, section_minutes, sources
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from videos import Video, read_videos
 
 import vae_course
-from vae_course.exercises.sources import blanked, excerpt, find, names_beside, source_of
+from vae_course.exercises.sources import blanked, find, names_beside, source_of
 
 ROOT = Path(__file__).resolve().parents[1]
 ADDRESS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Homepage"]
 VIDEOS = read_videos()
 VERSION = vae_course.__version__
+FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # in JupyterLab and VS Code; in Colab
 BRANCH = "main"  # what links lead to: a version's tag is there only once it is released, and no link may be dead before
 
 SETUP = f"""\
-# Nothing happens where the course is installed. Elsewhere (Colab) pip adds what is missing; what is there stays.
+# @title Install what is missing (on Colab: a minute; elsewhere nothing happens)
+# pip adds to what is there and changes none of it.
 import importlib.util, os, subprocess, sys, tempfile
 from pathlib import Path
 
@@ -127,17 +131,21 @@ def write(notebook: NotebookNode, path: Path) -> None:
 
 
 def _edition(source: Path, solve: Callable[[str], str]) -> NotebookNode:
-    stem = source.stem
+    stem = source.relative_to(ROOT / "lessons").with_suffix("").as_posix()
     cells: list[NotebookNode] = []
     for cell in jupytext.read(source, fmt="py:percent").cells:
         if "exercise" in cell.metadata:
             _add_exercise(cells, cell.metadata, solve)
         elif cell.cell_type == "markdown":
             cells.append(_markdown(_filled_in(cell.source, source)))
+        elif "fold" in cell.metadata:
+            cells.append(_folded(f"# @title {cell.metadata['fold']}\n{code_of(cell)}", cell.metadata.get("tags", [])))
         else:
-            cells.append(_code(_code_source(cell), cell.metadata.get("tags", [])))
+            if "setup" in cell.metadata:
+                cells.append(_folded(SETUP.rstrip()))
+            cells.append(_code(code_of(cell), cell.metadata.get("tags", [])))
     notebook = nbformat.v4.new_notebook(cells=cells, metadata=_metadata(stem))
-    _number_cells(notebook, stem[:2])
+    _number_cells(notebook, source.stem[:2])
     return notebook
 
 
@@ -167,20 +175,13 @@ def _names_bound_in(source: str) -> set[str]:
     return imported | {node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
 
 
-def _code_source(cell: NotebookNode) -> str:
-    if "methods" in cell.metadata:
-        source = source_of(find(cell.metadata["source"]))
-        return excerpt(source, cell.metadata["methods"].split(), cell.metadata.get("base"))
-    if "source" in cell.metadata:
-        return source_of(find(cell.metadata["source"]))
-    return SETUP + "\n" + cell.source if cell.metadata.get("setup") else cell.source
-
-
 def _filled_in(text: str, source: Path) -> str:
-    """Fill in links and minutes; put the chapter, and how the lesson differs from it, under a section's heading."""
+    """Fill in links and minutes; put minutes, the chapter, and how the lesson differs from it, under a heading."""
+    text = _with_minutes(fill_placeholders(text, source), source)
+    if source.parent.name == "deeper":
+        return text.replace("{{links}}", _ways_to_open(f"deeper/{source.stem}"))
     video = VIDEOS[int(source.stem[:2])]
     text = text.replace("{{links}}", _header(video, source.stem))
-    text = fill_placeholders(text, source)
     for chapter in video.chapters:
         text = _beside_minutes(text, chapter.sections[0], f"▶ video {video.number}, {video.link(chapter.start)}")
     for section, difference in video.differs.items():
@@ -188,17 +189,28 @@ def _filled_in(text: str, source: Path) -> str:
     return text
 
 
+def _with_minutes(text: str, source: Path) -> str:
+    """Write the minutes of a section under its heading."""
+    for section, minutes in section_minutes(source).items():
+        text = _under_heading(text, section, f"{minutes} minute{'s' * (minutes != 1)}")
+    return text
+
+
+def _ways_to_open(stem: str) -> str:
+    slug = ADDRESS.split("github.com/")[-1]
+    colab = f"https://colab.research.google.com/github/{slug}/blob/{BRANCH}/lessons/{stem}.ipynb"
+    binder = f"https://mybinder.org/v2/gh/{slug}/{BRANCH}?urlpath=lab/tree/lessons/{stem}.ipynb"
+    return f"[open in Colab]({colab}) · [open in Binder]({binder})"
+
+
 def _header(video: Video, stem: str) -> str:
     """Return the line with the player's link, Colab and Binder, and the folded list of chapters."""
     name = f'video {video.number}, "{video.title}"'
     player = f"[{name}]({video.url})" if video.url else f"{name} (not recorded yet)"
-    slug = ADDRESS.split("github.com/")[-1]
-    colab = f"https://colab.research.google.com/github/{slug}/blob/{BRANCH}/lessons/{stem}.ipynb"
-    binder = f"https://mybinder.org/v2/gh/{slug}/{BRANCH}?urlpath=lab/tree/lessons/{stem}.ipynb"
     chapters = "\n".join(f"- {video.link(one.start)} {one.title} (section {one.sections[0]})" for one in video.chapters)
     planned = "" if video.url else "planned "
     return (
-        f"▶ {player} · [open in Colab]({colab}) · [open in Binder]({binder})\n\n"
+        f"▶ {player} · {_ways_to_open(stem)}\n\n"
         f"<details><summary>Chapters of the {planned}video, {video.minutes} minutes</summary>\n\n"
         f"{chapters}\n\n</details>"
     )
@@ -206,7 +218,7 @@ def _header(video: Video, stem: str) -> str:
 
 def _beside_minutes(text: str, section: str, words: str) -> str:
     """Put words on the line under a section's heading that tells its minutes."""
-    line = rf"^(## {re.escape(section)} .*\n\n\d+ minutes)\b"
+    line = rf"^(## {re.escape(section)} .*\n\n\d+ minutes?)\b"
     return re.sub(line, lambda found: f"{found[0]} · {words}", text, flags=re.MULTILINE)
 
 
@@ -220,6 +232,12 @@ def _markdown(source: str) -> NotebookNode:
 
 def _code(source: str, tags: list[str] = ()) -> NotebookNode:
     return nbformat.v4.new_code_cell(source, metadata={"tags": list(tags)} if tags else {})
+
+
+def _folded(source: str, tags: list[str] = ()) -> NotebookNode:
+    cell = _code(source, [*tags, "hide-input"])
+    cell.metadata |= FOLDED
+    return cell
 
 
 def _number_cells(notebook: NotebookNode, stem: str) -> None:
@@ -253,17 +271,17 @@ def main() -> None:
     """Build all lessons, or those named."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--student-only", action="store_true", help="do not execute the solved edition")
-    parser.add_argument("lesson", nargs="*", help="beginning of a lesson's file name, such as 01 (default: all)")
+    parser.add_argument("lesson", nargs="*", help="beginning of a source's file name, such as 01 or 1a (default: all)")
     options = parser.parse_args()
     contents.write()
-    for source in sources():
+    for source in (*sources(), *deeper()):
         if options.lesson and not source.name.startswith(tuple(options.lesson)):
             continue
         write(student_edition(source), source.with_suffix(".ipynb"))
         if not options.student_only:
             solved = execute(solved_edition(source))
             tag_compared_cells(solved)
-            write(solved, ROOT / "solutions" / f"{source.stem}.ipynb")
+            write(solved, ROOT / "solutions" / source.relative_to(ROOT / "lessons").with_suffix(".ipynb"))
         print(f"built {source.stem}")
 
 

@@ -5,6 +5,7 @@ build/site_source, where a page's place is the one it has in the site, and Sphin
 A lesson's page, `lessons/04_math_details.html`, lists its sections, and each of them is a page of its own, such as
 `lessons/04_math_details/4-5-the-price-kl-to-the-standard-normal.html`. Addresses that stay, whatever a section is
 called, are `lessons/04_math_details.html#section-4-5` and `#exercise-4-2`: the lesson's page leads on (site.js).
+A deeper notebook is one page, `lessons/deeper/4a_when_not_to_trust_it.html`.
 """
 
 import ast
@@ -33,6 +34,7 @@ DOCS = ROOT / "docs"
 SITE = ROOT / "build" / "site"
 ADDRESS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Homepage"]
 LESSONS = sorted((ROOT / "solutions").glob("[0-9][0-9]_*.ipynb"))
+DEEPER = sorted((ROOT / "solutions" / "deeper").glob("*.ipynb"))
 NOT_PAGES = ("_static", "_templates", "conf.py", "explorer", "slides")
 
 
@@ -54,8 +56,9 @@ class Section(NamedTuple):
 def pages() -> dict[Path, str]:
     """Return every file that has a page in the site, and the place of that page."""
     found = {path: path.relative_to(DOCS).as_posix() for path in sorted(DOCS.glob("*.md"))}
-    for path in LESSONS:
-        found[path] = found[ROOT / "lessons" / path.name] = f"lessons/{path.name}"
+    for path in (*LESSONS, *DEEPER):
+        name = path.relative_to(ROOT / "solutions")
+        found[path] = found[ROOT / "lessons" / name] = f"lessons/{name.as_posix()}"
     found[ROOT / "data" / "README.md"] = "data.md"
     found[DOCS / "explorer"] = "latent_explorer.md"
     return found
@@ -68,8 +71,8 @@ def gather(folder: Path) -> None:
     for path, place in pages().items():
         if path.suffix == ".md":
             (folder / place).write_text(linked(path.read_text(encoding="utf-8"), path, place), encoding="utf-8")
-    for path in LESSONS:
-        for place, page in lesson_pages(path).items():
+    for path in (*LESSONS, *DEEPER):
+        for place, page in (deeper_page(path) if path in DEEPER else lesson_pages(path)).items():
             (folder / place).parent.mkdir(parents=True, exist_ok=True)
             nbformat.write(page, folder / place)
 
@@ -104,9 +107,7 @@ def linked(text: str, path: Path, place: str) -> str:
 
 def lesson_pages(path: Path) -> dict[str, NotebookNode]:
     """Return the pages of a solved lesson and their places: its own, which lists its sections, and one a section."""
-    lesson = nbformat.read(path, as_version=4)
-    student_cells = nbformat.read(ROOT / "lessons" / path.name, as_version=4).cells
-    _prepare_code(lesson, [cell.source for cell in student_cells if "exercise" in cell.metadata.get("tags", [])])
+    lesson = _prepared(path)
     header, sections = _split(lesson.cells, path)
     title = header[0].source.splitlines()[0].removeprefix("# ")
     for order, section in enumerate(sections, start=1):
@@ -117,9 +118,28 @@ def lesson_pages(path: Path) -> dict[str, NotebookNode]:
     for place, cells in found.items():
         for cell in cells:
             if cell.cell_type == "markdown":
-                cell.source = _markdown(linked(cell.source, path, place))
+                text = _markdown(linked(cell.source, path, place))
+                cell.source = re.sub(r"^##(?=#* )", "#", text, flags=re.MULTILINE)  # a section's heading is its page's
     header.insert(1, _list_of(sections))
     return {place: NotebookNode({**lesson, "cells": cells}) for place, cells in found.items()}
+
+
+def deeper_page(path: Path) -> dict[str, NotebookNode]:
+    """Return the page of a deeper notebook, by its place."""
+    notebook, place = _prepared(path), f"lessons/deeper/{path.name}"
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = _markdown(linked(cell.source, path, place))
+    return {place: notebook}
+
+
+def _prepared(path: Path) -> NotebookNode:
+    """Read a solved notebook and make its code that of a page, with the student edition's blanks."""
+    notebook = nbformat.read(path, as_version=4)
+    student_edition = nbformat.read(ROOT / "lessons" / path.relative_to(ROOT / "solutions"), as_version=4)
+    blanks = [cell.source for cell in student_edition.cells if "exercise" in cell.metadata.get("tags", [])]
+    _prepare_code(notebook, blanks)
+    return notebook
 
 
 def _split(cells: list[NotebookNode], path: Path) -> tuple[list[NotebookNode], list[Section]]:
@@ -145,7 +165,7 @@ def _prepare_code(lesson: NotebookNode, blanks: list[str]) -> None:
             _fold(cell, "the answer")
         elif "importlib.util" in cell.source:
             _fold(cell, "the set-up")
-        elif _only_draws(cell.source):
+        elif "hide-input" in cell.metadata.get("tags", []) or _only_draws(cell.source):
             _fold(cell, "the code")
         elif re.fullmatch(r"quiz\(.*\)", cell.source):
             cell.metadata["tags"] = ["remove-input"]  # the card says all of it
@@ -210,9 +230,8 @@ def _markdown(text: str) -> str:
         word = " ".join(bold[1].split())
         return f"**{{index}}`!{word}`**" if f"\n| {word.lower()} |" in glossary else bold[0]
 
-    text = re.sub(r"^(?=## (\d+)\.(\d+) )", r"(section-\1-\2)=\n", text, flags=re.MULTILINE)
+    text = re.sub(r"^(?=## (\d+[a-z]?)\.(\d+) )", r"(section-\1-\2)=\n", text, flags=re.MULTILINE)
     text = re.sub(r"^(?=### Exercise (\d+)\.(\d+) )", r"(exercise-\1-\2)=\n", text, flags=re.MULTILINE)
-    text = re.sub(r"^##(?=#* )", "#", text, flags=re.MULTILINE)  # a section's heading is its page's
     text = re.sub(r"\*\*([^*`]+?)\*\*", indexed, text)
     equation = r'<span class="math">\\(\1\\)</span>'
     return re.sub("<summary>.*?</summary>", lambda html: re.sub(r"\$(.+?)\$", equation, html[0]), text, flags=re.DOTALL)

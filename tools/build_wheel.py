@@ -14,6 +14,6 @@ class BuildWithLessons(build_py):
         if self.editable_mode:
             return
         target = Path(self.build_lib, "vae_course", "_lessons")
-        self.mkpath(str(target))
-        for notebook in Path("lessons").glob("*.ipynb"):
-            self.copy_file(str(notebook), str(target / notebook.name))
+        self.mkpath(str(target / "deeper"))
+        for notebook in Path("lessons").rglob("*.ipynb"):
+            self.copy_file(str(notebook), str(target / notebook.relative_to("lessons")))

@@ -2,7 +2,14 @@
 
 import json
 import re
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+
+import jupytext
+from nbformat import NotebookNode
+
+from vae_course.exercises.sources import excerpt, find, source_of
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "vae_course" / "_data" / "contents.json"
@@ -10,16 +17,70 @@ PAGES = [ROOT / "docs" / name for name in ("instructors.md", "index.md", "jose.m
 SPANS = r"\d\.\d+(?:-\d\.\d+)?(?:, \d\.\d+(?:-\d\.\d+)?)*"  # such as "1.4, 1.6-1.7"
 
 
+@dataclass
+class Cost:
+    """What a part of a lesson asks of its reader."""
+
+    words: int = 0  # of prose
+    lines: int = 0  # of code that is seen: not of the set-up, of exercises, and of what is folded
+    cells: int = 0
+    own_minutes: int = 0  # of its exercises, as they state
+
+    @property
+    def minutes(self) -> int:
+        """By the rule of the course: 150 words or 12 lines a minute, and the exercises' own minutes."""
+        return max(1, round(self.words / 150 + self.lines / 12 + self.own_minutes))
+
+
 def sources() -> list[Path]:
     """Return the hand-written lesson sources, in order."""
     return sorted((ROOT / "lessons").glob("[0-9][0-9]_*.py"))
 
 
+def deeper() -> list[Path]:
+    """Return the hand-written sources of the deeper notebooks, in order."""
+    return sorted((ROOT / "lessons" / "deeper").glob("*.py"))
+
+
+@cache
+def section_costs(source: Path) -> dict[str, Cost]:
+    """Return what every section of a source asks of its reader, by its number; the header's is under ""."""
+    costs, section = {"": Cost()}, ""
+    for cell in jupytext.read(source, fmt="py:percent").cells:
+        if cell.cell_type == "markdown":
+            if heading := re.search(r"^## (\d+[a-z]?\.\d+) ", cell.source, flags=re.MULTILINE):
+                section = heading[1]
+            costs.setdefault(section, Cost()).words += count_words(cell.source)
+        elif "exercise" in cell.metadata:
+            costs[section].own_minutes += int(cell.metadata["minutes"])
+            costs[section].cells += 1  # and the one that binds the reference
+        elif not {"setup", "fold"} & cell.metadata.keys():
+            costs[section].lines += sum(bool(line.strip()) for line in code_of(cell).splitlines())
+        costs[section].cells += 1
+    return costs
+
+
 def section_minutes(source: Path) -> dict[str, int]:
-    """Return the minutes of every section, as its heading says; a section without any takes none."""
-    heading = r"^# ## (\d+\.\d+) .*\n#\n(?:# (\d+) minutes)?"
-    found = re.findall(heading, source.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    return {section: int(number or 0) for section, number in found}
+    """Return the minutes of every section, by the one rule of the course."""
+    return {section: cost.minutes for section, cost in section_costs(source).items() if section}
+
+
+def code_of(cell: NotebookNode) -> str:
+    """Return the code of a source's cell, which may be named rather than written."""
+    if "source" not in cell.metadata:
+        return cell.source
+    source = source_of(find(cell.metadata["source"]))
+    if "methods" in cell.metadata:
+        return excerpt(source, cell.metadata["methods"].split(), cell.metadata.get("base"))
+    return source
+
+
+def count_words(text: str) -> int:
+    """Count the words of a Markdown cell that are read, a formula as one: without code blocks, tags and addresses."""
+    for unread in (r"```.*?```", r"<[^>]*>", r"\]\([^)]*\)", r"\{\{.*?\}\}"):
+        text = re.sub(unread, " ", text, flags=re.DOTALL)
+    text = re.sub(r"\$\$.+?\$\$|\$.+?\$", " formula ", text, flags=re.DOTALL)
+    return sum(bool(re.search(r"\w", word)) for word in text.split())
 
 
 def exercise_sections(source: Path) -> dict[str, str]:
@@ -36,13 +97,13 @@ def exercise_sections(source: Path) -> dict[str, str]:
 
 def contents() -> str:
     """Return what the package has to know of the lessons: their titles, minutes and exercises, as JSON."""
-    lessons = []
-    for source in sources():
-        title = re.search(r"^# # Lesson \d+ · (.*)$", source.read_text(encoding="utf-8"), flags=re.MULTILINE)[1]
+    notebooks = []
+    for source in (*sources(), *deeper()):
+        title = re.search(r"^# # \w+ \d+[a-z]? · (.*)$", source.read_text(encoding="utf-8"), flags=re.MULTILINE)[1]
+        stem = source.relative_to(ROOT / "lessons").with_suffix("").as_posix()
         minutes = sum(section_minutes(source).values())
-        sections = exercise_sections(source)
-        lessons.append({"stem": source.stem, "title": title, "minutes": minutes, "sections": sections})
-    return json.dumps(lessons, indent=1, ensure_ascii=False) + "\n"
+        notebooks.append({"stem": stem, "title": title, "minutes": minutes, "sections": exercise_sections(source)})
+    return json.dumps(notebooks, indent=1, ensure_ascii=False) + "\n"
 
 
 def minutes_of(spans: str) -> int:

@@ -79,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_argument("folder", type=Path, metavar="FOLDER", help="a folder per student, or a download of the class")
     grade.add_argument("--out", type=Path, required=True, help="the table of grades to write, such as grades.csv")
     grade.add_argument("--lessons", type=int, nargs="+", help="which ones to grade (default: all)")
+    grade.add_argument("--deeper", action="store_true", help="grade the exercises of the deeper notebooks as well")
     grade.add_argument("--title", default="vae_course", help="of the assignment in Canvas (default: %(default)s)")
     grade.add_argument("--seed", type=int, help="of the hidden cases (default: drawn at random, and printed)")
     grade.add_argument("--jobs", type=int, help="submissions graded at a time (default: one per processor)")
@@ -165,6 +166,7 @@ def run_grade(options: argparse.Namespace) -> None:
         options.seed,
         options.jobs,
         options.unsafe,
+        deeper=options.deeper,
         tell=lambda grade: print(f"{grade.student}: {grade.total} of {grade.maximum}.", *grade.notes, flush=True),
     )
     written = write_reports(grades, options.out, options.title)

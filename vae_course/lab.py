@@ -44,8 +44,9 @@ def open_lab(work: Path, options: Sequence[str] = ()) -> int:
     if find_spec("jupyterlab") is None:
         raise ImportError("JupyterLab is not installed: pip install 'vae-course[lab]'.")
     make_folder(work)
-    for lesson in sorted(LESSONS.glob("*.ipynb")):
-        copy_lesson(lesson, work)
+    make_folder(work / "deeper")
+    for lesson in sorted(LESSONS.rglob("*.ipynb")):
+        copy_lesson(lesson, work / lesson.relative_to(LESSONS).parent)
     write_start_page(work)
     options = ["--LabApp.expose_app_in_browser=True", *options]  # lets a quiz's click reach the kernel
     return run_jupyterlab(work, [f"--LabApp.default_url=/lab/tree/{START}", *options])
@@ -53,7 +54,7 @@ def open_lab(work: Path, options: Sequence[str] = ()) -> int:
 
 def copy_lesson(lesson: Path, folder: Path) -> None:
     """Copy a lesson, never over the learner's copy: a newer version is put beside it, with its number in the name."""
-    version, text = _version_of(lesson), with_addresses(lesson.read_text(encoding="utf-8"))
+    version, text = _version_of(lesson), with_addresses(lesson.read_text(encoding="utf-8"), lesson.parent.name)
     for target in (folder / lesson.name, folder / f"{lesson.stem}_v{version}.ipynb"):
         if not target.exists():
             write_atomically(target, lambda path: path.write_text(text, encoding="utf-8"))
@@ -62,14 +63,17 @@ def copy_lesson(lesson: Path, folder: Path) -> None:
             return
 
 
-def with_addresses(lesson: str) -> str:
+def with_addresses(lesson: str, folder: str = "") -> str:
     """Replace links to files outside of the lessons, such as ../docs/notation.md, by addresses on the web.
 
-    JupyterLab opens only what lies in the folder where it was started.
+    JupyterLab opens only what lies in the folder where it was started. A notebook in lessons/deeper has `folder`
+    "deeper".
     """
+    inside = "lessons/deeper" if folder == "deeper" else "lessons"
 
     def address(link: re.Match) -> str:
-        return f"]({ADDRESS}/blob/main/{posixpath.normpath(f'lessons/{link[1]}')})"
+        target = posixpath.normpath(f"{inside}/{link[1]}")
+        return link[0] if target.startswith("lessons/") else f"]({ADDRESS}/blob/main/{target})"
 
     return re.sub(r"\]\((\.\./[^)\s]+)\)", address, lesson)
 

@@ -23,9 +23,11 @@ from vae_course.exercises.sources import find, solution_lines, source_of
 
 ROOT = Path(__file__).parents[2]
 
-SOURCES = build.sources()
+SOURCES, DEEPER = build.sources(), build.deeper()
+ALL = [*SOURCES, *DEEPER]
 NAMES = [source.stem for source in SOURCES]
-BY_NAME = pytest.mark.parametrize("source", SOURCES, ids=NAMES)
+BY_NAME = pytest.mark.parametrize("source", ALL, ids=lambda source: source.stem)
+BY_LESSON = pytest.mark.parametrize("source", SOURCES, ids=NAMES)
 PACKAGE = [vae_course.distributions, vae_course.nn, vae_course.model, vae_course.binary_vae, vae_course.vae]
 PACKAGE += [vae_course.scvi_tools, vae_course.data, vae_course.simulate, vae_course.posterior, vae_course.metrics]
 PACKAGE += [vae_course.differential, vae_course.imputation]
@@ -36,7 +38,13 @@ def student(source):
 
 
 def solved(source):
-    return nbformat.read(ROOT / "solutions" / f"{source.stem}.ipynb", as_version=4)
+    path = ROOT / "solutions" / source.relative_to(ROOT / "lessons").with_suffix(".ipynb")
+    return nbformat.read(path, as_version=4)
+
+
+def number_of(source):
+    """Such as "1"; of a deeper notebook, "1a"."""
+    return source.stem.split("_")[0].lstrip("0") or "0"
 
 
 def tags(cell):
@@ -86,8 +94,10 @@ def test_all_lessons_are_there():
         "04_math_details",
         "05_comparison_with_scvi",
     ]
-    assert sorted(path.stem for path in (ROOT / "lessons").glob("*.ipynb")) == NAMES
-    assert sorted(path.stem for path in (ROOT / "solutions").glob("*.ipynb")) == NAMES
+    for edition in ("lessons", "solutions"):
+        assert sorted((ROOT / edition).rglob("*.ipynb")) == sorted(
+            ROOT / edition / source.relative_to(ROOT / "lessons").with_suffix(".ipynb") for source in ALL
+        )
 
 
 @BY_NAME
@@ -152,10 +162,11 @@ def body_of(function):
     return [ast.dump(function.args), *map(ast.dump, function.body[ast.get_docstring(function) is not None :])]
 
 
-def test_every_exercise_is_in_its_lesson():
+def test_every_exercise_is_in_its_lesson_or_beside_it():
     for source in SOURCES:
-        number = str(int(source.stem[:2]))
-        assert sorted(exercise_cells(student(source))) == [one for one in EXERCISES if one.startswith(f"{number}.")]
+        beside = [one for one in DEEPER if number_of(one).startswith(number_of(source))]
+        asked = [exercise_id for one in (source, *beside) for exercise_id in exercise_cells(student(one))]
+        assert sorted(asked) == [one for one in EXERCISES if one.startswith(f"{number_of(source)}.")]
 
 
 @BY_NAME
@@ -349,12 +360,12 @@ def headings(notebook):
 
 @BY_NAME
 def test_headings(source):
-    found, number = headings(student(source)), int(source.stem[:2])
+    found, number = headings(student(source)), number_of(source)
     levels = [level for level, _ in found]
     assert levels.count(1) == 1
     assert levels[0] == 1
     assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
-    assert found[0][1].startswith(f"Lesson {number} · ")
+    assert found[0][1].startswith(f"{'Lesson' if source in SOURCES else 'Deeper'} {number} · ")
     sections = [title.split()[0] for level, title in found if level == 2]
     assert sections == [f"{number}.{i + 1}" for i in range(len(sections))]
 
@@ -363,7 +374,8 @@ def test_headings(source):
 def test_header(source):
     notebook = student(source)
     header = notebook.cells[0].source
-    for part in ("**You will be able to**", "**Time:**", "**You need:**", "open in Colab", "open in Binder", "▶"):
+    parts = ["**You will be able to**", "**Time:**", "**You need:**", "open in Colab", "open in Binder"]
+    for part in [*parts, "▶"] if source in SOURCES else [*parts, "../0"]:  # a deeper notebook links its lesson
         assert part in header
     assert "{{" not in "".join(markdown(notebook))
     assert "importlib.util.find_spec" in notebook.cells[1].source
@@ -374,7 +386,7 @@ def quiz_cells(notebook):
     return [int(found[1]) for text in code(notebook) if (found := re.match(r'quiz\("\d\.(\d+)"\)$', text))]
 
 
-@BY_NAME
+@BY_LESSON
 def test_every_objective_is_tied_to_an_exercise_or_a_question(source):
     notebook = student(source)
     able_to = notebook.cells[0].source.split("**You will be able to**")[1]
@@ -390,7 +402,7 @@ def test_every_objective_is_tied_to_an_exercise_or_a_question(source):
         assert {int(n) for n in quiz} <= questions, objective
 
 
-@BY_NAME
+@BY_LESSON
 def test_quiz(source):
     asked, number = quiz_cells(student(source)), int(source.stem[:2])
     assert asked == list(range(1, len(asked) + 1))
@@ -400,7 +412,7 @@ def test_quiz(source):
     assert [card.count("<details ") for card in cards] == [4] * len(asked)  # to be clicked where no kernel runs
 
 
-@BY_NAME
+@BY_LESSON
 def test_what_we_built_names_what_there_is(source):
     table = next(text for text in markdown(student(source)) if "What we built" in text)
     assert "| in this lesson | in the package | in scVI 0.3.0 | in scvi-tools 1.4 |" in table
@@ -504,7 +516,7 @@ def test_links_are_alive(source):
 
 
 def test_pasted_sources_are_found():
-    for source in SOURCES:
+    for source in ALL:
         for symbol in re.findall(r'source="([\w.]+)"', source.read_text(encoding="utf-8")):
             assert callable(find(symbol))
 
@@ -550,9 +562,9 @@ def notation():
 
 def test_every_symbol_is_in_the_notation_table():
     table, first = notation(), {}
-    for source in SOURCES:
+    for source in sorted(ALL, key=number_of):
         for symbol in set().union(*map(symbols, markdown(student(source)))):
-            first.setdefault(symbol, int(source.stem[:2]))
+            first.setdefault(symbol, int(number_of(source)[0]))
     assert sorted(first.keys() - table.keys()) == [], "add them to docs/notation.md"
     assert sorted(table.keys() - first.keys()) == [], "no lesson uses them"
     assert {s: n for s, n in table.items() if n != first[s]} == {}, "their first lesson is another one"
@@ -566,7 +578,9 @@ def test_the_symbol_test_sees_symbols():
 
 def test_the_glossary_is_sorted_and_its_words_are_used():
     text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
-    lessons = [" ".join(markdown(student(source)) + code(student(source))).lower() for source in SOURCES]
+    lessons = [""] * len(SOURCES)
+    for source in ALL:
+        lessons[int(number_of(source)[0])] += " ".join(markdown(student(source)) + code(student(source))).lower()
     for number, one in questions().items():
         lessons[int(number[0])] += " ".join([one.ask, *one.options, *one.why]).lower()
     for part in text.split("\n## ")[1:]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from html import escape
 from textwrap import shorten
 
-from vae_course.exercises.catalogue import CONTENTS
+from vae_course.exercises.catalogue import lesson_of
 from vae_course.exercises.engine import Exercise, Result
 from vae_course.exercises.overview import strip
 from vae_course.exercises.sources import source_of, without_docstrings
@@ -73,8 +73,7 @@ def verdict_card(one: Exercise, result: Result) -> Card:
     body = "".join(f'<div style="margin: 0.15em 0">{part}</div>' for part in parts)
     if result.status != "passed":
         body += _folded_hints(one)
-    lesson = next(lesson for lesson in CONTENTS if one.id in lesson.sections)
-    return Card(result.status, lines, f"{body}{strip(lesson)}")
+    return Card(result.status, lines, f"{body}{strip(lesson_of(one.id))}")
 
 
 def hint_card(one: Exercise, given: int) -> Card:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vae_course.exercises import record
-from vae_course.exercises.catalogue import CONTENTS, EXERCISES, Lesson
+from vae_course.exercises.catalogue import CONTENTS, CORE, DEEPER, EXERCISES, Lesson, lesson_of
 from vae_course.runtime.files import write_atomically
 
 PICTURE = "progress.svg"  # on the start page
@@ -34,7 +34,7 @@ class Progress(dict):
 
     @property
     def next(self) -> str | None:
-        """The exercise to do next: the one after the last that was passed, else the first open one, else None."""
+        """The lessons' exercise after the last one that was passed, else the first open one, else None."""
         order = [exercise_id for lesson in CONTENTS for exercise_id in lesson.sections]
         done = [self[exercise_id]["status"] == "passed" for exercise_id in order]
         if all(done):
@@ -49,10 +49,10 @@ class Progress(dict):
     def __repr__(self) -> str:
         where = f"Next: {_where(self.next)}." if self.next else "Nothing is left to do."
         lines = [f"{self._sum()} {where}", ""]
-        for number, lesson in enumerate(CONTENTS):
+        for lesson in _listed():
             done, total = len(self.passed(lesson.sections)), len(lesson.sections)
             bar = ("█" * done + "░" * (total - done)).ljust(8)
-            lines.append(f"Lesson {number}  {bar} {done} of {total}  {lesson.title}")
+            lines.append(f"{_name(lesson).capitalize():9} {bar} {done} of {total}  {lesson.title}")
             begun = any(self[exercise_id] != record.NEW for exercise_id in lesson.sections)
             lines += [self._line(exercise_id) for exercise_id in _in_order(lesson)] if begun else []
         return "\n".join(lines)
@@ -67,7 +67,7 @@ class Progress(dict):
 
     def _repr_html_(self) -> str:
         """Return a table without colours of its own: it takes those of the page, light or dark."""
-        rows = "".join(self._row(number, lesson) for number, lesson in enumerate(CONTENTS))
+        rows = "".join(map(self._row, _listed()))
         where = f"Next: {escape(_where(self.next))}." if self.next else "Nothing is left to do."
         return (
             f"<p><b>{self._sum()}</b> {where}</p>"
@@ -76,7 +76,9 @@ class Progress(dict):
         )
 
     def _sum(self) -> str:
-        said = f"{len(self.passed(EXERCISES))} of {len(EXERCISES)} exercises passed."
+        said = f"{len(self.passed(CORE))} of {len(CORE)} exercises passed."
+        if deeper := self.passed(exercise_id for lesson in DEEPER for exercise_id in lesson.sections):
+            said += f" {len(deeper)} of the deeper notebooks as well."
         if not self.answers:
             return said
         return f"{said} {len(self.answers)} questions answered, {sum(self.answers.values())} right at first."
@@ -93,14 +95,14 @@ class Progress(dict):
         mark = MARKS.get(known["status"], "✗")
         return f"  {mark} {exercise_id} {EXERCISES[exercise_id].name:24} {', '.join(extras)}".rstrip()
 
-    def _row(self, number: int, lesson: Lesson) -> str:
+    def _row(self, lesson: Lesson) -> str:
         done, total = len(self.passed(lesson.sections)), len(lesson.sections)
         marks = [_mark(exercise_id, self[exercise_id]["status"]) for exercise_id in _in_order(lesson)]
         left = ' style="text-align: left"'
         return (
-            f"<tr><td{left}>{number} · {escape(lesson.title)}</td>"
+            f"<tr><td{left}>{lesson.number} · {escape(lesson.title)}</td>"
             f'<td{left}><progress max="{total}" value="{done}" style="width: 6em"'
-            f' aria-label="lesson {number}: {done} of {total} exercises passed"></progress></td>'
+            f' aria-label="{_name(lesson)}: {done} of {total} exercises passed"></progress></td>'
             f"<td{left}>{done}&nbsp;of&nbsp;{total}</td><td{left}>{' &ensp;'.join(marks)}</td></tr>"
         )
 
@@ -160,6 +162,15 @@ def _mark(exercise_id: str, status: str) -> str:
     return f'<span title="{said}">{exercise_id}&nbsp;{MARKS.get(status, "✗")}</span>'
 
 
+def _listed() -> list[Lesson]:
+    """Return the lessons, and the deeper notebooks that have exercises."""
+    return [*CONTENTS, *(one for one in DEEPER if one.sections)]
+
+
+def _name(lesson: Lesson) -> str:
+    return f"{'lesson' if lesson in CONTENTS else 'deeper'} {lesson.number}"
+
+
 def _in_order(lesson: Lesson) -> list[str]:
     """Return the exercises of a lesson in the order of their numbers."""
     return [exercise_id for exercise_id in EXERCISES if exercise_id in lesson.sections]
@@ -167,5 +178,5 @@ def _in_order(lesson: Lesson) -> list[str]:
 
 def _where(exercise_id: str) -> str:
     one = EXERCISES[exercise_id]
-    section = next(lesson.sections[exercise_id] for lesson in CONTENTS if exercise_id in lesson.sections)
-    return f"exercise {exercise_id} {one.name} in lesson {one.lesson}, section {section}"
+    lesson = lesson_of(exercise_id)
+    return f"exercise {exercise_id} {one.name} in {_name(lesson)}, section {lesson.sections[exercise_id]}"

@@ -1,11 +1,12 @@
 """The page at which JupyterLab opens: the six lessons, and how far the learner is."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from vae_course.exercises.catalogue import CONTENTS, EXERCISES
+from vae_course.exercises.catalogue import CONTENTS, DEEPER, EXERCISES, Lesson
 from vae_course.exercises.overview import progress, write_picture
 from vae_course.runtime.files import write_atomically
 
@@ -19,6 +20,12 @@ Six lessons, best in this order. Take as many sittings as you like: your files a
 |  | lesson | minutes | what you write |
 |:---|:---|:---|:---|
 {rows}
+
+Beside them lie short notebooks that go deeper. No lesson needs them; each says where it comes from.
+
+|  | deeper | minutes | what you write |
+|:---|:---|:---|:---|
+{deeper}
 
 These copies are yours: nothing overwrites them. A newer edition of a lesson lies beside yours, with its version in its
 name. An exercise is checked when you run its cell; `hint("0.1")` helps."""
@@ -58,16 +65,11 @@ def write_start_page(folder: Path) -> None:
     OSError
         With one line that says what failed, when the folder cannot be written to.
     """
-    rows = [
-        f"| {number} | [{lesson.title}]({lesson.stem}.ipynb) | {lesson.minutes} "
-        f"| {', '.join(f'`{EXERCISES[exercise_id].name}`' for exercise_id in lesson.sections)} |"
-        for number, lesson in enumerate(CONTENTS)
-    ]
     now = progress()
     write_picture(folder, now)
     shown = new_output("execute_result", {"text/plain": repr(now), "text/html": now._repr_html_()}, execution_count=1)
     cells = [
-        new_markdown_cell(WELCOME.format(rows="\n".join(rows)), id="welcome"),
+        new_markdown_cell(WELCOME.format(rows=_rows(CONTENTS), deeper=_rows(DEEPER)), id="welcome"),
         new_markdown_cell(PROGRESS, id="how-far"),
         new_code_cell(SHOW, id="progress", execution_count=1, outputs=[shown]),
         new_markdown_cell(RECORD, id="how-to-print"),
@@ -76,3 +78,11 @@ def write_start_page(folder: Path) -> None:
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     text = nbformat.writes(new_notebook(cells=cells, metadata={"kernelspec": kernel}))
     write_atomically(folder / START, lambda path: path.write_text(text + "\n", encoding="utf-8"))
+
+
+def _rows(notebooks: Iterable[Lesson]) -> str:
+    return "\n".join(
+        f"| {one.number} | [{one.title}]({one.stem}.ipynb) | {one.minutes} "
+        f"| {', '.join(f'`{EXERCISES[exercise_id].name}`' for exercise_id in one.sections)} |"
+        for one in notebooks
+    )

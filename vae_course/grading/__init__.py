@@ -21,6 +21,7 @@ from typing import Any
 
 from vae_course.exercises import EXERCISES, check, wire
 from vae_course.exercises.attempt import Outcome, Report
+from vae_course.exercises.catalogue import CONTENTS, CORE, DEEPER
 from vae_course.exercises.engine import Exercise, Result, verdict
 from vae_course.exercises.sources import source_of
 from vae_course.grading.answers import define, find_answer, read_notebook
@@ -48,6 +49,7 @@ def grade_folder(
     jobs: int | None = None,
     unsafe: bool = False,
     tell: Callable[[Grade], None] = lambda grade: None,
+    deeper: bool = False,
 ) -> list[Grade]:
     """Grade all submissions in a folder.
 
@@ -65,6 +67,8 @@ def grade_folder(
         Run students' code without a sandbox.
     tell
         Called with every grade as soon as it stands.
+    deeper
+        Grade the exercises of the deeper notebooks as well.
 
     Returns
     -------
@@ -78,7 +82,7 @@ def grade_folder(
     """
     if jobs is not None and jobs < 1:
         raise ValueError(f"Expected one job or more; got {jobs}.")
-    exercises = _to_grade(lessons)
+    exercises = _to_grade(lessons, deeper)
     submissions = find_submissions(folder)
     if not unsafe:
         check_sandbox()
@@ -125,7 +129,7 @@ def check_notebook(path: str | Path) -> dict[str, Result]:
     Returns
     -------
     dict
-        Exercise id -> what became of it, for the exercises of its lesson.
+        Exercise id -> what became of it, for the exercises of its lesson, or of a deeper notebook by its name.
 
     Raises
     ------
@@ -139,8 +143,10 @@ def check_notebook(path: str | Path) -> dict[str, Result]:
     lesson, statements = read_notebook(path.read_bytes(), path.name, names)
     if lesson not in names:
         raise ValueError(f"{path.name} has no exercise of the lessons in it.")
+    deeper = (one for one in DEEPER if one.stem.removeprefix("deeper/") in path.name)
+    asked = next(deeper, CONTENTS[int(lesson)]).sections
     results, references = {}, {one.name: one.reference for one in EXERCISES.values()}
-    for one in (one for one in EXERCISES.values() if f"{one.lesson:02}" == lesson):
+    for one in (one for one in EXERCISES.values() if one.id in asked):
         others = {name: value for name, value in references.items() if name != one.name}
         answer = find_answer(one.id, one.name, statements, others)
         with Interrupts() as interrupts:
@@ -159,11 +165,12 @@ def with_hidden_cases(exercise: Exercise, seed: int) -> Exercise:
     return replace(exercise, cases=lambda: [*exercise.cases(), *exercise.hidden(seed)])
 
 
-def _to_grade(lessons: Sequence[int] | None) -> list[Exercise]:
+def _to_grade(lessons: Sequence[int] | None, deeper: bool) -> list[Exercise]:
     known = sorted({one.lesson for one in EXERCISES.values()})
     if lessons is not None and not (lessons and set(lessons) <= set(known)):
         raise ValueError(f"Expected lessons among {', '.join(map(str, known))}; got {', '.join(map(str, lessons))}.")
-    chosen = [one for one in EXERCISES.values() if lessons is None or one.lesson in lessons]
+    asked = [one for one in EXERCISES.values() if deeper or one.id in CORE]
+    chosen = [one for one in asked if lessons is None or one.lesson in lessons]
     return sorted(chosen, key=lambda one: (3, 0, *one.number) if one.id in FIRST else one.number)
 
 

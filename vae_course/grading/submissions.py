@@ -6,7 +6,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vae_course.exercises.catalogue import CONTENTS
+from vae_course.exercises.catalogue import CONTENTS, DEEPER
 
 LARGEST = 40 * 2**20  # bytes of all notebooks of a student that are read
 MOST = 200  # notebooks of a student that are read
@@ -66,10 +66,11 @@ def find_submissions(folder: str | Path) -> list[Submission]:
     if not folder.is_dir():
         raise ValueError(f"Expected a folder with one folder of notebooks a student; {folder} is none.")
     folder = folder / "submitted" if (folder / "submitted").is_dir() else folder
-    for lesson in CONTENTS:
-        if (folder / f"{lesson.stem}.ipynb").exists():
+    for lesson in (*CONTENTS, *DEEPER):
+        name = f"{lesson.stem.removeprefix('deeper/')}.ipynb"
+        if (folder / name).exists():
             raise ValueError(
-                f"{folder} holds {lesson.stem}.ipynb, as the folder of one student does: grade the folder above it, or "
+                f"{folder} holds {name}, as the folder of one student does: grade the folder above it, or "
                 "call the file by its student."
             )
     found: dict[str, Submission] = {}
