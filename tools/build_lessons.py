@@ -182,7 +182,7 @@ def _filled_in(text: str, source: Path) -> str:
         return text.replace("{{links}}", _ways_to_open(f"deeper/{source.stem}"))
     video = VIDEOS[int(source.stem[:2])]
     text = text.replace("{{links}}", _header(video, source.stem))
-    for chapter in video.chapters:
+    for chapter in video.chapters if video.url else []:
         text = _beside_minutes(text, chapter.sections[0], f"▶ video {video.number}, {video.link(chapter.start)}")
     for section, difference in video.differs.items():
         text = _under_heading(text, section, f"> **Differs from the video.** {difference}")
@@ -204,15 +204,13 @@ def _ways_to_open(stem: str) -> str:
 
 
 def _header(video: Video, stem: str) -> str:
-    """Return the line with the player's link, Colab and Binder, and the folded list of chapters."""
-    name = f'video {video.number}, "{video.title}"'
-    player = f"[{name}]({video.url})" if video.url else f"{name} (not recorded yet)"
+    """Return the line with Colab and Binder and, of a recorded video, its link and the folded list of chapters."""
+    if not video.url:
+        return _ways_to_open(stem)
     chapters = "\n".join(f"- {video.link(one.start)} {one.title} (section {one.sections[0]})" for one in video.chapters)
-    planned = "" if video.url else "planned "
     return (
-        f"▶ {player} · {_ways_to_open(stem)}\n\n"
-        f"<details><summary>Chapters of the {planned}video, {video.minutes} minutes</summary>\n\n"
-        f"{chapters}\n\n</details>"
+        f'▶ [video {video.number}, "{video.title}"]({video.url}) · {_ways_to_open(stem)}\n\n'
+        f"<details><summary>Chapters of the video, {video.minutes} minutes</summary>\n\n{chapters}\n\n</details>"
     )
 
 

@@ -43,10 +43,10 @@ def open_lab(work: Path, options: Sequence[str] = ()) -> int:
     """
     if find_spec("jupyterlab") is None:
         raise ImportError("JupyterLab is not installed: pip install 'vae-course[lab]'.")
-    make_folder(work)
-    make_folder(work / "deeper")
     for lesson in sorted(LESSONS.rglob("*.ipynb")):
-        copy_lesson(lesson, work / lesson.relative_to(LESSONS).parent)
+        folder = work / lesson.relative_to(LESSONS).parent  # deeper ones keep their folder
+        make_folder(folder)
+        copy_lesson(lesson, folder)
     write_start_page(work)
     options = ["--LabApp.expose_app_in_browser=True", *options]  # lets a quiz's click reach the kernel
     return run_jupyterlab(work, [f"--LabApp.default_url=/lab/tree/{START}", *options])

@@ -182,7 +182,7 @@ LESSONS = sorted(path.name for path in (ROOT / "lessons").glob("*.ipynb"))
 
 
 def test_lab_copies_the_lessons_wherever_it_is_run(tmp_path, environment):
-    assert opened_in_an_empty_folder(tmp_path, environment) == [*LESSONS, "START.ipynb", "progress.svg"]
+    assert opened_in_an_empty_folder(tmp_path, environment) == [*LESSONS, "START.ipynb", "deeper", "progress.svg"]
 
 
 def test_lessons_travel_in_the_wheel(tmp_path, environment):
@@ -196,7 +196,9 @@ def test_lessons_travel_in_the_wheel(tmp_path, environment):
     pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--target", str(target)]
     subprocess.run([*pip, str(source)], check=True, capture_output=True)
     shutil.rmtree(source)
-    assert sorted(path.name for path in (target / "vae_course" / "_lessons").iterdir()) == LESSONS
+    carried = target / "vae_course" / "_lessons"
+    notebooks = [path.relative_to(ROOT / "lessons") for path in (ROOT / "lessons").rglob("*.ipynb")]
+    assert sorted(path.relative_to(carried) for path in carried.rglob("*.ipynb")) == sorted(notebooks)
     environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path / "fake"), str(target)])
     assert opened_in_an_empty_folder(tmp_path, environment) == [*LESSONS, "START.ipynb", "progress.svg"]
 
@@ -205,6 +207,8 @@ def test_links_out_of_the_lessons_become_addresses():
     changed = lab.with_addresses('"see [notation](../docs/notation.md#kl), [next](01_next.ipynb), [here](#a)"')
     file = f"{lab.ADDRESS}/blob/main/docs/notation.md#kl"
     assert changed == f'"see [notation]({file}), [next](01_next.ipynb), [here](#a)"'
+    deeper = lab.with_addresses('"[words](../../docs/glossary.md), [back](../01_next.ipynb)"', "deeper")
+    assert deeper == f'"[words]({lab.ADDRESS}/blob/main/docs/glossary.md), [back](../01_next.ipynb)"'
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["urls"]["Homepage"] == lab.ADDRESS
     text = "".join((ROOT / "lessons" / name).read_text(encoding="utf-8") for name in LESSONS)

@@ -14,6 +14,7 @@ from statistics import median
 import build_lessons as build
 import nbformat
 import pytest
+from contents import section_costs, section_minutes
 from nbformat.v4 import new_code_cell
 
 import vae_course
@@ -297,7 +298,7 @@ def test_a_part_of_lesson_5_can_be_entered_on_its_own(part):
     first = next(i for i, text in sections if part in text.splitlines()[0])
     end = next(i for i, text in sections if i > first and part not in text.splitlines()[0])
     known, later = set(), set()
-    for cell in (notebook.cells[1], *notebook.cells[first:end]):
+    for cell in (*notebook.cells[1:3], *notebook.cells[first:end]):
         if cell.cell_type == "code":
             bound, read, read_later = names_of(cell.source)
             if "catch_up(" in cell.source:  # which binds the names that it is given in quotes
@@ -375,7 +376,7 @@ def test_header(source):
     notebook = student(source)
     header = notebook.cells[0].source
     parts = ["**You will be able to**", "**Time:**", "**You need:**", "open in Colab", "open in Binder"]
-    for part in [*parts, "▶"] if source in SOURCES else [*parts, "../0"]:  # a deeper notebook links its lesson
+    for part in parts if source in SOURCES else [*parts, "(../0"]:  # a deeper notebook links its lesson
         assert part in header
     assert "{{" not in "".join(markdown(notebook))
     assert "importlib.util.find_spec" in notebook.cells[1].source
@@ -384,6 +385,24 @@ def test_header(source):
 def quiz_cells(notebook):
     """Numbers of the quiz's questions in this lesson, in order."""
     return [int(found[1]) for text in code(notebook) if (found := re.match(r'quiz\("\d\.(\d+)"\)$', text))]
+
+
+BUDGETS = {  # words of prose, cells, lines of visible code, minutes
+    "0": (3500, 90, 350, 90),
+    "1": (3500, 90, 350, 90),
+    "2": (3500, 90, 350, 90),
+    "3": (3500, 90, 350, 90),
+}
+
+
+@pytest.mark.parametrize("source", [one for one in ALL if number_of(one) in BUDGETS or one in DEEPER], ids=number_of)
+def test_it_is_short_enough_to_be_finished(source):
+    costs = section_costs(source).values()
+    words, cells, lines, minutes = BUDGETS.get(number_of(source), (2500, 60, 250, 45))
+    assert sum(cost.words for cost in costs) <= words
+    assert len(student(source).cells) <= cells
+    assert sum(cost.lines for cost in costs) <= lines
+    assert sum(section_minutes(source).values()) <= minutes
 
 
 @BY_LESSON
