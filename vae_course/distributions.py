@@ -401,6 +401,27 @@ def elbo(log_likelihood: Tensor, log_prior: Tensor, log_q: Tensor) -> Tensor:
     return (log_likelihood + log_prior - log_q).mean(dim=0)
 
 
+def elbo_and_gap(log_joint: Tensor, log_q: Tensor, log_px: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Monte Carlo estimates of the evidence lower bound and of what it lacks, KL(q, p(z|x)), where log p(x) is known.
+
+    Kingma and Welling (2014), equation 1: log p(x) is the sum of the two.
+
+    Parameters
+    ----------
+    log_joint, log_q
+        log p(x, z_s) and log q(z_s|x) of the same draws z_s ~ q(z|x), (S, cells) each.
+    log_px
+        log p(x), (cells,).
+
+    Returns
+    -------
+    bound, gap
+        Nats per cell, (cells,) each. An estimate of the gap may be below 0, which the KL itself never is.
+    """
+    bound = (log_joint - log_q).mean(dim=0)
+    return bound, log_px - bound  # E_q[log q(z|x) - log p(z|x)], where log p(z|x) = log p(x, z) - log p(x)
+
+
 def log_marginal_likelihood(log_joint: Tensor, log_q: Tensor) -> Tensor:
     r"""Importance-weighted estimate of log p(x), stable for logarithms of any size.
 

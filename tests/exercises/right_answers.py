@@ -568,6 +568,14 @@ def standard_kl_by_loop(mean, logvar):
     return total
 
 
+def gap_cell_by_cell(log_joint, log_q, log_px):
+    bounds, gaps = [], []
+    for joint, q, evidence in zip(log_joint.T, log_q.T, log_px, strict=True):
+        bounds.append(sum(a - b for a, b in zip(joint, q, strict=True)) / len(joint))
+        gaps.append(evidence - bounds[-1])
+    return torch.stack(bounds), torch.stack(gaps)
+
+
 def marginal_by_shifting(log_joint, log_q):
     cells = []
     for w in (log_joint - log_q).T:
@@ -708,6 +716,12 @@ RIGHT = {  # the least usual answer comes last
         marginal_in_float64,
     ],
     "4.5": [score_by_autograd, score_leaving_one_out, score_in_pairs, score_above_the_level, score_in_python],
+    "4.6": [
+        lambda a, b, p: ((a - b).mean(0), (b - (a - p)).mean(0)),
+        gap_cell_by_cell,
+        lambda a, b, p: (torch.einsum("sn->n", a - b) / len(a), p + (b.sum(0) - a.sum(0)) / len(a)),
+        lambda a, b, p: [(e := a.double().mean(0) - b.mean(0)), p - e],
+    ],
     "5.1": [nb_in_place, nb_by_distributions, nb_by_mask],
     "5.2": [zinb_by_softplus, zinb_by_logaddexp, zinb_by_bernoulli, zinb_by_probabilities],
     "5.3": [DecoderByF, DecoderByParts, DecoderInFloat64],

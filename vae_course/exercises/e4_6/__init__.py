@@ -1,0 +1,1 @@
+"""Exercise 4.6: write `elbo_and_gap`."""
