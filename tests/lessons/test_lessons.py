@@ -392,6 +392,7 @@ BUDGETS = {  # words of prose, cells, lines of visible code, minutes
     "1": (3500, 90, 350, 90),
     "2": (3500, 90, 350, 90),
     "3": (3500, 90, 350, 90),
+    "4": (3500, 90, 350, 90),
 }
 
 
