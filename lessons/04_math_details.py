@@ -142,8 +142,8 @@ for (name, (center, cov)), color, style in zip(
 ):
     ax.plot(*ellipse(center, cov), color=color, linestyle=style, linewidth=2, label=name)
     ax.plot(*center, "o", color=color)
-ax.set(xlabel="latent 1", ylabel="latent 2", aspect="equal", xlim=(-2.4, 2.4), ylim=(-2.2, 2.2))
-ax.legend(frameon=False, loc="upper left")
+ax.set(xlabel="latent 1", ylabel="latent 2", aspect="equal", xlim=(-2.4, 2.4), ylim=(-2.2, 2.7))
+ax.legend(frameon=False, loc="upper center", ncols=3)
 plots.show(
     ax,
     alt="Ellipses at two standard deviations: the prior is a large circle; the posterior is small, flat and slightly "
@@ -159,7 +159,7 @@ print("on the grid", [round(value, 2) for value in spread.sqrt().tolist()])
 # (b): three genes speak about the second latent, and loudly. Its posterior sd is 0.30, that of the first 0.54. Here
 # nobody needs a grid: $p(x)$ is a Gaussian with mean $b$ and covariance $W W^\top + \tau^2 I$. The posterior is one
 # with the inverse covariance (the **precision**) $P^{-1} = I + W^\top W / \tau^2$ and the mean
-# $P\,W^\top (x - b) / \tau^2$. Why is this so? 35 minutes: [deeper/4a](deeper/4a_when_not_to_trust_it.ipynb).
+# $P\,W^\top (x - b) / \tau^2$. Why is this so? 20 minutes: [deeper/4a](deeper/4a_when_not_to_trust_it.ipynb).
 
 # %% [markdown]
 # ## 4.2 The bound, first way: Jensen
@@ -313,6 +313,7 @@ print("bound + gap:", [round(float(a + b), 2) for a, b in zip(bounds, gaps, stri
 # the *prior*, and we can compute it. The **gap** compares $q$ with the *posterior*, and in a real model we cannot.
 #
 # **Your line.** Write the price, with `mean_under_q`. The number to hit is what it has to be, fit minus ELBO.
+# (Section 4.5 has the answer.)
 
 # %%
 fit = mean_under_q(log_lik)
@@ -374,7 +375,7 @@ vc.explore.reparameterization()
 # %% [markdown]
 # **What breaks it.** We differentiated $f$ *at the draw*. If $f$ jumps (say, 1 when $z > 3$, else 0), its derivative is
 # 0 almost everywhere, and the trick returns 0 for ever. What helps then pays with variance ([Mohamed et al.
-# 2020](https://doi.org/10.48550/arXiv.1906.10652)). Curious? 30 minutes:
+# 2020](https://doi.org/10.48550/arXiv.1906.10652)). Curious? 20 minutes:
 # [deeper/4c](deeper/4c_when_f_jumps.ipynb).
 
 # %% [markdown]
@@ -679,12 +680,12 @@ def repeated(spread: Tensor, n: int) -> tuple[Tensor, Tensor]:
     return torch.as_tensor(log_marginal_likelihood(*terms)).double(), effective_sample_size(*terms)
 
 
-sizes, choices = (1, 10, 100, 1000), {"our q": var, "variances x 0.1": 0.1 * var}
+sizes, choices = (1, 10, 100, 1000), {"our q": var, "a tenth of its variances": 0.1 * var}
 runs = {name: [repeated(spread, n) for n in sizes] for name, spread in choices.items()}
 for name, run in runs.items():
-    print(f"{name:16} medians", "  ".join(f"{values.median():.2f}" for values, _ in run))
+    print(f"{name:25} medians", "  ".join(f"{values.median():.2f}" for values, _ in run))
     below = (run[3][0] < log_px).double().mean()
-    print(f"{'':16} with 1000 draws {below:.0%} are below log p(x); median ESS {run[3][1].median():.0f}")
+    print(f"{'':25} with 1000 draws {below:.0%} are below log p(x); median ESS {run[3][1].median():.0f}")
 
 # %% fold="What is drawn: 500 estimates for each number of draws, from two q"
 axes = plots.panels(2, width=5.0, height=3.9)
@@ -694,7 +695,7 @@ for ax, (name, run) in zip(axes, runs.items(), strict=True):
         body.set(facecolor=plots.COLORS[6], alpha=0.7)
     ax.plot(range(4), [v.median() for v, _ in run], "o-", color=plots.COLORS[0], label="median estimate")
     ax.axhline(log_px, color="black", linewidth=1.5)
-    ax.text(3.45, float(log_px) + 0.25, "log p(x)", ha="right")
+    ax.text(2.5, float(log_px) + 0.15, "log p(x)", ha="center")
     ax.set(xlabel="draws per estimate, S", ylabel="estimate (nats)", ylim=(-9, -1), title=name)
     ax.set_xticks(range(4), ["1", "10", "100", "1000"])
 axes[0].legend(frameon=False, loc="lower right")
@@ -717,10 +718,10 @@ plots.show(
 # It stands in the last column: of 1000 draws, 255 of ours did the work, and 29 of the narrow one's. **A low ESS proves
 # trouble. A high one proves nothing**: it is made of the same draws. ([Vehtari et al.
 # 2024](https://doi.org/10.48550/arXiv.1507.02646) look at the tail of the weights instead.) When calm is deceptive, and
-# why narrow is worse than wide: 35 minutes, [deeper/4a](deeper/4a_when_not_to_trust_it.ipynb).
+# why narrow is worse than wide: 20 minutes, [deeper/4a](deeper/4a_when_not_to_trust_it.ipynb).
 #
 # On average an honest estimate never lies above the truth. scVI 0.3.0's did, because it took $p(x \mid z)$ from other
-# draws than the rest of the weight: 30 minutes,
+# draws than the rest of the weight: 15 minutes,
 # [deeper/4b](deeper/4b_an_estimator_that_beats_the_truth.ipynb).
 
 # %%
@@ -803,7 +804,7 @@ plots.show(
 # the VAE worth its trouble on cells that neither has seen? We compare cell by cell, $\log p(x)$ of both.
 
 # %% tags=["volatile"]
-train, held_out = (everything[posterior.indices] for posterior in (trainer.train_set, trainer.test_set))
+train, held_out = everything[trainer.train_set.indices], everything[trainer.test_set.indices]  # the same for both
 share = (train.sum(dim=0) + 0.5) / (len(train) + 1)  # (genes,), never 0 or 1
 rival = bernoulli_log_prob(held_out, torch.logit(share)).sum(dim=-1)  # (cells,)
 print(f"{len(held_out)} held-out cells, independent genes: log p(x) = {rival.mean():.0f} nats per cell")
@@ -824,8 +825,8 @@ assert abs(gains["deaf"].mean()) < 3
 # %% [markdown]
 # Your VAE gives a held-out cell about 33 nats more than independent genes do, many standard errors away from zero: a
 # factor of $e^{33}$ in probability, from two numbers a cell. And the estimate is a lower bound on average, so the true
-# lead is no smaller. The deaf model, with the same decoder and the same loss, *is* the rival, to within its error.
-# (Both pairs see the same cells, so the error is that of the differences.)
+# lead is no smaller. The deaf model, with the same decoder and the same loss, ends where the rival does, to within a
+# nat. (All see the same cells, so the error is that of the differences.)
 #
 # **Break it, and say how one would notice.** An open task, without a checker. Give `LessonVAE` a fault of your own
 # choice: `mean` instead of `sum` over the latents in the KL, `logvar.exp()` as standard deviation, the KL with the
@@ -838,7 +839,7 @@ assert abs(gains["deaf"].mean()) < 3
 # of $\log p(x)$, which uses no KL formula, does not. A wrong spread makes reconstruction and KL belong to two different
 # $q$. A forgotten $\log S$ lifts the estimate by exactly $\log 100 = 4.6$ nats at $S = 100$, and by nothing at $S = 1$:
 # a ladder that rises by $\log S$. The best tests are those with a known answer: the linear-Gaussian model above, or the
-# rival, which a model with a KL of zero has to equal.
+# rival, close to which a model with a KL of zero has to end.
 #
 # </details>
 

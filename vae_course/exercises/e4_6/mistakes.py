@@ -43,7 +43,7 @@ MISTAKES = {
     ),
     "log-mean-exp": (
         lambda joint, q, log_px: (log_mean_exp(joint - q), log_px - log_mean_exp(joint - q)),
-        "This is the log of a mean, an estimate of log p(x) itself, which leaves no gap. The bound is the mean of logs.",
+        "This is the log of a mean, an estimate of log p(x) itself, which leaves no gap. The bound is a mean of logs.",
     ),
     "elbo-and-log-mean-exp": (
         lambda joint, q, log_px: ((joint - q).mean(dim=0), log_mean_exp(joint - q) - (joint - q).mean(dim=0)),
@@ -51,13 +51,13 @@ MISTAKES = {
     ),
     "no-gap-below-zero": (
         lambda joint, q, log_px: ((joint - q).mean(dim=0), (log_px - (joint - q).mean(dim=0)).clamp(min=0)),
-        "A KL is never negative, but an estimate of it from a few draws may be. Cut off at 0 it is too large on average, "
-        "and the two no longer add up to log p(x).",
+        "A KL is never negative, but an estimate of it from a few draws may be. Cut off at 0 it is too large on "
+        "average, and the two no longer add up to log p(x).",
     ),
     "absolute-gap": (
         lambda joint, q, log_px: ((joint - q).mean(dim=0), (log_px - (joint - q).mean(dim=0)).abs()),
-        "A KL is never negative, but an estimate of it from a few draws may be. Leave its sign alone: the two add up to "
-        "log p(x).",
+        "A KL is never negative, but an estimate of it from a few draws may be. Leave its sign alone: the two add up "
+        "to log p(x).",
     ),
     "sum-over-draws": (
         lambda joint, q, log_px: ((joint - q).sum(dim=0), log_px - (joint - q).sum(dim=0)),
@@ -96,6 +96,7 @@ MISTAKES = {
             (torch.exp(q) * (joint - q)).mean(dim=0),
             log_px - (torch.exp(q) * (joint - q)).mean(dim=0),
         ),
-        "You multiplied by the density q. The draws are from q already, so likely values come up more often by themselves.",
+        "You multiplied by the density q. The draws are from q already, so likely values come up more often "
+        "by themselves.",
     ),
 }
