@@ -10,8 +10,8 @@
 # - tell what an effective sample size proves, and when weights have no variance
 # - find a real fault in a trained model by it, and mend an estimate whose $q$ is too narrow
 #
-# **Time:** about {{minutes}} minutes. **From:** [lesson 4, sections 4.1, 4.7 and 4.8](../04_math_details.ipynb). **You
-# need:** the ELBO and its gap, importance sampling; covariance matrices and their inverses (deeper 1a helps).
+# **Time:** about {{minutes}} minutes. **From:** [lesson 4, sections 4.1, 4.7 and 4.8](../04_math_details.ipynb).
+# **You need:** the ELBO and its gap, importance sampling; covariance matrices and their inverses (deeper 1a helps).
 
 # %% setup=true
 import torch
@@ -44,8 +44,7 @@ W = torch.tensor([[1.0, 0.5], [0.0, 1.0], [-0.5, 2.0]], dtype=torch.float64)  # 
 b = torch.tensor([0.1, -0.2, 0.3], dtype=torch.float64)  # (genes,)
 noise_var = torch.tensor(0.5, dtype=torch.float64)  # tau^2
 x = torch.tensor([1.0, 0.0, -1.0], dtype=torch.float64)  # (genes,), the one cell
-mean = torch.tensor([0.2, -0.4], dtype=torch.float64)  # of q
-var = torch.tensor([0.3, 0.1], dtype=torch.float64)
+mean, var = (torch.tensor(value, dtype=torch.float64) for value in ([0.2, -0.4], [0.3, 0.1]))  # of q
 zero, one = torch.zeros(2, dtype=torch.float64), torch.ones(2, dtype=torch.float64)
 
 # %% [markdown]
@@ -86,6 +85,8 @@ precision = torch.eye(2) + W.T @ W / noise_var  # (latents, latents), the invers
 post_cov = torch.linalg.inv(precision)
 post_mean = post_cov @ W.T @ (x - b) / noise_var  # (latents,)
 posterior = torch.distributions.MultivariateNormal(post_mean, post_cov)
+
+# %%
 z = torch.tensor([[0.0, 0.0], [1.0, -1.0], [-2.0, 3.0]], dtype=torch.float64)  # (3, 2)
 print("log p(x, z) - log p(z|x):", [round(value, 4) for value in (log_joint_of(z) - posterior.log_prob(z)).tolist()])
 print(f"log p(x) = {log_px:.4f}")
@@ -109,6 +110,7 @@ def exact_elbo(center: Tensor, cov: Tensor) -> Tensor:
     return fit - kl_multivariate_normal(center, cov, zero, torch.diag(one))
 
 
+# %%
 print(f"our q {exact_elbo(mean, torch.diag(var)):.4f}   the posterior {exact_elbo(post_mean, post_cov):.4f}")
 print(f"gap of our q {kl_multivariate_normal(mean, torch.diag(var), post_mean, post_cov):.4f}")
 
@@ -137,8 +139,8 @@ for value in (0.16, 0.5, 0.9, 0.99):
     print(f"posterior correlation {value:<4}   a diagonal q loses {-0.5 * math.log(1 - value**2):.3f} nats")
 
 # %% [markdown]
-# A $q$ with a **full** covariance has no such floor. Let its samples be $z = \mu + L\varepsilon$ with a triangular $L$,
-# one number more than before. Gradient steps on the exact ELBO, so that no draw disturbs the picture:
+# A $q$ with a **full** covariance has no such floor. Let its draws be $\mu$ plus a triangular matrix times
+# $\varepsilon$: one number more than before. Gradient steps on the exact ELBO, so that no draw disturbs the picture:
 
 
 # %%
@@ -148,7 +150,7 @@ def climb(full: bool, n_steps: int = 300) -> list[float]:
     m, s, low = (torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in start)
     below, gaps = torch.tensor([[0.0, 0.0], [1.0, 0.0]], dtype=torch.float64), []
     for _ in range(n_steps):
-        root = torch.diag(torch.exp(s / 2)) + full * low * below  # (2, 2), L
+        root = torch.diag(torch.exp(s / 2)) + full * low * below  # (2, 2), the triangular matrix
         value = exact_elbo(m, root @ root.T)
         gaps.append(float(log_px - value.detach()))
         parameters = [m, s, low] if full else [m, s]
@@ -214,6 +216,8 @@ print("ESS of (1,1,1,1), (4,2,1,1), (1,0,0,0):", [round(value, 2) for value in s
 # %%
 choices = {"wide": (0.8, 0.7), "ours": (0.3, 0.1), "narrow": (0.03, 0.01)}
 generator, running, log_weights = torch.Generator().manual_seed(3), {}, {}
+
+# %%
 for name, spread in choices.items():
     v = torch.tensor(spread, dtype=torch.float64)
     z = mean + v.sqrt() * torch.randn(10_000, 2, dtype=torch.float64, generator=generator)  # (S, 2)
@@ -295,6 +299,8 @@ model = vc.BinaryVAE(bits.n_genes)
 trainer = vc.UnsupervisedTrainer(model, bits, lr=6e-3, n_epochs_kl_warmup=0, seed=0)
 trainer.train(40)
 held_out = torch.from_numpy(bits.counts[trainer.test_set.indices].toarray())  # (cells, genes)
+
+# %%
 unfinished = deepcopy(model)
 for layer in unfinished.modules():
     if isinstance(layer, nn.BatchNorm1d):
@@ -302,7 +308,7 @@ for layer in unfinished.modules():
         layer.running_var.mul_(0.63).add_(0.37)  # 0.37 * 1 + 0.63 * variance
 
 
-# %% tags=["volatile"]
+# %%
 @torch.no_grad()
 def draw_1000(network: vc.BinaryVAE) -> tuple[Tensor, Tensor]:
     """Return log p(x, z) and log q(z|x) of 1000 draws for each held-out cell, (1000, cells) each."""
@@ -311,8 +317,11 @@ def draw_1000(network: vc.BinaryVAE) -> tuple[Tensor, Tensor]:
     return tuple(torch.cat(parts) for parts in zip(*portions, strict=True))
 
 
+# %%
 both = {"averages finished": draw_1000(model), "averages unfinished": draw_1000(unfinished)}
 ess = {name: effective_sample_size(*terms) for name, terms in both.items()}  # (cells,) each
+
+# %% tags=["volatile"]
 for name, (joint, q) in both.items():
     rungs = [float(log_marginal_likelihood(joint[:n], q[:n]).mean()) for n in (1, 10, 100, 1000)]
     alone = int((ess[name] < 2).sum())
@@ -335,10 +344,12 @@ plots.show(
 # The unfinished model raised no error. Its ladder climbs like any other, only it does not level off. How wrong is it?
 # With two latents a grid can be the judge, as in lesson 4. (`softplus` turns log-odds into log-likelihoods.)
 
-# %% tags=["volatile"]
+# %%
 axis = torch.linspace(-4, 4, 121)
 squares = torch.cartesian_prod(axis, axis)  # (points, latents)
 log_prior = normal_log_prob(squares, torch.zeros(2), torch.ones(2)).sum(dim=-1)  # (points,)
+
+# %% tags=["volatile"]
 for name, network in (("averages finished", model), ("averages unfinished", unfinished)):
     with torch.no_grad():
         logits = network.decode(squares)  # (points, genes)
@@ -391,7 +402,7 @@ for factor in (1, 3, 10, 30, 100, 1000):
 # 4a.5 knows what should come out.
 
 
-# %% tags=["volatile"]
+# %%
 @torch.no_grad()
 def widened(network: vc.BinaryVAE, factor: float, n_samples: int = 300) -> tuple[Tensor, Tensor]:
     """Return log p(x, z) and the log-density of draws from the widened q, (n_samples, cells) each."""
@@ -404,6 +415,7 @@ def widened(network: vc.BinaryVAE, factor: float, n_samples: int = 300) -> tuple
     return log_joint.double(), normal_log_prob(z, mu, v).sum(dim=-1).double()
 
 
+# %% tags=["volatile"]
 for name, network in (("finished", model), ("unfinished", unfinished)):
     for factor in (1, 4, 16):
         terms = widened(network, factor)

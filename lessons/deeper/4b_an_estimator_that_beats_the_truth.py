@@ -43,12 +43,15 @@ W = torch.tensor([[1.0, 0.5], [0.0, 1.0], [-0.5, 2.0]], dtype=torch.float64)  # 
 b = torch.tensor([0.1, -0.2, 0.3], dtype=torch.float64)  # (genes,)
 noise_var = torch.tensor(0.5, dtype=torch.float64)  # tau^2
 x = torch.tensor([1.0, 0.0, -1.0], dtype=torch.float64)  # (genes,), the one cell
+
+# %%
 mean = torch.tensor([0.2, -0.4], dtype=torch.float64)  # of q
 var = torch.tensor([0.3, 0.1], dtype=torch.float64)
 zero, one = torch.zeros(2, dtype=torch.float64), torch.ones(2, dtype=torch.float64)
 log_px = torch.distributions.MultivariateNormal(b, W @ W.T + noise_var * torch.eye(3)).log_prob(x)
 
 
+# %%
 def log_lik_of(z: Tensor) -> Tensor:
     """Return log p(x|z) of our cell, (..., 2) -> (...)."""
     return normal_log_prob(x, z @ W.T + b, noise_var).sum(dim=-1)
@@ -67,6 +70,8 @@ def log_ratio_of(z: Tensor) -> Tensor:
 # %%
 generator = torch.Generator().manual_seed(1)
 sizes, means = (1, 10, 100, 1000), {"same draw": [], "two draws": []}
+
+# %%
 for n in sizes:
     eps = torch.randn(2, n, 1000, 2, dtype=torch.float64, generator=generator)  # two independent sets of draws
     z, z_other = mean + var.sqrt() * eps  # (S, repetitions, 2) each
@@ -84,7 +89,7 @@ ax.set(xlabel="draws per estimate, S", ylabel="mean estimate (nats)")
 plots.show(
     ax,
     alt="Mean of 1000 estimates against the number of draws. Both start at the ELBO, -5.0. That from the same draw "
-    "rises to log p(x) at -4.3; that from two draws crosses the line before S = 10 and ends a nat above it.",
+    "rises to log p(x) at -4.3; that from two draws crosses the line before S = 10 and ends most of a nat above it.",
 )
 
 # %% [markdown]
@@ -142,6 +147,8 @@ assert 1800 < noise.n_cells < 2000  # checks that your machine agrees; skip it
 true_params = [torch.tensor(value, dtype=torch.float64) for value in (4.0, 2.0, math.log(0.7 / 0.3))]
 log_p = zinb_log_prob(torch.arange(500, dtype=torch.float64), *true_params)  # (counts,), 0 first
 empty = log_p[0].exp() ** 10  # all ten genes zero
+
+# %%
 per_gene = (log_p.exp() * log_p).sum()
 best_log_p = (10 * per_gene - empty * torch.log(empty)) / (1 - empty) - torch.log(1 - empty)
 print(f"share of empty cells {empty:.3f}   ceiling {best_log_p:.2f} nats per cell")
@@ -150,10 +157,12 @@ print(f"share of empty cells {empty:.3f}   ceiling {best_log_p:.2f} nats per cel
 # We train scVI's model on a part of them. One setting is that of 0.3.0: `theta`, the spread of each gene, starts at
 # random.
 
-# %% tags=["volatile"]
+# %%
 black_box = vc.VAE(10, dispersion_init="random")
 trainer = vc.UnsupervisedTrainer(black_box, noise, train_size=0.8, n_epochs_kl_warmup=5, seed=0)
 trainer.train(30)
+
+# %% tags=["volatile"]
 x_noise = torch.from_numpy(noise.counts[trainer.test_set.indices].toarray())  # (cells, genes)
 log_true = zinb_log_prob(x_noise.double(), *true_params).sum(dim=-1) - torch.log(1 - empty)  # (cells,)
 error = log_true.std() / math.sqrt(len(log_true))
@@ -185,12 +194,14 @@ def marginal_of_two_draws(model: vc.VAE, x: Tensor, n_samples: int) -> Tensor:
     return log_marginal_likelihood(log_lik + log_ratio - kl_local, torch.zeros_like(log_lik))
 
 
-# %% tags=["volatile"]
+# %%
 torch.manual_seed(0)
 with torch.no_grad():
     terms = black_box.importance_terms(x_noise, n_samples=200)  # log p(x, z, l) and log q(z, l|x) of the same draws
     honest = float(log_marginal_likelihood(*terms).mean())
 too_good = marginal_of_two_draws(black_box, x_noise, 200)  # (cells,)
+
+# %% tags=["volatile"]
 truth, excess = float(log_true.mean()), too_good - log_true  # a scalar, (cells,)
 rows = ("ELBO", trainer.test_set.elbo()), ("same draws", honest), ("truth", truth)
 for name, value in (*rows, ("two draws", float(too_good.mean()))):
@@ -217,14 +228,18 @@ assert honest < truth < float(too_good.mean())  # checks that your machine agree
 #
 # **Predict.** The wrong estimator then lies (a) above the truth by as much, (b) above by less, (c) below the truth.
 
-# %% tags=["volatile"]
+# %%
 started_well = vc.VAE(10)  # theta from the moments of the training counts
 second = vc.UnsupervisedTrainer(started_well, noise, train_size=0.8, n_epochs_kl_warmup=5, seed=0)
 second.train(30)
+
+# %%
 torch.manual_seed(0)
 with torch.no_grad():
     honest = log_marginal_likelihood(*started_well.importance_terms(x_noise, n_samples=200))  # (cells,)
 wrong = marginal_of_two_draws(started_well, x_noise, 200)  # (cells,)
+
+# %% tags=["volatile"]
 for name, one in (("theta at random", trainer), ("theta from moments", second)):
     print(f"{name:18} KL of z {one.test_set.loss_terms().kl_global.mean():.2f} nats")
 for name, values in (("same draws", honest), ("two draws", wrong)):

@@ -256,6 +256,15 @@ print(f"own mean subtracted {own_mean.mean():.1f}   the other draw's f subtracte
 # (b): each draw is in its own baseline, with weight one half, and cancels half of its own vote. Leave the draw out of
 # its baseline, and the answer is right again.
 #
+# <details><summary><b>Check yourself.</b> When would you take the score function rather than the reparameterised
+# draw?</summary>
+#
+# When $f$ jumps, or a latent is a category: it needs $f$ only at the draws, never its derivative. Not to save draws
+# (its variance was 22 times as large with one latent), not for many latents, and not because a KL lacks a formula:
+# means over draws can be reparameterised as well.
+#
+# </details>
+#
 # **Try it.** An open task. Use your estimator to climb: maximise the chance that $z \sim \mathcal N(\mu, 1)$ lands in
 # the interval from 2 to 3, from $\mu = 0$, in 200 steps of gradient ascent with 100 draws each. Where should it end?
 # What happens from $\mu = -3$?
@@ -269,11 +278,9 @@ print(f"own mean subtracted {own_mean.mean():.1f}   the other draw's f subtracte
 #
 # </details>
 #
-# <details><summary><b>Check yourself.</b> When would you take the score function rather than the reparameterised
-# draw?</summary>
-#
-# When $f$ jumps, or a latent is a category: it needs $f$ only at the draws, never its derivative. Not to save draws
-# (its variance was 22 times as large with one latent), not for many latents, and not because a KL lacks a formula:
-# means over draws can be reparameterised as well.
-#
-# </details>
+# The best that is possible, and where you start:
+
+# %%
+for mu in (2.5, 0.0):
+    area = 0.5 * (math.erf((3 - mu) / math.sqrt(2)) - math.erf((2 - mu) / math.sqrt(2)))
+    print(f"mu = {mu}: P(2 < z < 3) = {area:.3f}")
