@@ -504,7 +504,7 @@ print("epochs:", [trainer.epoch for trainer in trainers.values()])
 # %% [markdown]
 # Twenty epochs are 100 minibatches here. Had the running averages of batch norm only followed along, they would have
 # come $1 - 0.99^{100} = 63\,\%$ of the way (lesson 2). That is why the trainer ends with a pass in which no weight
-# changes and the averages are computed anew (section 3.5), here from 5 minibatches. Section 4.9 finds out what the
+# changes and the averages are computed anew (section 3.4), here from 5 minibatches. Section 4.9 finds out what the
 # delay would have cost.
 
 # %%
