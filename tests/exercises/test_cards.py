@@ -81,6 +81,26 @@ def test_a_right_answer_that_will_hurt_later_passes_with_a_warning(capsys):
     assert "goes on with" in capsys.readouterr().out
 
 
+def epoch_that_keeps_its_graphs(model, minibatches, optimizer):
+    model.train()
+    total, n_cells = 0, 0
+    for x in minibatches:
+        loss, _, _ = model.loss(x)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        total, n_cells = total + loss * len(x), n_cells + len(x)
+    return total / n_cells
+
+
+def test_an_epoch_that_keeps_its_graphs_passes_with_a_warning():
+    result = check("3.2", epoch_that_keeps_its_graphs)
+    assert result.status == "passed"
+    assert "holds the graphs of all minibatches" in result.warning
+    assert check("3.2", lambda *of: float(epoch_that_keeps_its_graphs(*of))).warning == ""
+    assert check("3.2", EXERCISES["3.2"].reference).warning == ""
+
+
 @pytest.mark.parametrize(
     "answer", [EXERCISES["2.1"].reference, torch.nn.Linear, lambda n_in, n_out: torch.nn.Linear(n_in + 1, n_out)]
 )
