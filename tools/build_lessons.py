@@ -1,4 +1,4 @@
-"""Build the two editions of every lesson from its one source: python tools/build_lessons.py [--student-only].
+"""Build the two editions of every lesson from its one source: python tools/build_lessons.py [--text-only] [lesson ...].
 
 A source, `lessons/NN_slug.py` or `lessons/deeper/Na_slug.py`, is a jupytext percent file. Besides ordinary cells it
 has, by their metadata:
@@ -44,6 +44,7 @@ ADDRESS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 VIDEOS = read_videos()
 VERSION = vae_course.__version__
 FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # in JupyterLab and VS Code; in Colab
+BOX = '<div class="alert alert-block alert-info">'
 BRANCH = "main"  # what links lead to: a version's tag is there only once it is released, and no link may be dead before
 
 SETUP = f"""\
@@ -157,7 +158,7 @@ def _add_exercise(cells: list[NotebookNode], metadata: dict, solve: Callable[[st
     statement = cells[-1]
     assert statement.cell_type == "markdown", f"exercise {number} has no statement before it"
     heading = f"### Exercise {number} · `{name}` · {metadata['minutes']} minutes · {stars}"
-    statement.source = f"{heading}\n\n{statement.source}"
+    statement.source = f"{heading}\n\n{BOX}\n\n{statement.source}\n\n</div>"  # a box in JupyterLab and on the site
     cells.append(_code(f"from vae_course.exercises.stand_ins import {name}  # until yours is right"))
     reference = source_of(find(symbol))
     answer = f'@exercise("{number}")\n{solve(reference)}'
@@ -265,10 +266,24 @@ def tag_compared_cells(notebook: NotebookNode) -> None:
             cell.metadata["tags"] = [*tags, "nbval-check-output"]
 
 
+def _keep_outputs(notebook: NotebookNode, path: Path) -> bool:
+    """Give a solved edition the outputs of the one that is there, if their code is the same; return whether it is."""
+    new, old = ([c for c in one.cells if c.cell_type == "code"] for one in (notebook, nbformat.read(path, 4)))
+    if [cell.source for cell in new] != [cell.source for cell in old]:
+        return False
+    for ours, theirs in zip(new, old, strict=True):
+        ours.update(outputs=theirs.outputs, execution_count=theirs.execution_count)
+        ours.metadata = theirs.metadata | ours.metadata | {"tags": theirs.metadata.get("tags", [])}
+        if not ours.metadata["tags"]:
+            del ours.metadata["tags"]
+    return True
+
+
 def main() -> None:
     """Build all lessons, or those named."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--student-only", action="store_true", help="do not execute the solved edition")
+    parser.add_argument("--student-only", action="store_true", help="leave the solved edition as it is")
+    parser.add_argument("--text-only", action="store_true", help="keep the outputs where no code has changed")
     parser.add_argument("lesson", nargs="*", help="beginning of a source's file name, such as 01 or 1a (default: all)")
     options = parser.parse_args()
     contents.write()
@@ -277,9 +292,12 @@ def main() -> None:
             continue
         write(student_edition(source), source.with_suffix(".ipynb"))
         if not options.student_only:
-            solved = execute(solved_edition(source))
-            tag_compared_cells(solved)
-            write(solved, ROOT / "solutions" / source.relative_to(ROOT / "lessons").with_suffix(".ipynb"))
+            path = ROOT / "solutions" / source.relative_to(ROOT / "lessons").with_suffix(".ipynb")
+            solved = solved_edition(source)
+            if not (options.text_only and path.exists() and _keep_outputs(solved, path)):
+                solved = execute(solved)
+                tag_compared_cells(solved)
+            write(solved, path)
         print(f"built {source.stem}")
 
 

@@ -13,7 +13,7 @@ from vae_course.exercises.sources import excerpt, find, source_of
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "vae_course" / "_data" / "contents.json"
-PAGES = [ROOT / "docs" / name for name in ("instructors.md", "index.md", "jose.md")]
+PAGES = [ROOT / "docs" / name for name in ("instructors.md", "index.md", "jose.md")] + [ROOT / "README.md"]
 SPANS = r"\d\.\d+(?:-\d\.\d+)?(?:, \d\.\d+(?:-\d\.\d+)?)*"  # such as "1.4, 1.6-1.7"
 
 
@@ -54,7 +54,9 @@ def section_costs(source: Path) -> dict[str, Cost]:
         elif "exercise" in cell.metadata:
             costs[section].own_minutes += int(cell.metadata["minutes"])
             costs[section].cells += 1  # and the one that binds the reference
-        elif not {"setup", "fold"} & cell.metadata.keys():
+        elif "setup" in cell.metadata:
+            costs[section].cells += 1  # and the folded one before it
+        elif "fold" not in cell.metadata:
             costs[section].lines += sum(bool(line.strip()) for line in code_of(cell).splitlines())
         costs[section].cells += 1
     return costs
@@ -124,8 +126,18 @@ def fill_placeholders(text: str, source: Path) -> str:
     return re.sub(rf"{{{{minutes ({SPANS})}}}}", lambda m: str(minutes_of(m[1])), text)
 
 
+def lengths() -> str:
+    """Return the table of what every notebook asks of its reader."""
+    rows = ["| notebook | words | cells | lines of code | minutes |", "|---|---|---|---|---|"]
+    for source in (*sources(), *deeper()):
+        costs = section_costs(source)
+        words, lines, cells = (sum(getattr(c, name) for c in costs.values()) for name in ("words", "lines", "cells"))
+        rows.append(f"| {source.stem} | {words:,} | {cells} | {lines} | {sum(section_minutes(source).values())} |")
+    return "\n".join(rows)
+
+
 def fill_minutes(page: str) -> str:
-    """Write the minutes of the sections and lessons that a page of the documentation names.
+    """Write the minutes of the sections and lessons that a page of the documentation names, and the table of lengths.
 
     Filled are "0.1-0.3 (53)" and "0.1-0.3, 53 minutes" wherever they stand, the sums in the rows of the two schedules,
     the times of day, and the totals of the day, of a lesson that is linked and of the course.
@@ -142,6 +154,12 @@ def fill_minutes(page: str) -> str:
     page, in_day = _fill_day(page)
     page = re.sub(r"takes \d+ of the [\d,]+", f"takes {in_day} of the {total}", page)
     page = re.sub(r"[\d,]+( minutes by the lessons' own)", rf"{total}\1", page)
+    page = re.sub(
+        r"(<!-- lengths -->\n).*?(<!-- end of lengths -->)",
+        lambda m: f"{m[1]}{lengths()}\n{m[2]}",
+        page,
+        flags=re.DOTALL,
+    )
     return re.sub(r"(/lessons/(\w+)\.ipynb\)\*\* · )\d+", lambda m: f"{m[1]}{lessons[m[2]]}", page)
 
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import psutil
-from build_lessons import ROOT, execute, solved_edition, sources
+from build_lessons import ROOT, deeper, execute, solved_edition, sources
 from nbformat.v4 import new_code_cell
 
 PEAK = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"  # kB on Linux
@@ -31,8 +31,8 @@ def measure(source: Path) -> tuple[float, float, float]:
 
 def main() -> None:
     """Measure all lessons and put the table between the README's marks."""
-    rows = ["| lesson | seconds, all cells | seconds, longest cell | peak memory, GB |", "|---|---|---|---|"]
-    for source in sources():
+    rows = ["| notebook | seconds, all cells | seconds, longest cell | peak memory, GB |", "|---|---|---|---|"]
+    for source in (*sources(), *deeper()):
         total, longest, peak = measure(source)
         rows.append(f"| {source.stem} | {total:.0f} | {longest:.0f} | {peak:.2f} |")
         print(rows[-1])

@@ -29,38 +29,52 @@ def test_every_exercise_has_a_place_in_the_lessons():
 
 @pytest.fixture
 def longer(tmp_path, monkeypatch):
-    """A course whose section 5.1 takes 100 minutes more, and whose exercise 0.1 is in another section."""
+    """A course whose exercise 3.1 takes 100 minutes more, and whose exercise 0.1 is in a section with another title."""
     (tmp_path / "lessons").mkdir()
     for source in contents.sources():
         text = source.read_text(encoding="utf-8")
-        text = re.sub(r"^(# ## 5\.1 .*\n#\n# )(\d+)", lambda m: f"{m[1]}{int(m[2]) + 100}", text, flags=re.MULTILINE)
-        (tmp_path / "lessons" / source.name).write_text(text.replace("0.2 What a count", "0.2 A count"), "utf-8")
+        text = re.sub(r'(exercise="3\.1" .*minutes=)(\d+)', lambda m: f"{m[1]}{int(m[2]) + 100}", text)
+        title = CONTENTS[0].sections["0.1"].partition(" ")[2]
+        (tmp_path / "lessons" / source.name).write_text(text.replace(title, "Other words"), "utf-8")
     before = {page.name: page.read_text(encoding="utf-8") for page in contents.PAGES}
     monkeypatch.setattr(contents, "ROOT", tmp_path)
     return {name: (text, contents.fill_minutes(text)) for name, text in before.items()}
 
 
 def test_a_change_in_a_lesson_reaches_every_place_that_names_it(longer):
-    lessons = json.loads(contents.contents())
-    assert lessons[5]["minutes"] == CONTENTS[5].minutes + 100
-    assert lessons[0]["sections"]["0.1"] == "0.2 A count matrix is"
+    notebooks = json.loads(contents.contents())
+    assert notebooks[3]["minutes"] == CONTENTS[3].minutes + 100
+    assert notebooks[0]["sections"]["0.1"].endswith(" Other words")
     changed = {
         name: [
             (old, new) for old, new in zip(*(re.findall(r"[\d,:]+", text) for text in texts), strict=True) if old != new
         ]
         for name, texts in longer.items()
     }
-    assert changed["index.md"] == [("428", "528")]
-    assert changed["jose.md"] == [("1,533", "1,633")]
-    # the last week, the row of week 5 with its sum, two parts of lesson 5, and the day: total, section and times
-    assert changed["instructors.md"][:3] == [("428", "528"), ("103", "203"), ("303", "403")]
-    assert ("220", "320") in changed["instructors.md"]
-    assert {("359", "459"), ("1,533", "1,633"), ("66", "166")} <= set(changed["instructors.md"])
-    assert ("16:52", "18:32") in changed["instructors.md"]
+    course = sum(lesson.minutes for lesson in CONTENTS)
+    assert changed["index.md"] == [(str(CONTENTS[3].minutes), str(CONTENTS[3].minutes + 100))]
+    assert changed["jose.md"] == [(f"{course:,}", f"{course + 100:,}")]
+    # the lesson, its week with the sum, and the day: total, section and times
+    assert (f"{course:,}", f"{course + 100:,}") in changed["instructors.md"]
+    times = [pair for pair in changed["instructors.md"] if ":" in pair[0]]
+    assert {minutes_between(*pair) for pair in times} == {100}
+    assert sum(minutes_between(*pair) == 100 for pair in changed["instructors.md"]) == len(changed["instructors.md"])
+    assert len(changed["instructors.md"]) > 6
+    assert str(CONTENTS[3].minutes + 100) in dict(changed["README.md"]).values()
+
+
+def minutes_between(old, new):
+    """Between two times of day, or two numbers of minutes."""
+    old, new = (sum(int(part) * 60**i for i, part in enumerate(reversed(text.split(":")))) for text in
+                (old.replace(",", ""), new.replace(",", "")))  # fmt: skip
+    return new - old
 
 
 def test_placeholders_of_a_lesson_are_filled():
     source = contents.sources()[2]
-    filled = contents.fill_placeholders("{{minutes}} = {{minutes 2.1-2.8}} + {{minutes 2.9-2.16}}", source)
+    last = len(contents.section_minutes(source))
+    filled = contents.fill_placeholders(
+        f"{{{{minutes}}}} = {{{{minutes 2.1-2.5}}}} + {{{{minutes 2.6-2.{last}}}}}", source
+    )
     total, first, second = map(int, re.findall(r"\d+", filled))
     assert total == first + second == CONTENTS[2].minutes

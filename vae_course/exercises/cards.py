@@ -7,7 +7,7 @@ from textwrap import shorten
 
 from vae_course.exercises.catalogue import lesson_of
 from vae_course.exercises.engine import Exercise, Result
-from vae_course.exercises.overview import strip
+from vae_course.exercises.overview import SUMMARY, strip
 from vae_course.exercises.sources import source_of, without_docstrings
 
 KINDS = {  # colour as red, green, blue; sign
@@ -100,5 +100,5 @@ def _folded_hints(one: Exercise) -> str:
     """Hints to be opened one after the other, where no code has to run."""
     inner = f"<p>Still stuck? <code>solution(&quot;{one.id}&quot;)</code> shows one right answer.</p>"
     for number, text in reversed([*enumerate(one.hints, start=1)]):
-        inner = f"<details><summary>Hint {number} of {len(one.hints)}</summary><p>{escape(text)}</p>{inner}</details>"
+        inner = f"<details>{SUMMARY}Hint {number} of {len(one.hints)}</summary><p>{escape(text)}</p>{inner}</details>"
     return inner
