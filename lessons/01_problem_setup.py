@@ -12,8 +12,8 @@
 # - say what variational inference searches, and what a posterior is worth on real cells (quiz 5 and 7)
 #
 # **Time:** about {{minutes}} minutes, exercises included. A good place to stop is the end of section 1.5. **You need:**
-# lesson 0, the sum and product rules of probability, the derivative of a logarithm. Exercises check themselves when you
-# run their cell. Stuck? `hint("1.1")`, twice, then `solution("1.1")`.
+# lesson 0, the sum and product rules of probability, logarithms. Exercises check themselves. Stuck? `hint("1.1")`,
+# twice, then `solution("1.1")`.
 
 # %% setup=true
 import torch
@@ -33,12 +33,12 @@ from torch import Tensor
 # %% [markdown]
 # ## 1.1 A story about a cell
 #
-# **Question.** Lesson 0 ended with a wish: for each cell a *distribution* over latents, not a point. What would that
+# **Question.** Lesson 0 ended with a wish: a *distribution* over latents for each cell, not a point. What would that
 # be?
 #
-# We start small. Of each of the 700 blood cells we keep one bit a gene: detected (1) or not (0). Such bits can tell
-# cell types apart ([Qiu 2020](https://doi.org/10.1038/s41467-020-14976-9)). Two groups will keep us busy: T cells (five
-# of the ten labels, taken together) and myeloid cells (monocytes and dendritic cells).
+# Of each of the 700 blood cells we keep one bit a gene: detected (1) or not (0). Such bits can tell cell types apart
+# ([Qiu 2020](https://doi.org/10.1038/s41467-020-14976-9)). We look at two groups: T cells (five of the ten labels) and
+# myeloid cells (monocytes and dendritic cells).
 
 # %%
 data = vc.load_pbmc()
@@ -52,10 +52,10 @@ for kind, cells in (("T", is_t), ("myeloid", is_myeloid)):
     print(f"{kind:8} {int(cells.sum())} cells, CD3D detected in {cd3d[cells].mean():.0%}")
 
 # %% [markdown]
-# A bit is a coin: one number $p$, the probability of a 1, says everything about it. That is the **Bernoulli**
-# distribution. But the coin of CD3D, a part of the T-cell receptor, is not the same in every cell. Something that we
-# did not measure decides what we do measure. Call it $z$, the **latent** variable: one number, about $-1$ in a T cell,
-# about $+1$ in a myeloid cell, anything between and beyond. The **generative story** of a cell has two steps.
+# A bit is a coin: one number $p$, the probability of a 1, says everything. That is the **Bernoulli** distribution. But
+# the coin of CD3D is not the same in every cell. Something that we did not measure decides what we do measure. Call it
+# $z$, the **latent** variable: one number, about $-1$ in a T cell, about $+1$ in a myeloid cell, anything between and
+# beyond. The **generative story** of a cell has two steps.
 #
 # 1. Draw $z$ from a **prior** $p(z)$: here a bell curve around 0 with variance 1.
 # 2. Given $z$, throw one coin per gene. The coin of gene $g$ depends on $z$:
@@ -66,10 +66,9 @@ for kind, cells in (("T", is_t), ("myeloid", is_myeloid)):
 # That number is called a **logit**. Backwards it is the logarithm of the odds, $a = \log\frac{p}{1 - p}$. The slope
 # $w_g$ says how strongly gene $g$ follows $z$, the offset $b_g$ how often it is seen at $z = 0$.
 #
-# Two measured shares give both. At $z = -1$ the logit is $b_g - w_g$, at $z = +1$ it is $b_g + w_g$: half the
-# difference is $w_g$, half the sum $b_g$. We do it for six **marker genes**, two of T cells, four of myeloid cells.
-# (One detected and one undetected cell are added to each group, so that no share is 0 or 1.) Then we let the computer
-# tell the story four times.
+# Two measured shares give both: the logit is $b_g - w_g$ at $z = -1$ and $b_g + w_g$ at $z = +1$. We do it for six
+# **marker genes**, two of T cells, four of myeloid cells (with one detected and one undetected cell added to each
+# group, so that no share is 0 or 1). Then the computer tells the story four times.
 
 
 # %%
@@ -90,9 +89,8 @@ for value, row in zip(z_told[:, 0].tolist(), x_told.int().tolist(), strict=True)
     print(f"{value:+.2f}  ", "".join(f"{bit:^{len(name) + 2}}" for bit, name in zip(row, genes, strict=True)))
 
 # %% [markdown]
-# Four invented cells. Nobody told the computer which genes go together; all that ties them is $z$. The six coins over
-# $z$ are a complete **decoder**: put $z$ in, read six probabilities off. (FCN1 is not drawn: its curve nearly covers
-# that of S100A9.)
+# Four invented cells. The genes go together, and all that ties them is $z$. The six coins are a complete **decoder**:
+# put $z$ in, read six probabilities off. (FCN1 is not drawn: its curve nearly covers that of S100A9.)
 
 # %% fold="What is drawn: the probability of detection of five genes over z"
 grid = torch.linspace(-8, 8, 801)  # (points,), values of z; we keep this grid to the end of the lesson
@@ -106,16 +104,16 @@ ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 plots.show(ax, alt="Probability of detection over z: CD3D and IL32 fall, LYZ, CST3 and S100A9 rise.")
 
 # %% [markdown]
-# **What breaks it.** Once $z$ is known, the coins ignore each other. Real genes do not quite: S100A9 and FCN1 stay
-# correlated within myeloid cells, more than the story allows ([deeper/1b](deeper/1b_numerics_of_a_coin.ipynb) measures
-# it). One latent explains much and not all. That is why real models take ten.
+# **What breaks it.** Once $z$ is known, the coins ignore each other. Real genes do so only roughly: within myeloid
+# cells S100A9 and FCN1 are more correlated than the story allows ([deeper/1b](deeper/1b_numerics_of_a_coin.ipynb)
+# measures it). That is why real models take ten latents.
 
 # %% [markdown]
 # ## 1.2 The story backwards
 #
 # **Question.** The story runs from $z$ to $x$. We hold $x$ and want $z$.
 #
-# First with two values of $z$ only, "T" and "myeloid", and one gene. Then everything is counting.
+# With two values of $z$, "T" and "myeloid", and one gene, everything is counting.
 #
 # **Predict.** 34 % of these cells are T cells, and CD3D shows in 97 % of T cells. A cell comes in, and CD3D is
 # detected. How probable is it that it is a T cell: 97 %, 74 %, or 34 %?
@@ -136,9 +134,8 @@ print(f"counting {table[0, 0]} of {table[:, 0].sum()} cells = {table[0, 0] / tab
 # %% [markdown]
 # 74 %. CD3D is a sign of a T cell, but there are twice as many myeloid cells, and some of them show it too.
 #
-# Four words name what happened. The **joint** $p(x, z)$ is the probability of both. Summed over one of the two it
-# becomes a **marginal**. It splits in two ways, $p(z)\,p(x \mid z)$ and $p(x)\,p(z \mid x)$; set them equal, divide by
-# $p(x)$, and there is **Bayes' rule**:
+# The **joint** $p(x, z)$ is the probability of both. Summed over one of the two it becomes a **marginal**. It splits in
+# two ways, $p(z)\,p(x \mid z)$ and $p(x)\,p(z \mid x)$; set them equal, divide by $p(x)$, and there is **Bayes' rule**:
 #
 # $$\underbrace{p(z \mid x)}_{\text{posterior}} =
 # \frac{\overbrace{p(z)}^{\text{prior}}\;\overbrace{p(x \mid z)}^{\text{likelihood}}}
@@ -156,11 +153,10 @@ for name, row in (("z", z), ("prior", prior), ("likelihood", likelihood), ("post
     print(f"{name:11}", *[f"{value:7.2f}" for value in row.tolist()])
 
 # %% [markdown]
-# The likelihood alone likes $z = -2$ best. The prior calls $-2$ rare. The posterior settles at $-1$ and keeps some
-# belief on either side. Note that the likelihood row does not sum to 1: it is a distribution over $x$, looked at as a
-# function of $z$.
+# The likelihood alone likes $z = -2$ best. The prior calls $-2$ rare. The posterior settles at $-1$, with some belief
+# on either side. The likelihood row does not sum to 1: it is a distribution over $x$, looked at as a function of $z$.
 #
-# Now the same with a real cell and six genes, one after the other. **Predict** before you touch it.
+# Now a real cell, and six genes one after the other. **Predict** before you touch it.
 
 # %%
 vc.explore.posterior()
@@ -174,7 +170,7 @@ quiz("1.1")
 # **Question.** Two genes went well. What about 765?
 #
 # Give each gene one coin for all cells, its share. The probability of a real cell is a product of 765 numbers, many of
-# them above a half. **Predict** what the computer says: about $10^{-2}$, about $10^{-20}$, or 0?
+# them above a half. **Predict**: does the computer say $10^{-2}$, $10^{-20}$, or 0?
 
 # %%
 share = (x.sum(dim=0) + 1) / (len(x) + 2)  # (genes,)
@@ -183,17 +179,17 @@ print("product of 765 probabilities:", of_what_we_saw.prod().item())
 print(f"sum of their logarithms:      {of_what_we_saw.log().sum():.1f}")
 
 # %% [markdown]
-# Zero. Not small: zero. PyTorch's usual numbers have 32 bits and hold nothing below about $10^{-45}$. This is
-# **underflow**. Every cell gets probability 0, and Bayes' rule divides 0 by 0. The cure is a logarithm, which turns the
-# product into a sum. We take natural ones; their unit is the **nat**, a factor of $e \approx 2.7$. The cell has
-# probability $e^{-346}$, and that is normal: there are $2^{765}$ possible cells.
+# Not small: zero. PyTorch's usual numbers have 32 bits and hold nothing below about $10^{-45}$. This is **underflow**.
+# Every cell gets probability 0, and Bayes' rule divides 0 by 0. The cure is a logarithm, which turns the product into a
+# sum. Its unit is the **nat**, a factor of $e \approx 2.7$. The cell has probability $e^{-346}$, which is normal: there
+# are $2^{765}$ possible cells.
 #
 # **What breaks it.** For $p(x)$ we need a *sum* of probabilities too, and going back through `exp` meets the same
 # floor. Let $\ell_1, \ell_2, \ldots$ be the logarithms of the terms and $m$ the largest. Pull $e^m$ out:
 #
 # $$\log \sum_i e^{\ell_i} = m + \log \sum_i e^{\ell_i - m}.$$
 #
-# Now the largest exponential is $e^0 = 1$, and what still underflows would not have mattered. This is **log-sum-exp**:
+# Now the largest exponential is 1, and what still underflows does not matter. This is **log-sum-exp**:
 
 # %%
 log_terms = torch.tensor([-1000.0, -1001.0])
@@ -210,10 +206,10 @@ print(f"torch.logsumexp {torch.logsumexp(log_terms, dim=0):.4f}")
 #
 # $$\log p(x) = x \log p + (1 - x)\log(1 - p).$$
 #
-# **Binary cross-entropy** is this number with a minus sign. There is no other difference: a loss *is* a likelihood.
+# **Binary cross-entropy** is this number with a minus sign. That is all: a loss *is* a likelihood.
 #
-# A network puts out logits. Why not turn them into probabilities, and use this line? Here are four logits, each more
-# certain of a 1 than the one before, and what comes is a 0. **Predict** the cost at 1000.
+# A network puts out logits. Why not turn them into probabilities and use this line? Four logits, each more certain of a
+# 1 than the last, and what comes is a 0. **Predict** the cost at 1000.
 
 # %%
 a = torch.tensor([2.2, 10.0, 17.0, 1000.0])  # logits
@@ -222,9 +218,9 @@ print("probability of a 1:", [round(value, 4) for value in prob.tolist()])
 print("log p of a 0:      ", [round(value, 1) for value in torch.log(1 - prob).tolist()])
 
 # %% [markdown]
-# At 2.2 the coin is 90 % sure, and being wrong costs 2.3 nats (being right would cost 0.1). But at a logit of 17 the
-# sigmoid is exactly 1 in 32 bits, and one surprise costs $\infty$. The truth is tame: about 17 nats. The way out is to
-# simplify *before* computing. Multiply the sigmoid by $e^a$ above and below, and take it from 1:
+# At 2.2 the coin is 90 % sure, and being wrong costs 2.3 nats. At 17 the sigmoid is exactly 1 in 32 bits, and one
+# surprise costs $\infty$. The truth is tame: 17 nats, and 1000 at 1000. The way out is to simplify *before* computing.
+# Multiply the sigmoid by $e^a$ above and below, and take it from 1:
 #
 # $$p = \frac{1}{1 + e^{-a}} = \frac{e^{a}}{1 + e^{a}}, \qquad 1 - p = \frac{1}{1 + e^{a}}.$$
 #
@@ -232,7 +228,7 @@ print("log p of a 0:      ", [round(value, 1) for value in torch.log(1 - prob).t
 #
 # $$\log(1 - p) = -\text{softplus}(a), \qquad \log p = a - \text{softplus}(a).$$
 #
-# PyTorch's `F.softplus` never overflows. Why is this so, and what does a clamp in its place cost? 25 minutes:
+# PyTorch's `F.softplus` never overflows. Why is this so, and what does a clamp in its place cost? A quarter of an hour:
 # [deeper/1b](deeper/1b_numerics_of_a_coin.ipynb).
 
 # %% [markdown]
@@ -254,8 +250,8 @@ two_lists = torch.where(is_t, as_t, as_myeloid)  # (cells,)
 print(f"nats a cell: one list {one_list[both].mean():.1f}, two lists {two_lists[both].mean():.1f}")
 
 # %% [markdown]
-# One hidden bit, the kind, is worth 23 nats a cell, each a factor of $e$. That is what a latent is for: genes do not
-# vary each on its own. (The lists are scored on the cells that they were made from. That flatters two lists a little.)
+# One hidden bit, the kind, is worth 23 nats a cell. That is what a latent is for: genes do not vary each on its own.
+# (Scoring the cells that the lists were made from flatters two lists a little.)
 
 # %%
 quiz("1.2")
@@ -265,8 +261,8 @@ quiz("1.2")
 #
 # **Question.** Our latents are real numbers. How probable is $z = 0.3$ exactly?
 #
-# Not at all: a real number has infinitely many neighbours. What it has is a **density**, a probability *per unit of z*.
-# Areas under it are probabilities. Ours is the **Gaussian** $\mathcal N(m, v)$ with mean $m$ and **variance** $v$:
+# Not at all: it has infinitely many neighbours. What it has is a **density**, a probability *per unit of z*; areas
+# under it are probabilities. Ours is the **Gaussian** $\mathcal N(m, v)$ with mean $m$ and **variance** $v$:
 #
 # $$p(z) = \frac{1}{\sqrt{2\pi v}}\,\exp\!\Big(-\frac{(z - m)^2}{2v}\Big).$$
 
@@ -284,9 +280,8 @@ quiz("1.2")
 #
 # At the mean, with $v = 0.04$, it is $+0.69$: a density may exceed 1. Only its area may not.
 #
-# A real use: the logarithm of a cell's total count spreads much like a Gaussian. scVI will build that in (lesson 5).
-# The figure shows the cells, and *two* Gaussians. One of them was given the standard deviation where the variance
-# belongs.
+# A real use: the logarithm of a cell's total count spreads much like a Gaussian, which scVI builds in (lesson 5). Below
+# are the cells and *two* Gaussians. One was given the standard deviation where the variance belongs.
 
 # %% fold="What is drawn: log total counts of 700 cells, and two Gaussians"
 log_library = torch.from_numpy(data.counts.sum(axis=1)).flatten().log()  # (cells,), log of the total count
@@ -297,13 +292,13 @@ ax = plots.panels()[0]
 ax.hist(log_library.numpy(), 25, density=True, color="0.85", label="700 cells")
 plots.lines(values, curves, ax=ax, xlabel="log of total count (log counts)", ylabel="density", ylim=(0, 2.2))
 plots.show(
-    ax, alt="Histogram of log totals; a Gaussian of variance 0.08 fits it, one of variance 0.28 is far too wide."
+    ax, alt="Histogram of log totals; a Gaussian of variance 0.09 fits it, one of variance 0.30 is far too wide."
 )
 
 # %% [markdown]
-# **What breaks it.** The flat curve is the commonest slip with Gaussians. No error, a nice bell. When $v = 1$ both
-# agree, so a test with a standard normal notices nothing, and libraries disagree: `torch.distributions.Normal` wants
-# the standard deviation. In this course a variable called `var` is a variance, always.
+# **What breaks it.** The flat curve is the commonest slip with Gaussians: no error, a nice bell, and with $v = 1$ no
+# test notices. Libraries disagree, too: `torch.distributions.Normal` wants the standard deviation. In this course `var`
+# is a variance, always.
 #
 # **A good place to stop.** When you come back, run all cells above this one first.
 
@@ -312,14 +307,14 @@ plots.show(
 #
 # **Question.** We shall replace a distribution $p$ by a simpler one, $q$. How wrong is that, in one number?
 #
-# Look before you read. **Predict** where the best bell will go, then let each of the two numbers choose.
+# Look before you read: **predict** where the best bell will go, then let each of the two numbers choose.
 
 # %%
 vc.explore.kl()
 
 # %% [markdown]
 # Both numbers are a **KL divergence** ([Kullback and Leibler 1951](https://doi.org/10.1214/aoms/1177729694)). Suppose
-# the world draws $z$ from $q$ and you believe $p$. Whoever knows $q$ gives the draw log-probability $\log q(z)$, you
+# the world draws $z$ from $q$ and you believe $p$. Whoever knows better gives the draw log-probability $\log q(z)$, you
 # give it $\log p(z)$. Your mean regret, in nats, is
 #
 # $$\mathrm{KL}(q \,\|\, p) = \mathbb E_{z \sim q}\big[\log q(z) - \log p(z)\big]
@@ -330,8 +325,8 @@ vc.explore.kl()
 # \log 0.2 = 0.37$ nats, and the other way round $0.51$.
 #
 # It is never negative, and 0 only if $q = p$ (section 1.10 shows why). It is not symmetric: *where you draw from
-# decides which errors count*. Now the two bells of the explorable, in numbers: a narrow $q$ on the larger bell, and a
-# wide one with the mean and the variance of $p$.
+# decides which errors count*. The two bells in numbers: a narrow $q$ on the larger bell, and a wide one with the mean
+# and the variance of $p$.
 
 
 # %%
@@ -343,9 +338,9 @@ def log_two_bells(z: Tensor) -> Tensor:
 
 dz = grid[1] - grid[0]  # spacing of the grid
 log_p = log_two_bells(grid)  # (points,)
-mean_p = (log_p.exp() * grid).sum() * dz
-var_p = (log_p.exp() * (grid - mean_p) ** 2).sum() * dz
-for name, mean, var in (("narrow", torch.tensor(-1.5), torch.tensor(0.35)), ("wide", mean_p, var_p)):
+bells_mean = (log_p.exp() * grid).sum() * dz
+bells_var = (log_p.exp() * (grid - bells_mean) ** 2).sum() * dz
+for name, mean, var in (("narrow", torch.tensor(-1.5), torch.tensor(0.35)), ("wide", bells_mean, bells_var)):
     log_q = normal_log_prob(grid, mean, var)  # (points,)
     kl_qp = (log_q.exp() * (log_q - log_p)).sum() * dz
     kl_pq = (log_p.exp() * (log_p - log_q)).sum() * dz
@@ -353,13 +348,14 @@ for name, mean, var in (("narrow", torch.tensor(-1.5), torch.tensor(0.35)), ("wi
 
 # %% [markdown]
 # **Mode-seeking.** $\mathrm{KL}(q \,\|\, p)$ draws from $q$. A draw in the empty valley costs many nats. A bell that
-# $q$ never visits costs next to nothing: the narrow $q$ pays $-\log 0.65 = 0.43$ nats, for the weight it did find.
+# $q$ never visits costs next to nothing: the narrow $q$ pays about $-\log 0.65 = 0.43$ nats, for the weight it did
+# find.
 #
 # **Mass-covering.** $\mathrm{KL}(p \,\|\, q)$ draws from $p$, so from both bells. A bell that $q$ has forgotten is a
 # catastrophe, the valley hardly matters.
 #
-# A VAE minimises the first, with $p$ the posterior. Not because it is nicer: we can draw from $q$, and not from the
-# posterior. Where the truth has two answers, a VAE's Gaussian tends to give one, and to be too sure.
+# A VAE minimises the first, with $p$ the posterior. It can draw from $q$, and not from the posterior. Where the truth
+# has two answers, its Gaussian tends to give one, and to be too sure.
 
 # %%
 quiz("1.3")
@@ -367,8 +363,7 @@ quiz("1.3")
 # %% [markdown]
 # ## 1.7 Two Gaussians: the KL in closed form
 #
-# **Question.** The grid took 801 points for one KL. A VAE needs one for every latent of every cell at every step. Is
-# there a formula?
+# **Question.** The grid took 801 points for one KL. A VAE needs one a latent, a cell and a step. Is there a formula?
 #
 # Yes, when both are Gaussian. Let $q = \mathcal N(m_q, v_q)$ and $p = \mathcal N(m_p, v_p)$. Subtract the two parabolas
 # of section 1.5; the $\log 2\pi$ cancel:
@@ -376,17 +371,16 @@ quiz("1.3")
 # $$\mathrm{KL}(q \,\|\, p) = \mathbb E_q\Big[\tfrac12 \log v_p - \tfrac12\log v_q
 # + \frac{(z - m_p)^2}{2 v_p} - \frac{(z - m_q)^2}{2 v_q}\Big].$$
 #
-# Only the two squares depend on $z$. Their means are all we need. The distance to $q$'s *own* mean is easy: its mean
-# square is the variance, by definition.
+# Only the two squares depend on $z$. The one around $q$'s *own* mean is, on average, the variance:
 #
 # $$\mathbb E_q (z - m_q)^2 = v_q.$$
 #
-# The distance to the *other* mean: step there through $m_q$.
+# For the one around the *other* mean, step there through $m_q$:
 #
 # $$(z - m_p)^2 = (z - m_q)^2 + 2(z - m_q)(m_q - m_p) + (m_q - m_p)^2.$$
 #
-# On average the first term is $v_q$. The middle one vanishes, since $z - m_q$ is as often above 0 as below, on average
-# 0. The last is a fixed number:
+# On average the first term is $v_q$, the middle one vanishes, since $z - m_q$ is 0 on average, and the last is a fixed
+# number:
 #
 # $$\mathbb E_q (z - m_p)^2 = v_q + (m_q - m_p)^2.$$
 
@@ -398,10 +392,10 @@ quiz("1.3")
 # %% exercise="1.3" source="vae_course.distributions.kl_normal" minutes=7 difficulty=1
 
 # %% [markdown]
-# Your formula beside the regret added up on a fine grid, for $q = \mathcal N(1, 2)$ and $p = \mathcal N(3, 5)$. And for
-# several latents: if $q$ and $p$ are independent across them, logarithms turn products into sums, and $\mathrm{KL}(q
-# \,\|\, p) = \sum_j \mathrm{KL}(q_j \,\|\, p_j)$. The figure shows what it costs to leave the prior $\mathcal N(0, 1)$,
-# the pull that every latent of a VAE feels: by moving away, and by changing width.
+# Your formula beside the regret added up on a grid, for $q = \mathcal N(1, 2)$ and $p = \mathcal N(3, 5)$. And several
+# latents: if they are independent in $q$ and in $p$, logarithms turn products into sums, and $\mathrm{KL}(q \,\|\, p) =
+# \sum_j \mathrm{KL}(q_j \,\|\, p_j)$. The figure shows what it costs to leave the prior $\mathcal N(0, 1)$, the pull
+# that every latent of a VAE feels: by moving away, and by changing width.
 
 # %%
 mean_q, var_q, mean_p, var_p, zero, one = torch.tensor([1.0, 2.0, 3.0, 5.0, 0.0, 1.0])
@@ -427,11 +421,11 @@ plots.show(
 )
 
 # %% [markdown]
-# Every term has a job. A $q$ far away pays with the squared shift, a $q$ too wide through $v_q / v_p$, a $q$ too narrow
-# through the logarithm. **What breaks it**: width 0, where the cost is infinite. A VAE that wants to be an ordinary
-# autoencoder, a point for every cell, cannot pay: each further decimal of $z$ costs $\log 10 = 2.3$ nats.
+# A $q$ far away pays with the squared shift, a $q$ too wide through $v_q / v_p$, a $q$ too narrow through the
+# logarithm. **What breaks it**: width 0, where the cost is infinite. A VAE cannot afford to be an ordinary autoencoder,
+# a point for every cell: each further decimal of $z$ costs $\log 10 = 2.3$ nats.
 #
-# What if latents lean on each other? Matrices, and a slip in the lecture notes: 25 minutes,
+# What if latents lean on each other? 25 minutes, and a slip in the lecture notes' formula:
 # [deeper/1a](deeper/1a_kl_in_many_dimensions.ipynb).
 #
 # **Find the slip.** A line of the lecture notes reads: *"The KL term has a closed form because the data are binary."*
@@ -440,9 +434,6 @@ plots.show(
 # %%
 q_mean, q_var = torch.tensor(1.0), torch.tensor(0.5)
 log_q = normal_log_prob(grid, q_mean, q_var)  # (points,)
-two_bells = torch.exp(log_p) * dz  # (points,), weights
-bells_mean = (two_bells * grid).sum()
-bells_var = (two_bells * (grid - bells_mean) ** 2).sum()
 priors = {"Gaussian": (normal_log_prob(grid, zero, one), zero, one), "two bells": (log_p, bells_mean, bells_var)}
 for name, (log_prior, mean, var) in priors.items():
     on_grid = (log_q.exp() * (log_q - log_prior)).sum() * dz
@@ -466,13 +457,13 @@ quiz("1.4")
 #
 # **Question.** For two bells there is no formula, and in ten dimensions no grid. What is left?
 #
-# The definition. A KL is a *mean* over draws from $q$, and a mean can be estimated by drawing. That is **Monte Carlo**:
+# The definition. A KL is a *mean* over draws from $q$, and a mean can be estimated by drawing, **Monte Carlo**:
 #
 # $$\mathrm{KL}(q \,\|\, p) \approx \frac1S\sum_{s=1}^{S} t_s, \qquad
 # t_s = \log q(z_s) - \log p(z_s), \qquad z_s \sim q.$$
 #
-# An estimate without an error bar is a rumour. If the terms scatter with a standard deviation $\mathrm{sd}(t)$, the
-# mean of $S$ of them scatters $\sqrt S$ times less. That is its **standard error**.
+# An estimate without an error bar is a rumour. If the terms scatter with standard deviation $\mathrm{sd}(t)$, the mean
+# of $S$ of them scatters $\sqrt S$ times less: that is its **standard error**.
 
 # %% [markdown]
 # **Now you.** Draws of shape (S, k) come in, and two functions that map them to log-densities of shape (S,). Return the
@@ -496,7 +487,7 @@ generator = torch.Generator().manual_seed(0)
 for n in (10, 1000, 100_000):
     sample = q_mean + q_var.sqrt() * torch.randn(n, 1, generator=generator)  # (S, 1), from q
     estimate, error = kl_monte_carlo(sample, log_q_of, lambda z: log_two_bells(z).sum(dim=-1))
-    print(f"S = {n:>6}: {estimate:.2f} +- {error:.2f}   grid {on_grid:.2f}")
+    print(f"S = {n:>6}: {estimate:.3f} +- {error:.3f}   grid {on_grid:.3f}")
 
 from_p = torch.randn(100_000, 1, generator=generator)  # (S, 1), from the standard normal
 estimate, error = kl_monte_carlo(from_p, log_q_of, lambda z: normal_log_prob(z, zero, one).sum(dim=-1))
@@ -505,16 +496,16 @@ print(f"draws from p: {estimate:.2f} +- {error:.2f}   KL(q || p) is {kl_normal(q
 # %% [markdown]
 # A hundred times the draws, ten times the precision, in any number of dimensions.
 #
-# **What breaks it.** The last line. There $p$ is $\mathcal N(0, 1)$, and the draws came from $p$ in place of $q$. Out
-# comes a negative "KL", which there cannot be, with a tiny error bar. An error bar measures scatter, not mistakes.
+# **What breaks it.** The last line: there $p$ is $\mathcal N(0, 1)$, and the draws came from $p$ in place of $q$. Out
+# comes a negative "KL" with a tiny error bar. An error bar measures scatter, not mistakes.
 
 # %% [markdown]
 # ## 1.9 The posterior of a real cell
 #
 # **Question.** One real cell, six genes, one latent. What do we know about its $z$?
 #
-# All pieces are there: the prior $\mathcal N(0, 1)$, six coins, and Bayes' rule on a grid of 801 values. In section 1.2
-# you watched it happen. Now write it.
+# The prior is $\mathcal N(0, 1)$, the likelihood six coins, and $z$ has 801 values. You watched it happen in section
+# 1.2. Now write it.
 
 # %% [markdown]
 # **Now you.** `log_prior` and `log_likelihood` come in, the grid on their **last** axis; they broadcast (one prior,
@@ -540,10 +531,9 @@ for kind, cells in (("T", is_t), ("myeloid", is_myeloid), ("NK", labels == 8), (
     print(f"{kind:8} z = {post_mean[cells].mean():+.2f} +- {post_sd[cells].mean():.2f}   none of the six: {none:.0%}")
 
 # %% [markdown]
-# T and myeloid cells part, and each cell says how sure it is. **Predict.** Three cells: a T cell that shows CD3D and
-# IL32; a T cell that shows *all six* genes, of both sides; a dendritic cell that shows myeloid genes alone. Whose
-# posterior is the narrowest? (Posterior and prior are drawn as densities. The likelihood is none: it is rescaled to a
-# peak of 1.)
+# T and myeloid cells part. **Predict.** Three cells: a T cell that shows CD3D and IL32; a T cell that shows *all six*
+# genes, of both sides; a dendritic cell that shows the myeloid genes. Whose posterior is the narrowest? (The likelihood
+# is no density over $z$: it is rescaled to a peak of 1.)
 
 # %% fold="What is drawn: prior, likelihood and posterior of three cells"
 axes = plots.panels(3, height=3.6, width=4)
@@ -567,21 +557,21 @@ plots.show(
 )
 
 # %% [markdown]
-# Contradicting genes leave only a small range where nobody is very surprised: the middle one is the narrowest. The
-# outer likelihoods are plateaus. Beyond some $z$ all six coins agree with the cell, more extreme costs nothing, and
-# **only the prior holds the posterior back**. No posterior is a point: this is the distribution over latents that
-# lesson 0 wished for.
+# The middle one: contradicting genes leave only a small range where nobody is very surprised. The outer likelihoods are
+# plateaus. Beyond some $z$ all six coins agree, more extreme costs nothing, and **only the prior holds the posterior
+# back**. No posterior is a point: this is what lesson 0 wished for.
 #
-# **What breaks it.** Look at the B cells in the table. Most show none of the six genes. The model knows one axis, so
-# "none" can only mean "in between", and it says so with a *small* standard deviation. A posterior is exact **given the
-# model**. If the model has no place for a B cell, it is sure and wrong.
+# **What breaks it.** Most B cells show none of the six genes. The model knows one axis, so "none" can only mean "in
+# between", and it says so with a *small* standard deviation. A posterior is exact **given the model**. If that has no
+# place for a B cell, it is sure and wrong.
 #
 # **And ten latents?** Bayes' rule divides by $p(x) = \int p(z)\,p(x \mid z)\,dz$, over all of $z$. One latent took 801
 # points, ten take $801^{10} \approx 10^{29}$: at a thousand million points a second, $3 \times 10^{12}$ years for one
-# cell; the universe is $10^{10}$ years old. Drawing $z$ from the prior does not save us: about $e^{\mathrm{KL}}$ draws
-# are needed, with the KL from the posterior to the prior ([Chatterjee and Diaconis
-# 2018](https://doi.org/10.1214/17-AAP1326)), and for a real cell that is dozens of nats. (Deeper/1a tries it.) We would
-# have to draw where the posterior is, and the posterior is what we look for.
+# cell. The universe is $10^{10}$ years old. Drawing $z$ from the prior does not save us: it takes about
+# $e^{\mathrm{KL}}$ draws, with the KL from the posterior to the prior ([Chatterjee and Diaconis
+# 2018](https://doi.org/10.1214/17-AAP1326)), and 25 nats for one B cell
+# ([deeper/1a](deeper/1a_kl_in_many_dimensions.ipynb)): $10^{11}$ draws. We would have to draw where the posterior is,
+# and the posterior is what we look for.
 
 # %% [markdown]
 # ## 1.10 Variational inference: a search
@@ -590,19 +580,18 @@ plots.show(
 #
 # Choose a family of simple distributions, say all Gaussians $q(z) = \mathcal N(m, v)$, and look for the member with the
 # smallest $\mathrm{KL}(q \,\|\, p(z \mid x))$. Inference becomes a search: **variational inference** ([Blei et al.
-# 2017](https://doi.org/10.1080/01621459.2017.1285773)). But this KL contains the posterior, which contains the $p(x)$
-# that we cannot compute. Follow it. By Bayes' rule $\log p(z \mid x) = \log p(x, z) - \log p(x)$, and $p(x)$ holds no
-# $z$, so it leaves the mean:
+# 2017](https://doi.org/10.1080/01621459.2017.1285773)). But this KL contains the posterior, and so the $p(x)$ that we
+# cannot compute. Follow it. By Bayes' rule $\log p(z \mid x) = \log p(x, z) - \log p(x)$, and $p(x)$ holds no $z$, so
+# it leaves the mean:
 #
 # $$\mathrm{KL}(q \,\|\, p(z \mid x)) = \log p(x) - \underbrace{\mathbb E_q[\log p(x, z) - \log q(z)]}_{\text{ELBO}}.$$
 #
 # $\log p(x)$ is the same for every $q$. So the $q$ with the smallest KL is the $q$ with the largest **ELBO**, and the
 # ELBO holds only the joint: prior times likelihood, both easy. Since the KL is never negative, the ELBO never exceeds
-# $\log p(x)$: an **e**vidence **l**ower **bo**und. We chased the unknown posterior, and never had to meet it.
+# $\log p(x)$: an **e**vidence **l**ower **bo**und.
 #
-# In one dimension we can watch. We take the dendritic cell and try *every* Gaussian with a mean in $-1 \ldots 3$ and a
-# standard deviation in $0.1 \ldots 1.5$. The map shows the KL of all candidates (white lines crowd where it changes by
-# large factors), and beside it what the search found.
+# In one dimension we can watch. For the dendritic cell we try *every* Gaussian with a mean in $-1 \ldots 3$ and a
+# standard deviation in $0.1 \ldots 1.5$. The map shows the KL of all candidates, and beside it what the search found.
 
 # %%
 i = 1  # the dendritic cell
@@ -633,10 +622,10 @@ plots.show(
 
 # %% [markdown]
 # Whatever the candidate, ELBO and KL add up to $\log p(x)$: raising one lowers the other. What the best Gaussian misses
-# is a slight skew. **What breaks it**: a posterior with two bells. The best Gaussian takes one, as in section 1.6, and
-# no search can mend a family that is too small.
+# is a slight skew. **What breaks it**: a posterior with two bells. The best Gaussian takes one of them, and no search
+# can mend a family that is too small.
 #
-# **Why a KL is never negative.** Because the logarithm bends down. Take 1 and 9: the logarithm of their mean is above
+# **Why is a KL never negative?** Because the logarithm bends down. Take 1 and 9: the logarithm of their mean is above
 # the mean of their logarithms.
 
 # %% fold="What is drawn: the logarithm, and a chord below it"
@@ -657,9 +646,9 @@ plots.show(ax, alt="The curve of the logarithm lies above its chord: at u = 5 th
 # $$-\mathrm{KL}(q \,\|\, p) = \mathbb E_q\Big[\log\frac{p(z)}{q(z)}\Big]
 # \le \log \mathbb E_q\Big[\frac{p(z)}{q(z)}\Big] = \log \int q(z)\,\frac{p(z)}{q(z)}\,dz = \log 1 = 0.$$
 #
-# One more step, and you have a VAE. We searched for one cell. A VAE lets a network, the **encoder**, read $x$ and put
-# out mean and variance of $q(z \mid x)$, so that one search serves all cells ([Kingma and Welling
-# 2019](https://doi.org/10.1561/2200000056)). Lesson 2 builds that network.
+# We searched for one cell. In a VAE a network, the **encoder**, reads $x$ and puts out mean and variance of $q(z \mid
+# x)$, so that one search serves all cells ([Kingma and Welling 2019](https://doi.org/10.1561/2200000056)). Lesson 2
+# builds that network.
 
 # %%
 quiz("1.5")
@@ -669,9 +658,9 @@ quiz("1.5")
 #
 # **Question.** Is a posterior good for anything that one well-chosen gene is not?
 #
-# The task: T cell or myeloid cell? The decoder is made from the cells in even rows, and asked about those in odd rows.
-# It says "T" when the posterior has more than half of its weight below $z = 0$. Its rival is as simple as can be: the
-# *one* gene, of all 765, whose bit sorts the even rows best.
+# T cell or myeloid? The decoder is made from the cells in even rows, and asked about those in odd rows. It says "T"
+# when more than half of the posterior lies below $z = 0$. Its rival is the *one* gene, of all 765, whose bit sorts the
+# even rows best.
 #
 # **Predict.** Six genes and Bayes' rule against one gene: does the posterior win clearly, barely, or not at all?
 
@@ -698,11 +687,10 @@ print(f"{len(gain)} cells   posterior {by_posterior.mean():.1%} right   {name} a
 print(f"difference {gain.mean():+.1%} +- {gain.std() / len(gain) ** 0.5:.1%} (standard error over cells, paired)")
 
 # %% [markdown]
-# Not at all. CST3 is a superb marker, and in cells sequenced this deeply one look at it is enough. An honest defeat.
+# Not at all. CST3 is a superb marker, and in cells sequenced this deeply one look at it is enough.
 #
-# But sequencing is expensive. Suppose the same cells had been sequenced **ten times more cheaply**: every molecule is
-# kept with probability 0.1. A gene with $n$ molecules then still shows with probability $1 - 0.9^n$. Five such
-# experiments:
+# But sequencing is expensive. Suppose **a tenth of it** had been done: every molecule is kept with probability 0.1. A
+# gene with $n$ molecules then shows with probability $1 - 0.9^n$. Five such experiments:
 
 # %%
 counts = torch.from_numpy(data.counts.toarray())  # (cells, genes)
@@ -722,28 +710,27 @@ print(f"of the others {by_posterior[~is_sure].mean():.1%}")
 
 # %% [markdown]
 # Now no single gene can be relied on: even CST3 is missed too often. The posterior adds up whatever evidence is left,
-# and wins by about nine points, eight times the error. And it can tell what a bit cannot: *when it does not know*. Of
-# the calls of which it is 95 % sure, nearly all are right.
+# and wins by nine points, eight times the error. And it says what a bit cannot: *when it does not know*. Of the calls
+# of which it is 95 % sure, nearly all are right.
 #
 # That is your own code, without a network: two shares a gene, a prior, Bayes' rule.
 #
 # **An open task, without a checker.** Put in *your own* marker genes: `right_calls(x, [...])`, or thinned bits. Can two
-# genes do what six do? Can six badly chosen ones do worse than one? Write down what you expect before you run it.
+# genes do what six do? Write down what you expect first.
 #
 # <details><summary>What a good answer contains</summary>
 #
-# The genes and why you expected them to work; the share right *beside* the rival's, paired over the same cells, with an
-# error; the odd rows alone (genes chosen by looking at them would flatter you). You may find that many genes make the
-# posterior surer than it should be: it takes them as independent given $z$, and section 1.1 showed that they are not.
-# Compare the share right among the sure calls with 95 %.
+# The genes, and why you expected them to work; the share right *beside* the rival's, paired over the same cells, with
+# an error; genes not chosen by looking at the odd rows. Perhaps that many genes make the posterior surer than it should
+# be, since it takes them as independent given $z$: compare the share right among the sure calls with 95 %.
 #
 # </details>
 
 # %% [markdown]
 # ## 1.12 What can I now do with my data?
 #
-# The same on a file of yours takes five lines. You need raw counts, a few marker genes, and some cells of each of two
-# kinds that you are certain of (`is_t` and `is_myeloid` here): their labels, or clusters that you have looked at.
+# The same on a file of yours. You need raw counts, a few marker genes, and some cells of each of two kinds that you are
+# certain of (`is_t` and `is_myeloid` here).
 #
 # ```python
 # mine = vc.load_h5ad("my_cells.h5ad", label_key="cell_type")
@@ -753,13 +740,13 @@ print(f"of the others {by_posterior[~is_sure].mean():.1%}")
 # w, b = line_of(bits[:, chosen], *kinds)
 # ```
 #
-# From there the cell of section 1.9 gives the posterior of every cell. Read it as what it is: an answer *given* that
-# each cell is one of these two kinds, or between them. Cells that show none of your genes deserve a look of their own.
+# From there the cell of section 1.9 gives the posterior of every cell. It is an answer *given* that each cell is one of
+# these two kinds, or between them. Cells that show none of your genes deserve a look of their own.
 
 # %% [markdown]
 # ## 1.13 Quiz
 #
-# Two last questions. Decide first: a click on an option says why it is right or wrong.
+# Two last questions. Decide before you click.
 
 # %%
 quiz("1.6")
@@ -778,11 +765,11 @@ quiz("1.7")
 # | `kl_monte_carlo` | `vae_course.exercises.e1_5` | - | - |
 # | `grid_posterior` | `vae_course.exercises.e1_6` | - | - |
 #
-# Every symbol stands in the table of [notation](../docs/notation.md), every term in the
-# [glossary](../docs/glossary.md), and where the cells come from in [data](../data/README.md).
+# Look up symbols in the [notation](../docs/notation.md), terms in the [glossary](../docs/glossary.md), and the cells in
+# [data](../data/README.md).
 #
-# **Next.** We made $w$ and $b$ from labels and tried every $q$. Lesson 2 lets a machine search: tensors, gradients, and
-# the networks that will be our encoder and our decoder. Lesson 3 trains a VAE on these very bits.
+# **Next.** We made $w$ and $b$ from labels and tried every $q$. Lesson 2 lets a machine search: gradients, and the
+# networks that will be encoder and decoder. Lesson 3 trains a VAE on these very bits.
 
 # %% tags=["volatile"]
 progress()

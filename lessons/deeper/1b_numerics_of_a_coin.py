@@ -174,8 +174,8 @@ def by_hand(a: torch.Tensor) -> torch.Tensor:
     return a.clamp(min=0) + torch.log1p(torch.exp(-a.abs()))
 
 
-print(f"at 0.001: by hand {slope(by_hand, 0.001):.4f}, F.softplus {slope(F.softplus, 0.001):.4f}")
-print(f"at 0:     by hand {slope(by_hand, 0.0):.4f}, F.softplus {slope(F.softplus, 0.0):.4f}")
+print(f"at 0.1: by hand {slope(by_hand, 0.1):.3f}, F.softplus {slope(F.softplus, 0.1):.3f}")
+print(f"at 0:   by hand {slope(by_hand, 0.0):.3f}, F.softplus {slope(F.softplus, 0.0):.3f}")
 
 # %% [markdown]
 # 1 instead of a half. And exactly 0 is no rare logit: it is where a network starts whose last layer starts at zero.
@@ -334,3 +334,24 @@ for code in (5, 9):
 # against the story is what is left *at one* $z$, or more of it within a kind than the story itself produces.
 #
 # </details>
+
+# %% [markdown]
+# ## 1b.8 Another coin, the same care
+#
+# **Question.** A gene has $\mu$ molecules in a cell on average. How probable is it that *none* is caught?
+#
+# If they are caught independently (a Poisson, lesson 5), it is $e^{-\mu}$. So the gene is detected with probability $1
+# - e^{-\mu}$. Here no logit is in sight, and the trouble is back: for a rare gene the program subtracts two numbers
+# that are nearly equal. **Predict** which $\mu$ breaks the first column.
+
+# %% tags=["volatile"]
+mu = torch.tensor([1.0, 1e-3, 1e-6, 1e-9])  # mean number of molecules
+print("mu        log(1 - e^-mu)   log(-expm1(-mu))")
+for value in mu:
+    print(f"{value:<9.0e} {torch.log(1 - torch.exp(-value)):14.2f} {torch.log(-torch.expm1(-value)):18.2f}")
+assert torch.log(1 - torch.exp(-mu[-1])) == -torch.inf  # checks that your machine agrees; skip it
+
+# %% [markdown]
+# `torch.expm1(y)` computes $e^y - 1$ without forming $e^y$ first, as `log1p` does for the logarithm. The lesson of this
+# notebook in one line: *find the subtraction of two nearly equal numbers, or the number that leaves its range, and do
+# that step on paper.*
