@@ -321,8 +321,8 @@ vc.explore.kl()
 # = \sum_z q(z)\,\log\frac{q(z)}{p(z)},$$
 #
 # where $\mathbb E_{z \sim q}$, or $\mathbb E_q$ for short, is the mean over draws from $q$; for densities the sum is an
-# integral. (Messages write KL(q, p).) Two coins, $q = (0.9, 0.1)$ and $p = (0.5, 0.5)$, by hand: $0.9 \log 1.8 + 0.1
-# \log 0.2 = 0.37$ nats, and the other way round $0.51$.
+# integral. (Messages write KL(q, p).) Two coins, $q = (0.9, 0.1)$ and $p = (0.5, 0.5)$, by hand:
+# $0.9 \log 1.8 + 0.1 \log 0.2 = 0.37$ nats, and the other way round $0.51$.
 #
 # It is never negative, and 0 only if $q = p$ (section 1.10 shows why). It is not symmetric: *where you draw from
 # decides which errors count*. The two bells in numbers: a narrow $q$ on the larger bell, and a wide one with the mean
@@ -386,16 +386,16 @@ quiz("1.3")
 
 # %% [markdown]
 # **Now you.** Put the two means into the first line, and simplify: one factor $\tfrac12$, four terms in the bracket.
-# Four tensors come in and broadcast; all spreads are variances. By hand: $\mathcal N(1, 0.5)$ against $\mathcal N(0,
-# 1)$ gives $0.5966$. Mind which variance stands on top of the logarithm, and which one divides.
+# Four tensors come in and broadcast; all spreads are variances. By hand: $\mathcal N(1, 0.5)$ against
+# $\mathcal N(0, 1)$ gives $0.5966$. Mind which variance stands on top of the logarithm, and which one divides.
 
 # %% exercise="1.3" source="vae_course.distributions.kl_normal" minutes=7 difficulty=1
 
 # %% [markdown]
 # Your formula beside the regret added up on a grid, for $q = \mathcal N(1, 2)$ and $p = \mathcal N(3, 5)$. And several
-# latents: if they are independent in $q$ and in $p$, logarithms turn products into sums, and $\mathrm{KL}(q \,\|\, p) =
-# \sum_j \mathrm{KL}(q_j \,\|\, p_j)$. The figure shows what it costs to leave the prior $\mathcal N(0, 1)$, the pull
-# that every latent of a VAE feels: by moving away, and by changing width.
+# latents: if they are independent in $q$ and in $p$, logarithms turn products into sums, and
+# $\mathrm{KL}(q \,\|\, p) = \sum_j \mathrm{KL}(q_j \,\|\, p_j)$. The figure shows what it costs to leave the prior
+# $\mathcal N(0, 1)$, the pull that every latent of a VAE feels: by moving away, and by changing width.
 
 # %%
 mean_q, var_q, mean_p, var_p, zero, one = torch.tensor([1.0, 2.0, 3.0, 5.0, 0.0, 1.0])
@@ -639,16 +639,16 @@ ax.legend(frameon=False, loc="lower right")
 plots.show(ax, alt="The curve of the logarithm lies above its chord: at u = 5 the curve is at 1.61, the chord at 1.10.")
 
 # %% [markdown]
-# A mean of points on the curve lies on or below it, never above. That is **Jensen's inequality**: $\mathbb E[\log u]
-# \le \log \mathbb E[u]$. Now take $u = p(z)/q(z)$ with $z$ from $q$. In the mean of $u$ the weight $q$ cancels, and the
-# area under $p$ is 1:
+# A mean of points on the curve lies on or below it, never above. That is **Jensen's inequality**:
+# $\mathbb E[\log u] \le \log \mathbb E[u]$. Now take $u = p(z)/q(z)$ with $z$ from $q$. In the mean of $u$ the weight
+# $q$ cancels, and the area under $p$ is 1:
 #
 # $$-\mathrm{KL}(q \,\|\, p) = \mathbb E_q\Big[\log\frac{p(z)}{q(z)}\Big]
 # \le \log \mathbb E_q\Big[\frac{p(z)}{q(z)}\Big] = \log \int q(z)\,\frac{p(z)}{q(z)}\,dz = \log 1 = 0.$$
 #
-# We searched for one cell. In a VAE a network, the **encoder**, reads $x$ and puts out mean and variance of $q(z \mid
-# x)$, so that one search serves all cells ([Kingma and Welling 2019](https://doi.org/10.1561/2200000056)). Lesson 2
-# builds that network.
+# We searched for one cell. In a VAE a network, the **encoder**, reads $x$ and puts out mean and variance of
+# $q(z \mid x)$, so that one search serves all cells ([Kingma and Welling 2019](https://doi.org/10.1561/2200000056)).
+# Lesson 2 builds that network.
 
 # %%
 quiz("1.5")

@@ -96,8 +96,8 @@ u, A = torch.tensor([1.0, 2.0]), torch.tensor([[3.0, 1.0], [1.0, 4.0]])
 print("u' A u =", (u @ A @ u).item(), "   tr(A u u') =", torch.trace(A @ torch.outer(u, u)).item())
 
 # %% [markdown]
-# **First form.** A trace is a sum and $Q^{-1}$ is fixed, so the mean may move inside. There it meets $\mathbb E_q[(z -
-# m_q)(z - m_q)^\top]$, which is $Q$ by definition of the covariance:
+# **First form.** A trace is a sum and $Q^{-1}$ is fixed, so the mean may move inside. There it meets
+# $\mathbb E_q[(z - m_q)(z - m_q)^\top]$, which is $Q$ by definition of the covariance:
 #
 # $$\mathbb E_q\,(z - m_q)^\top Q^{-1}(z - m_q) = \mathrm{tr}(Q^{-1} Q) = k.$$
 #
@@ -119,8 +119,8 @@ print(f"second form: {second:.1f} from draws   formula {torch.trace(P_inv @ cov_
 # %% [markdown]
 # ## 1a.3 A slip in the notes
 #
-# The lecture notes call the distributions 0 and 1, $q = \mathcal N(\mu_0, \Sigma_0)$ and $p = \mathcal N(\mu_1,
-# \Sigma_1)$, and give this line:
+# The lecture notes call the distributions 0 and 1, $q = \mathcal N(\mu_0, \Sigma_0)$ and
+# $p = \mathcal N(\mu_1, \Sigma_1)$, and give this line:
 #
 # $$\tfrac12\Big[\mathrm{tr}(\Sigma_1^{-1}\Sigma_0) + (\mu_1 - \mu_0)^\top\,\Sigma_1^{-1}\,(\mu_0 - \mu_1) - k
 # + \log\frac{|\Sigma_1|}{|\Sigma_0|}\Big].$$

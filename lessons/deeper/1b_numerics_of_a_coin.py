@@ -85,8 +85,8 @@ assert 14.5 < by_probability(a)[1] < 15.5  # its digits depend on the processor;
 #
 # $$\text{softplus}(a) = \max(a, 0) + \log\!\big(1 + e^{-|a|}\big).$$
 #
-# One more trap: at $a = -20$ the sum $1 + e^{-20}$ rounds to 1, and the logarithm to 0. `torch.log1p(y)` computes
-# $\log(1 + y)$ without forming the sum.
+# One more trap: at $a = -20$ the sum $1 + e^{-20}$ rounds to 1, and the logarithm to 0. `torch.log1p(u)` computes
+# $\log(1 + u)$ without forming the sum.
 
 # %%
 a = torch.tensor([-1000.0, -20.0, 0.7, 1000.0])
@@ -235,8 +235,8 @@ plots.show(ax, alt="Mean cost of CD3D against the logit: a bowl with its lowest 
 # **Question.** Lesson 1 scored cells with one list of coins, or with two, and told which list applies. That is a gift.
 # What if nobody tells?
 #
-# Then it is a model with a latent variable of two values, the kind, and the score is the marginal $p(x) = \sum_z
-# p(z)\,p(x \mid z)$. Each term is about $e^{-350}$, which is 0 in 32 bits: a case for log-sum-exp.
+# Then it is a model with a latent variable of two values, the kind, and the score is the marginal
+# $p(x) = \sum_z p(z)\,p(x \mid z)$. Each term is about $e^{-350}$, which is 0 in 32 bits: a case for log-sum-exp.
 
 # %%
 labels = torch.from_numpy(data.labels)  # (cells,), the codes 0 to 9
@@ -338,11 +338,11 @@ for code in (5, 9):
 # %% [markdown]
 # ## 1b.8 Another coin, the same care
 #
-# **Question.** A gene has $\mu$ molecules in a cell on average. How probable is it that *none* is caught?
+# **Question.** Of some gene $\mu$ molecules a cell are caught on average. How probable is it that *none* is?
 #
-# If they are caught independently (a Poisson, lesson 5), it is $e^{-\mu}$. So the gene is detected with probability $1
-# - e^{-\mu}$. Here no logit is in sight, and the trouble is back: for a rare gene the program subtracts two numbers
-# that are nearly equal. **Predict** which $\mu$ breaks the first column.
+# If they are caught independently (a Poisson, lesson 5), it is $e^{-\mu}$. So the gene is detected with probability
+# $1 - e^{-\mu}$. Here no logit is in sight, and the trouble is back: for a rare gene the program subtracts two nearly
+# equal numbers. **Predict** which $\mu$ breaks the first column.
 
 # %% tags=["volatile"]
 mu = torch.tensor([1.0, 1e-3, 1e-6, 1e-9])  # mean number of molecules
@@ -352,6 +352,6 @@ for value in mu:
 assert torch.log(1 - torch.exp(-mu[-1])) == -torch.inf  # checks that your machine agrees; skip it
 
 # %% [markdown]
-# `torch.expm1(y)` computes $e^y - 1$ without forming $e^y$ first, as `log1p` does for the logarithm. The lesson of this
+# `torch.expm1(u)` computes $e^u - 1$ without forming $e^u$ first, as `log1p` does for the logarithm. The lesson of this
 # notebook in one line: *find the subtraction of two nearly equal numbers, or the number that leaves its range, and do
 # that step on paper.*
