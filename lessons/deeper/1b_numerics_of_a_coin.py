@@ -159,8 +159,8 @@ slopes = {name: torch.tensor([slope(f, at) for at in logits.tolist()])
 plots.lines(logits, slopes, ax=axes[1], xlabel="logit", ylabel="slope (nats per unit of logit)", title="the slope")
 plots.show(
     axes[0],
-    alt="Left: the cost of a surprise rises with the logit; clamped, it stays at 16 nats from logit 16 on. "
-    "Right: the slope of softplus rises to 1 and stays; that of the clamped cost drops to 0 at logit 16.",
+    alt="Left: the cost of a surprise rises with the logit; clamped, it stays at 16 nats from about 16 on. "
+    "Right: the slope of softplus rises to 1 and stays; that of the clamped cost drops to 0 between 16 and 17.",
 )
 
 # %% [markdown]
@@ -342,7 +342,10 @@ for code in (5, 9):
 #
 # If they are caught independently (a Poisson, lesson 5), it is $e^{-\mu}$. So the gene is detected with probability
 # $1 - e^{-\mu}$. Here no logit is in sight, and the trouble is back: for a rare gene the program subtracts two nearly
-# equal numbers. **Predict** which $\mu$ breaks the first column.
+# equal numbers. The cure has the form of `log1p`: `torch.expm1(u)` computes $e^u - 1$ without forming $e^u$ first.
+#
+# That is this notebook in one line: *find the subtraction of two nearly equal numbers, or the number that leaves its
+# range, and do that step on paper.* **Predict** which $\mu$ breaks the first column.
 
 # %% tags=["volatile"]
 mu = torch.tensor([1.0, 1e-3, 1e-6, 1e-9])  # mean number of molecules
@@ -350,8 +353,3 @@ print("mu        log(1 - e^-mu)   log(-expm1(-mu))")
 for value in mu:
     print(f"{value:<9.0e} {torch.log(1 - torch.exp(-value)):14.2f} {torch.log(-torch.expm1(-value)):18.2f}")
 assert torch.log(1 - torch.exp(-mu[-1])) == -torch.inf  # checks that your machine agrees; skip it
-
-# %% [markdown]
-# `torch.expm1(u)` computes $e^u - 1$ without forming $e^u$ first, as `log1p` does for the logarithm. The lesson of this
-# notebook in one line: *find the subtraction of two nearly equal numbers, or the number that leaves its range, and do
-# that step on paper.*
