@@ -266,11 +266,11 @@ def test_whatever_the_answers_it_runs_to_the_last_cell(source):
         on_cell_executed=lambda cell, **_: seconds.update({cell.id: time.monotonic() - started[cell.id]}),
     )
     wrong = [cell for cell in executed.cells if "wrong" in tags(cell)]
-    assert max(seconds[cell.id] for cell in wrong) < 30
+    assert max((seconds[cell.id] for cell in wrong), default=0) < 30  # a deeper notebook may have no exercise
     assert not [cell.source for cell in wrong if "correct" in printed(cell)]
     raised = [output.ename for output in errors(executed)]
     assert raised == ["SyntaxError"] * sum(WRONG[0] in cell.source for cell in wrong)
-    assert raised
+    assert raised or not wrong
     for cell in exercise_cells(executed).values():
         assert "not done yet" in printed(cell)
     right = [cell for cell in executed.cells if "right" in tags(cell)]
