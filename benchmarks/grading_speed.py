@@ -9,6 +9,7 @@ import argparse
 import ast
 import json
 import random
+import re
 import tempfile
 import time
 from collections import Counter
@@ -49,17 +50,14 @@ def cell(source: str) -> dict:
 
 
 def write_student(folder: Path, kind: str, dice: random.Random, wrong: dict[str, list[str]]) -> None:
-    """Write the six notebooks of a student."""
+    """Write the notebooks of a student."""
     folder.mkdir()
-    for path in sorted((ROOT / ("lessons" if kind == "as it came" else "solutions")).glob("*.ipynb")):
-        number = int(path.name[:2])
+    for path in sorted((ROOT / ("lessons" if kind == "as it came" else "solutions")).rglob("*.ipynb")):
+        number = int(re.search(r"[1-9]|0(?=_)", path.name)[0])
         notebook = json.loads(path.read_text(encoding="utf-8"))
         for one in [one for one in EXERCISES.values() if one.lesson == number and dice.random() < SHARES[kind]]:
-            if kind == "partly done":
-                notebook["cells"] = [
-                    c for c in notebook["cells"] if f'@exercise("{one.id}")' not in "".join(c["source"])
-                ]
-            else:
+            notebook["cells"] = [c for c in notebook["cells"] if f'@exercise("{one.id}")' not in "".join(c["source"])]
+            if kind == "partly wrong":
                 answer = f"{one.name} = {dice.choice(wrong[one.id])}"
                 notebook["cells"] += [cell(helpers(one)), cell(answer)]
         (folder / path.name).write_text(json.dumps(notebook), encoding="utf-8")
@@ -76,7 +74,7 @@ def main() -> None:
             kind = list(SHARES)[number % len(SHARES)]
             write_student(Path(folder, f"{number:04} {kind}"), kind, dice, wrong)
         start = time.perf_counter()
-        grades = grade_folder(folder, seed=0, jobs=options.jobs)
+        grades = grade_folder(folder, seed=0, jobs=options.jobs, deeper=True)
         seconds = time.perf_counter() - start
     points: dict[str, list[int]] = {}
     for grade in grades:

@@ -63,6 +63,7 @@ def test_the_first_answer_counts(capsys):
     wrong = next(letter for letter in LETTERS if letter != one.right)
     quiz("3.2", wrong)
     quiz("3.2", one.right)
+    assert "1 question answered, 0 right at first." in repr(progress())
     note_answer("3.1", ALL["3.1"].right)
     printed = capsys.readouterr().out
     assert printed.startswith(f"✗ {wrong} is wrong.")

@@ -236,6 +236,15 @@ def test_the_certificate_fits_on_one_sheet_and_on_a_telephone(chromium):
         assert len(re.findall(rb"/Type /Page\b", page.pdf(format=sheet))) == 1
 
 
+def test_the_progress_fits_on_a_telephone(chromium):
+    page = chromium.new_page(viewport={"width": 390, "height": 844})
+    page.set_content(f'<body style="font: 14px/20px sans-serif; margin: 20px">{progress()._repr_html_()}')
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    heights = page.eval_on_selector_all("progress", "bars => bars.map(bar => bar.parentElement.clientHeight)")
+    assert len(heights) == 6
+    assert max(heights) <= 3 * 20  # a lesson's title, its bar and its exercises
+
+
 def test_the_command_opens_jupyterlab_at_the_start_page(chromium, tmp_path):
     pass_exercises("0.1", "0.2")
     shutil.copytree(ROOT / "lessons", tmp_path / "lessons")

@@ -47,9 +47,9 @@ in_sandbox = pytest.mark.skipif(bool(NO_SANDBOX), reason=NO_SANDBOX)
 
 
 def cells_of(folder, lesson):
-    """Sources and kinds of a notebook's cells."""
-    name = next(name for name in LESSONS if name.startswith(f"0{lesson}"))
-    cells = json.loads((ROOT / folder / name).read_text(encoding="utf-8"))["cells"]
+    """Sources and kinds of the cells of a lesson's notebook and of the deeper ones beside it."""
+    paths = [*(ROOT / folder).glob(f"0{lesson}_*.ipynb"), *sorted((ROOT / folder / "deeper").glob(f"{lesson}*.ipynb"))]
+    cells = [cell for path in paths for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]]
     return ["".join(cell["source"]) for cell in cells], [cell["cell_type"] for cell in cells]
 
 
@@ -82,9 +82,7 @@ def course(tmp_path_factory):
     """All lessons of a solver, of one who has written nothing, and of one who has done some."""
     folder = tmp_path_factory.mktemp("course")
     for student, edition in (("solver", "solutions"), ("idle", "lessons")):
-        shutil.copytree(
-            ROOT / edition, folder / student, ignore=lambda _, names: [n for n in names if n not in LESSONS]
-        )
+        shutil.copytree(ROOT / edition, folder / student, ignore=shutil.ignore_patterns("*.py", "*.toml", "videos"))
     sources, kinds = cells_of("lessons", 0)
     sources = [answer("0.1") if '@exercise("0.1")' in text else text for text in sources]
     hand_in(folder, "some", sources, kinds, "00_latents.ipynb")

@@ -1,15 +1,15 @@
 """A lesson in JupyterLab, in a real browser."""
 
 import json
-import shutil
 import time
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from lab_server import serving
 
-ROOT = Path(__file__).parents[2]
+from vae_course.exercises import EXERCISES, progress
+from vae_course.exercises.quiz import LETTERS, questions
+
 LESSON = "01_problem_setup"
 DONE = """() => {
     const idle = /\\| Idle/.test(document.querySelector('#jp-main-statusbar')?.innerText ?? '');
@@ -19,29 +19,32 @@ DONE = """() => {
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    """Run JupyterLab on a copy of the student edition; give its folder and its address."""
+def lesson(tmp_path_factory, chromium):
+    """Run a lesson in JupyterLab as a learner opens it; give its page and the saved notebook.
+
+    The progress is kept in a folder of its own.
+    """
     folder = tmp_path_factory.mktemp("lab")
-    shutil.copy(ROOT / "lessons" / f"{LESSON}.ipynb", folder)
-    with serving(folder, "jupyterlab") as address:
-        yield folder, address
-
-
-def test_a_lesson_runs_in_jupyterlab(lab, chromium):
-    folder, address = lab
-    path = folder / f"{LESSON}.ipynb"
     asked = []
-    page = chromium.new_page(viewport={"width": 1300, "height": 1000})
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(f"{address}/lab/tree/{path.name}?reset")
-    page.wait_for_function(DONE, timeout=120_000)
-    page.click(".lm-MenuBar-itemLabel:text-is('Run')")
-    page.click("[data-command='runmenu:run-all']")
-    page.wait_for_selector(".jp-InputPrompt:has-text('*')", timeout=30_000)
-    _wait_until_done(page)
-    page.keyboard.press("Control+s")
-    notebook = _saved(path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VAE_COURSE_HOME", str(folder / "home"))
+        with serving(folder, "vae_course.cli", "lab") as address:
+            page = chromium.new_page(viewport={"width": 1300, "height": 1000})
+            page.on("request", lambda request: asked.append(request.url))
+            page.goto(f"{address}/lab/tree/{LESSON}.ipynb?reset")
+            page.wait_for_function(DONE, timeout=120_000)
+            page.click(".lm-MenuBar-itemLabel:text-is('Run')")
+            page.click("[data-command='runmenu:run-all']")
+            page.wait_for_selector(".jp-InputPrompt:has-text('*')", timeout=30_000)
+            _wait_until_done(page)
+            page.keyboard.press("Control+s")
+            yield page, _saved(folder / "work" / f"{LESSON}.ipynb")
+            assert not [url for url in asked if not url.startswith((address, "data:", "blob:", "about:"))]
+            page.close()
 
+
+def test_a_lesson_runs_in_jupyterlab(lesson):
+    page, notebook = lesson
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert not [cell["source"] for cell in code if cell["execution_count"] is None]
     outputs = [output for cell in code for output in cell["outputs"]]
@@ -58,8 +61,33 @@ def test_a_lesson_runs_in_jupyterlab(lab, chromium):
     assert page.locator("mjx-container").count() > 50
     assert page.locator("mjx-merror, [data-mjx-error]").count() == 0
     assert page.locator(".jp-MarkdownOutput", has_text="$").count() == 0, "mathematics that was not rendered"
-    assert not [url for url in asked if not url.startswith((address, "data:", "blob:", "about:"))]
-    page.close()
+
+
+def test_a_click_gives_the_next_hint(lesson):
+    page = lesson[0]
+    card = page.locator(".jp-OutputArea-output", has_text="1.1 bernoulli_log_prob: not done yet")
+    hints = EXERCISES["1.1"].hints
+    for number, hint in enumerate(hints, start=1):
+        assert not card.get_by_text(hint).is_visible()
+        card.locator(f"summary:has-text('Hint {number} of {len(hints)}')").click()
+        assert card.get_by_text(hint).is_visible()
+    assert card.get_by_text('solution("1.1")').is_visible()
+
+
+def test_a_click_on_an_option_says_why_and_counts_once(lesson):
+    page, one = lesson[0], questions()["1.1"]
+    wrong = next(letter for letter in LETTERS if letter != one.right)
+    card = page.locator(".jp-OutputArea-output", has_text="Question 1.1.")
+    for letter, said in ((wrong, "Wrong."), (one.right, "Right.")):
+        option = card.locator("details").nth(LETTERS.index(letter))
+        option.locator("summary").click()
+        assert option.get_by_text(said).is_visible()
+        page.wait_for_function(DONE)
+    for _ in range(60):
+        if answers := progress().answers:
+            break
+        time.sleep(0.5)
+    assert answers == {"quiz 1.1": False}
 
 
 def _wait_until_done(page):

@@ -29,6 +29,7 @@ ALL = [*SOURCES, *DEEPER]
 NAMES = [source.stem for source in SOURCES]
 BY_NAME = pytest.mark.parametrize("source", ALL, ids=lambda source: source.stem)
 BY_LESSON = pytest.mark.parametrize("source", SOURCES, ids=NAMES)
+ASKING = [source for source in ALL if ' exercise="' in source.read_text(encoding="utf-8")]  # the others ask nothing
 PACKAGE = [vae_course.distributions, vae_course.nn, vae_course.model, vae_course.binary_vae, vae_course.vae]
 PACKAGE += [vae_course.scvi_tools, vae_course.data, vae_course.simulate, vae_course.posterior, vae_course.metrics]
 PACKAGE += [vae_course.differential, vae_course.imputation]
@@ -255,7 +256,7 @@ def with_all_kinds_of_answers(notebook):
     return notebook
 
 
-@BY_NAME
+@pytest.mark.parametrize("source", ASKING, ids=lambda source: source.stem)
 def test_whatever_the_answers_it_runs_to_the_last_cell(source):
     """Wrong ones, none, then right ones of which the rest of the lesson makes something: float64, Python numbers."""
     started, seconds = {}, {}
@@ -265,11 +266,11 @@ def test_whatever_the_answers_it_runs_to_the_last_cell(source):
         on_cell_executed=lambda cell, **_: seconds.update({cell.id: time.monotonic() - started[cell.id]}),
     )
     wrong = [cell for cell in executed.cells if "wrong" in tags(cell)]
-    assert max(seconds[cell.id] for cell in wrong) < 30
+    assert max((seconds[cell.id] for cell in wrong), default=0) < 30  # a deeper notebook may have no exercise
     assert not [cell.source for cell in wrong if "correct" in printed(cell)]
     raised = [output.ename for output in errors(executed)]
     assert raised == ["SyntaxError"] * sum(WRONG[0] in cell.source for cell in wrong)
-    assert raised
+    assert raised or not wrong
     for cell in exercise_cells(executed).values():
         assert "not done yet" in printed(cell)
     right = [cell for cell in executed.cells if "right" in tags(cell)]

@@ -215,10 +215,15 @@ def test_mistakes_to_expect_have_the_message_that_the_exercise_gives():
 
 
 def test_every_slip_of_the_notes_is_in_the_errata():
+    sources = sorted((ROOT / "lessons").rglob("[0-9]*.py"), key=lambda path: path.name.removeprefix("0"))
     boxes = [
         section
-        for lesson in LESSONS
-        for section, text in re.findall(r"^# ## (\d\.\d+) (.*?)(?=^# ## |\Z)", lesson, flags=re.MULTILINE | re.DOTALL)
+        for source in sources  # each lesson, then the deeper notebooks beside it
+        for section, text in re.findall(
+            r"^# ## (\d[a-z]?\.\d+) (.*?)(?=^# ## |\Z)",
+            source.read_text(encoding="utf-8"),
+            flags=re.MULTILINE | re.DOTALL,
+        )
         for _ in re.findall(r"\*\*Find the slip", text)
     ]
     assert [row[0].split(",")[0] for row in table("errata", "section", "the notes say")] == boxes

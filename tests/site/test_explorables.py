@@ -46,27 +46,32 @@ def made(learner):
     return {name: explore.walk(*learner) if name == "walk" else getattr(explore, name)() for name in NAMES}
 
 
-@pytest.fixture
-def opened(chromium, made, tmp_path):
-    """Give a function that opens an explorable; in the end none may have failed, nor asked anybody for anything."""
-    contexts, said, asked = [], [], []
+@pytest.fixture(scope="module")
+def noted():
+    """What the pages said, and whom they asked."""
+    return [], []
 
-    def open_page(name, width=760, html=None, **options):
-        context = chromium.new_context(viewport={"width": width, "height": 900}, **options)
-        contexts.append(context)
-        page = context.new_page()
+
+@pytest.fixture
+def opened(pages, noted, made, tmp_path):
+    """Give a function that opens an explorable; in the end none may have failed, nor asked anybody for anything."""
+    said, asked = noted
+    said.clear()
+    asked.clear()
+
+    def listen(page):
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("request", lambda request: asked.append(request.url))
+
+    def open_page(name, width=760, html=None, **options):
         file = tmp_path / f"{name}.html"
         file.write_text(html or made[name].html, encoding="utf-8")
-        page.goto(file.as_uri())
-        return page
+        return pages(file.as_uri(), width, 900, listen, **options)
 
     yield open_page
-    for context in contexts:
-        context.close()
     assert said == []
+    assert asked
     assert [url for url in asked if not url.startswith(("file:", "data:", "about:"))] == []
 
 

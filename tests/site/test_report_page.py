@@ -50,25 +50,30 @@ def page_file(tmp_path_factory):
     return written(DATA, tmp_path_factory.mktemp("run"), CELLS)
 
 
-@pytest.fixture
-def opened(chromium, page_file):
-    """Give a function that opens the page; in the end it may not have failed, nor asked anybody for anything."""
-    contexts, said, asked = [], [], []
+@pytest.fixture(scope="module")
+def noted():
+    """What the pages said, and whom they asked."""
+    return [], []
 
-    def open_page(width=1440, height=900, **options):
-        context = chromium.new_context(viewport={"width": width, "height": height}, **options)
-        contexts.append(context)
-        page = context.new_page()
+
+@pytest.fixture
+def opened(pages, noted, page_file):
+    """Give a function that opens the page; in the end it may not have failed, nor asked anybody for anything."""
+    said, asked = noted
+    said.clear()
+    asked.clear()
+
+    def listen(page):
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("request", lambda request: asked.append(request.url))
-        page.goto(page_file.as_uri())
-        return page
+
+    def open_page(width=1440, height=900, **options):
+        return pages(page_file.as_uri(), width, height, listen, **options)
 
     yield open_page
-    for context in contexts:
-        context.close()
     assert said == []
+    assert asked
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
 
 

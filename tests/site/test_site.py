@@ -405,7 +405,7 @@ def test_an_explorable_follows_the_theme(chromium, site, served):
 # --------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["index.html", "latent_explorer.html", "lessons/01_problem_setup/1-8-*.html"])
+@pytest.mark.parametrize("name", ["index.html", "latent_explorer.html", "lessons/01_problem_setup/1-7-*.html"])
 def test_a_page_opens_from_a_folder(chromium, site, name):
     with opened(chromium, (site / find(site, name)).as_uri()) as page:
         assert page.locator("h1:visible").count() == 1

@@ -7,7 +7,7 @@ from textwrap import shorten
 
 from vae_course.exercises.catalogue import lesson_of
 from vae_course.exercises.engine import Exercise, Result
-from vae_course.exercises.overview import strip
+from vae_course.exercises.overview import SUMMARY, strip
 from vae_course.exercises.sources import source_of, without_docstrings
 
 KINDS = {  # colour as red, green, blue; sign
@@ -62,8 +62,13 @@ def verdict_card(one: Exercise, result: Result) -> Card:
     else:
         said, then = f"correct. {one.built}", "The lesson goes on with yours."
     printed = shorten(result.printed.strip(), 80, placeholder=" ...")
-    lines = [f"{sign} {title}: {said}", f"  {then}{stuck}", *([f"  Your code printed: {printed}"] if printed else [])]
+    lines = [f"{sign} {title}: {said}"]
+    lines += [f"  ! But mind: {result.warning}"] if result.warning else []
+    lines += [f"  {then}{stuck}", *([f"  Your code printed: {printed}"] if printed else [])]
     parts = [f"<b>{sign} {escape(title)}</b>: {escape(said)}"]
+    if result.warning:
+        color = KINDS["wrong"][0]
+        parts.append(f'<b style="color: rgb({color})">! But mind:</b> {escape(result.warning)}')
     if result.compared:
         where, yours, expected = map(escape, result.compared)
         parts.append(f"For {where}: yours <code>{yours}</code>, expected <code>{expected}</code>")
@@ -95,5 +100,5 @@ def _folded_hints(one: Exercise) -> str:
     """Hints to be opened one after the other, where no code has to run."""
     inner = f"<p>Still stuck? <code>solution(&quot;{one.id}&quot;)</code> shows one right answer.</p>"
     for number, text in reversed([*enumerate(one.hints, start=1)]):
-        inner = f"<details><summary>Hint {number} of {len(one.hints)}</summary><p>{escape(text)}</p>{inner}</details>"
+        inner = f"<details>{SUMMARY}Hint {number} of {len(one.hints)}</summary><p>{escape(text)}</p>{inner}</details>"
     return inner

@@ -1,4 +1,4 @@
-"""What is done, and what is next: as text for a terminal, as a table for a notebook."""
+"""What is done, and what is next: as text for a terminal, as a list with bars for a notebook."""
 
 import os
 from collections.abc import Iterable
@@ -14,7 +14,8 @@ from vae_course.runtime.files import write_atomically
 PICTURE = "progress.svg"  # on the start page
 MARKS = {"passed": "✓", "not_attempted": "·"}  # any other is ✗
 WORDS = {"passed": "passed", "not_attempted": "open"}  # any other is "not right yet"
-
+SUMMARY = '<summary style="display: list-item; cursor: pointer">'  # nbviewer takes the triangle from any other
+TITLE = "display: inline-block; width: 25em; max-width: 100%"  # on a phone the rest goes below it
 
 _shown: list[Any] = []  # handles of what notebooks show of the progress, to be kept up to date
 
@@ -58,7 +59,7 @@ class Progress(dict):
         return "\n".join(lines)
 
     def _ipython_display_(self) -> None:
-        """Show the table in a notebook, where it follows what is done later."""
+        """Show the list in a notebook, where it follows what is done later."""
         from IPython.display import display
 
         handle = display({"text/plain": repr(self), "text/html": self._repr_html_()}, raw=True, display_id=True)
@@ -66,13 +67,13 @@ class Progress(dict):
             _shown.append(handle)
 
     def _repr_html_(self) -> str:
-        """Return a table without colours of its own: it takes those of the page, light or dark."""
+        """Return a list without colours of its own: it takes those of the page, light or dark."""
         rows = "".join(map(self._row, _listed()))
         where = f"Next: {escape(_where(self.next))}." if self.next else "Nothing is left to do."
         return (
             f"<p><b>{self._sum()}</b> {where}</p>"
-            f"<table>{rows}</table><p>✓ passed, ✗ not right yet, · open</p>"
-            f"<details><summary>Attempts, hints and solutions</summary><pre>{escape(self._begun())}</pre></details>"
+            f'<ul style="list-style: none; padding: 0">{rows}</ul><p>✓ passed, ✗ not right yet, · open</p>'
+            f"<details>{SUMMARY}Attempts, hints and solutions</summary><pre>{escape(self._begun())}</pre></details>"
         )
 
     def _sum(self) -> str:
@@ -81,7 +82,8 @@ class Progress(dict):
             said += f" {len(deeper)} of the deeper notebooks as well."
         if not self.answers:
             return said
-        return f"{said} {len(self.answers)} questions answered, {sum(self.answers.values())} right at first."
+        answered = f"{len(self.answers)} question{'s' * (len(self.answers) != 1)} answered"
+        return f"{said} {answered}, {sum(self.answers.values())} right at first."
 
     def _begun(self) -> str:
         begun = [exercise_id for exercise_id in EXERCISES if self[exercise_id] != record.NEW]
@@ -98,17 +100,16 @@ class Progress(dict):
     def _row(self, lesson: Lesson) -> str:
         done, total = len(self.passed(lesson.sections)), len(lesson.sections)
         marks = [_mark(exercise_id, self[exercise_id]["status"]) for exercise_id in _in_order(lesson)]
-        left = ' style="text-align: left"'
         return (
-            f"<tr><td{left}>{lesson.number} · {escape(lesson.title)}</td>"
-            f'<td{left}><progress max="{total}" value="{done}" style="width: 6em"'
-            f' aria-label="{_name(lesson)}: {done} of {total} exercises passed"></progress></td>'
-            f"<td{left}>{done}&nbsp;of&nbsp;{total}</td><td{left}>{' &ensp;'.join(marks)}</td></tr>"
+            f'<li style="margin: 0.5em 0"><span style="{TITLE}">{lesson.number} · {escape(lesson.title)}</span> '
+            f'<progress max="{total}" value="{done}" style="width: 4em"'
+            f' aria-label="{_name(lesson)}: {done} of {total} exercises passed"></progress>'
+            f" &ensp;{done}&nbsp;of&nbsp;{total}: &ensp;{' &ensp;'.join(marks)}</li>"
         )
 
 
 def progress() -> Progress:
-    """Return what is done of every exercise and what is next; shown as a table in a notebook.
+    """Return what is done of every exercise and what is next; shown as a list in a notebook.
 
     Read from a small file in the folder named by VAE_COURSE_HOME, else in the user's data folder. Nothing is sent.
     """

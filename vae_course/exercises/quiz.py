@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from vae_course.exercises import record
 from vae_course.exercises.cards import Card, show
-from vae_course.exercises.overview import refresh
+from vae_course.exercises.overview import SUMMARY, refresh
 
 LETTERS = "ABCD"
 OPTION = "border: 1px solid rgba(128, 128, 128, 0.5); border-radius: 6px; padding: 0.3em 0.7em; margin: 0.3em 0"
@@ -96,7 +96,7 @@ def _question_card(number: str, one: Question) -> Card:
         noted = escape(NOTE.format(arguments=json.dumps([number, letter])), quote=True)
         said = "✓ <b>Right.</b>" if letter == one.right else "✗ <b>Wrong.</b>"
         options.append(
-            f'<details style="{OPTION}" ontoggle="{noted}"><summary>{letter}. {option}</summary>{said} {why}</details>'
+            f'<details style="{OPTION}" ontoggle="{noted}">{SUMMARY}{letter}. {option}</summary>{said} {why}</details>'
         )
     return Card("hint", lines, f"<b>Question {number}.</b> {one.ask}{''.join(options)}")
 

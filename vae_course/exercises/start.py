@@ -35,7 +35,8 @@ PROGRESS = """\
 
 ![A row for every lesson, with its exercises: green and ticked where they are passed.](progress.svg)
 
-As it is when this page is opened. Run the next cell (Shift and Enter) for attempts, hints and what is next."""
+This is how far you were when this page was opened. Are you back from a lesson? Run the next cell (Shift and Enter): it
+shows how far you are now, and what is next."""
 
 SHOW = """\
 from vae_course.exercises import progress

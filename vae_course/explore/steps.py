@@ -15,17 +15,17 @@ COMMON = {
     "mean_elbo": ("distributions.elbo", "return ", "4.2"),
 }
 BINARY = COMMON | {
-    "x": ("data.CountData.binarize", "return ", "3.2"),
-    "encode": ("binary_vae.BinaryVAE.encode", "hidden = ", "3.1"),
-    "q": ("binary_vae.BinaryVAE.encode", "return ", "3.11"),
+    "x": ("data.CountData.binarize", "return ", "3.7"),
+    "encode": ("binary_vae.BinaryVAE.encode", "hidden = ", "3.2"),
+    "q": ("binary_vae.BinaryVAE.encode", "return ", "3.2"),
     "z": ("distributions.reparameterize", "return mean + ", "4.4"),
-    "decode": ("binary_vae.BinaryVAE.decode", "return ", "3.7"),
+    "decode": ("binary_vae.BinaryVAE.decode", "return ", "3.6"),
     "output": ("binary_vae.BinaryVAE.decode", "return ", "1.4"),
     "reconstruction": ("distributions.bernoulli_log_prob", "return ", "3.3"),
     "kl": ("distributions.kl_standard_normal", "return ", "4.5"),
     "elbo": ("binary_vae.binary_vae_loss", "return ", "4.6"),
 }
-DIGITS = BINARY | {"x": ("data.load_digits", "return CountData(pixels >= 8", "3.2")}
+DIGITS = BINARY | {"x": ("data.load_digits", "return CountData(pixels >= 8", "3.1")}
 ZINB = COMMON | {
     "x": ("vae.VAE.inference", "encoder_input = torch.log1p", "5.9"),
     "encode": ("nn.Encoder.forward", "hidden = ", "5.9"),

@@ -16,7 +16,7 @@ N_DIGIT_PIXELS = 64
 
 
 def walk(model: BinaryVAE, data: CountData) -> Explorable:
-    """Walk between two places in the latent plane of your own model, and see what its decoder makes (lesson 3.8).
+    """Walk between two places in the latent plane of your own model, and see what its decoder makes (lesson 3.7).
 
     Parameters
     ----------
