@@ -5,6 +5,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from vae_course.exercises import EXERCISES, check, exercise, hint, overview, record, solution
 from vae_course.exercises.cards import KINDS, hint_card, solution_card, verdict_card
@@ -60,6 +61,31 @@ def test_a_wrong_number_stands_beside_the_right_one():
     assert f"yours <code>{yours}</code>" in verdict_card(ONE, result)._repr_html_()
     assert check("4.2", ONE.reference).compared is None
     assert check("3.5", dict).compared is None  # names of causes would be the answer
+
+
+class UnscaledLinear(EXERCISES["2.1"].reference):
+    def __init__(self, n_in, n_out):
+        super().__init__(n_in, n_out)
+        torch.nn.init.normal_(self.weight)
+
+
+def test_a_right_answer_that_will_hurt_later_passes_with_a_warning(capsys):
+    result = check("2.1", UnscaledLinear)
+    assert result.status == "passed"
+    assert "outputs of size 10" in result.warning
+    card = verdict_card(EXERCISES["2.1"], result)
+    assert f"! But mind: {result.warning}" in repr(card).splitlines()[1]
+    assert len(repr(card).splitlines()) <= 6
+    assert "! But mind:</b> with 100 inputs" in card._repr_html_()
+    assert exercise("2.1")(UnscaledLinear) is UnscaledLinear  # and the lesson goes on with it
+    assert "goes on with" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "answer", [EXERCISES["2.1"].reference, torch.nn.Linear, lambda n_in, n_out: torch.nn.Linear(n_in + 1, n_out)]
+)
+def test_neither_a_good_answer_nor_a_wrong_one_hears_a_warning(answer):
+    assert check("2.1", answer).warning == ""
 
 
 @pytest.mark.parametrize("number", EXERCISES)

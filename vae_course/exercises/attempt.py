@@ -64,6 +64,7 @@ class Outcome:
     error: str = ""  # type of the exception
     reason: str = ""  # its text
     line: str = ""  # line of the learner's code that raised it
+    warning: str = ""  # why it will hurt later though it is right; written by `Exercise.examined` alone
 
 
 @dataclass

@@ -62,8 +62,13 @@ def verdict_card(one: Exercise, result: Result) -> Card:
     else:
         said, then = f"correct. {one.built}", "The lesson goes on with yours."
     printed = shorten(result.printed.strip(), 80, placeholder=" ...")
-    lines = [f"{sign} {title}: {said}", f"  {then}{stuck}", *([f"  Your code printed: {printed}"] if printed else [])]
+    lines = [f"{sign} {title}: {said}"]
+    lines += [f"  ! But mind: {result.warning}"] if result.warning else []
+    lines += [f"  {then}{stuck}", *([f"  Your code printed: {printed}"] if printed else [])]
     parts = [f"<b>{sign} {escape(title)}</b>: {escape(said)}"]
+    if result.warning:
+        color = KINDS["wrong"][0]
+        parts.append(f'<b style="color: rgb({color})">! But mind:</b> {escape(result.warning)}')
     if result.compared:
         where, yours, expected = map(escape, result.compared)
         parts.append(f"For {where}: yours <code>{yours}</code>, expected <code>{expected}</code>")

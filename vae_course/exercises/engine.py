@@ -14,6 +14,7 @@ from vae_course.exercises.attempt import Case, Outcome, Report, Use, Value, name
 from vae_course.exercises.sources import find
 
 Property = Callable[[Case, Mapping[str, Value], Mapping[str, Value]], str | None]
+Warn = Callable[[Case, Mapping[str, Value]], str | None]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Result:
         What the attempt calls itself, if it is callable.
     compared
         For a wrong number: the case, the attempt's first numbers and the right ones, as text; else None.
+    warning
+        For a right answer that will hurt later: why, in a sentence; else "".
     """
 
     status: str
@@ -42,6 +45,7 @@ class Result:
     printed: str = ""
     name: str = ""
     compared: tuple[str, str, str] | None = None
+    warning: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,9 @@ class Exercise:
     properties
         Explain what is wrong with an answer that shows no known misconception: each takes the case, the results
         and the right ones, and returns a sentence or None.
+    warns
+        Say why a right answer will hurt later: each takes a case and what came from `use`, before `examine`, and
+        returns a sentence or None. The first sentence is shown, and the attempt has passed all the same.
     shape
         The shape of the result in words, such as "(cells,), one number for every cell".
     plain
@@ -98,6 +105,7 @@ class Exercise:
     examine: Callable[[Case, Mapping[str, Value]], dict[str, Any]] | None = None
     hidden: Callable[[int], list[Case]] | None = None
     properties: tuple[Property, ...] = ()
+    warns: tuple[Warn, ...] = ()
     shape: str = ""
     plain: Callable | None = None
     tolerance: float = 1e-4
@@ -156,14 +164,16 @@ class Exercise:
 
     def examined(self, outcomes: list[Outcome]) -> list[Outcome]:
         """Turn what an attempt did in all cases into what is compared."""
-        if self.examine is None or not outcomes:
+        if not (self.examine or self.warns) or not outcomes:
             return outcomes
         return [self._examined(case, got) for case, got in zip(self.cases(), outcomes, strict=True)]
 
     def _examined(self, case: Case, got: Outcome) -> Outcome:
-        if self.examine is None or got.error:
+        if got.error:
             return got
-        return replace(got, values={name: plain(value) for name, value in self.examine(case, got.values).items()})
+        warning = next(filter(None, (warn(case, got.values) for warn in self.warns)), "")
+        values = got.values if self.examine is None else self.examine(case, got.values)
+        return replace(got, values={name: plain(value) for name, value in values.items()}, warning=warning)
 
     def agrees(self, got: Outcome, want: Outcome) -> bool:
         """Whether an attempt did in a case what it should."""
@@ -229,7 +239,8 @@ def _judge_outcomes(exercise: Exercise, report: Report) -> Result:
     pairs = list(zip(report.outcomes, exercise.wanted, strict=True))
     bad = [position for position, (got, want) in enumerate(pairs) if not exercise.agrees(got, want)]
     if not bad:
-        return Result("passed", "Correct.", printed=report.printed)
+        warning = next((got.warning for got in report.outcomes if got.warning), "")
+        return Result("passed", "Correct.", printed=report.printed, warning=warning)
     mistake = _recognised(exercise, report.outcomes)
     cases, first = exercise.cases(), bad[0]
     got, want = pairs[first]

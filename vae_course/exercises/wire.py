@@ -102,6 +102,7 @@ def pack_outcomes(outcomes: list[Outcome]) -> list[dict[str, Any]]:
     """Turn outcomes into what JSON can hold."""
     packed = [asdict(outcome) for outcome in outcomes]
     for outcome in packed:
+        del outcome["warning"]  # which is written on the other side
         for value in (*outcome["values"].values(), *outcome["gradients"].values()):
             if value["tensor"] is not None:
                 array = value["tensor"].numpy()

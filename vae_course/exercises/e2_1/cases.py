@@ -18,6 +18,7 @@ def visible_cases() -> list[Case]:
         _linear("as many outputs as inputs", 3, 3, (4,), generator),
         _linear("one cell alone, of shape (n_in,)", 4, 2, (), generator),
         _linear("a stack of two tables", 2, 3, (2, 5), generator),
+        _linear("a hundred inputs", 100, 20, (3,), generator),
     ]
 
 

@@ -13,6 +13,8 @@ from vae_course.exercises.e2_1.cases import hidden_cases, visible_cases
 from vae_course.exercises.e2_1.mistakes import MISTAKES
 from vae_course.exercises.engine import Exercise
 
+MANY = 100  # inputs, from which the size of the weights is looked at
+
 
 def examine(case: Case, got: Mapping[str, Value]) -> dict[str, Any]:
     name = "the initial weight"
@@ -29,6 +31,19 @@ def _draw_of(weight: Tensor, again: Tensor) -> str:
     return "drawn at random" if not torch.equal(weight, again) else "the same in every new layer"
 
 
+def _warn_of_large_weights(case: Case, got: Mapping[str, Value]) -> str | None:
+    """Warn of weights whose weighted sums of inputs of size 1 are far larger than 1, where there are many inputs."""
+    n_in, n_out, *_ = case.arguments
+    weight = tensor_from(got, "the initial weight", (2, n_out, n_in))
+    spread = (n_in * weight.square().mean()).sqrt().item()
+    if n_in < MANY or not spread > 3:  # nn.Linear has 0.6, weights of variance 1 / n_in have 1
+        return None
+    return (
+        f"with {n_in} inputs of size 1 a new layer of yours gives outputs of size {spread:.0f}, with 765 genes larger "
+        "ones. Training will suffer from it: divide the drawn weights by the square root of n_in."
+    )
+
+
 EXERCISE = Exercise(
     "2.1",
     "vae_course.exercises.e2_1.answer.Linear",
@@ -37,6 +52,7 @@ EXERCISE = Exercise(
     examine=examine,
     hidden=hidden_cases,
     properties=(explain_module,),
+    warns=(_warn_of_large_weights,),
     hints=(
         "Call super().__init__() first. A tensor becomes a parameter, which an optimizer can find, when it is "
         "wrapped in nn.Parameter and stored on self.",
