@@ -20,7 +20,19 @@ from vae_course.distributions import (
     zinb_log_prob,
 )
 
-NAMES = ("batch_norm", "batches", "beta", "counts", "descent", "elbo", "kl", "pca", "posterior", "reparameterization", "walk")
+NAMES = (
+    "batch_norm",
+    "batches",
+    "beta",
+    "counts",
+    "descent",
+    "elbo",
+    "kl",
+    "pca",
+    "posterior",
+    "reparameterization",
+    "walk",
+)
 DATA = Path(explore.__file__).parent / "data"
 
 
