@@ -90,8 +90,8 @@ def batch_norm() -> Explorable:
     Momentum and eps are those of scVI. Training is made of minibatches whose mean is 3 and whose variance is 1.
     """
     alt = (
-        "A cell with the value 4 among seven companions. The mean of the minibatch is 3.13, the running mean, after 500 "
-        "minibatches, 2.98; a bar about each is one standard deviation long to either side. Below, the cell after "
+        "A cell with the value 4 among seven companions. The mean of the minibatch is 3.13, the running mean, after "
+        "500 minibatches, 2.98; a bar about each is one standard deviation long to either side. Below, the cell after "
         "batch normalisation: 0.82 in train mode, 1.02 in eval mode."
     )
     return Explorable("batch_norm", "Batch normalisation in two modes", alt, height=665)
