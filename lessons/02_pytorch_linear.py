@@ -550,8 +550,8 @@ print(len(columns), "table of columns;", tuple(wide.shape), "->", tuple(named(wi
 # In `forward(x, *cat_list)`: make the columns once; then, layer by layer, put them behind the input anew and apply the
 # layer. `x` is (cells, n_in), the result (cells, n_out). 3-D input and errors of your own are not asked.
 #
-# *By hand.* `FCLayers(3, 2, [2, 1], n_layers=2, n_hidden=4)` maps 3 + 2 columns to 4, then 4 + 2 to 2: $(5 \cdot 4 + 4)
-# + 8 + (6 \cdot 2 + 2) + 4 = 50$ parameters, 8 and 4 of them in the batch norms.
+# *By hand.* `FCLayers(3, 2, [2, 1], n_layers=2, n_hidden=4)` maps 5 columns (3 and 2) to 4, then 6 to 2. Its linear
+# layers have $5 \cdot 4 + 4 = 24$ and $6 \cdot 2 + 2 = 14$ parameters, its batch norms 8 and 4: 50 in all.
 
 # %% exercise="2.4" source="vae_course.nn.FCLayers" minutes=20 difficulty=3
 

@@ -51,14 +51,18 @@ net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linea
 params, inputs = list(net.parameters()), torch.randn(5, 3, dtype=torch.float64)  # ..., (cells, 3)
 directions = [torch.randn_like(p) for p in params]
 net(inputs).square().mean().backward()
+
+# %%
 by_autograd = sum((p.grad * u).sum() for p, u in zip(params, directions, strict=True)).item()
 
 
+# %%
 def loss_along(step: float) -> float:
     moved = {name: p + step * u for (name, p), u in zip(net.named_parameters(), directions, strict=True)}
     return torch.func.functional_call(net, moved, inputs).square().mean().item()
 
 
+# %%
 by_difference = (loss_along(1e-6) - loss_along(-1e-6)) / 2e-6
 print(f"autograd {by_autograd:.5f}   difference {by_difference:.5f}")
 
@@ -90,11 +94,13 @@ x = torch.log2(library / library.median())  # (cells,), doublings
 y = torch.log2(detected / detected.median())  # (cells,), doublings
 
 
+# %%
 def slopes(w: float, b: float) -> tuple[float, float]:
     residual = w * x + b - y  # (cells,)
     return (2 * (residual * x).mean()).item(), (2 * residual.mean()).item()
 
 
+# %%
 print("slopes at w = -0.6, b = 0.4: {:.4f} {:.4f}".format(*slopes(-0.6, 0.4)))
 
 # %% [markdown]
@@ -138,6 +144,7 @@ def descend(lr: float, n_steps: int = 40) -> Tensor:
     return torch.tensor(path)  # (1 + steps, 2)
 
 
+# %%
 for lr in (0.05, 0.5, 0.95):
     after = {k: ((w * x + b - y) ** 2).mean() for k, (w, b) in enumerate(descend(lr)) if k in (10, 40)}
     print(f"lr {lr:.2f}: loss {after[10]:.4f} after 10 steps, {after[40]:.4f} after 40")
@@ -161,9 +168,9 @@ plots.show(
 )
 
 # %% [markdown]
-# After 10 steps 0.5 is far ahead. The valley is long in $w$ and narrow in $b$. The small rate crawls, and has not
-# arrived after 40; the large one bounces between the walls of $b$ while it advances along $w$. **One learning rate has
-# to serve the steepest direction and the flattest.** In a network of 100,000 knobs this tension only becomes invisible.
+# After 10 steps 0.5 is ahead. The valley is long in $w$ and narrow in $b$. The small rate crawls, and has not arrived
+# after 40; the large one bounces between the walls of $b$ while it advances along $w$. **One learning rate has to serve
+# the steepest direction and the flattest.** In a network of 100,000 knobs this tension only becomes invisible.
 #
 # A rate 5 % beyond the limit raises no error:
 
@@ -237,6 +244,14 @@ plots.show(
 # Summed gradients behave like a speed. The walker becomes a ball in a bowl without friction: it rolls through the
 # bottom, up the other side, and back, for ever. A loss that *swings* in slow regular waves is this bug's signature. A
 # rate near its limit also swings, but from wall to wall at every step, and it settles.
+#
+# <details><summary><b>Check yourself.</b> Why does the swing not grow, although nothing is ever cleared?</summary>
+#
+# Beyond the bottom the slopes have the other sign, so they take away from the sum what the way down has put there.
+# Where the walker turns, the sum is zero; then the way back begins. Only a larger rate would make it grow: with the
+# curvature 8 of this bowl it diverges above $4 / 8 = 0.5$.
+#
+# </details>
 
 # %% [markdown]
 # ## 2a.5 With friction: momentum, and Adam
@@ -260,6 +275,7 @@ plots.show(
 flat_x = x / 5  # (cells,)
 
 
+# %%
 def race(make) -> list[float]:
     w, b = torch.tensor(-3.0, requires_grad=True), torch.tensor(0.4, requires_grad=True)
     optimizer, history = make([w, b]), []
@@ -272,26 +288,30 @@ def race(make) -> list[float]:
     return history
 
 
+# %%
 racers = {
     "plain, lr 0.5": race(lambda params: torch.optim.SGD(params, lr=0.5)),
     "momentum 0.9, lr 0.5": race(lambda params: torch.optim.SGD(params, lr=0.5, momentum=0.9)),
     "Adam, lr 0.2": race(lambda params: torch.optim.Adam(params, lr=0.2)),
 }
+
+# %%
 print({name: round(history[-1], 4) for name, history in racers.items()})
 
 # %% fold="What is drawn: the loss of the three at every step"
 ax = plots.lines(range(100), racers, xlabel="step", ylabel="loss J, squared doublings", yscale="log")
 plots.show(
     ax,
-    alt="On a logarithmic axis: momentum and Adam fall within 30 steps to the best loss, rise a little and come back; the "
-    "plain walker falls evenly and is still three times as high after 100 steps.",
+    alt="On a logarithmic axis: momentum and Adam fall within 30 steps to the best loss, rise a little and come back; "
+    "the plain walker falls evenly and is still three times as high after 100 steps.",
 )
 
 # %% [markdown]
 # Momentum and Adam have arrived at 0.0143, the best loss there is. The plain walker, at the rate that momentum has,
 # still stands at three times that. Both others overshoot once, around step 40: that is the ball that rolls.
 #
-# <details><summary><b>Check yourself.</b> Why does momentum 0.9 make the steps ten times as long on even ground?</summary>
+# <details><summary><b>Check yourself.</b>
+# Why does momentum 0.9 make the steps ten times as long on even ground?</summary>
 #
 # With the same slope $s$ at every step the speed becomes $s + 0.9 s + 0.81 s + \dots = s / (1 - 0.9) = 10 s$.
 #
@@ -329,6 +349,8 @@ cell_type = labels.squeeze(1)  # (cells,)
 target = library.log() - library.log().mean()  # (cells,)
 types = torch.nn.functional.one_hot(cell_type, 10).float()  # (cells, types)
 truth, n_k = types.T @ target / types.sum(0), types.sum(0)  # (types,) each
+
+# %%
 weight, left = torch.zeros(10, requires_grad=True), {}  # (types,)
 optimizer = torch.optim.SGD([weight], lr=0.5)
 for step in range(1, 201):
@@ -382,6 +404,8 @@ plots.show(
 g = 2 * (-0.6 * x + 0.4 - y) * x  # (cells,), each cell's slope at w = -0.6, b = 0.4
 sizes = torch.tensor([4, 8, 16, 32, 64, 128, 256, 512])
 predicted = g.std(unbiased=False) / sizes.sqrt() * ((700 - sizes) / 699).sqrt()
+
+# %%
 generator = torch.Generator().manual_seed(0)
 draws = torch.stack([g[torch.randperm(700, generator=generator)] for _ in range(2000)])  # (draws, cells)
 measured = torch.stack([draws[:, :size].mean(1).std() for size in sizes])
@@ -418,6 +442,7 @@ def steps_on(minibatches: list[Tensor]) -> float:
     return ((w * x + b - y) ** 2).mean().item()
 
 
+# %%
 order = torch.randperm(700, generator=torch.Generator().manual_seed(0))
 print(f"1 exact step: loss {steps_on([order]):.2f}   5 noisy steps: loss {steps_on(order[:640].split(128)):.2f}")
 

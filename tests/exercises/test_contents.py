@@ -36,6 +36,9 @@ def longer(tmp_path, monkeypatch):
         text = re.sub(r'(exercise="3\.1" .*minutes=)(\d+)', lambda m: f"{m[1]}{int(m[2]) + 100}", text)
         title = CONTENTS[0].sections["0.1"].partition(" ")[2]
         (tmp_path / "lessons" / source.name).write_text(text.replace(title, "Other words"), "utf-8")
+    (tmp_path / "lessons" / "deeper").mkdir()
+    for source in contents.deeper():
+        (tmp_path / "lessons" / "deeper" / source.name).write_text(source.read_text(encoding="utf-8"), "utf-8")
     before = {page.name: page.read_text(encoding="utf-8") for page in contents.PAGES}
     monkeypatch.setattr(contents, "ROOT", tmp_path)
     return {name: (text, contents.fill_minutes(text)) for name, text in before.items()}
