@@ -302,13 +302,13 @@ print({name: round(history[-1], 4) for name, history in racers.items()})
 ax = plots.lines(range(100), racers, xlabel="step", ylabel="loss J, squared doublings", yscale="log")
 plots.show(
     ax,
-    alt="On a logarithmic axis: momentum and Adam fall within 30 steps to the best loss, rise a little and come back; "
-    "the plain walker falls evenly and is still three times as high after 100 steps.",
+    alt="On a logarithmic axis: momentum and Adam fall in swings, come near the best loss at about step 25 and settle "
+    "on it by step 60; the plain walker falls evenly and is still three times as high after 100 steps.",
 )
 
 # %% [markdown]
 # Momentum and Adam have arrived at 0.0143, the best loss there is. The plain walker, at the rate that momentum has,
-# still stands at three times that. Both others overshoot once, around step 40: that is the ball that rolls.
+# still stands at three times that. Both others swing on their way: that is the ball that rolls.
 #
 # <details><summary><b>Check yourself.</b>
 # Why does momentum 0.9 make the steps ten times as long on even ground?</summary>
