@@ -60,7 +60,7 @@ def test_chapters_cover_the_sections_and_the_minutes(source, video):
     assert all(chapter.end - chapter.start >= 60 for chapter in video.chapters)
     assert len({chapter.title for chapter in video.chapters}) == len(video.chapters)
     assert 6 <= len(video.chapters) <= 12
-    assert 25 <= video.minutes <= 60
+    assert 8 <= video.minutes <= 60
 
 
 @pytest.mark.parametrize(
