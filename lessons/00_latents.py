@@ -12,8 +12,8 @@
 # - explain why a plain autoencoder cannot invent cells, and what scVI changes (quiz 5 and 6)
 # - judge whether two batches have been mixed well (quiz 7)
 #
-# **Time:** about {{minutes}} minutes, exercises included. The end of section 0.4 is a good place to pause.
-# **You need:** Python, and what a vector, a matrix and a variance are. No PyTorch, no biology.
+# **Time:** about {{minutes}} minutes, exercises included. The end of section 0.4 is a good place to pause. **You
+# need:** Python, and what a vector, a matrix and a variance are. No PyTorch, no biology.
 #
 # **How exercises work.** An exercise is a function with a blank, `...  # your code`. Fill the blank, run the cell, read
 # the message. `hint("0.1")` gives a hint, a second call a better one, and `solution("0.1")` an answer. Until yours is
@@ -32,8 +32,8 @@ from vae_course.exercises import exercise, hint, progress, quiz, solution
 # ## 0.1 The whole game
 #
 # **Question.** What does scVI do? See it first, understand it later. The next cell loads 700 human blood cells. For
-# each it knows how many molecules of 765 genes were counted, and nothing else. It trains scVI, which sums up every
-# cell in ten numbers, and draws a map of these. The colours were added afterwards: the model never sees them.
+# each it knows how many molecules of 765 genes were counted, and nothing else. It trains scVI, which sums up every cell
+# in ten numbers, and draws a map of these. The colours were added afterwards: the model never sees them.
 #
 # **Predict.** What will the map look like? **(a)** One cloud, colours mixed. **(b)** A few islands, each mostly of one
 # colour. **(c)** One clean island for each of the six colours. Decide, then run: it takes about 15 seconds.
@@ -107,7 +107,9 @@ picture = torch.log1p(counts[order][:, variable])  # (cells, 80)
 ax = plots.heatmap(picture, plots.panels(1, 4.4, 7.5)[0], "log(1 + count)", xlabel="gene, most variable first")
 ax.set(title="700 cells, 80 genes", ylabel="cells, sorted by group", yticks=middle, yticklabels=group_names)
 ax.tick_params(axis="y", labelsize=8)
-plots.show(ax, alt="Heat map of 700 cells by 80 genes. Horizontal bands share a pattern: these are the groups of cells.")
+plots.show(
+    ax, alt="Heat map of 700 cells by 80 genes. Horizontal bands share a pattern: these are the groups of cells."
+)
 
 # %% [markdown]
 # The bands are groups of cells that use the same genes. We want a machine that finds them.
@@ -159,8 +161,6 @@ drawn = torch.poisson(rate, generator=torch.Generator().manual_seed(0))  # (cell
 ax = plots.mean_variance(counts, drawn)
 ax.set_title("real cells, and cells drawn as if all were alike", fontsize=10)
 plots.show(ax, alt="Variance against mean of each gene. Drawn genes lie near the line; loud real genes far above it.")
-
-# %%
 loud = counts.mean(dim=0) > 1  # (genes,)
 for name, table in (("real", counts), ("drawn", drawn)):
     print(f"{name:5} variance / mean of loud genes, median {(table.var(dim=0) / table.mean(dim=0))[loud].median():.1f}")
@@ -193,13 +193,14 @@ print(toy / toy.sum(dim=1).unsqueeze(-1))  # (3, 2) / (3, 1)
 # wrong. That is why we write a shape at the end of a line.
 #
 # The first and the third cell are now alike. Next, give all cells the total 10,000. Then compress: a step from 0 to 10
-# molecules matters more than one from 300 to 310, and a logarithm turns factors into steps. Adding 1 keeps zero at zero:
+# molecules matters more than one from 300 to 310, and a logarithm turns factors into steps. Adding 1 keeps zero at
+# zero:
 #
 # $$x_{ig} = \log\left(1 + \frac{\text{counts}_{ig}}{N_i} \cdot 10{,}000\right).$$
 #
 # Simple as it is, with PCA after it cleverer recipes hardly beat it ([Ahlmann-Eltze and Huber
-# 2023](https://doi.org/10.1038/s41592-023-01814-1)). The toy cell $(1, 3)$ becomes $(2500, 7500)$, and then $(\log 2501,
-# \log 7501) = (7.82, 8.92)$.
+# 2023](https://doi.org/10.1038/s41592-023-01814-1)). The toy cell $(1, 3)$ becomes $(2500, 7500)$, and then $(\log
+# 2501, \log 7501) = (7.82, 8.92)$.
 #
 # **Now you.** Counts (cells, genes) in, log-normalised values (cells, genes) out. Call your own `library_size`.
 # `torch.log1p(a)` is $\log(1 + a)$. Mind `target_sum`: it is an argument, and not always 10,000.
@@ -215,19 +216,9 @@ print(f"real cells: {tuple(x.shape)}, from {x.min():.0f} to {x.max():.1f}")
 # **What breaks it.** A cell without a single count has no shares: zero divided by zero is `nan`, and one `nan` spreads
 # through every mean that it enters. So `vc.CountData` refuses an empty cell at the door.
 #
-# **765 numbers are too many.** In so many dimensions "near" loses its meaning. Scatter 200 points at random in a cube,
-# stand on one, and ask: how many times further is the furthest than the nearest?
-
-# %%
-generator = torch.Generator().manual_seed(0)
-for n_dims in (2, 10, 100, 765):
-    cloud = torch.rand(200, n_dims, generator=generator)  # (points, dimensions)
-    distance = torch.cdist(cloud[:1], cloud[1:])  # (1, 199)
-    print(f"{n_dims:3} dimensions: furthest / nearest = {distance.max() / distance.min():.1f}")
-
-# %% [markdown]
-# If genes were 765 unrelated numbers, every cell would be about equally far from every other. Our hope is that they are
-# *not* unrelated. Here are the correlations of six genes over all cells, red for together, blue for against.
+# **765 numbers are too many.** If they were unrelated, every cell would be about equally far from every other, and
+# "near" would mean nothing. Our hope is that they are *not* unrelated. Here are the correlations of six genes over all
+# cells, red for together, blue for against.
 
 # %% fold="Correlations of six genes"
 six = ["HLA-DRA", "CD74", "CST3", "LYZ", "CD3D", "IL32"]
@@ -255,16 +246,16 @@ plots.show(ax, alt="Correlations of six genes: HLA-DRA, CD74, CST3 and LYZ rise 
 vc.explore.pca()
 
 # %% [markdown]
-# Kept and lost always add up to the same, by Pythagoras. So there are not two goals but one: **the direction along which
-# cells vary most is the one that loses least.** It is the first principal component. The next is the best one at a right
-# angle to it, and so on: **principal component analysis**, PCA.
+# Kept and lost always add up to the same, by Pythagoras. So there are not two goals but one: **the direction along
+# which cells vary most is the one that loses least.** It is the first principal component. The next is the best one at
+# a right angle to it, and so on: **principal component analysis**, PCA.
 #
 # In numbers: a direction $v$ is a vector of length 1, $\bar x$ the mean cell, and what we keep of a cell is
 #
 # $$z = (x - \bar x)^\top v .$$
 #
-# For $\bar x = (1, 1)$, $v = (0.6, 0.8)$ and a cell $(3, 2)$: subtract, $(2, 1)$; multiply and add, $2 \cdot 0.6 + 1 \cdot
-# 0.8 = 2$.
+# For $\bar x = (1, 1)$, $v = (0.6, 0.8)$ and a cell $(3, 2)$: subtract, $(2, 1)$; multiply and add, $2 \cdot 0.6 + 1
+# \cdot 0.8 = 2$.
 #
 # How does one find the best $v$ among 765 genes, where nobody can turn a knob? It is an eigenvector of the covariance
 # matrix, and a singular value decomposition finds all of them at once. (That no other choice of $k$ directions does
@@ -283,7 +274,8 @@ for k, gene in ((0, "LYZ"), (1, "CD79A")):  # v and -v are one direction: let a 
 
 # %% [markdown]
 # The encoder measures a cell along the first $k$ directions (`n_latent`). Stack them as rows of a matrix $W$
-# (`components`), of shape (latent, genes). A cell is a row, too, and with `@`, the matrix product, all cells go at once:
+# (`components`), of shape (latent, genes). A cell is a row, too, and with `@`, the matrix product, all cells go at
+# once:
 #
 # $$z = (x - \bar x)\, W^\top .$$
 #
@@ -321,7 +313,9 @@ quiz("0.3")
 # %%
 b_cells = x[groups == group_names.index("CD19+ B")]  # (B cells, genes)
 for name, centre in (("given mean", mean), ("their own mean", b_cells.mean(dim=0))):
-    print(f"the average B cell, from the {name:14}: {pca_encode(b_cells, centre, components).mean(dim=0).norm():.1f} away")
+    print(
+        f"the average B cell, from the {name:14}: {pca_encode(b_cells, centre, components).mean(dim=0).norm():.1f} away"
+    )
 for name, table in (("raw counts", counts), ("log-normalised", x)):
     first = torch.linalg.svd(table - table.mean(dim=0), full_matrices=False).Vh[:1]  # (1, genes)
     pc1 = pca_encode(table, table.mean(dim=0), first)[:, 0]  # (cells,)
@@ -329,10 +323,11 @@ for name, table in (("raw counts", counts), ("log-normalised", x)):
     print(f"PC1 of {name:14}: correlation with log library {r:.2f}")
 
 # %% [markdown]
-# With a mean of its own every type lands on the origin, and the types become one. And PCA asks for the largest variance,
-# not for biology: on raw counts its first component is mostly depth. Log-normalising tames depth; it does not remove it
-# ([Townes et al. 2019](https://doi.org/10.1186/s13059-019-1861-6)). scVI will give depth a variable of its own. Where it
-# hides, inside one type and on cells whose truth is known: [deeper/0a](deeper/0a_pca_line_by_line.ipynb), section 0a.6.
+# With a mean of its own every type lands on the origin, and the types become one. And PCA asks for the largest
+# variance, not for biology: on raw counts its first component is mostly depth. Log-normalising tames depth; it does not
+# remove it ([Townes et al. 2019](https://doi.org/10.1186/s13059-019-1861-6)). scVI will give depth a variable of its
+# own. Where it hides, inside one type and on cells whose truth is known: [deeper/0a](deeper/0a_pca_line_by_line.ipynb),
+# section 0a.6.
 #
 # **The way back.** The decoder starts at the mean and walks along each direction as far as $z$ says:
 #
@@ -353,25 +348,17 @@ for gene in ("LYZ", "CD3D"):
     print(f"{gene:5} in held-out cells, rebuilt from 10 numbers: r = {r:.2f}")
 
 # %% [markdown]
-# <details><summary><b>Check yourself.</b> Decode, then encode again: z → x_hat → z. Is it the same z?</summary>
-#
-# Yes. The rows of $W$ have length 1 and stand at right angles, so $W W^\top$ is the identity, and $(\bar x + zW - \bar
-# x)W^\top = z$. The other way round, x → z → x_hat, loses whatever the directions cannot reach.
-#
-# </details>
-
-# %% [markdown]
 # ## 0.5 What it loses
 #
-# **Question.** Ten latents or fifty? We need one number for "how wrong". Add the squared error over the genes of a cell,
-# then average over cells:
+# **Question.** Ten latents or fifty? We need one number for "how wrong". Add the squared error over the genes of a
+# cell, then average over cells:
 #
 # $$\text{error} = \frac{1}{n} \sum_{i=1}^{n} \lVert x_i - \hat x_i \rVert^2 .$$
 #
 # By hand: $(3, 2)$ rebuilt as $(2, 2)$, and $(0, 0)$ rebuilt as $(1, 2)$. Sums over genes: 1 and 5. Mean over cells: 3.
 #
-# **Now you.** Two tensors (cells, genes) in, one number out. Mind the order of sum and mean: averaging over genes as well
-# looks harmless here, and in lesson 3 the same slip ruins a model.
+# **Now you.** Two tensors (cells, genes) in, one number out. Mind the order of sum and mean: averaging over genes as
+# well looks harmless here, and in lesson 3 the same slip ruins a model.
 
 # %% exercise="0.5" source="vae_course.exercises.e0_5.answer.reconstruction_error" minutes=5 difficulty=1
 
@@ -380,11 +367,11 @@ nothing = reconstruction_error(x[test], mean.expand(len(test), -1))
 print(f"guess the mean for everybody {nothing:.0f}   ten latents {reconstruction_error(x[test], x_hat):.0f}")
 
 # %% [markdown]
-# Ten latents see the types of cells and still miss four fifths of the variance. So take more. With 559 directions the 560
-# training cells fit exactly.
+# Ten latents see the types of cells and still miss four fifths of the variance. So take more. With 559 directions the
+# 560 training cells fit exactly.
 #
-# **Predict.** What happens to *held-out* cells on the way from 10 to 559 latents? **(a)** Their error falls to zero, too.
-# **(b)** It falls on, slowly. **(c)** It rises.
+# **Predict.** What happens to *held-out* cells on the way from 10 to 559 latents? **(a)** Their error falls to zero,
+# too. **(b)** It falls on, slowly. **(c)** It rises.
 
 # %%
 sizes = [1, 2, 3, 5, 10, 20, 50, 100, 200, 400, 559]
@@ -399,20 +386,19 @@ ax = plots.lines(sizes, errors, xlabel="number of latents", ylabel="squared erro
 ax.set(xscale="log", xticks=sizes[::2], xticklabels=sizes[::2], ylim=(0, None), title="Knowing, or copying?")
 ax.minorticks_off()
 plots.show(
-    ax, alt="Error against latents, log axis: both curves fall alike to ten, then training cells go to zero, others slowly."
+    ax,
+    alt="Error against latents on a log axis: both curves fall alike to ten, then that of training cells goes to zero.",
 )
-
-# %%
 for k in (2, 10, 50, 200, 559):
     on_train, on_test = (errors[name][sizes.index(k)] for name in errors)
     print(f"{k:3} latents: training {on_train:5.0f}   held-out {on_test:5.0f}   gap {on_test - on_train:4.0f}")
 
 # %% [markdown]
-# **(b).** Up to about ten latents both curves fall together: these directions are shared by all cells. Then they part. Later
-# directions describe accidents of 560 particular cells. The held-out error goes on falling only because each further number
-# *copies* a little more of the very cell that is to be rebuilt. Copying is not understanding. Most of what is lost is the
-# luck of catching 0 or 1 molecule: [deeper/0a](deeper/0a_pca_line_by_line.ipynb) shuffles the genes and counts seven
-# directions that rise above chance.
+# **(b).** Up to about ten latents both curves fall together: these directions are shared by all cells. Then they part.
+# Later directions describe accidents of 560 particular cells. The held-out error goes on falling only because each
+# further number *copies* a little more of the very cell that is to be rebuilt. Copying is not understanding. Most of
+# what is lost is the luck of catching 0 or 1 molecule: [deeper/0a](deeper/0a_pca_line_by_line.ipynb) shuffles the genes
+# and counts seven directions that rise above chance.
 
 # %%
 quiz("0.4")
@@ -422,19 +408,24 @@ quiz("0.4")
 #
 # **Question.** PCA only knows straight lines and flat sheets. What if cells lie on a bent one?
 #
-# Take 200 points on a half circle. One number, the angle, says where a point is. But no *straight* line passes near all of
-# them. So keep the plan, encoder, latents, decoder, and the error of exercise 0.5, and replace the two matrices by functions
-# that can bend:
+# Take 200 points on a half circle. One number, the angle, says where a point is. But no *straight* line passes near all
+# of them. So keep the plan, encoder, latents, decoder, and the error of exercise 0.5, and replace the two matrices by
+# functions that can bend:
 #
 # $$z = \text{encoder}(x), \qquad \hat x = \text{decoder}(z), \qquad \text{make } \frac1n \sum_i \lVert x_i - \hat x_i
 # \rVert^2 \text{ small}.$$
 #
-# That is an **autoencoder**. The next cell is *given*; you will build its parts in lesson 2. `nn.Linear` is a matrix with
-# numbers to be learned, `nn.ReLU` bends (it replaces negatives by 0), and the loop turns the numbers downhill.
+# That is an **autoencoder**. The next cell is *given*; you will build its parts in lesson 2. `nn.Linear` is a matrix
+# with numbers to be learned, `nn.ReLU` bends (it replaces negatives by 0), and the loop turns the numbers downhill.
+#
+# Below it the half circle, with one latent for each machine: PCA's straight line, and the curve on which the
+# autoencoder's decoder puts its points. After that cells, with two latents each.
 
 
 # %%
-def fit_autoencoder(cells: Tensor, n_latent: int, n_hidden: int, lr: float, n_epochs: int) -> tuple[nn.Module, nn.Module]:
+def fit_autoencoder(
+    cells: Tensor, n_latent: int, n_hidden: int, lr: float, n_epochs: int
+) -> tuple[nn.Module, nn.Module]:
     """Return an encoder and a decoder, trained together to rebuild the cells, (cells, genes)."""
     torch.manual_seed(0)
     n_genes = cells.shape[1]
@@ -450,10 +441,6 @@ def fit_autoencoder(cells: Tensor, n_latent: int, n_hidden: int, lr: float, n_ep
     return encoder.requires_grad_(False), decoder.requires_grad_(False)
 
 
-# %% [markdown]
-# Now the half circle, with one latent for each of the two machines: PCA's straight line, and the curve on which the
-# autoencoder's decoder can put a point when $z$ runs through its values.
-
 # %% fold="A half circle, PCA's line and the autoencoder's curve" tags=["volatile"]
 angle = torch.pi * torch.rand(200, generator=torch.Generator().manual_seed(0))
 arc = torch.stack([angle.cos(), angle.sin()], dim=1)  # (points, 2)
@@ -466,13 +453,12 @@ ax = plots.points(*arc.T, "points", plots.panels(1, 3.4, 6.4)[0], aspect="equal"
 ax.plot(*on_line[arc[:, 0].argsort()].T, "--", color=plots.COLORS[1], linewidth=2, label="PCA, one latent")
 ax.plot(*unbend(z_arc).T, color=plots.COLORS[4], linewidth=2, label="autoencoder, one latent")
 ax.legend(frameon=False, loc="lower center")
-plots.show(ax, alt="200 points on a half circle. PCA's line cuts straight across; the autoencoder's curve follows the arc.")
+plots.show(
+    ax, alt="200 points on a half circle. PCA's line cuts straight across; the autoencoder's curve follows the arc."
+)
 lost = [float(reconstruction_error(arc, back)) for back in (on_line, unbend(bend(arc)))]
 print(f"error: PCA {lost[0]:.3f}   autoencoder {lost[1]:.3f}")
 assert lost[1] < 0.1 * lost[0]
-
-# %% [markdown]
-# One bent latent unrolls the arc. And cells? Two latents for each; the bends may use 128 hidden units.
 
 # %% tags=["volatile"]
 encoder, decoder = fit_autoencoder(x[train], n_latent=2, n_hidden=128, lr=1e-3, n_epochs=60)
@@ -482,19 +468,20 @@ for name, cells in (("training cells", x[train]), ("held-out cells", x[test])):
     assert bent < errors[name][sizes.index(2)] + 5
 
 # %% [markdown]
-# Bends help by a few per cent on the training cells and hardly on others. Take the bends *out*, and an autoencoder comes
-# down to exactly PCA's error and stops there: [deeper/0a](deeper/0a_pca_line_by_line.ipynb), section 0a.7, watches it.
+# One bent latent unrolls the arc. On cells, bends help by a few per cent in training, and hardly on others. Take the
+# bends *out*, and an autoencoder comes down to exactly PCA's error and stops there:
+# [deeper/0a](deeper/0a_pca_line_by_line.ipynb), section 0a.7, watches it.
 
 # %% [markdown]
 # ## 0.7 Why you cannot sample it
 #
 # **Question.** The decoder turns two numbers into a cell. Then pick two numbers, and it invents one. Does it?
 #
-# Which two? We draw 500 pairs from a Gaussian that has mean and covariance of the training cells' own latents: in the right
-# place, at the right scale. Here is one invented cell, the most ordinary of them, beside the real cell that is nearest to it.
-# ("Near" is measured in your ten principal components: in 765 noisy genes even twins are far apart.)
+# Which two? We draw 500 pairs from a Gaussian that has mean and covariance of the training cells' own latents: in the
+# right place, at the right scale. Here is one invented cell, the most ordinary of them, beside the real cell that is
+# nearest to it. ("Near" is measured in your ten principal components: in 765 noisy genes even twins are far apart.)
 
-# %%
+# %% tags=["volatile"]
 z_train = encoder(x[train])  # (560, 2)
 noise = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
 z_drawn = z_train.mean(dim=0) + noise @ torch.linalg.cholesky(torch.cov(z_train.T)).T  # (500, 2): their covariance
@@ -506,7 +493,6 @@ def distances(cells: Tensor) -> Tensor:
     return torch.cdist(pca_encode(cells, mean, components).float(), pca_encode(x[train], mean, components).float())
 
 
-# %% tags=["volatile"]
 nearest = distances(invented).min(dim=1)  # values and indices, (500,) each
 one = nearest.values.argsort()[250]  # of median distance
 twin = train[nearest.indices[one]]
@@ -516,13 +502,14 @@ for name, cell in (("invented", invented[one]), (f"nearest real one ({kinds[twin
 assert invented[one].min() < 0
 
 # %% [markdown]
-# Nobody's cell. Values below zero, which no $\log(1 + \dots)$ can have, and markers of different types half on at once: a
-# mixture of lives that no cell leads. Is it an exception? We need a yardstick. **How far are real, held-out cells from their
-# nearest training cell?** 5 % of them are further out than a certain distance. An invented cell beyond that is *too far out*.
+# Nobody's cell. Values below zero, which no $\log(1 + \dots)$ can have, and markers of different types half on at once:
+# a mixture of lives that no cell leads. Is it an exception? We need a yardstick. **How far are real, held-out cells
+# from their nearest training cell?** 5 % of them are further out than a certain distance. An invented cell beyond that
+# is *too far out*.
 #
 # **Predict.** Of the 500 invented cells, how many are too far out? 5 %, 20 %, more than half?
 
-# %%
+# %% tags=["volatile"]
 edge = distances(x[test]).min(dim=1).values.quantile(0.95)
 
 
@@ -531,7 +518,6 @@ def too_far_out(cells: Tensor) -> float:
     return float(1 - (distances(cells).min(dim=1).values <= edge).float().mean())  # so that nan is far out as well
 
 
-# %% tags=["volatile"]
 share = too_far_out(invented)
 print(f"held-out cells, encoded and decoded {too_far_out(decoder(encoder(x[test]))):.0%}   invented {share:.0%}")
 assert share > 0.4
@@ -546,23 +532,25 @@ for ax, real, ours in (
     plots.points(*ours[:, :2].T, "invented", ax)
 left.set(xlabel="latent 1 of the autoencoder", ylabel="latent 2", title="where we drew")
 right.set(xlabel="PC1 (log counts)", ylabel="PC2 (log counts)", title="what came out")
-plots.show(left, alt="Real cells fill thin arms of the latent plane; drawn latents fall between, and decode between the types.")
+plots.show(
+    left, alt="Real cells fill thin arms of the latent plane; drawn latents fall between, and decode between the types."
+)
 
 # %% [markdown]
 # More than half. A latent that *came from* a cell goes back to where cells are; one that we made up does not. The
-# autoencoder was paid for one thing: rebuild. So it put cells wherever that was easy, in thin arms with empty land between.
-# In the empty land nobody ever corrected the decoder, and it says anything. More latents do not cure this: ten leave empty
-# land, too.
+# autoencoder was paid for one thing: rebuild. So it put cells wherever that was easy, in thin arms with empty land
+# between. In the empty land nobody ever corrected the decoder, and it says anything. More latents do not cure this: ten
+# leave empty land, too.
 #
-# **The idea of the whole course.** Let the encoder answer with a *distribution* instead of a point: not "this cell is at
-# $z$", but "it is around here, give or take". Write it $q(z \mid x)$, "q of z given x". Two things follow.
+# **The idea of the whole course.** Let the encoder answer with a *distribution* instead of a point: not "this cell is
+# at $z$", but "it is around here, give or take". Write it $q(z \mid x)$, "q of z given x". Two things follow.
 #
 # 1. The decoder must rebuild the cell from *any* draw of $q(z \mid x)$: a whole neighbourhood gets corrected.
-# 2. All these clouds can be pulled towards one fixed distribution that we know how to sample, the **prior** $p(z) = \mathcal
-#    N(0, I)$: independent normal numbers of mean 0 and variance 1.
+# 2. All these clouds can be pulled towards one fixed distribution that we know how to sample, the **prior** $p(z) =
+#    \mathcal N(0, I)$: independent normal numbers of mean 0 and variance 1.
 #
-# And let the decoder answer with a distribution too, $p(x \mid z)$, over *counts*. An autoencoder with these changes is a
-# **variational autoencoder**. With a distribution made for counts of cells, it is scVI ([Lopez et al.
+# And let the decoder answer with a distribution too, $p(x \mid z)$, over *counts*. An autoencoder with these changes is
+# a **variational autoencoder**. With a distribution made for counts of cells, it is scVI ([Lopez et al.
 # 2018](https://doi.org/10.1038/s41592-018-0229-2)).
 
 # %%
@@ -574,12 +562,13 @@ quiz("0.6")
 # %% [markdown]
 # ## 0.8 An honest promise
 #
-# **Question.** So scVI can be sampled? It has to pass the yardstick that condemned the autoencoder. The model of section
-# 0.1 was trained on the same 560 cells.
+# **Question.** So scVI can be sampled? It has to pass the yardstick that condemned the autoencoder. The model of
+# section 0.1 was trained on the same 560 cells.
 #
-# Draw $z$ from the prior, and the size of the cell as sizes scatter in the data. The decoder answers with a distribution for
-# every count (lesson 5 takes this line apart), and `sample_zinb` draws whole numbers from it. Beside them: counts drawn where
-# the encoder puts the held-out cells. For the autoencoder, too, we now draw from $\mathcal N(0, I)$.
+# Draw $z$ from the prior, and the size of the cell as sizes scatter in the data. The decoder answers with a
+# distribution for every count (lesson 5 takes this line apart), and `sample_zinb` draws whole numbers from it. Beside
+# them: counts drawn where the encoder puts the held-out cells. For the autoencoder, too, we now draw from $\mathcal
+# N(0, I)$.
 
 # %% tags=["volatile"]
 torch.manual_seed(0)
@@ -605,37 +594,35 @@ assert at_held_out < 0.6 < by_prior < 0.98
 # | scVI, from $\mathcal N(0, I)$ | S_P50 | S_P200 |
 # | scVI, at held-out cells | S_C50 | S_C200 |
 #
-# **What scVI's samples are:** possible cells. Whole numbers, none negative, sizes like those in the data. And *next to a
-# measured cell*, likely ones. **What they are not:** new cells from nothing. Most draws from the prior land too far out,
-# since blood has separate types and $\mathcal N(0, I)$ has none; longer training helps and does not cure it. (The yardstick is
-# hard on scVI, by the way: its counts are full of luck, the autoencoder's cells are smooth.) So do not use it to invent
-# patients. Lessons 3 to 5 look into such gaps, and put a number on how good a model is.
+# **What scVI's samples are:** possible cells. Whole numbers, none negative, sizes like those in the data. And *next to
+# a measured cell*, likely ones. **What they are not:** new cells from nothing. Most draws from the prior land too far
+# out, since blood has separate types and $\mathcal N(0, I)$ has none; longer training helps and does not cure it. (The
+# yardstick is hard on scVI, by the way: its counts are full of luck, the autoencoder's cells are smooth.) So do not use
+# it to invent patients. Lessons 3 to 5 look into such gaps, and put a number on how good a model is.
 #
 # What does one gain, then? The next section.
 
 # %% [markdown]
 # ## 0.9 Two laboratories
 #
-# **Question.** Half of your cells were measured by another laboratory, which catches some genes better and others worse.
-# Which cells are alike?
+# **Question.** Half of your cells were measured by another laboratory, which catches some genes better and others
+# worse. Which cells are alike?
 #
-# `load_two_batches` does this to a random half of our cells: the cells are real, the laboratory is simulated, so the truth is
-# known. **Predict** what PCA's map will show first, types or laboratories. Then pull the slider to 1, and look at the three
-# maps.
+# `load_two_batches` does this to a random half of our cells: the cells are real, the laboratory is simulated, so the
+# truth is known. **Predict** what PCA's map will show first, types or laboratories. Then pull the slider to 1, and look
+# at the three maps.
 
 # %%
 vc.explore.batches()
 
 # %% [markdown]
-# Now with your own PCA, and a model trained here. `FastVAE` is scVI with the same formulas, written for speed; `n_batch=2`
-# tells it which laboratory each cell comes from.
+# Now with your own PCA, and a model trained here. `FastVAE` is scVI with the same formulas, written for speed;
+# `n_batch=2` tells it which laboratory each cell comes from.
 
 # %%
 two = vc.load_two_batches()
 told = vc.FastVAE(two.n_genes, n_batch=two.n_batches)
 vc.UnsupervisedTrainer(told, two, train_size=1.0, seed=0).train(n_epochs=100)
-
-# %%
 logged = log_normalize(torch.from_numpy(two.counts.toarray())).float()  # (cells, genes)
 directions = torch.linalg.svd(logged - logged.mean(dim=0), full_matrices=False).Vh[:10]  # (10, genes)
 before = pca_encode(logged, logged.mean(dim=0), directions).numpy()  # (cells, 10)
@@ -645,16 +632,18 @@ after = vc.Posterior(told, two).get_latent()[0]  # (cells, 10)
 from sklearn.manifold import TSNE
 
 axes = plots.grid(1, 2)[0]
-for ax, space, name in zip(axes, (before, after), ("before: your PCA", "after: scVI, told the laboratory"), strict=True):
+for ax, space, name in zip(
+    axes, (before, after), ("before: your PCA", "after: scVI, told the laboratory"), strict=True
+):
     places = TSNE(random_state=0).fit_transform(space)
     plots.latent(places, two.batch_index, ["laboratory 1", "laboratory 2"], ax, title=name, axis_name="t-SNE")
 axes[0].get_legend().remove()
 plots.show(axes[0], alt="PCA: the two laboratories lie apart. scVI: they lie on top of each other.")
 
 # %% [markdown]
-# A map can flatter, so count. Among the 50 nearest neighbours of a cell, how mixed are the laboratories (0: one only, 1: as
-# mixed as can be)? And are the neighbours of the cell's own type? Mixing alone is cheap: throw all cells into one bag, and it
-# is perfect.
+# A map can flatter, so count. Among the 50 nearest neighbours of a cell, how mixed are the laboratories (0: one only,
+# 1: as mixed as can be)? And are the neighbours of the cell's own type? Mixing alone is cheap: throw all cells into one
+# bag, and it is perfect.
 
 # %% tags=["volatile"]
 most = vc.metrics.entropy_from_indices(two.batch_index)
@@ -664,8 +653,8 @@ for name, space in (("before", before), ("after", after)):
     assert (mixed < 0.3) == (name == "before")
 
 # %% [markdown]
-# Recorded, five seeds of the laboratory and of the training (`benchmarks/two_batches.py`). ARI says how well clusters agree
-# with the ten labels (1: fully, 0: by chance).
+# Recorded, five seeds of the laboratory and of the training (`benchmarks/two_batches.py`). ARI says how well clusters
+# agree with the ten labels (1: fully, 0: by chance).
 #
 # | | mixed | same type | ARI |
 # |---|---|---|---|
@@ -673,37 +662,41 @@ for name, space in (("before", before), ("after", after)):
 # | VAE, not told the laboratory | 0.253 ± 0.009 | 0.463 ± 0.003 | 0.390 ± 0.001 |
 # | VAE, told the laboratory | **0.767 ± 0.014** | **0.485 ± 0.003** | **0.437 ± 0.016** |
 #
-# **That is a win.** The laboratories mix, and the types come out better, not worse. PCA cannot do it: it looks for large
-# directions of variance, and the laboratory is one of the largest. The middle row says where the win comes from: not from
-# having a network, but from a *model* that one can tell what one knows. What the decoder is told, the latents need not say.
-# (On one batch of such easy cells, PCA's map is as good as scVI's.)
+# **That is a win.** The laboratories mix, and the types come out better, not worse. PCA cannot do it: it looks for
+# large directions of variance, and the laboratory is one of the largest. The middle row says where the win comes from:
+# not from having a network, but from a *model* that one can tell what one knows. What the decoder is told, the latents
+# need not say. (On one batch of such easy cells, PCA's map is as good as scVI's.)
 #
-# **Open task: your own marker genes.** No checker here. Are the labels right? Dendritic cells are one in a hundred of blood,
-# yet 178 of our 700 carry the name. Look up, or know, genes that tell dendritic cells, CD14+ monocytes and CD16+ monocytes
-# apart, and see who uses them. Would you rename a group?
+# **Open task: your own marker genes.** No checker here. Are the labels right? Dendritic cells are one in a hundred of
+# blood, yet 178 of our 700 carry the name. Look up, or know, genes that tell dendritic cells, CD14+ monocytes and CD16+
+# monocytes apart, and see who uses them. Would you rename a group?
 
 # %%
 mine = ["FCGR3A", "FCN1", "FCER1A", "CLEC10A"]  # FCGR3A makes CD16; put your own genes here
 for name in ("CD14+ Monocyte", "Dendritic"):
     found = (counts[groups == group_names.index(name)][:, [index[gene] for gene in mine]] > 0).float().mean(dim=0)
-    print(f"{name:15} {len(counts[groups == group_names.index(name)])} cells; detected in", *[f"{gene} {share:.0%}" for gene, share in zip(mine, found.tolist(), strict=True)])
+    print(
+        f"{name:15} {len(counts[groups == group_names.index(name)])} cells; detected in",
+        *[f"{gene} {share:.0%}" for gene, share in zip(mine, found.tolist(), strict=True)],
+    )
 
 # %% [markdown]
 # <details><summary><b>What a good answer would contain.</b></summary>
 #
-# A claim, a gene for it, a gene *against* it, and a number for each. For instance: nearly all "CD14+ Monocyte" cells use
-# FCGR3A, which makes CD16, the marker of the *other* kind of monocyte, so the name is probably wrong and the group real.
-# "Dendritic" is a mixture: FCER1A and CLEC10A, genes of dendritic cells, show in some of its cells, FCN1, a gene of monocytes, in half. And what would change your mind: a zero may be
-# a molecule that was not caught, so a missing marker proves little in a shallow cell. (Each label is the purified population
-# that the cell resembles most. In this course a name means "labelled so".)
+# A claim, a gene for it, a gene *against* it, and a number for each. For instance: nearly all "CD14+ Monocyte" cells
+# use FCGR3A, which makes CD16, the marker of the *other* kind of monocyte, so the name is probably wrong and the group
+# real. "Dendritic" is a mixture: FCER1A and CLEC10A, genes of dendritic cells, show in some of its cells, FCN1, a gene
+# of monocytes, in half. And what would change your mind: a zero may be a molecule that was not caught, so a missing
+# marker proves little in a shallow cell. (Each label is the purified population that the cell resembles most. In this
+# course a name means "labelled so".)
 #
 # </details>
 
 # %% [markdown]
 # ## 0.10 Your own data
 #
-# **What can I now do with my data?** All of today, in a few lines. `load_counts` reads h5ad, 10x, loom, csv and zarr files of
-# raw counts:
+# **What can I now do with my data?** All of today, in a few lines. `load_counts` reads h5ad, 10x, loom, csv and zarr
+# files of raw counts:
 #
 # ```python
 # data = vc.load_counts("my_cells.h5ad", batch_key="sample", n_top_genes=2000)
@@ -714,9 +707,9 @@ for name in ("CD14+ Monocyte", "Dendritic"):
 # places = vc.Posterior(model, data).t_sne()
 # ```
 #
-# Or without Python, from a terminal: `vae-course train my_cells.h5ad --batch-key sample --out results` writes the latents,
-# the model and a page with figures. Start with two looks: how large is the largest library over the smallest, and does PC1 of
-# your cells follow it?
+# Or without Python, from a terminal: `vae-course train my_cells.h5ad --batch-key sample --out results` writes the
+# latents, the model and a page with figures. Start with two looks: how large is the largest library over the smallest,
+# and does PC1 of your cells follow it?
 
 # %% [markdown]
 # ## 0.11 Quiz
@@ -739,12 +732,13 @@ quiz("0.7")
 # | `reconstruction_error` | `Posterior.reconstruction_error` | `Posterior.ll` | `get_reconstruction_error` |
 # | latents `z` | `Posterior.get_latent` | `Posterior.get_latent` | `get_latent_representation` |
 #
-# Three of these grow up on the way. The package keeps mean and variance of the *logarithm* of the library, per batch. The
-# error becomes a negative log-likelihood. And nothing is log-normalised: the models take counts, and only the encoder looks at
-# $\log(1 + \text{counts})$. Symbols are in the [notation](../docs/notation.md), words in the [glossary](../docs/glossary.md).
+# Three of these grow up on the way. The package keeps mean and variance of the *logarithm* of the library, per batch.
+# The error becomes a negative log-likelihood. And nothing is log-normalised: the models take counts, and only the
+# encoder looks at $\log(1 + \text{counts})$. Symbols are in the [notation](../docs/notation.md), words in the
+# [glossary](../docs/glossary.md).
 #
-# **Next**, lesson 1: what is a distribution over latents, how does one compare two of them, and why can nobody compute the
-# one that we really want?
+# **Next**, lesson 1: what is a distribution over latents, how does one compare two of them, and why can nobody compute
+# the one that we really want?
 
 # %% tags=["volatile"]
 progress()

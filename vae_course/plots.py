@@ -398,9 +398,7 @@ def histogram(groups: Mapping[str, Any], bins: Any = 30, ax: Axes | None = None,
     return ax
 
 
-def heatmap(
-    matrix: Any, ax: Axes | None = None, colorbar: str = "", signed: bool = False, **labels: Any
-) -> Axes:
+def heatmap(matrix: Any, ax: Axes | None = None, colorbar: str = "", signed: bool = False, **labels: Any) -> Axes:
     """Draw a matrix as colours, with a bar that says what they mean.
 
     Parameters
