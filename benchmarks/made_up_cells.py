@@ -4,9 +4,9 @@
 
 A seed is that of the split of the bundled cells (560 to train, 140 held out), of the training and of the draws. A cell
 is too far out if it lies further from its nearest training cell, in ten principal components of log(1 + counts per
-10,000), than 95 % of the held-out cells do. Compared are 500 cells decoded by an autoencoder with two latents, 500 cells
-whose counts are drawn from a `FastVAE` at draws from its prior, and counts drawn where it puts the held-out cells.
-Seeds are the unit of the standard error.
+10,000), than 95 % of the held-out cells do. Compared are 500 cells decoded by an autoencoder with two latents, 500
+whose counts are drawn from a `FastVAE` at draws from its prior, and counts drawn where it puts
+the held-out cells. Seeds are the unit of the standard error.
 """
 
 import argparse
@@ -37,9 +37,11 @@ class Yardstick:
         self.edge = self.distance(x[test]).quantile(0.95)
 
     def distance(self, cells: Tensor) -> Tensor:
+        """Return the distance of each cell to the nearest training cell."""
         return torch.cdist((cells - self.mean) @ self.components.T, self.train).min(dim=1).values
 
     def __call__(self, cells: Tensor) -> dict[str, float]:
+        """Return the share of cells that are too far out, and their median distance."""
         distance = self.distance(cells)
         beyond = 1 - (distance <= self.edge).float().mean()  # so that nan, of a cell without counts, is too far out
         return {"too_far_out": float(beyond), "median_distance": float(distance.median())}

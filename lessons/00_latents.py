@@ -10,15 +10,14 @@
 # - recognise a component that follows depth instead of biology (quiz 3)
 # - measure what a summary loses, and see when more latents only copy (exercise 0.5, quiz 4)
 # - explain why a plain autoencoder cannot invent cells, and what scVI changes (quiz 5 and 6)
-# - judge whether two batches have been mixed well (quiz 7)
+# - judge whether two batches have been mixed well (quiz 7) **Time:** about {{minutes}} minutes, exercises included. The
+#   end of section 0.4 is a good place to pause.
 #
-# **Time:** about {{minutes}} minutes, exercises included. The end of section 0.4 is a good place to pause. **You
-# need:** Python, and what a vector, a matrix and a variance are. No PyTorch, no biology.
+# **You need:** Python, and what a vector, a matrix and a variance are. No PyTorch, no biology.
 #
 # **How exercises work.** An exercise is a function with a blank, `...  # your code`. Fill the blank, run the cell, read
 # the message. `hint("0.1")` gives a hint, a second call a better one, and `solution("0.1")` an answer. Until yours is
-# right the lesson goes on with a reference version, so every cell always runs. (Exercise 0.1 is not section 0.1:
-# exercises have numbers of their own.)
+# right the lesson goes on with a reference version, so every cell always runs.
 
 # %% setup=true
 import torch
@@ -33,7 +32,7 @@ from vae_course.exercises import exercise, hint, progress, quiz, solution
 #
 # **Question.** What does scVI do? See it first, understand it later. The next cell loads 700 human blood cells. For
 # each it knows how many molecules of 765 genes were counted, and nothing else. It trains scVI, which sums up every cell
-# in ten numbers, and draws a map of these. The colours were added afterwards: the model never sees them.
+# in ten numbers, and draws a map of these. Colours are added afterwards.
 #
 # **Predict.** What will the map look like? **(a)** One cloud, colours mixed. **(b)** A few islands, each mostly of one
 # colour. **(c)** One clean island for each of the six colours. Decide, then run: it takes about 15 seconds.
@@ -74,7 +73,8 @@ plots.show(
 # %% [markdown]
 # Read it from the left. Counts go in. An **encoder** sums the cell up in a few numbers $z$, its **latents**. A
 # **decoder** turns these back into a statement about counts. In between something is *sampled*, and below is what the
-# training pays for: lessons 1 to 4. Today is about the two coloured blocks, which are older than neural networks.
+# training pays for: lessons 1 to 4. Today is about the coloured blocks, counts, encoder and decoder, with ideas that
+# are older than neural networks.
 
 # %% [markdown]
 # ## 0.2 What a count matrix is
@@ -84,7 +84,7 @@ plots.show(
 # A cell uses a gene by copying it to **messenger RNA**. A machine catches cells one by one and tags each RNA molecule
 # that it can catch with a **barcode**, so that molecules are counted and not their copies: a **UMI count** (unique
 # molecular identifier). The result is a **count matrix**: one row a cell, one column a gene. Ours are **PBMCs**, blood
-# cells with a single round nucleus ([Zheng et al. 2017](https://doi.org/10.1038/ncomms14049); [where the data come
+# cells with a single, unlobed nucleus ([Zheng et al. 2017](https://doi.org/10.1038/ncomms14049); [where the data come
 # from](../data/README.md)).
 
 # %%
@@ -115,7 +115,7 @@ plots.show(
 )
 
 # %% [markdown]
-# The bands are groups of cells that use the same genes. We want a machine that finds them.
+# The bands are groups of cells that use the same genes.
 #
 # **Predict.** Which share of all 535,500 entries is zero? A third, a half, two thirds?
 
@@ -125,21 +125,21 @@ print(f"zeros {zeros:.0%}   ones {ones:.0%}   more {1 - zeros - ones:.0%}   larg
 
 # %% [markdown]
 # Two thirds, and these genes were chosen *because* they vary. A zero has two readings: the gene was silent, or it was
-# used and none of its few molecules was caught. The matrix does not say which.
-#
-# **Along rows, along columns.** A sum removes a dimension of a tensor (an array with a shape), and `dim` says which:
+# used and none of its few molecules was caught. The matrix does not say which. **Along rows, along columns.** A mean or
+# a sum removes a dimension of a **tensor** (an array with a shape), and `dim` says which. `dim=0` walks down a column,
+# and leaves one number a gene:
 
 # %%
 toy = torch.tensor([[1.0, 3.0], [5.0, 0.0], [2.0, 6.0]])  # (cells, genes): three cells, two genes
-print("dim=0:", toy.sum(dim=0).tolist(), "  dim=1:", toy.sum(dim=1).tolist())  # (genes,), (cells,)
+print("mean of each gene:", [round(value, 2) for value in toy.mean(dim=0).tolist()])  # (genes,)
 
 # %% [markdown]
 # The total count of a cell is its **library size**. For cell $i$ and genes $g = 1, \dots, G$ (`n_genes`, here 765),
 #
 # $$N_i = \sum_{g=1}^{G} \text{counts}_{ig} .$$
 #
-# **Now you.** `counts` comes in as (cells, genes); one number a cell goes out, shape (cells,). Of the two lines printed
-# above, which one is it?
+# **Now you.** `counts` comes in as (cells, genes); one number a *cell* goes out, shape (cells,). Try it on `toy` first:
+# three cells must give three numbers, 4, 5 and 8.
 
 # %% exercise="0.1" source="vae_course.exercises.e0_1.answer.library_size" minutes=3 difficulty=1
 
@@ -262,7 +262,7 @@ vc.explore.pca()
 #
 # How does one find the best $v$ among 765 genes, where nobody can turn a knob? It is an eigenvector of the covariance
 # matrix, and a singular value decomposition finds all of them at once. (That no other choice of $k$ directions does
-# better is a theorem of [Eckart and Young 1936](https://doi.org/10.1007/BF02288367).) Why is this so? 30 minutes:
+# better is a theorem of [Eckart and Young 1936](https://doi.org/10.1007/BF02288367).) Why is this so? 20 minutes:
 # [deeper/0a](deeper/0a_pca_line_by_line.ipynb).
 #
 # scVI hid 140 cells from its training above, to be judged by. We hide the same ones from PCA: 560 **training cells**,
@@ -301,7 +301,7 @@ ax = plots.latent(z, groups, group_names, title="700 cells, two numbers each")
 ax.set(xlabel="PC1 (log counts)", ylabel="PC2 (log counts)", xticks=range(-20, 21, 10), yticks=range(-10, 21, 10))
 plots.show(
     ax,
-    alt="First two principal components: dendritic cells right and up, monocytes right and down, B cells up, T cells left.",
+    alt="Two principal components: dendritic cells right and up, monocytes right and down, B cells up, T cells left.",
 )
 
 # %% [markdown]
@@ -319,10 +319,9 @@ quiz("0.3")
 
 # %%
 b_cells = x[groups == group_names.index("CD19+ B")]  # (B cells, genes)
-for name, centre in (("given mean", mean), ("their own mean", b_cells.mean(dim=0))):
-    print(
-        f"the average B cell, from the {name:14}: {pca_encode(b_cells, centre, components).mean(dim=0).norm():.1f} away"
-    )
+for name, centre in (("the given mean", mean), ("their own mean", b_cells.mean(dim=0))):
+    z_b = pca_encode(b_cells, centre, components)  # (B cells, latent)
+    print(f"B cells, measured from {name}: their middle is {z_b.mean(dim=0).norm():.1f} from the origin")
 for name, table in (("raw counts", counts), ("log-normalised", x)):
     first = torch.linalg.svd(table - table.mean(dim=0), full_matrices=False).Vh[:1]  # (1, genes)
     pc1 = pca_encode(table, table.mean(dim=0), first)[:, 0]  # (cells,)
@@ -403,9 +402,9 @@ for k in (2, 10, 50, 200, 559):
 # %% [markdown]
 # **(b).** Up to about ten latents both curves fall together: these directions are shared by all cells. Then they part.
 # Later directions describe accidents of 560 particular cells. The held-out error goes on falling only because each
-# further number *copies* a little more of the very cell that is to be rebuilt. Copying is not understanding. Most of
-# what is lost is the luck of catching 0 or 1 molecule: [deeper/0a](deeper/0a_pca_line_by_line.ipynb) shuffles the genes
-# and counts seven directions that rise above chance.
+# further number *copies* a little more of the very cell that is to be rebuilt. Copying is not understanding. Much of
+# what is lost looks like the luck of catching 0 or 1 molecule: when [deeper/0a](deeper/0a_pca_line_by_line.ipynb)
+# shuffles the genes, only seven directions rise above chance.
 
 # %%
 quiz("0.4")
@@ -546,8 +545,8 @@ plots.show(
 # %% [markdown]
 # More than half. A latent that *came from* a cell goes back to where cells are; one that we made up does not. The
 # autoencoder was paid for one thing: rebuild. So it put cells wherever that was easy, in thin arms with empty land
-# between. In the empty land nobody ever corrected the decoder, and it says anything. More latents do not cure this: ten
-# leave empty land, too.
+# between. In the empty land nobody ever corrected the decoder, and it says anything. More latents do not cure this, and
+# PCA cannot be sampled either: [deeper/0a](deeper/0a_pca_line_by_line.ipynb), section 0a.8.
 #
 # **The idea of the whole course.** Let the encoder answer with a *distribution* instead of a point: not "this cell is
 # at $z$", but "it is around here, give or take". Write it $q(z \mid x)$, "q of z given x". Two things follow.
@@ -594,9 +593,10 @@ assert at_held_out < 0.6 < by_prior < 0.98
 # %% [markdown]
 # Recorded, five splits of the cells (`benchmarks/made_up_cells.py`; mean ± standard error, scVI after 50 epochs and
 # after 200):
+#
 # | share of cells too far out | 50 epochs | 200 epochs |
 # |---|---|---|
-# | autoencoder, from $\mathcal N(0, I)$ | 100 ± 0 % | |
+# | autoencoder, from $\mathcal N(0, I)$ | over 99 % | |
 # | autoencoder, from its own mean and covariance | 64 ± 4 % | |
 # | scVI, from $\mathcal N(0, I)$ | 84 ± 2 % | 68 ± 3 % |
 # | scVI, at held-out cells | 38 ± 2 % | 26 ± 1 % |
@@ -606,8 +606,6 @@ assert at_held_out < 0.6 < by_prior < 0.98
 # out, since blood has separate types and $\mathcal N(0, I)$ has none; longer training helps and does not cure it. (The
 # yardstick is hard on scVI: its counts are full of luck, the autoencoder's cells are smooth.) Lessons 3 to 5 look into
 # such gaps, and put a number on how good a model is.
-#
-# What does one gain, then? The next section.
 
 # %% [markdown]
 # ## 0.9 Two laboratories
@@ -616,8 +614,8 @@ assert at_held_out < 0.6 < by_prior < 0.98
 # worse. Which cells are alike?
 #
 # `load_two_batches` does this to a random half of our cells: the cells are real, the laboratory is simulated, so the
-# truth is known. **Predict** what PCA's map will show first, types or laboratories. Then pull the slider to 1, and look
-# at the three maps.
+# truth is known. **Predict** what PCA's map will show first, types or laboratories. Then pull the slider up, and watch
+# the three maps.
 
 # %%
 vc.explore.batches()
@@ -675,8 +673,8 @@ for name, space in (("before", before), ("after", after)):
 # need not say. (On one batch of such easy cells, PCA's map is as good as scVI's.)
 #
 # **Open task: your own marker genes.** No checker here. Are the labels right? Dendritic cells are one in a hundred of
-# blood, yet 240 of our 700 carry the name. Look up, or know, genes that tell dendritic cells, CD14+ monocytes and CD16+
-# monocytes apart, and see who uses them. Would you rename a group?
+# blood, yet 240 of our 700 carry the name. Look up genes that tell dendritic cells, CD14+ monocytes and CD16+ monocytes
+# apart, and see who uses them. Would you rename a group?
 
 # %%
 mine = ["FCGR3A", "FCN1", "FCER1A", "CLEC10A"]  # FCGR3A makes CD16; put your own genes here
@@ -690,10 +688,10 @@ for name in ("CD14+ Monocyte", "Dendritic"):
 #
 # A claim, a gene for it, a gene *against* it, and a number for each. For instance: nearly all "CD14+ Monocyte" cells
 # use FCGR3A, which makes CD16, the marker of the *other* kind of monocyte, so the name is probably wrong and the group
-# real. "Dendritic" is a mixture: FCER1A and CLEC10A, genes of dendritic cells, show in some of its cells, FCN1, a gene
-# of monocytes, in half. And what would change your mind: a zero may be a molecule that was not caught, so a missing
-# marker proves little in a shallow cell. (Each label is the purified population that the cell resembles most. In this
-# course a name means "labelled so".)
+# real. "Dendritic" is a mixture: FCER1A and CLEC10A, genes of dendritic cells, show in more than half of its cells, and
+# so does FCN1, a gene of monocytes. And what would change your mind: a zero may be a molecule that was not caught, so a
+# missing marker proves little in a shallow cell. (Each label is the purified population that the cell resembles most.
+# In this course a name means "labelled so".)
 #
 # </details>
 
@@ -737,10 +735,9 @@ quiz("0.7")
 # | `reconstruction_error` | `Posterior.reconstruction_error` | `Posterior.ll` | `get_reconstruction_error` |
 # | latents `z` | `Posterior.get_latent` | `Posterior.get_latent` | `get_latent_representation` |
 #
-# Three of these grow up on the way. The package keeps mean and variance of the *logarithm* of the library, per batch.
-# The error becomes a negative log-likelihood. And nothing is log-normalised: the models take counts, and only the
-# encoder looks at $\log(1 + \text{counts})$. Symbols are in the [notation](../docs/notation.md), words in the
-# [glossary](../docs/glossary.md).
+# On the way some grow up. The package keeps mean and variance of the *logarithm* of the library. The error becomes a
+# negative log-likelihood. And nothing is log-normalised: the models take counts, and only the encoder looks at $\log(1
+# + \text{counts})$. Symbols are in the [notation](../docs/notation.md), words in the [glossary](../docs/glossary.md).
 #
 # **Next**, lesson 1: what is a distribution over latents, how does one compare two of them, and why can nobody compute
 # the one that we really want?
