@@ -10,8 +10,9 @@
 # - recognise a component that follows depth instead of biology (quiz 3)
 # - measure what a summary loses, and see when more latents only copy (exercise 0.5, quiz 4)
 # - explain why a plain autoencoder cannot invent cells, and what scVI changes (quiz 5 and 6)
-# - judge whether two batches have been mixed well (quiz 7) **Time:** about {{minutes}} minutes, exercises included. The
-#   end of section 0.4 is a good place to pause.
+# - judge whether two batches have been mixed well (quiz 7)
+#
+# **Time:** about {{minutes}} minutes, exercises included. The end of section 0.4 is a good place to pause.
 #
 # **You need:** Python, and what a vector, a matrix and a variance are. No PyTorch, no biology.
 #
@@ -62,19 +63,16 @@ plots.show(
 # (**t-SNE** draws ten numbers on a sheet of paper: near stays near, but long distances mean nothing ([Kobak and Berens
 # 2019](https://doi.org/10.1038/s41467-019-13056-x)). It is for the eye.)
 #
-# Here is the machine, with the lessons that build each part; coloured are the parts that you meet today.
+# Here is the machine, with the lessons that build each part; coloured are the parts that you meet today. Read it from
+# the left. Counts go in. An **encoder** sums the cell up in a few numbers $z$, its **latents**. A **decoder** turns
+# these back into a statement about counts. In between something is *sampled*, and below is what the training pays for:
+# lessons 1 to 4. Encoder and decoder are ideas older than neural networks: today.
 
 # %% fold="The map of the course"
 ax = plots.course_map(0)
 plots.show(
     ax, alt="Counts, encoder, q(z|x), sample z, decoder, p(x|z); below, KL, reconstruction and loss; above, the uses."
 )
-
-# %% [markdown]
-# Read it from the left. Counts go in. An **encoder** sums the cell up in a few numbers $z$, its **latents**. A
-# **decoder** turns these back into a statement about counts. In between something is *sampled*, and below is what the
-# training pays for: lessons 1 to 4. Today is about the coloured blocks, counts, encoder and decoder, with ideas that
-# are older than neural networks.
 
 # %% [markdown]
 # ## 0.2 What a count matrix is
@@ -194,7 +192,8 @@ print(toy / toy.sum(dim=1).unsqueeze(-1))  # (3, 2) / (3, 1)
 # PyTorch lines shapes up *from the right*, and repeats what has size 1 (**broadcasting**). So totals under rows have to
 # be a column, (3, 1). You were lucky to get an error: with as many cells as genes there is none, and every number is
 # wrong. That is why we write a shape at the end of a line.
-#
+
+# %% [markdown]
 # The first and the third cell are now alike. Next, give all cells the total 10,000. Then compress: a step from 0 to 10
 # molecules matters more than one from 300 to 310, and a logarithm turns factors into steps. Adding 1 keeps zero at
 # zero:
@@ -334,7 +333,8 @@ for name, table in (("raw counts", counts), ("log-normalised", x)):
 # biology: myeloid cells hold more RNA.) Log-normalising tames depth; it does not remove it ([Townes et al.
 # 2019](https://doi.org/10.1186/s13059-019-1861-6)). scVI will give depth a variable of its own. Where it hides, inside
 # one type and on cells whose truth is known: [deeper/0a](deeper/0a_pca_line_by_line.ipynb), section 0a.6.
-#
+
+# %% [markdown]
 # **The way back.** The decoder starts at the mean and walks along each direction as far as $z$ says:
 #
 # $$\hat x = \bar x + z\, W .$$
@@ -347,17 +347,13 @@ for name, table in (("raw counts", counts), ("log-normalised", x)):
 
 # %% exercise="0.4" source="vae_course.exercises.e0_4.answer.pca_decode" minutes=4 difficulty=1
 
-# %%
-x_hat = pca_decode(pca_encode(x[test], mean, components), mean, components)  # (140, genes)
-for gene in ("LYZ", "CD3D"):
-    r = torch.corrcoef(torch.stack([x[test, index[gene]], x_hat[:, index[gene]].float()]))[0, 1]
-    print(f"{gene:5} in held-out cells, rebuilt from 10 numbers: r = {r:.2f}")
-
 # %% [markdown]
 # ## 0.5 What it loses
 #
-# **Question.** Ten latents or fifty? We need one number for "how wrong". Add the squared error over the genes of a
-# cell, then average over cells:
+# **Question.** Ten latents or fifty? We need one number for "how wrong".
+
+# %% [markdown]
+# Add the squared error over the genes of a cell, then average over cells:
 #
 # $$\text{error} = \frac{1}{n} \sum_{i=1}^{n} \lVert x_i - \hat x_i \rVert^2 .$$
 #
@@ -369,6 +365,10 @@ for gene in ("LYZ", "CD3D"):
 # %% exercise="0.5" source="vae_course.exercises.e0_5.answer.reconstruction_error" minutes=5 difficulty=1
 
 # %%
+x_hat = pca_decode(pca_encode(x[test], mean, components), mean, components)  # (140, genes)
+for gene in ("LYZ", "CD3D"):
+    r = torch.corrcoef(torch.stack([x[test, index[gene]], x_hat[:, index[gene]].float()]))[0, 1]
+    print(f"{gene:5} in held-out cells, rebuilt from 10 numbers: r = {r:.2f}")
 nothing = reconstruction_error(x[test], mean.expand(len(test), -1))
 print(f"guess the mean for everybody {nothing:.0f}   ten latents {reconstruction_error(x[test], x_hat):.0f}")
 
@@ -675,15 +675,7 @@ for name, space in (("before", before), ("after", after)):
 # **Open task: your own marker genes.** No checker here. Are the labels right? Dendritic cells are one in a hundred of
 # blood, yet 240 of our 700 carry the name. Look up genes that tell dendritic cells, CD14+ monocytes and CD16+ monocytes
 # apart, and see who uses them. Would you rename a group?
-
-# %%
-mine = ["FCGR3A", "FCN1", "FCER1A", "CLEC10A"]  # FCGR3A makes CD16; put your own genes here
-print(f"{'detected in':15}", *[f"{gene:>8}" for gene in mine])
-for name in ("CD14+ Monocyte", "Dendritic"):
-    found = counts[groups == group_names.index(name)][:, [index[gene] for gene in mine]] > 0  # (cells, genes)
-    print(f"{name:15}", *[f"{share:8.0%}" for share in found.float().mean(dim=0).tolist()])
-
-# %% [markdown]
+#
 # <details><summary><b>What a good answer would contain.</b></summary>
 #
 # A claim, a gene for it, a gene *against* it, and a number for each. For instance: nearly all "CD14+ Monocyte" cells
@@ -694,6 +686,13 @@ for name in ("CD14+ Monocyte", "Dendritic"):
 # In this course a name means "labelled so".)
 #
 # </details>
+
+# %%
+mine = ["FCGR3A", "FCN1", "FCER1A", "CLEC10A"]  # FCGR3A makes CD16; put your own genes here
+print(f"{'detected in':15}", *[f"{gene:>8}" for gene in mine])
+for name in ("CD14+ Monocyte", "Dendritic"):
+    found = counts[groups == group_names.index(name)][:, [index[gene] for gene in mine]] > 0  # (cells, genes)
+    print(f"{name:15}", *[f"{share:8.0%}" for share in found.float().mean(dim=0).tolist()])
 
 # %% [markdown]
 # ## 0.10 Your own data
@@ -736,8 +735,8 @@ quiz("0.7")
 # | latents `z` | `Posterior.get_latent` | `Posterior.get_latent` | `get_latent_representation` |
 #
 # On the way some grow up. The package keeps mean and variance of the *logarithm* of the library. The error becomes a
-# negative log-likelihood. And nothing is log-normalised: the models take counts, and only the encoder looks at $\log(1
-# + \text{counts})$. Symbols are in the [notation](../docs/notation.md), words in the [glossary](../docs/glossary.md).
+# negative log-likelihood. And nothing is log-normalised: the models take counts, and only the encoder takes a
+# logarithm. Symbols are in the [notation](../docs/notation.md), words in the [glossary](../docs/glossary.md).
 #
 # **Next**, lesson 1: what is a distribution over latents, how does one compare two of them, and why can nobody compute
 # the one that we really want?

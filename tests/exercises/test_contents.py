@@ -30,12 +30,12 @@ def test_every_exercise_has_a_place_in_the_lessons():
 @pytest.fixture
 def longer(tmp_path, monkeypatch):
     """A course whose exercise 3.1 takes 100 minutes more, and whose exercise 0.1 is in a section with another title."""
-    (tmp_path / "lessons").mkdir()
-    for source in contents.sources():
+    (tmp_path / "lessons" / "deeper").mkdir(parents=True)
+    for source in (*contents.sources(), *contents.deeper()):
         text = source.read_text(encoding="utf-8")
         text = re.sub(r'(exercise="3\.1" .*minutes=)(\d+)', lambda m: f"{m[1]}{int(m[2]) + 100}", text)
         title = CONTENTS[0].sections["0.1"].partition(" ")[2]
-        (tmp_path / "lessons" / source.name).write_text(text.replace(title, "Other words"), "utf-8")
+        (tmp_path / source.relative_to(ROOT)).write_text(text.replace(title, "Other words"), "utf-8")
     before = {page.name: page.read_text(encoding="utf-8") for page in contents.PAGES}
     monkeypatch.setattr(contents, "ROOT", tmp_path)
     return {name: (text, contents.fill_minutes(text)) for name, text in before.items()}

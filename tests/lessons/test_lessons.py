@@ -45,7 +45,7 @@ def solved(source):
 
 def number_of(source):
     """Such as "1"; of a deeper notebook, "1a"."""
-    return source.stem.split("_")[0].lstrip("0") or "0"
+    return re.sub(r"^0(?=\d)", "", source.stem.split("_")[0])
 
 
 def tags(cell):
