@@ -398,7 +398,7 @@ def histogram(groups: Mapping[str, Any], bins: Any = 30, ax: Axes | None = None,
     return ax
 
 
-def heatmap(matrix: Any, ax: Axes | None = None, colorbar: str = "", **labels: Any) -> Axes:
+def heatmap(matrix: Any, ax: Axes | None = None, colorbar: str = "", signed: bool = False, **labels: Any) -> Axes:
     """Draw a matrix as colours, with a bar that says what they mean.
 
     Parameters
@@ -409,6 +409,8 @@ def heatmap(matrix: Any, ax: Axes | None = None, colorbar: str = "", **labels: A
         Where to draw; made if None.
     colorbar
         What the colours mean, with its unit.
+    signed
+        Whether the sign matters, as of correlations: red above zero, blue below, white at zero.
     **labels
         Further properties of the Axes, such as xlabel, ylabel, title.
 
@@ -417,7 +419,10 @@ def heatmap(matrix: Any, ax: Axes | None = None, colorbar: str = "", **labels: A
     Axes
     """
     ax = _axes_or_new(ax, (5.2, 3.6))
-    image = ax.imshow(np.asarray(matrix), aspect="auto", cmap="viridis", interpolation="nearest")
+    matrix = np.asarray(matrix)
+    largest = np.abs(matrix).max()
+    colors = {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest} if signed else {"cmap": "viridis"}
+    image = ax.imshow(matrix, aspect="auto", interpolation="nearest", **colors)
     ax.figure.colorbar(image, ax=ax, label=colorbar)
     ax.set(**labels)
     return ax

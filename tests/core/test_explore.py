@@ -11,7 +11,7 @@ from torch import nn
 import vae_course as vc
 from vae_course import explore
 
-NAMES = ("batches", "beta", "counts", "descent", "elbo", "kl", "pca", "posterior", "reparameterization")
+NAMES = ("batch_norm", "batches", "beta", "counts", "descent", "elbo", "kl", "pca", "posterior", "reparameterization")
 
 
 @pytest.fixture(scope="module")

@@ -109,6 +109,12 @@ def test_a_heatmap_says_what_its_colours_mean():
     assert ax.images[0].colorbar.ax.get_ylabel() == "counts"
 
 
+def test_a_heatmap_of_signed_values_is_white_at_zero():
+    ax = plots.heatmap([[1, -0.5], [0, 0.2]], signed=True)
+    assert ax.images[0].get_clim() == (-1, 1)
+    assert ax.images[0].cmap(0.5)[:3] == pytest.approx((1, 1, 1), abs=0.05)
+
+
 def test_a_landscape_draws_the_walk_and_round_ticks():
     x, y = np.linspace(-1, 1, 21), np.linspace(-2, 2, 31)
     height = 0.1 + x**2 + y[:, None] ** 2

@@ -199,7 +199,9 @@ def test_the_start_page_leads_to_the_lessons_and_shows_progress(tmp_path):
     page = nbformat.read(tmp_path / "START.ipynb", as_version=4)
     nbformat.validate(page)
     links = re.findall(r"\]\((.*?)\)", page.cells[0].source)
-    assert links == [path.name for path in sorted((ROOT / "lessons").glob("*.ipynb"))]
+    lessons = ROOT / "lessons"
+    notebooks = [*sorted(lessons.glob("*.ipynb")), *sorted(lessons.glob("deeper/*.ipynb"))]
+    assert links == [path.relative_to(lessons).as_posix() for path in notebooks]
     assert all(f"`{one.name}`" in page.cells[0].source for one in EXERCISES.values())
     (output,) = page.cells[2].outputs
     assert output.data == {"text/plain": repr(progress()), "text/html": progress()._repr_html_()}

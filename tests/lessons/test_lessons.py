@@ -46,7 +46,7 @@ def solved(source):
 
 def number_of(source):
     """Such as "1"; of a deeper notebook, "1a"."""
-    return source.stem.split("_")[0].lstrip("0") or "0"
+    return re.sub(r"^0(?=\d)", "", source.stem.split("_")[0])
 
 
 def tags(cell):
@@ -143,7 +143,7 @@ def test_package_code_is_pasted_not_retyped(source):
     for cell in solved(source).cells:
         if cell.cell_type != "code":
             continue
-        text = re.sub(r'^(from .+\n+)?@exercise\(".+?"\)\n', "", cell.source)
+        text = re.sub(r'^(from .+\n+)?@exercise\(".+?"\)\n', "", re.sub("^# @title .+\n", "", cell.source))
         for node in ast.parse(text).body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
                 for thing in (getattr(module, node.name, None) for module in PACKAGE):
@@ -259,6 +259,8 @@ def with_all_kinds_of_answers(notebook):
 @pytest.mark.parametrize("source", ASKING, ids=lambda source: source.stem)
 def test_whatever_the_answers_it_runs_to_the_last_cell(source):
     """Wrong ones, none, then right ones of which the rest of the lesson makes something: float64, Python numbers."""
+    if not exercise_cells(student(source)):
+        pytest.skip("a notebook without exercises, which nbval runs")
     started, seconds = {}, {}
     executed = build.execute(
         with_all_kinds_of_answers(student(source)),

@@ -20,7 +20,19 @@ from vae_course.distributions import (
     zinb_log_prob,
 )
 
-NAMES = ("batches", "beta", "counts", "descent", "elbo", "kl", "pca", "posterior", "reparameterization", "walk")
+NAMES = (
+    "batch_norm",
+    "batches",
+    "beta",
+    "counts",
+    "descent",
+    "elbo",
+    "kl",
+    "pca",
+    "posterior",
+    "reparameterization",
+    "walk",
+)
 DATA = Path(explore.__file__).parent / "data"
 
 
@@ -230,6 +242,27 @@ def test_descent(opened):
             here, x = [x.item(), f.item(), x.grad.item()], x - values["rate"] * x.grad
         assert [shown["x"], shown["f"], shown["gradient"]] == close(here, abs=1e-5)
         assert ("It diverges" in page.inner_text("main")) is (values["rate"] > 1)
+
+
+def test_batch_norm(opened):
+    page = opened("batch_norm")
+    offsets = exactly(page.evaluate("OFFSETS"))
+    training = (offsets - offsets.mean()) / offsets.std() + 3  # a minibatch of mean 3 and variance 1
+    for values in (
+        {"own": 4, "center": 3, "spread": 1, "seen": 500},
+        {"own": 0.7, "center": 6.2, "spread": 0.3, "seen": 50},
+        {"own": 8, "center": 1, "spread": 2, "seen": 0},
+    ):
+        shown = reached(page, **values)
+        norm = torch.nn.BatchNorm1d(1, momentum=0.01, eps=0.001).double()
+        for _ in range(values["seen"]):
+            norm(training.unsqueeze(1))
+        own = exactly([[values["own"]]])
+        assert shown["running_mean"] == close(norm.running_mean.item(), abs=1e-5)
+        assert shown["running_var"] == close(norm.running_var.item(), abs=1e-5)
+        assert shown["eval"] == close(norm.eval()(own).item(), abs=1e-5)
+        minibatch = torch.cat([own, (values["center"] + values["spread"] * offsets).unsqueeze(1)])
+        assert shown["train"] == close(norm.train()(minibatch)[0].item(), abs=1e-5)
 
 
 def stored_model(stored):

@@ -5,6 +5,7 @@
 """
 
 from vae_course.explore.figures import (
+    batch_norm,
     batches,
     beta,
     counts,
@@ -21,6 +22,7 @@ from vae_course.explore.walk import walk
 
 __all__ = [
     "Explorable",
+    "batch_norm",
     "batches",
     "beta",
     "counts",

@@ -84,6 +84,19 @@ def descent() -> Explorable:
     return Explorable("descent", "Gradient descent, step by step", alt, height=655)
 
 
+def batch_norm() -> Explorable:
+    """Move a cell or its companions in a minibatch; its output in train mode follows both, in eval mode not (lesson 2).
+
+    Momentum and eps are those of scVI. Training is made of minibatches whose mean is 3 and whose variance is 1.
+    """
+    alt = (
+        "A cell with the value 4 among seven companions. The mean of the minibatch is 3.13, the running mean, after "
+        "500 minibatches, 2.98; a bar about each is one standard deviation long to either side. Below, the cell after "
+        "batch normalisation: 0.82 in train mode, 1.02 in eval mode."
+    )
+    return Explorable("batch_norm", "Batch normalisation in two modes", alt, height=665)
+
+
 def beta() -> Explorable:
     """Change the weight of the KL in VAEs of the digits, and see the latent plane collapse (lesson 3.9).
 

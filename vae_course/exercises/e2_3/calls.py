@@ -9,6 +9,7 @@ from torch import Tensor
 
 def use(attempt: Callable, values: Tensor, lr: float, form: str, n_steps: int, x: Tensor, y: Tensor) -> dict[str, Any]:
     """Fit w x + b to points (x, y), from w and b in `values`, by steps of the attempt."""
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)  # the first one imports for seconds: before it counts
     w, b = (value.clone().requires_grad_() for value in values)
     for _ in range(n_steps):
         loss = ((w * x + b - y) ** 2).mean()
