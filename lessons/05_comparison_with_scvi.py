@@ -27,13 +27,18 @@
 # part. Exercises check themselves when you run their cell. Stuck? `hint("5.1")`, twice, then `solution("5.1")`.
 
 # %% setup=true
-import math, warnings, numpy as np, torch, torch.nn.functional as F
 from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
 import vae_course as vc
 from vae_course import plots
 from vae_course.distributions import normal_log_prob, poisson_log_prob, sample_normal
 from vae_course.exercises import as_vae, catch_up, exercise, hint, progress, quiz, solution, whose
+from vae_course.exercises.recorded import recorded_comparison, recorded_outputs
 
 # %% [markdown]
 # ## 5.1 Counts: why a Poisson is too narrow
@@ -93,10 +98,11 @@ plots.show(ax, alt="Observed counts of HLA-DRA spread from 1 to 33; the Poisson 
 #
 # **Question.** What is the least we must add to a Poisson so that it can be wide?
 #
-# **Idea.** Let the rate itself vary. Draw a rate $\lambda$ that is positive and has mean $\mu$, then a Poisson count with
-# that rate. For positive numbers the handy distribution is the **Gamma**. Its shape $\theta$ (`theta`) says how tightly
-# the rates sit around their mean: $\operatorname{var}(\lambda) = \mu^2/\theta$. The counts have mean $\mu$ still. Given its
-# rate a count has variance $\lambda$, and over all cells variances add: that within a rate, plus that of the rates.
+# **Idea.** Let the rate itself vary. Draw a rate $\lambda$ that is positive and has mean $\mu$, then a Poisson count
+# with that rate. For positive numbers the handy distribution is the **Gamma**. Its shape $\theta$ (`theta`) says how
+# tightly the rates sit around their mean: $\operatorname{var}(\lambda) = \mu^2/\theta$. The counts have mean $\mu$
+# still. Given its rate a count has variance $\lambda$, and over all cells variances add: that within a rate, plus
+# that of the rates.
 #
 # $$\operatorname{var}(x) = \mathbb E[\lambda] + \operatorname{var}(\lambda) = \mu + \frac{\mu^2}{\theta}.$$
 #
@@ -113,8 +119,8 @@ assert abs(two_steps.var() - 6.18) < 0.3
 
 # %% [markdown]
 # This is the **negative binomial** ([Grün et al. 2014](https://doi.org/10.1038/nmeth.2930)). $\theta$ is called the
-# *inverse dispersion*: small $\theta$, wide counts. The probability of a count adds up over all rates that may have made
-# it, and that integral has a closed form. With $\Gamma$ the factorial drawn through the numbers between
+# *inverse dispersion*: small $\theta$, wide counts. The probability of a count adds up over all rates that may have
+# made it, and that integral has a closed form. With $\Gamma$ the factorial drawn through the numbers between
 # ($\Gamma(n + 1) = n!$; PyTorch has its logarithm, `torch.lgamma`),
 #
 # $$\log p(x) = \log\Gamma(x + \theta) - \log\Gamma(\theta) - \log\Gamma(x + 1)
@@ -139,11 +145,11 @@ assert abs(two_steps.var() - 6.18) < 0.3
 #
 # </details>
 #
-# **A limit to know.** Let $\theta$ grow: the rates shrink onto their mean, and the negative binomial becomes the Poisson.
-# That is where genes without overdispersion go, so a fit drives $\theta$ to $10^4$, $10^5$ and beyond.
+# **A limit to know.** Let $\theta$ grow: the rates shrink onto their mean, and the negative binomial becomes the
+# Poisson. That is where genes without overdispersion go, so a fit drives $\theta$ to $10^4$, $10^5$ and beyond.
 #
-# **Predict.** Type the formula as it stands, in float32, at $\theta = 10^5$. The answer is near $-1.9$. How far off will
-# it be? (a) Not visibly. (b) In the second decimal. (c) It is NaN.
+# **Predict.** Type the formula as it stands, in float32, at $\theta = 10^5$. The answer is near $-1.9$. How far off
+# will it be? (a) Less than 0.001. (b) About 0.1. (c) It is NaN.
 
 
 # %%
@@ -163,11 +169,12 @@ assert errors[0] < 0.001
 assert max(errors[2:]) > 0.05
 
 # %% [markdown]
-# Worse than (b), and not a word of warning. Float32 keeps seven digits. Each $\log\Gamma$ is about a million here, so
-# the seventh digit is a tenth of a nat, and we want the *difference* of two such numbers. (scvi-tools 1.4 has this error
-# in `log_nb_positive`: [issue 2965](https://github.com/scverse/scvi-tools/issues/2965).) Two changes mend it. Compute in
-# float64, which keeps sixteen digits. And never form $\theta + \mu$ inside a logarithm, where a small $\mu$ drowns;
-# divide by $\theta$ above and below:
+# (b), at $10^7$ even a whole nat, and not a word of warning. Float32 keeps seven digits. Each $\log\Gamma$ is about a
+# million here, so the seventh digit is a tenth of a nat, and we want the *difference* of two such numbers.
+# (scvi-tools 1.4 has this error in `log_nb_positive`: [issue
+# 2965](https://github.com/scverse/scvi-tools/issues/2965).) Two changes mend it. Compute in float64, which keeps
+# sixteen digits. And never form $\theta + \mu$ inside a logarithm, where a small $\mu$ drowns; divide by $\theta$
+# above and below:
 #
 # $$\log\frac{\theta}{\theta + \mu} = -\log\Big(1 + \frac{\mu}{\theta}\Big), \qquad
 # \log\frac{\mu}{\theta + \mu} = \log\frac{\mu}{\theta} - \log\Big(1 + \frac{\mu}{\theta}\Big).$$
@@ -247,8 +254,8 @@ plots.show(ax, alt="The negative binomial follows the counts of HLA-DRA from 1 t
 #
 # $$\log p(x) = \log \mathrm{NB}(x) - \text{softplus}(a).$$
 #
-# At zero we have the logarithm of a sum of two exponentials. With $A = \log\mathrm{NB}(0)$, pull the first one out; what
-# is left in the bracket is a softplus once more:
+# At zero we have the logarithm of a sum of two exponentials. With $A = \log\mathrm{NB}(0)$, pull the first one out;
+# what is left in the bracket is a softplus once more:
 #
 # $$\log p(0) = \log\big(e^{-\text{softplus}(-a)} + e^{A - \text{softplus}(a)}\big)
 # = \text{softplus}(A - a) - \text{softplus}(-a) .$$
@@ -264,8 +271,9 @@ print(f"softplus {F.softplus(A - a) - F.softplus(-a):.4f}")
 # low, the first says $-\infty$.
 
 # %% [markdown]
-# Given `x`, `mu`, `theta` and `zi_logits`, return the log-probability of each count. Call your `nb_log_prob`. By hand,
-# at $\mu = \theta = 1$ and logit 0: $x = 0$ has 0.75, so $-0.2877$; $x = 1$ has $\tfrac12 \cdot \tfrac14$, so $-2.0794$.
+# Given `x`, `mu`, `theta` and `zi_logits`, return the log-probability of each count. Call your `nb_log_prob`. By
+# hand, at $\mu = \theta = 1$ and logit 0: $x = 0$ has 0.75, so $-0.2877$; $x = 1$ has $\tfrac12 \cdot \tfrac14$, so
+# $-2.0794$.
 #
 # In: four tensors whose shapes broadcast. Out: the broadcast shape, nothing summed. Mind that both cases end up in one
 # tensor: `torch.where(condition, this, that)` picks entry by entry. Precision as in exercise 5.1, logits from $-30$ to
@@ -316,13 +324,12 @@ print(f"CST3 in the 240 cells called Dendritic: {gain[:, cst3].mean():+.2f} nats
 assert pi[cst3] < 0.05
 
 # %% [markdown]
-# Gone. Those zeros were no dropouts. They were *other kinds of cells*, and a model with a latent $z$ can say so without
-# a coin. That holds widely: technical controls of droplet data show no more zeros than counting explains
-# ([Svensson 2020](https://doi.org/10.1038/s41587-019-0379-5)). scVI has ZINB because in 2018 the many zeros were widely
-# held to be dropouts ([Lopez et al. 2018](https://doi.org/10.1038/s41592-018-0229-2)). It costs little, since a gene that
-# needs no extra zeros gets a low logit. The lectures use it, so do we, and `likelihood="nb"` is one word away. Gene by
-# gene, with pictures, 25 minutes:
-# [deeper/5a](deeper/5a_which_genes_need_extra_zeros.ipynb).
+# Gone. Those zeros were no dropouts. They were *other kinds of cells*, and a model with a latent $z$ can say so
+# without a coin. That holds widely: technical controls of droplet data show no more zeros than counting explains
+# ([Svensson 2020](https://doi.org/10.1038/s41587-019-0379-5)). scVI has ZINB because in 2018 the many zeros were
+# widely held to be dropouts ([Lopez et al. 2018](https://doi.org/10.1038/s41592-018-0229-2)). It costs little, since
+# a gene that needs no extra zeros gets a low logit. The lectures use it, so do we, and `likelihood="nb"` is one word
+# away. Gene by gene, with pictures, 25 minutes: [deeper/5a](deeper/5a_which_genes_need_extra_zeros.ipynb).
 #
 # Now your own hands: pick a gene, set $\mu$, $\theta$ and $\pi$, and watch the nats.
 
@@ -338,14 +345,12 @@ quiz("5.1")
 # **Question.** Above, $\mu = N_i s_g$ used the observed total $N_i$. Is the total what we should use?
 #
 # The second part begins here, and its first cell brings back what you wrote. Where no answer of yours is kept, the
-# package's stands in; the cell says which. Then, to see what is at stake, a second sequencing run that caught less: every
-# second cell keeps each molecule with probability 0.4.
+# package's stands in; the cell says which. Then, to see what is at stake, a second sequencing run that caught less:
+# every second cell keeps each molecule with probability 0.4.
 
 # %%
 catch_up(globals(), "1.3", "2.2", "2.4", "4.2", "5.1", "5.2")
 whose(kl_normal, one_hot, FCLayers, kl_standard_normal, nb_log_prob, zinb_log_prob)
-
-# %%
 data = vc.load_pbmc()
 counts = data.counts.toarray()  # (cells, genes), numpy
 run = np.arange(len(counts)) % 2  # (cells,), every second cell in run 1
@@ -355,10 +360,10 @@ runs = vc.CountData(shallow, run, data.labels, data.gene_names, ["deep", "shallo
 log_total = torch.from_numpy(np.log(shallow.sum(axis=1))).float()  # (cells,)
 
 # %% [markdown]
-# scVI treats a cell's size as something *unknown*: a second latent beside $z$, one number $l$ (`library`), the logarithm
-# of what the rates of its genes add up to. A latent has a prior, and in logarithms totals look Gaussian. But those of
-# which cells? With one prior for both runs, every shallow cell would be charged for being small, which is the run's
-# doing. So each batch $b$ has its own, measured once from its cells:
+# scVI treats a cell's size as something *unknown*: a second latent beside $z$, one number $l$ (`library`), the
+# logarithm of what the rates of its genes add up to. A latent has a prior, and in logarithms totals look Gaussian.
+# But those of which cells? With one prior for both runs, every shallow cell would be charged for being small, which
+# is the run's doing. So each batch $b$ has its own, measured once from its cells:
 #
 # $$p(l) = \mathcal N(m_b, v_b) \qquad\text{for a cell of batch } b .$$
 #
@@ -380,7 +385,9 @@ print(f"posterior {post_mean:.2f} ± {((post * (grid - post_mean) ** 2).sum()).s
 # %% fold="What is drawn"
 left, right = plots.panels(2, 3.2, 4.8)
 for b, name in enumerate(runs.batch_names):
-    left.hist(log_total[run == b], np.linspace(4.8, 7.6, 29), density=True, alpha=0.3, color=plots.COLORS[b], label=name)
+    left.hist(
+        log_total[run == b], np.linspace(4.8, 7.6, 29), density=True, alpha=0.3, color=plots.COLORS[b], label=name
+    )
 moments = torch.tensor(np.stack([runs.library_mean, runs.library_var]))  # (2, batches)
 priors = {f"prior, {name}": normal_log_prob(grid, *moments[:, b]).exp() for b, name in enumerate(runs.batch_names)}
 plots.lines(grid, priors, left, xlabel="l (log counts)", ylabel="density", xlim=(4.8, 7.6), ylim=(0, 1.9))
@@ -388,7 +395,9 @@ curves = {"prior p(l)": log_prior.exp(), "posterior p(l|x)": post / 0.001}
 plots.lines(grid, curves, right, xlabel="l (log counts)", ylabel="density", xlim=(4.8, 7.6), title="one cell")
 right.axvline(log_total[cell], color="0.4", linewidth=1, linestyle=":", label="observed log total")
 right.legend(frameon=False)
-plots.show(left, alt="Left: two humps of log totals, each with its prior. Right: wide prior, narrow posterior at the total.")
+plots.show(
+    left, alt="Left: two humps of log totals, each with its prior. Right: wide prior, narrow posterior at the total."
+)
 
 # %% [markdown]
 # The posterior sits at the observed total and is narrow. Three things, then, all called "library" in conversation:
@@ -396,23 +405,24 @@ plots.show(left, alt="Left: two humps of log totals, each with its prior. Right:
 # | object | what it is | in the code |
 # |---|---|---|
 # | $p(l)$ | the prior: how large cells of this *batch* are | `library_log_means`, `library_log_vars` |
-# | $q(l \mid x)$ | what an encoder makes of the posterior: how large *this cell* is | `ql_m`, `ql_v`, and a draw, `library` |
+# | $q(l \mid x)$ | what an encoder makes of the posterior: the size of *one cell* | `ql_m`, `ql_v`, draw `library` |
 # | $\log \sum_g x_g$ | the observed total, a number | `torch.log(x.sum(dim=-1))` |
 #
-# If the total says it so well, why infer? scvi-tools asked the same, and since version 0.8 takes the observed total by
-# default: "no regression in performance", and faster. That is `library="observed"` in our package: no $l$, no prior, no
-# KL for it. **What breaks:** comparing. An observed-library model is *handed* the total, a function of the very counts it
-# scores. Its ELBO is about something else, and in [deeper/5f](deeper/5f_six_years_later.ipynb) it beats even the truth.
+# If the total says it so well, why infer? scvi-tools asked the same, and since version 0.8 takes the observed total
+# by default: "no regression in performance", and faster. That is `library="observed"` in our package: no $l$, no
+# prior, no KL for it. **What breaks:** comparing. An observed-library model is *handed* the total, a function of the
+# very counts it scores. Its ELBO is about something else, and in [deeper/5f](deeper/5f_six_years_later.ipynb) it
+# beats even the truth.
 
 # %% [markdown]
 # ## 5.5 The decoder and its three heads
 #
-# **Question.** ZINB has three parameters for every gene in every cell: $\mu$, $\theta$ and the logit of $\pi$. The decoder
-# sees ten latents. How do they become three tables?
+# **Question.** ZINB has three parameters for every gene in every cell: $\mu$, $\theta$ and the logit of $\pi$. The
+# decoder sees ten latents. How do they become three tables?
 #
-# By a shared trunk and a head for each, as in lesson 2. Start with the head for $\mu$, on a toy of two cells and three
-# genes. A linear layer puts out any numbers. A softmax makes shares of them: positive, with a sum of 1 in each cell. That
-# is `px_scale`. Size comes from elsewhere, from $l$:
+# By a shared trunk and a head for each, as in lesson 2. Start with the head for $\mu$, on a toy of two cells and
+# three genes. A linear layer puts out any numbers. A softmax makes shares of them: positive, with a sum of 1 in each
+# cell. That is `px_scale`. Size comes from elsewhere, from $l$:
 #
 # $$\mu = e^{l} \cdot \mathrm{px\_scale}$$
 
@@ -432,14 +442,14 @@ for row in rate:
 # | head | layers | puts out | is used as |
 # |---|---|---|---|
 # | `px_scale_decoder` | Linear, Softmax | `px_scale`, shares | $\mu$ = exp(library) * `px_scale` = `px_rate` |
-# | `px_r_decoder` | Linear | `px_r`, the logarithm of $\theta$ | $\theta$, only in the mode "gene-cell" (next section) |
+# | `px_r_decoder` | Linear | `px_r`, the logarithm of $\theta$ | $\theta$, only in mode "gene-cell" (5.6) |
 # | `px_dropout_decoder` | Linear | `px_dropout`, logits | $\pi = \sigma(a)$, in ZINB |
 #
 # The trunk, `px_decoder`, is your `FCLayers` without dropout. It takes the batch as one-hot columns beside $z$: the
 # *decoder* then explains what differs between runs, and $z$ need not.
 #
-# **Predict.** A friend writes `nn.Softmax(dim=0)`. What is the symptom? (a) An error about shapes. (b) NaN. (c) None: all
-# shapes are right, and the loss falls.
+# **Predict.** A friend writes `nn.Softmax(dim=0)`. What is the symptom? (a) An error about shapes. (b) NaN. (c) None:
+# all shapes are right, and the loss falls.
 #
 # <details><summary>Decide, then open</summary>
 #
@@ -451,14 +461,15 @@ for row in rate:
 # %% [markdown]
 # Write the class `DecoderSCVI`.
 #
-# `__init__(n_input, n_output, n_cat_list=None, n_layers=1, n_hidden=128)`: `n_input` latents, `n_output` genes. It makes
-# `self.px_decoder`, an `FCLayers` from `n_input` to `n_hidden` with `n_cat_list`, `n_layers`, `n_hidden` and no dropout,
-# and the three heads of the table under their names, each from `n_hidden` to `n_output`. Keep the names: scvi-tools'
-# weights will be loaded into them. `px_scale_decoder` is an `nn.Sequential` whose first layer is the Linear.
+# `__init__(n_input, n_output, n_cat_list=None, n_layers=1, n_hidden=128)`: `n_input` latents, `n_output` genes. It
+# makes `self.px_decoder`, an `FCLayers` from `n_input` to `n_hidden` with `n_cat_list`, `n_layers`, `n_hidden` and no
+# dropout, and the three heads of the table under their names, each from `n_hidden` to `n_output`. Keep the names:
+# scvi-tools' weights will be loaded into them. `px_scale_decoder` is an `nn.Sequential` whose first layer is the
+# Linear.
 #
-# `forward(dispersion, z, library, *cat_list)`: `z` (cells, latents), `library` (cells, 1), a logarithm, and the codes of
-# the covariates. Return `px_scale, px_r, px_rate, px_dropout` in this order, each (cells, genes). `px_r` is `None` unless
-# `dispersion` is `"gene-cell"`.
+# `forward(dispersion, z, library, *cat_list)`: `z` (cells, latents), `library` (cells, 1), a logarithm, and the codes
+# of the covariates. Return `px_scale, px_r, px_rate, px_dropout` in this order, each (cells, genes). `px_r` is `None`
+# unless `dispersion` is `"gene-cell"`.
 #
 # *By hand.* If all three shares of a cell are $\tfrac13$ and `library` is $\log 30$, each rate is 10.
 
@@ -484,9 +495,9 @@ print("totals are", [round(total) for total in log_total[:3].exp().tolist()])
 #
 # **Question.** $\mu$ and $\pi$ come from the decoder, one for each gene in each cell. Should $\theta$ as well?
 #
-# In 5.2 a whole gene's counts went into one $\theta$. One for each gene *and cell* would have to be guessed from a single
-# count. Between the two lie batches and labels. The parameter `px_r` holds *logarithms* of $\theta$, so that any number
-# will do:
+# In 5.2 a whole gene's counts went into one $\theta$. One for each gene *and cell* would have to be guessed from a
+# single count. Between the two lie batches and labels. The parameter `px_r` holds *logarithms* of $\theta$, so that
+# any number will do:
 #
 # | `dispersion` | shape of `px_r` | who makes it | shape of $\theta$ |
 # |---|---|---|---|
@@ -503,10 +514,10 @@ table = torch.tensor([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])  # (genes, n_batch)
 print(one_hot(torch.tensor([1, 0, 1]), 2) @ table.T)  # (cells, n_batch) @ (n_batch, genes) -> (cells, genes)
 
 # %% [markdown]
-# Write `select_dispersion(px_r, dispersion, batch_index=None, y=None)`, which returns $\theta$, broadcastable to (cells,
-# genes), in the four modes. Codes `batch_index` and `y` are (cells,) or (cells, 1), and `one_hot` takes both. By hand:
-# with the table above and a cell of batch 1, $\theta = (e^1, e^3, e^5) = (2.72, 20.1, 148.4)$. Mind that a parameter in
-# any mode is a logarithm.
+# Write `select_dispersion(px_r, dispersion, batch_index=None, y=None)`, which returns $\theta$, broadcastable to
+# (cells, genes), in the four modes. Codes `batch_index` and `y` are (cells,) or (cells, 1), and `one_hot` takes both.
+# By hand: with the table above and a cell of batch 1, $\theta = (e^1, e^3, e^5) = (2.72, 20.1, 148.4)$. Mind that a
+# parameter in any mode is a logarithm.
 
 # %% exercise="5.4" source="vae_course.vae.select_dispersion" minutes=6 difficulty=1
 
@@ -517,25 +528,25 @@ for mode, shape in (("gene", (3,)), ("gene-batch", (3, 2)), ("gene-label", (3, 1
     print(f"{mode:11} px_r {shape!s:8} theta {tuple(theta.shape)!s:7} all one: {bool((theta == 1).all())}")
 
 # %% [markdown]
-# **What breaks it.** Forget the exponential. scVI starts `px_r` as draws from $\mathcal N(0, 1)$: half of the genes get a
-# negative $\theta$, a single one makes the loss NaN. Those draws are a poor start, too. At scVI's learning rate $\theta$
-# hardly moves: after 40 epochs its logarithm still correlates 0.997 with where it started (five seeds). So our trainer
-# starts it at each gene's mean and variance (`dispersion_init="moments"`).
+# **What breaks it.** Forget the exponential. scVI starts `px_r` as draws from $\mathcal N(0, 1)$: half of the genes
+# get a negative $\theta$, a single one makes the loss NaN. Those draws are a poor start, too. At scVI's learning rate
+# $\theta$ hardly moves: after 40 epochs its logarithm still correlates 0.997 with where it started (five seeds). So
+# our trainer starts it at each gene's mean and variance (`dispersion_init="moments"`).
 
 # %% [markdown]
 # ## 5.7 Two latents, two KLs
 #
 # **Question.** Lesson 4 charged the encoder one KL, for $z$. Now there are two latents. What is the bill?
 #
-# The two are independent, in the prior and in $q$: $q(z, l \mid x) = q(z \mid x)\,q(l \mid x)$. The logarithm of a product
-# is a sum, so the KL is one too:
+# The two are independent, in the prior and in $q$: $q(z, l \mid x) = q(z \mid x)\,q(l \mid x)$. The logarithm of a
+# product is a sum, so the KL is one too:
 #
 # $$\mathrm{KL}\big(q(z, l \mid x) \,\|\, p(z)\,p(l)\big)
 # = \underbrace{\mathrm{KL}\big(q(z \mid x) \,\|\, \mathcal N(0, I)\big)}_{\mathrm{kl\_global}}
 # + \underbrace{\mathrm{KL}\big(q(l \mid x) \,\|\, p(l)\big)}_{\mathrm{kl\_local}} .$$
 #
-# The lectures, scVI 0.3.0 and we call the first **global** and the second **local**. Both belong to a cell; the names say
-# what the latent is about. $z$ places a cell in a space that all cells share, $l$ is a nuisance of its own. (In
+# The lectures, scVI 0.3.0 and we call the first **global** and the second **local**. Both belong to a cell; the names
+# say what the latent is about. $z$ places a cell in a space that all cells share, $l$ is a nuisance of its own. (In
 # scvi-tools both are reported under `kl_local`.)
 #
 # You derived both formulas (exercises 1.3 and 4.2). Mind who holds what: scVI's encoders return *variances*, while
@@ -547,9 +558,9 @@ print(f"log-variance given:   {kl_standard_normal(qz_m, qz_v.log()).item():.4f} 
 print(f"variance in its place: {kl_standard_normal(qz_m, qz_v).item():.4f} nats")
 
 # %% [markdown]
-# Write `scvi_kl(qz_m, qz_v, ql_m, ql_v, library_mean, library_var)`. `qz_m` and `qz_v` are (cells, latents), the other
-# four (cells, 1); all `_v` and `var` are variances. Return `(kl_local, kl_global)`, the local one *first*, each (cells,).
-# `kl_normal(mean_q, var_q, mean_p, var_p)` and `kl_standard_normal(mean, logvar)` are there.
+# Write `scvi_kl(qz_m, qz_v, ql_m, ql_v, library_mean, library_var)`. `qz_m` and `qz_v` are (cells, latents), the
+# other four (cells, 1); all `_v` and `var` are variances. Return `(kl_local, kl_global)`, the local one *first*, each
+# (cells,). `kl_normal(mean_q, var_q, mean_p, var_p)` and `kl_standard_normal(mean, logvar)` are there.
 #
 # By hand: $q(l \mid x) = \mathcal N(7.1, 0.04)$ with prior $\mathcal N(7, 0.25)$ costs
 # $\tfrac12[\log\tfrac{0.25}{0.04} + \tfrac{0.04 + 0.01}{0.25} - 1] = 0.5163$. And $q(z \mid x)$ with means $(1, 0)$ and
@@ -558,9 +569,9 @@ print(f"variance in its place: {kl_standard_normal(qz_m, qz_v).item():.4f} nats"
 # %% exercise="5.5" source="vae_course.distributions.scvi_kl" minutes=6 difficulty=1
 
 # %% [markdown]
-# **Predict.** The local KL comes out of `kl_normal` as a column, (cells, 1), the global one as (cells,). Forget to take
-# the column away, add the two, and take the mean, as a loss does. For three equal cells: is the mean too large, too small,
-# or right?
+# **Predict.** The local KL comes out of `kl_normal` as a column, (cells, 1), the global one as (cells,). Forget to
+# take the column away, add the two, and take the mean, as a loss does. For three equal cells: is the mean too large,
+# too small, or right?
 
 # %%
 ql_m, ql_v, prior_m, prior_v = (torch.full((3, 1), value) for value in (7.1, 0.04, 7.0, 0.25))  # (cells, 1)
@@ -595,9 +606,9 @@ plots.show(
 )
 
 # %% [markdown]
-# Read it from left to right. Two encoders see $\log(1 + x)$. Each puts out a mean and a variance, from which one draw is
-# taken. The decoder turns $z$ and the batch into tables, and the library sets the size. The loss is the negative ELBO of
-# lesson 4, with two latents:
+# Read it from left to right. Two encoders see $\log(1 + x)$. Each puts out a mean and a variance, from which one draw
+# is taken. The decoder turns $z$ and the batch into tables, and the library sets the size. The loss is the negative
+# ELBO of lesson 4, with two latents:
 #
 # $$-\text{ELBO} = \underbrace{-\mathbb E_q[\log p(x \mid z, l)]}_{\text{reconstruction}}
 # + \mathrm{KL}(q(l \mid x) \,\|\, p(l)) + \mathrm{KL}(q(z \mid x) \,\|\, p(z)) .$$
@@ -605,9 +616,9 @@ plots.show(
 # The mean over $q$ is taken with a single draw. Genes are independent given $z$ and $l$, so their log-probabilities are
 # *summed*.
 #
-# **One part is still missing here:** scVI's `Encoder`, the two heads of exercise 2.5 on your `FCLayers`, with the draw of
-# exercise 4.1 built in. Its second head puts out a log-variance; what it *returns* is the variance, with a floor of
-# $10^{-4}$. Below it, five cells on their way through.
+# **One part is still missing here:** scVI's `Encoder`, the two heads of exercise 2.5 on your `FCLayers`, with the
+# draw of exercise 4.1 built in. Its second head puts out a log-variance; what it *returns* is the variance, with a
+# floor of $10^{-4}$. Below it, five cells on their way through.
 
 # %% source="vae_course.nn.Encoder"
 
@@ -616,26 +627,26 @@ x = torch.poisson(torch.full((5, 20), 2.0), generator=torch.Generator().manual_s
 print([tuple(result.shape) for result in Encoder(20, 3, n_hidden=16)(torch.log1p(x))], "mean, variance, draw")
 
 # %% [markdown]
-# **Predict.** On the map the batch enters at the decoder. You take the same cells, with the same noise, and tell the model
-# the *other* batch. Which of `qz_m`, `z`, `library`, `px_scale`, `px_rate` change?
+# **Predict.** On the map the batch enters at the decoder. You take the same cells, with the same noise, and tell the
+# model the *other* batch. Which of `qz_m`, `z`, `library`, `px_scale`, `px_rate` change?
 
 # %% [markdown]
 # Now build it: `class MyVAE(nn.Module)`, from a blank page. Three methods, each a few lines.
 #
 # - `__init__(n_input, n_batch=0, n_hidden=128, n_latent=10)` makes what has weights, under scVI's names, so that
-#   scvi-tools' weights load: the parameter `px_r` (genes,), drawn from $\mathcal N(0, 1)$; the networks `z_encoder`,
-#   `l_encoder` (one latent) and `decoder` (which gets `[n_batch]` as its `n_cat_list`), each with one layer of width
-#   `n_hidden`; and two *buffers*, `library_log_means` and `library_log_vars` of shape (1, batches), to be filled later, so
-#   NaN for now. (`self.register_buffer(name, tensor)`: saved with the weights, not trained.) `n_batch` of 0 or 1 both mean
-#   one batch.
-# - `inference(x, batch_index=None)` encodes, draws `z` and *then* `library`, and decodes with the dispersion `"gene"`. It
-#   returns a dict with ten names: `qz_m`, `qz_v`, `z`, `ql_m`, `ql_v`, `library`, `px_scale`, `px_rate`, `px_dropout`, and
-#   `px_r`, which in the results is $\theta$ itself.
-# - `loss_terms(x, batch_index=None)` returns (reconstruction, kl_local, kl_global), each (cells,), in nats. Each cell is
-#   measured against the library prior of its own batch.
+#   scvi-tools' weights load: the parameter `px_r` (genes,), drawn from $\mathcal N(0, 1)$; the networks
+#   `z_encoder`, `l_encoder` (one latent) and `decoder` (which gets `[n_batch]` as its `n_cat_list`), each with one
+#   layer of width `n_hidden`; and two *buffers*, `library_log_means` and `library_log_vars` of shape (1, batches),
+#   to be filled later, so NaN for now. (`self.register_buffer(name, tensor)`: saved with the weights, not trained.)
+#   `n_batch` of 0 or 1 both mean one batch.
+# - `inference(x, batch_index=None)` encodes, draws `z` and *then* `library`, and decodes with the dispersion
+#   `"gene"`. It returns a dict with ten names: `qz_m`, `qz_v`, `z`, `ql_m`, `ql_v`, `library`, `px_scale`,
+#   `px_rate`, `px_dropout`, and `px_r`, which in the results is $\theta$ itself.
+# - `loss_terms(x, batch_index=None)` returns (reconstruction, kl_local, kl_global), each (cells,), in nats. Each
+#   cell is measured against the library prior of its own batch.
 #
-# `x` holds counts, (cells, genes); `batch_index` is (cells,) or (cells, 1), and a model of a single batch ignores it. Mind
-# what your parts already do: the encoders draw, the decoder exponentiates the library, `select_dispersion` the
+# `x` holds counts, (cells, genes); `batch_index` is (cells,) or (cells, 1), and a model of a single batch ignores it.
+# Mind what your parts already do: the encoders draw, the decoder exponentiates the library, `select_dispersion` the
 # dispersion, `zinb_log_prob` takes logits. The check gives your model weights and a seed, compares every number with
 # scVI's, and knows some fifty ways to get it wrong.
 
@@ -668,8 +679,9 @@ changed = {name: not torch.equal(told[name], swapped[name]) for name in ("qz_m",
 print("the other batch changes:", [name for name, is_changed in changed.items() if is_changed])
 
 # %% [markdown]
-# Everything up to $z$ and the library is blind to the batch; everything after knows it. That is how the model will predict
-# what a cell would have looked like in the other run: encode it, decode its $z$ with the *other* `batch_index`.
+# Everything up to $z$ and the library is blind to the batch; everything after knows it. That is how the model will
+# predict what a cell would have looked like in the other run: encode it, decode its $z$ with the *other*
+# `batch_index`.
 
 # %%
 quiz("5.3")
@@ -679,10 +691,10 @@ quiz("5.3")
 #
 # **Question.** In its first steps the decoder cannot read $z$ yet. What does the loss tell the encoder to do?
 #
-# Every nat that $q(z \mid x)$ spends on telling cells apart costs a nat of KL at once, and buys nothing while the decoder
-# cannot read. The cheapest is to say nothing: the collapse of lesson 3. So we let the price rise slowly ([Bowman et al.
-# 2016](https://doi.org/10.18653/v1/K16-1002)): a weight $w$ on the global KL grows from 0 to 1 over the first epochs, the
-# **warm-up**. Only $w = 1$ is the ELBO, so the warm-up has to *end* before the training does.
+# Every nat that $q(z \mid x)$ spends on telling cells apart costs a nat of KL at once, and buys nothing while the
+# decoder cannot read. The cheapest is to say nothing: the collapse of lesson 3. So we let the price rise slowly
+# ([Bowman et al. 2016](https://doi.org/10.18653/v1/K16-1002)): a weight $w$ on the global KL grows from 0 to 1 over
+# the first epochs, the **warm-up**. Only $w = 1$ is the ELBO, so the warm-up has to *end* before the training does.
 #
 # Your class is a model. A trainer wants some housekeeping beside it: measure the library's prior and the start of
 # $\theta$ in the training cells, draw a cell several times, save. `as_vae` adds that; `inference` and `loss_terms` stay
@@ -697,8 +709,8 @@ trainer = vc.UnsupervisedTrainer(Model(runs.n_genes, n_batch=2), runs, n_epochs_
 print("weight in epochs 0, 10, 25, 50, 99:", [trainer.kl_weight(epoch) for epoch in (0, 10, 25, 50, 99)])
 
 # %% [markdown]
-# **Predict.** While the weight grows from 0 to 1, what will the global KL do? (a) Rise all the way. (b) Rise, then fall.
-# (c) Fall all the way. (A hundred epochs on 630 cells, 70 are held out: about twenty seconds.)
+# **Predict.** While the weight grows from 0 to 1, what will the global KL do? (a) Rise all the way. (b) Rise, then
+# fall. (c) Fall all the way. (A hundred epochs on 630 cells, 70 are held out: about twenty seconds.)
 
 # %% tags=["volatile"]
 trainer.train(100)
@@ -724,9 +736,9 @@ plots.show(
 #
 # **What training leaves unfinished.** Why do the held-out cells lag so far behind early on? In evaluation mode batch
 # normalisation uses running averages (lesson 2), and scVI lets each minibatch replace only 1 % of them: they describe
-# weights that are gone. Our trainer therefore *finishes* them after the last epoch: weights fixed, one more pass over the
-# training cells, plain averages. It also lets the learning rate fall to 0, and starts $\theta$ from moments. What the three
-# are worth is measured in section 5.12.
+# weights that are gone. Our trainer therefore *finishes* them after the last epoch: weights fixed, one more pass over
+# the training cells, plain averages. It also lets the learning rate fall to 0, and starts $\theta$ from moments. What
+# the three are worth is measured in section 5.12.
 
 # %%
 quiz("5.4")
@@ -736,8 +748,8 @@ quiz("5.4")
 #
 # **Question.** A trained model is a bag of weights. Which object do we ask about the cells?
 #
-# The lecture notes call it `Posterior` = **model** + **data** + **loader**, which cuts minibatches, + **sampler**, which
-# says which cells come. The trainer made two, `train_set` and `test_set`. One makes others in passing:
+# The lecture notes call it `Posterior` = **model** + **data** + **loader**, which cuts minibatches, + **sampler**,
+# which says which cells come. The trainer made two, `train_set` and `test_set`. One makes others in passing:
 
 # %%
 held_out, everyone = trainer.test_set, vc.Posterior(trainer.model, runs)
@@ -745,9 +757,9 @@ print(len(everyone), "cells in all,", len(held_out), "held out; the first are", 
 
 # %% [markdown]
 # **A likelihood.** Three numbers for a set of cells, in nats per cell, and each answers another question.
-# `reconstruction_error()`: how well are counts rebuilt *once $z$ and $l$ are told*? `elbo()`: the same with a minus, less
-# both KLs, which is what the telling costs. `marginal_ll(n_samples)`: $\log p(x)$ itself, by the importance sampling of
-# lesson 4, with the effective sample size beside it.
+# `reconstruction_error()`: how well are counts rebuilt *once $z$ and $l$ are told*? `elbo()`: the same with a minus,
+# less both KLs, which is what the telling costs. `marginal_ll(n_samples)`: $\log p(x)$ itself, by the importance
+# sampling of lesson 4, with the effective sample size beside it.
 
 # %% tags=["volatile"]
 bound, ess = held_out.marginal_ll(n_samples=100, return_per_cell=True)  # (cells,) each
@@ -758,10 +770,10 @@ assert bound.mean() > held_out.elbo()
 # %% [markdown]
 # A draw or two carry the whole estimate, so it is a bound, tighter than the ELBO, and not the truth.
 #
-# **A map.** `get_latent` gives the means of $q(z \mid x)$. Ten dimensions do not fit on paper; t-SNE draws them in two,
-# keeping neighbours together. Twice the gap on such a map is *not* twice the difference
-# ([Chari and Pachter 2023](https://doi.org/10.1371/journal.pcbi.1011288)): measure in the latent, look at the map. Drawn:
-# the cells in six groups, and the same cells by batch.
+# **A map.** `get_latent` gives the means of $q(z \mid x)$. Ten dimensions do not fit on paper; t-SNE draws them in
+# two, keeping neighbours together. Twice the gap on such a map is *not* twice the difference ([Chari and Pachter
+# 2023](https://doi.org/10.1371/journal.pcbi.1011288)): measure in the latent, look at the map. Drawn: the cells in
+# six groups, and the same cells by batch.
 
 # %%
 latent, batch_index, labels = everyone.get_latent()
@@ -777,26 +789,25 @@ plots.latent(drawn, batch_index, runs.batch_names, axes[1], axis_name="t-SNE", t
 plots.show(
     axes[0],
     alt="Two t-SNE maps of 700 cells. Left: B cells, monocytes and dendritic cells lie apart, T and NK cells side by "
-    "side. Right: in each place cells of both batches lie among each other.",
+    "side. Right: most places hold cells of both batches; monocytes and dendritic cells still lean to one side each.",
 )
 
 # %% [markdown]
-# **Clusters.** `clustering_scores` runs k-means in the latent and compares clusters with labels: NMI and ARI (1 for equal
-# groupings, 0 for unrelated ones). A score needs a rival, here PCA of log-normalised counts:
+# **Clusters.** `clustering_scores` runs k-means in the latent and compares clusters with labels: NMI and ARI (1 for
+# equal groupings, 0 for unrelated ones). A score needs a rival, here PCA of log-normalised counts:
 
 # %% tags=["volatile"]
-from sklearn.decomposition import PCA
-
-shares = runs.counts.multiply(1e4 / runs.counts.sum(axis=1)).toarray()  # (cells, genes)
-components = PCA(10, random_state=0).fit_transform(np.log1p(shares))  # (cells, 10)
+shares = torch.from_numpy(runs.counts.multiply(1e4 / runs.counts.sum(axis=1)).toarray())  # (cells, genes)
+centred = torch.log1p(shares) - torch.log1p(shares).mean(dim=0)
+components = centred @ torch.linalg.svd(centred, full_matrices=False).Vh[:10].T  # (cells, 10), as in lesson 0
 for name, position in (("yours", latent), ("PCA", components)):
     score = vc.metrics.clustering_scores(position, groups)
     print(f"{name:6} NMI {score['nmi']:.2f}   ARI {score['ari']:.2f}")
     assert 0.2 < score["nmi"] < 0.9
 
 # %% [markdown]
-# **Batch mixing.** Take a cell's 50 nearest neighbours: from which batches do they come? `entropy_batch_mixing` is the mean
-# entropy of these shares, in nats. The most one can get here is $\log 2 = 0.69$.
+# **Batch mixing.** Take a cell's 50 nearest neighbours: from which batches do they come? `entropy_batch_mixing` is
+# the mean entropy of these shares, in nats. The most one can get here is $\log 2 = 0.69$.
 
 # %% tags=["volatile"]
 mixing = {"yours": everyone.entropy_batch_mixing()}
@@ -817,8 +828,8 @@ print(f"always say 1: {np.median(np.abs(1 - original)):.2f}")
 assert np.median(np.abs(1 - original)) < 0.5
 
 # %% [markdown]
-# "Always 1" is perfect, since most hidden counts *are* 1. A score that rewards no knowledge of any gene is a poor judge.
-# Fairer ones, and rivals that know something: [deeper/5c](deeper/5c_hide_and_seek.ipynb).
+# "Always 1" is perfect, since most hidden counts *are* 1. A score that rewards no knowledge of any gene is a poor
+# judge. Fairer ones, and rivals that know something: [deeper/5c](deeper/5c_hide_and_seek.ipynb).
 #
 # **Genes.** Draw a share of each gene from a random B cell and from a random other cell, again and again. How often is
 # the first larger? The log-odds are the **Bayes factor**: how *sure*. The log2 fold change, `lfc`, says how *much*. A
@@ -832,9 +843,9 @@ print(table[["gene", "bayes_factor", "lfc", "nonzero_1"]].head(6).round(1).to_st
 assert {"CD79A", "MS4A1"} & set(table["gene"].head(8))
 
 # %% [markdown]
-# CD79A is a part of the B cell's receptor, MS4A1 the antigen CD20. The model never saw a label. How well such lists are
-# calibrated, and what to do with several donors: [deeper/5e](deeper/5e_differential_expression.ipynb). Whether the model's
-# cells, taken together, look like ours: [deeper/5d](deeper/5d_does_it_dream_of_the_right_cells.ipynb).
+# CD79A is a part of the B cell's receptor, MS4A1 the antigen CD20. The model never saw a label. How well such lists
+# are calibrated, and what to do with several donors: [deeper/5e](deeper/5e_differential_expression.ipynb). Whether
+# the model's cells, taken together, look like ours: [deeper/5d](deeper/5d_does_it_dream_of_the_right_cells.ipynb).
 
 # %%
 quiz("5.5")
@@ -845,20 +856,19 @@ quiz("5.6")
 # %% [markdown]
 # ## 5.11 Their weights in your class
 #
-# The last part. scvi-tools is what became of scVI ([Gayoso et al. 2022](https://doi.org/10.1038/s41587-021-01206-w)): the
-# library that laboratories use.
+# The last part. scvi-tools is what became of scVI ([Gayoso et al. 2022](https://doi.org/10.1038/s41587-021-01206-w)):
+# the library that laboratories use.
 
 # %%
 catch_up(globals(), "2.2", "2.4", "5.2", "5.3", "5.4", "5.5", "5.9")
 whose(MyVAE, DecoderSCVI, zinb_log_prob, scvi_kl)
-from vae_course.exercises.recorded import recorded_comparison, recorded_outputs
 
 # %% [markdown]
 # **Question.** Is yours the same model as theirs, or a model like theirs?
 #
 # There is a sharp test. Take *their* trained weights, put them into *your* class, and give both the same cells: all
-# numbers have to agree. The loading alone is half the proof. One wrong name or shape, and PyTorch complains. The weights,
-# inputs and outputs below were **recorded** from scvi-tools 1.4.2.
+# numbers have to agree. The loading alone is half the proof. One wrong name or shape, and PyTorch complains. The
+# weights, inputs and outputs below were **recorded** from scvi-tools 1.4.2.
 
 # %%
 options, weights, (x, batch_index, _), theirs = recorded_outputs("gene")
@@ -866,8 +876,8 @@ mine = MyVAE(options["n_input"], options["n_batch"], options["n_hidden"], option
 print(mine.load_state_dict(weights), f"{sum(w.numel() for w in weights.values()):,} numbers")
 
 # %% [markdown]
-# Encoders and KLs are compared directly. For the decoder and the likelihood, decode *their* draws of $z$ and $l$. We note
-# the largest difference in every tensor (relative where a value is above 1).
+# Encoders and KLs are compared directly. For the decoder and the likelihood, decode *their* draws of $z$ and $l$. We
+# note the largest difference in every tensor (relative where a value is above 1).
 
 # %%
 with torch.no_grad():
@@ -899,26 +909,26 @@ print(f"variance of q(z|x): off by {off:.0e}")
 #
 # **Question.** The same model, yes. But does our *training* find weights as good as theirs?
 #
-# Two runs never agree: minibatches, dropout and draws are random. One run of each proves nothing, so we need pairs. For
-# ten seeds both programs started from the *same* initial weights and saw the same 630 of the 700 cells of lesson 0, with
-# scVI's settings; of both the averages were finished. It takes minutes, so it was **recorded**
+# Two runs never agree: minibatches, dropout and draws are random. One run of each proves nothing, so we need pairs.
+# For ten seeds both programs started from the *same* initial weights and saw the same 630 of the 700 cells of lesson
+# 0, with scVI's settings; of both the averages were finished. It takes minutes, so it was **recorded**
 # (`benchmarks/paired_comparison.py`).
 #
-# **Predict.** Two runs of the *same* model, on different held-out cells: how far apart are their ELBOs, in nats? (a) Under
-# 1. (b) About 5. (c) 10 and more.
+# **Predict.** Two runs of the *same* model, on different held-out cells: how far apart are their ELBOs, in nats? (a)
+# Under 1. (b) About 5. (c) 10 and more.
 
 # %%
 pairs, names = list(recorded_comparison()["pairs"].values()), ("vae_course", "scvi-tools")
 print("mean ± sd over ten seeds   ours             scvi-tools       paired difference ± s.e.")
 for key, name, digits in (("negative_elbo", "-ELBO", 1), ("marginal_ll", "log p(x) >=", 1), ("nmi", "NMI", 3)):
     ours, theirs = (np.array([pair[who][key] for pair in pairs]) for who in names)  # (seeds,) each
-    gap, error = (ours - theirs).mean(), (ours - theirs).std(ddof=1) / math.sqrt(len(pairs))
+    gap, error = (ours - theirs).mean(), (ours - theirs).std(ddof=1) / np.sqrt(len(pairs))
     print(f"{name:12}", *(f"{v.mean():12.{digits}f} ± {v.std(ddof=1):.{digits}f}" for v in (ours, theirs)), end="")
     print(f" {gap:+12.{digits}f} ± {error:.{digits}f}")
 
 # %% [markdown]
-# (c): seeds differ by some 15 nats, mostly since each has its own held-out cells. Inside a pair the cells are the same, and
-# the **paired** difference is the one to read. Each point below is a seed; on the line both are equal.
+# (c): seeds differ by some 15 nats, mostly since each has its own held-out cells. Inside a pair the cells are the
+# same, and the **paired** difference is the one to read. Each point below is a seed; on the line both are equal.
 
 # %% fold="What is drawn"
 axes = plots.panels(2, height=3.4, width=4.2)
@@ -929,12 +939,12 @@ for ax, key, unit in zip(axes, ("negative_elbo", "nmi"), ("-ELBO, nats per cell"
 plots.show(axes[0], alt="Ten seeds, ours against scvi-tools: the points lie along the line of equality, on both sides.")
 
 # %% [markdown]
-# No difference is larger than chance makes it. But *not significant is not equal*. Ten pairs exclude what lies more than
-# about 2.3 standard errors away, so neither is better by more than 5 nats of 770, or by 0.003 in NMI. A difference inside
-# that range ten pairs cannot see.
+# No difference is larger than chance makes it. But *not significant is not equal*. Ten pairs exclude what lies more
+# than about 2.3 standard errors away, so neither is better by more than 5 nats of 770, or by 0.003 in NMI. A
+# difference inside that range ten pairs cannot see.
 #
-# **What finishing is worth.** Both programs above trained in scVI's way. Five seeds of the same cells, each step on top of
-# the one before, beside scvi-tools as it stops by itself (paired differences of the held-out -ELBO, in nats,
+# **What finishing is worth.** Both programs above trained in scVI's way. Five seeds of the same cells, each step on
+# top of the one before, beside scvi-tools as it stops by itself (paired differences of the held-out -ELBO, in nats,
 # `benchmarks/RESULTS.md`):
 #
 # | | -ELBO | to scvi-tools | NMI |
@@ -962,7 +972,7 @@ quiz("5.7")
 # | `Encoder`, `DecoderSCVI`, `FCLayers` | the same names | the same names |
 # | `inference` (encode, draw, decode) | `VAE.inference` | `module.inference` (encoders), `module.generative` |
 # | `loss_terms` | `VAE.forward` | `module.loss`, a `LossOutput` |
-# | `UnsupervisedTrainer` | the same name, in the *package* `scvi.inference` | `TrainingPlan`, `TrainRunner`, Lightning |
+# | `UnsupervisedTrainer` | the same, in the *package* `scvi.inference` | `TrainingPlan`, `TrainRunner`, Lightning |
 # | `lr=4e-3, lr_schedule="cosine"` | `train(lr=1e-3)`, constant | `plan_kwargs={"lr": 1e-3}`, constant |
 # | `dispersion_init="moments"` | $\theta$ starts at random | $\theta$ starts at random |
 # | averages finished after training | none | none |
@@ -988,8 +998,8 @@ quiz("5.7")
 #
 # **Question.** PCA clusters these cells as well, in a millisecond. What does your model do that PCA cannot?
 #
-# It can be *told* something: which batch a cell comes from. Raise the strength of the batch effect below. What happens on
-# the map of PCA, on that of a VAE that is not told, on that of one that is?
+# It can be *told* something: which batch a cell comes from. Raise the strength of the batch effect below. What
+# happens on the map of PCA, on that of a VAE that is not told, on that of one that is?
 
 # %%
 vc.explore.batches()
@@ -1005,11 +1015,11 @@ vc.explore.batches()
 # | VAE, not told the batch | 0.253 ± 0.009 | 0.390 ± 0.001 |
 # | **VAE, told** | **0.767 ± 0.014** | **0.437 ± 0.016** |
 #
-# **A win.** Told, the two laboratories mix four times as well, and the kinds of cells are found no worse but better. Read
-# the middle row, too: it is not the network that does it, it is *being told*, through the one-hot columns that you gave
-# your decoder. (Half the cells were passed through a simulated effect that is the same for all kinds, which is easier to
-# remove than the difference of two real laboratories. What integrates real atlases best is a literature of its own:
-# [Luecken et al. 2022](https://doi.org/10.1038/s41592-021-01336-8).)
+# **A win.** Told, the two laboratories mix four times as well, and the kinds of cells are found no worse but better.
+# Read the middle row, too: it is not the network that does it, it is *being told*, through the one-hot columns that
+# you gave your decoder. (Half the cells were passed through a simulated effect that is the same for all kinds, which
+# is easier to remove than the difference of two real laboratories. What integrates real atlases best is a literature
+# of its own: [Luecken et al. 2022](https://doi.org/10.1038/s41592-021-01336-8).)
 #
 # **What breaks it.** Mixing alone is easy to win. Throw the cells about at random:
 
@@ -1022,8 +1032,8 @@ kept = vc.metrics.clustering_scores(at_random, runs.labels)["ari"]
 print(f"random positions: mixed {mixed:.2f}   ARI {kept:.2f}")
 
 # %% [markdown]
-# Perfectly mixed, and worthless. A mixing score needs a score of what was *kept* beside it. Scores that people use today,
-# and their caveats: [deeper/5b](deeper/5b_a_map_of_the_cells.ipynb).
+# Perfectly mixed, and worthless. A mixing score needs a score of what was *kept* beside it. Scores that people use
+# today, and their caveats: [deeper/5b](deeper/5b_a_map_of_the_cells.ipynb).
 
 # %%
 quiz("5.8")
@@ -1031,9 +1041,10 @@ quiz("5.8")
 # %% [markdown]
 # ## 5.15 An open task: break it, and say how one would notice
 #
-# Nobody checks this one. Copy your `MyVAE` into the next cell under another name and put **one** slip into it that gives
-# no error: the library's prior of the wrong batch, a sigmoid too many, a mean over genes for the sum. Train it as in
-# section 5.9. Then find a number or a picture of this lesson that gives it away *to someone who cannot read the code*.
+# Nobody checks this one. Copy your `MyVAE` into the next cell under another name and put **one** slip into it that
+# gives no error: the library's prior of the wrong batch, a sigmoid too many, a mean over genes for the sum. Train it
+# as in section 5.9. Then find a number or a picture of this lesson that gives it away *to someone who cannot read the
+# code*.
 
 # %%
 # your broken model, and the number that gives it away
@@ -1041,11 +1052,11 @@ quiz("5.8")
 # %% [markdown]
 # <details><summary>What a good answer would contain</summary>
 #
-# A slip, a *symptom*, and the check that shows it. For example: a mean over the genes makes the reconstruction 765 times
-# too light beside the KLs. Nothing crashes. But the global KL falls to nearly 0 in training, the map becomes one cloud, and
-# the ARI drops to chance: collapse, the disease of lesson 3. Or: a sigmoid before the likelihood lets no gene have
-# fewer than half of its zeros extra; the held-out ELBO is worse by many nats than the package's on the same split, and
-# $\pi$, averaged over cells, is above 0.5 for every gene. Best is a check that would have caught *other* slips, too. The
+# A slip, a *symptom*, and the check that shows it. For example: a mean over the genes makes the reconstruction 765
+# times too light beside the KLs. Nothing crashes. But the global KL falls to 0, the map becomes one cloud, and the ARI
+# drops to chance (0.02): collapse, the disease of lesson 3. Or: a sigmoid too many before the likelihood. The
+# clusters look as good as ever. But $\pi$ is above one half for every gene in every cell, and on the same split the
+# held-out ELBO is some sixty nats worse (one seed). Best is a check that would have caught *other* slips, too. The
 # sharpest in this lesson is section 5.11: known weights in, known numbers out.
 #
 # </details>
@@ -1065,9 +1076,9 @@ quiz("5.8")
 # model.save("my_model.pt")
 # ```
 #
-# Or without a notebook: `vae-course train my.h5ad` writes the model, the latents, and a report to look at. Two warnings.
-# If all treated cells come from one batch, no model can tell treatment from batch. And cells are not patients: to compare
-# conditions, compare donors.
+# Or without a notebook: `vae-course train my.h5ad` writes the model, the latents, and a report to look at. Two
+# warnings. If all treated cells come from one batch, no model can tell treatment from batch. And cells are not
+# patients: to compare conditions, compare donors.
 
 # %% [markdown]
 # ## 5.17 Quiz
@@ -1094,10 +1105,10 @@ quiz("5.9")
 # Symbols are in the [notation](../docs/notation.md), words in the [glossary](../docs/glossary.md), where the cells come
 # from in [data](../data/README.md).
 #
-# **And that was the course.** In lesson 0 a cell was 765 numbers and a latent a promise. In lesson 1 you found a posterior
-# by trying every $z$. Lesson 2 gave you layers, lesson 3 a loss and a first VAE, lesson 4 the reason why the loss is the
-# right one. Here you changed one thing, the noise, and built scVI from a blank page. Each part was put to a test whose
-# answer was known beforehand. Keep that habit.
+# **And that was the course.** In lesson 0 a cell was 765 numbers and a latent a promise. In lesson 1 you found a
+# posterior by trying every $z$. Lesson 2 gave you layers, lesson 3 a loss and a first VAE, lesson 4 the reason why
+# the loss is the right one. Here you changed one thing, the noise, and built scVI from a blank page. Each part was
+# put to a test whose answer was known beforehand. Keep that habit.
 #
 # Now take your own cells. When you need more than this package has, open scvi-tools. You will recognise everything.
 

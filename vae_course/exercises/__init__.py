@@ -17,8 +17,8 @@ from vae_course.exercises.certificate import certificate
 from vae_course.exercises.engine import Exercise, Result, judge
 from vae_course.exercises.isolation import refuse_within_attempts
 from vae_course.exercises.kept import whose
-from vae_course.exercises.own_model import as_vae
 from vae_course.exercises.overview import Progress, progress, refresh
+from vae_course.exercises.own_model import as_vae
 from vae_course.exercises.quiz import quiz
 from vae_course.exercises.sources import blanked, find, source_of, without_docstrings
 

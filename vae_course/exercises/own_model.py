@@ -1,4 +1,4 @@
-"""The learner's own scVI, exercise 5.9, as a `VAE` of the package: what trainer and posterior ask, beside what it has."""
+"""The learner's own scVI, exercise 5.9, as a `VAE` of the package: with what trainer and posterior ask beside."""
 
 import torch
 from torch import Tensor, nn

@@ -74,10 +74,10 @@ EXERCISE = Exercise(
     shape="(cells,), one number for every cell",
     properties=(_explain_parts, explain_module, _explain_results),
     hints=(
-        "Walk along the map of the model from left to right. __init__ makes what has weights, one line a box; inference "
-        "is the upper half of the map, loss_terms the right edge; every box is a function that you have.",
-        "An Encoder returns mean, variance and a draw, so two calls of encoders give six of the ten names, and one call "
-        "of the decoder gives three more. Which of the two buffers' columns belongs to a cell? one_hot and a matrix "
+        "Walk along the map of the model from left to right. __init__ makes what has weights, one line a box; "
+        "inference is all of the map but its right edge, which is loss_terms; every box is a function that you have.",
+        "An Encoder returns mean, variance and a draw, so two calls of encoders give six of the ten names, and one "
+        "call of the decoder gives three more. Which column of the buffers belongs to a cell? one_hot and a matrix "
         "product pick it, as they picked the dispersion in exercise 5.4.",
     ),
     built="It is scVI, every box of the map, and it is yours.",

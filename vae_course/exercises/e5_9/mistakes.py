@@ -352,7 +352,7 @@ MISTAKES = {
     ),
     "prior-exponentiated": (
         _vae(prior=lambda model, batch_index: tuple(one.exp() for one in _prior_of_batch(model, batch_index))),
-        "The buffers go through exp before the KL. They hold mean and variance of the log-library, as the KL wants them.",
+        "The buffers go through exp before the KL. They hold mean and variance of the log-library already.",
     ),
     "prior-variance-for-standard-deviation": (
         _vae(prior=lambda model, batch_index: (
