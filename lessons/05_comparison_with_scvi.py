@@ -701,7 +701,7 @@ quiz("5.3")
 # yours.
 
 # %%
-catch_up(globals(), "2.2", "2.4", "5.2", "5.3", "5.4", "5.5", "5.9")
+catch_up(globals(), "2.2", "2.4", "vae_course.nn.Encoder", "5.2", "5.3", "5.4", "5.5", "5.9")
 whose(MyVAE, DecoderSCVI, zinb_log_prob)
 runs = vc.load_two_batches()
 Model = as_vae(MyVAE)
@@ -748,8 +748,8 @@ quiz("5.4")
 #
 # **Question.** A trained model is a bag of weights. Which object do we ask about the cells?
 #
-# The lecture notes call it `Posterior` = **model** + **data** + **loader**, which cuts minibatches, + **sampler**,
-# which says which cells come. The trainer made two, `train_set` and `test_set`. One makes others in passing:
+# The lectures and scVI 0.3.0 call it `Posterior`: a **model**, the **data**, a **loader**, which cuts minibatches, and
+# a **sampler**, which says which cells come. The trainer made two, `train_set` and `test_set`. One makes others:
 
 # %%
 held_out, everyone = trainer.test_set, vc.Posterior(trainer.model, runs)
@@ -860,7 +860,7 @@ quiz("5.6")
 # the library that laboratories use.
 
 # %%
-catch_up(globals(), "2.2", "2.4", "5.2", "5.3", "5.4", "5.5", "5.9")
+catch_up(globals(), "2.2", "2.4", "vae_course.nn.Encoder", "5.2", "5.3", "5.4", "5.5", "5.9")
 whose(MyVAE, DecoderSCVI, zinb_log_prob, scvi_kl)
 
 # %% [markdown]
@@ -955,7 +955,7 @@ plots.show(axes[0], alt="Ten seeds, ours against scvi-tools: the points lie alon
 # | a falling learning rate: our defaults | 752.2 | -27.6 ± 6.8 | 0.642 |
 #
 # The model is theirs to the last digit; some 28 nats a cell lay in how its training *ends*. The clusters do not change.
-# scvi-tools can have all three: they are settings and one more pass, and no other model.
+# scvi-tools can have all three: another start, a schedule, and one more pass over the cells.
 
 # %%
 quiz("5.7")

@@ -60,6 +60,18 @@ def test_a_class_comes_back_with_the_learners_own_parts_in_it():
     assert list(dict(later["GaussianHead"](2, 3).named_children())) == ["a", "b"]
 
 
+def test_what_the_package_adds_is_made_of_the_learners_own_parts():
+    class Layers(vc.nn.FCLayers):
+        pass
+
+    names = {"FCLayers": Layers}
+    catch_up(names, "vae_course.nn.Encoder")
+    assert isinstance(names["Encoder"](4, 2).encoder, Layers)
+    names = {}
+    catch_up(names, "vae_course.nn.Encoder")
+    assert names == {"Encoder": vc.nn.Encoder}
+
+
 @pytest.mark.parametrize("text", ["def library_size(counts):\n    return gone(counts)\n", "no Python", ""])
 def test_where_a_kept_answer_works_no_longer_the_reference_stands_in(text):
     path = _path(EXERCISES["0.1"])
@@ -103,7 +115,7 @@ def test_a_model_of_ones_own_trains_and_answers_as_the_packages_does(own, tmp_pa
 def test_a_model_of_ones_own_with_a_single_batch_ignores_the_codes():
     data = vc.simulate_counts(40, 8, n_batches=2, mean_library=100, seed=0)
     trainer = vc.UnsupervisedTrainer(as_vae(MyVAE)(8, n_hidden=8, n_latent=2), data, n_epochs_kl_warmup=1, seed=0)
-    trainer.train(1)
+    trainer.train(2)
     assert np.isfinite(trainer.test_set.elbo())
     with pytest.raises(ValueError, match="prior of the library is not set"):
         as_vae(MyVAE)(8).loss_terms(torch.ones(4, 8))

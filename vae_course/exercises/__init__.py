@@ -20,7 +20,7 @@ from vae_course.exercises.kept import whose
 from vae_course.exercises.overview import Progress, progress, refresh
 from vae_course.exercises.own_model import as_vae
 from vae_course.exercises.quiz import quiz
-from vae_course.exercises.sources import blanked, find, source_of, without_docstrings
+from vae_course.exercises.sources import blanked, source_of, without_docstrings
 
 __all__ = [
     "EXERCISES",
@@ -153,8 +153,8 @@ def catch_up(names: dict[str, Any], *needed: str) -> None:
     names
         The notebook's names: `globals()`.
     *needed
-        Numbers of exercises, or dotted names in the package, such as "vae_course.vae.VAE". A name that is there
-        already stays as it is.
+        Numbers of exercises, or dotted names in the package, such as "vae_course.nn.Encoder", which is then made of the
+        learner's own parts. A name that is there already stays as it is.
 
     Raises
     ------
@@ -165,8 +165,8 @@ def catch_up(names: dict[str, Any], *needed: str) -> None:
         if one[0].isdigit():
             if (wanted := _find(one)).name not in names:
                 kept.bring_back(wanted, names)
-        else:
-            names.setdefault(one.rsplit(".", 1)[1], find(one))
+        elif one.rsplit(".", 1)[1] not in names:
+            kept.bring_in(one, names)
 
 
 def export_progress() -> str:

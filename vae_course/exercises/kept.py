@@ -6,6 +6,7 @@ import inspect
 import linecache
 import re
 import symtable
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from vae_course.exercises import record
 from vae_course.exercises.catalogue import EXERCISES
 from vae_course.exercises.engine import Exercise, judge
+from vae_course.exercises.sources import find, source_of
 from vae_course.runtime.files import write_atomically
 
 USUAL = {"torch": torch, "nn": nn, "F": nn.functional, "Tensor": Tensor, "np": np}  # what an answer may count on
@@ -44,7 +46,7 @@ def bring_back(one: Exercise, names: dict[str, Any]) -> None:
     try:
         source = _path(one).read_text(encoding="utf-8")
         for name in sorted(_names_of(source) - names.keys()):
-            _supply(name, names)
+            _supply(name, names, one.reference)
         before, file = names[one.name], f"<your answer to exercise {one.id}>"
         linecache.cache[file] = len(source), None, source.splitlines(keepends=True), file  # for tracebacks
         exec(compile(source, file, "exec"), names)  # the learner's own code, which this machine has run before
@@ -52,6 +54,19 @@ def bring_back(one: Exercise, names: dict[str, Any]) -> None:
             names[one.name] = before
     except Exception:
         names[one.name] = one.reference
+
+
+def bring_in(symbol: str, names: dict[str, Any]) -> None:
+    """Bind something of the package that no exercise asks for; made anew where it is to use a learner's own part."""
+    thing = find(symbol)
+    beside, source = vars(sys.modules[thing.__module__]), source_of(thing)
+    used = _names_of(source) - {thing.__name__}
+    if all(names.get(name, beside.get(name)) is beside.get(name) for name in used):
+        names[thing.__name__] = thing
+        return
+    for name in used & beside.keys() - names.keys():
+        names[name] = beside[name]
+    exec(compile(source, f"<{symbol}>", "exec"), names)
 
 
 def whose(*things: Callable) -> None:
@@ -91,10 +106,12 @@ def _names_of(source: str) -> set[str]:
     return found - set(dir(builtins))
 
 
-def _supply(name: str, names: dict[str, Any]) -> None:
-    """Bind what an answer counts on: a usual name, or another exercise's."""
-    if name in USUAL:
-        names[name] = USUAL[name]
+def _supply(name: str, names: dict[str, Any], reference: Callable) -> None:
+    """Bind what an answer counts on: what another exercise asks for, a usual name, or one that the reference uses."""
     for one in EXERCISES.values():
         if one.name == name:
             bring_back(one, names)
+            return
+    found = USUAL | vars(sys.modules[reference.__module__])
+    if name in found:
+        names[name] = found[name]
