@@ -807,7 +807,7 @@ for name, position in (("yours", latent), ("PCA", components)):
 
 # %% [markdown]
 # **Batch mixing.** Take a cell's 50 nearest neighbours: from which batches do they come? `entropy_batch_mixing` is
-# the mean entropy of these shares, in nats. The most one can get here is $\log 2 = 0.69$.
+# the mean entropy of their shares, $H = -\sum_b p_b \log p_b$. The most one can get here is $\log 2 = 0.69$ nats.
 
 # %% tags=["volatile"]
 mixing = {"yours": everyone.entropy_batch_mixing()}
@@ -832,8 +832,9 @@ assert np.median(np.abs(1 - original)) < 0.5
 # judge. Fairer ones, and rivals that know something: [deeper/5c](deeper/5c_hide_and_seek.ipynb).
 #
 # **Genes.** Draw a share of each gene from a random B cell and from a random other cell, again and again. How often is
-# the first larger? The log-odds are the **Bayes factor**: how *sure*. The log2 fold change, `lfc`, says how *much*. A
-# useful list asks for both. Which genes tell B cells from the rest?
+# the first larger, $p = P(\rho_1 > \rho_2)$? The log-odds are the **Bayes factor**,
+# $\mathrm{BF} = \log p - \log(1 - p)$: how *sure*. The log2 fold change, `lfc`, says how *much*. A useful list asks
+# for both. Which genes tell B cells from the rest?
 
 # %% tags=["volatile"]
 is_b = runs.labels == runs.label_names.tolist().index("CD19+ B")  # (cells,)
@@ -1077,8 +1078,8 @@ quiz("5.8")
 # ```
 #
 # Or without a notebook: `vae-course train my.h5ad` writes the model, the latents, and a report to look at. Two
-# warnings. If all treated cells come from one batch, no model can tell treatment from batch. And cells are not
-# patients: to compare conditions, compare donors.
+# warnings. If all treated cells come from one batch, the two are confounded: no model can tell them apart. And cells
+# are not patients: to compare conditions, compare donors.
 
 # %% [markdown]
 # ## 5.17 Quiz
