@@ -36,7 +36,7 @@ def _explain_parts(case: Case, got: Mapping[str, Value], want: Mapping[str, Valu
 def _explain_results(case: Case, got: Mapping[str, Value], want: Mapping[str, Value]) -> str | None:
     """Say which is the first of the results that is wrong; the later ones follow from it."""
     if (returned := got["what inference returns"].text) != "the ten names":
-        missing = [name for name in NAMES if name not in returned] if returned.startswith("a dict") else []
+        missing = [name for name in NAMES if name not in returned.split(", ")] if returned.startswith("a dict") else []
         also = f"; {', '.join(missing)} missing" if missing else ""
         return f"`inference` should return a dict with the ten names {', '.join(NAMES)}; yours is {returned}{also}."
     if got["what is trained"].text != want["what is trained"].text:
