@@ -546,8 +546,8 @@ for mode, shape in (("gene", (3,)), ("gene-batch", (3, 2)), ("gene-label", (3, 1
 # + \underbrace{\mathrm{KL}\big(q(l \mid x) \,\|\, p(l)\big)}_{\mathrm{kl\_local}} .$$
 #
 # The lectures, scVI 0.3.0 and we call the first **global** and the second **local**. Both belong to a cell; the names
-# say what the latent is about. $z$ places a cell in a space that all cells share, $l$, the local latent, is its own nuisance. (In
-# scvi-tools both are reported under `kl_local`.)
+# say what the latent is about. $z$ places a cell in a space that all cells share, $l$, the local latent, is its own
+# nuisance. (In scvi-tools both are reported under `kl_local`.)
 #
 # You derived both formulas (exercises 1.3 and 4.2). Mind who holds what: scVI's encoders return *variances*, while
 # `kl_standard_normal` takes log-variances. Confuse them, and nothing complains:
@@ -831,10 +831,10 @@ assert np.median(np.abs(1 - original)) < 0.5
 # "Always 1" is perfect, since most hidden counts *are* 1. A score that rewards no knowledge of any gene is a poor
 # judge. Fairer ones, and rivals that know something: [deeper/5c](deeper/5c_hide_and_seek.ipynb).
 #
-# **Differential expression.** Draw a share of each gene from a random B cell and from a random other cell, again and again. How often is
-# the first larger, $p = P(\rho_1 > \rho_2)$? The log-odds are the **Bayes factor**,
-# $\mathrm{BF} = \log p - \log(1 - p)$: how *sure*. The log2 fold change, `lfc`, says how *much*. A useful list asks
-# for both. Which genes tell B cells from the rest?
+# **Differential expression.** Draw a share of each gene from a random B cell and from a random other cell, again and
+# again. How often is the first larger, $p = P(\rho_1 > \rho_2)$? The log-odds are the **Bayes factor**, $\mathrm{BF}
+# = \log p - \log(1 - p)$: how *sure*. The log2 fold change, `lfc`, says how *much*. A useful list asks for both.
+# Which genes tell B cells from the rest?
 
 # %% tags=["volatile"]
 is_b = runs.labels == runs.label_names.tolist().index("CD19+ B")  # (cells,)
