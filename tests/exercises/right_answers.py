@@ -7,8 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from vae_course.distributions import zinb_log_prob
 from vae_course.exercises.e3_5.answer import diagnose as right_diagnosis
-from vae_course.nn import FCLayers, one_hot
+from vae_course.nn import DecoderSCVI, Encoder, FCLayers, one_hot
+from vae_course.vae import VAE
 
 
 def by_loops(counts):
@@ -622,6 +624,57 @@ def score_in_python(f, mean, n_samples, generator):
     return sum(y * (point - mean) for y, point in zip(f(torch.tensor(z)).tolist(), z, strict=True)) / n_samples
 
 
+class ModelOfThePackage(VAE):
+    def __init__(self, n_input, n_batch=0, n_hidden=128, n_latent=10):
+        super().__init__(n_input, n_batch, n_hidden=n_hidden, n_latent=n_latent)
+
+
+class ModelByHand(nn.Module):
+    """Draws, picks and adds by its own lines."""
+
+    def __init__(self, n_input, n_batch=0, n_hidden=128, n_latent=10):
+        super().__init__()
+        self.several = n_batch > 1
+        self.px_r = nn.Parameter(torch.zeros(n_input).normal_())
+        self.z_encoder = Encoder(n_input, n_latent, None, 1, n_hidden, 0.1)
+        self.l_encoder = Encoder(n_input, 1, None, 1, n_hidden, 0.1)
+        self.decoder = DecoderSCVI(n_latent, n_input, n_cat_list=[n_batch] if self.several else None, n_hidden=n_hidden)
+        self.register_buffer("library_log_means", torch.zeros(1, n_batch or 1))
+        self.register_buffer("library_log_vars", torch.ones(1, n_batch or 1))
+
+    def gaussian(self, encoder, x):
+        hidden = encoder.encoder(x)
+        mean, var = encoder.mean_encoder(hidden), encoder.var_encoder(hidden).exp() + 1e-4
+        return mean, var, mean + torch.randn_like(mean) * var**0.5
+
+    def inference(self, x, batch_index=None):
+        found = {}
+        found["qz_m"], found["qz_v"], found["z"] = self.gaussian(self.z_encoder, (1 + x).log())
+        found["ql_m"], found["ql_v"], found["library"] = self.gaussian(self.l_encoder, (1 + x).log())
+        codes = [batch_index] if self.several else []
+        decoded = self.decoder("gene", found["z"], found["library"], *codes)
+        found["px_scale"], found["px_rate"], found["px_dropout"] = (decoded[i] for i in (0, 2, 3))
+        return dict(found, px_r=self.px_r.exp())
+
+    def loss_terms(self, x, batch_index=None):
+        f = self.inference(x, batch_index)
+        column = batch_index.flatten() if self.several else torch.zeros(len(x), dtype=torch.long)
+        mean, var = self.library_log_means[0, column], self.library_log_vars[0, column]  # (cells,)
+        q_l, p_l = (
+            torch.distributions.Normal(m, v.sqrt()) for m, v in ((f["ql_m"][:, 0], f["ql_v"][:, 0]), (mean, var))
+        )
+        q_z = torch.distributions.Normal(f["qz_m"], f["qz_v"].sqrt())
+        p_z = torch.distributions.Normal(torch.zeros_like(f["z"]), torch.ones_like(f["z"]))
+        reconstruction = -zinb_log_prob(x, f["px_rate"], f["px_r"], f["px_dropout"]).sum(1)
+        kl = torch.distributions.kl_divergence
+        return reconstruction, kl(q_l, p_l), kl(q_z, p_z).sum(1)
+
+
+class ModelInFloat64(ModelByHand):
+    def loss_terms(self, x, batch_index=None):
+        return [term.double() for term in super().loss_terms(x, batch_index)]
+
+
 RIGHT = {  # the least usual answer comes last
     "0.1": [by_loops, lambda c: torch.einsum("ij->i", c), lambda c: c.double() @ torch.ones(c.shape[1]).double()],
     "0.2": [
@@ -735,4 +788,5 @@ RIGHT = {  # the least usual answer comes last
     "5.6": [corrupt_by_sorting, corrupt_by_multinomial, corrupt_by_trying, corrupt_in_numpy],
     "5.7": [mixing_by_categorical, mixing_by_entr, mixing_in_numpy, mixing_by_sklearn, mixing_in_python],
     "5.8": [factor_by_heaviside, factor_by_signs, factor_in_numpy, factor_by_loops],
+    "5.9": [ModelOfThePackage, ModelByHand, ModelInFloat64],
 }

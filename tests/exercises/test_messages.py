@@ -12,6 +12,7 @@ from right_answers import (
     HeadByChunks,
     HeadWithZeroBias,
     LinearByF,
+    ModelByHand,
     corrupt_by_sorting,
     dispersion_by_one_hot,
     draw_by_normal,
@@ -166,6 +167,49 @@ class WrappedDropout(DecoderByF):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.px_dropout_decoder = nn.Sequential(self.px_dropout_decoder)
+
+
+class VAEWithAnEncoder(ModelByHand):
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.encoder = self.z_encoder
+        del self.z_encoder
+
+
+class VAEWithMore(ModelByHand):
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.batch_layer = nn.Linear(2, 2)
+
+
+class VAEWithoutTheta(ModelByHand):
+    def inference(self, x, batch_index=None):
+        found = super().inference(x, batch_index)
+        del found["px_r"]
+        return found
+
+
+class VAEWithWideDraws(ModelByHand):
+    def gaussian(self, encoder, x):
+        mean, var, draw = super().gaussian(encoder, x)
+        return mean, var, mean + 1.1 * (draw - mean)
+
+
+class VAEWithHalfAKL(ModelByHand):
+    def loss_terms(self, x, batch_index=None):
+        reconstruction, kl_local, kl_global = super().loss_terms(x, batch_index)
+        return reconstruction, kl_local, kl_global / 2
+
+
+class DetachedVAE(ModelByHand):
+    def loss_terms(self, x, batch_index=None):
+        reconstruction, kl_local, kl_global = super().loss_terms(x, batch_index)
+        return reconstruction.detach(), kl_local, kl_global
+
+
+class VAEWithoutTerms(ModelByHand):
+    def loss_terms(self, x, batch_index=None):
+        return super().loss_terms(x, batch_index)[:2]
 
 
 class SoftmaxBeforeScale(DecoderByF):
@@ -471,6 +515,13 @@ UNFORESEEN = [
     ("5.3", WrappedScale, "yours is called `px_scale_decoder.0.0.bias`. Is there an nn.Sequential too many?"),
     ("5.3", WrappedDropout, "in `px_dropout_decoder` the parameter `px_dropout_decoder.bias` is expected"),
     ("5.3", SoftmaxBeforeScale, "yours is called `px_scale_decoder.1.bias`. Are its parts in order?"),
+    ("5.9", VAEWithAnEncoder, "the part `z_encoder` is missing, or has another name; yours are decoder, encoder"),
+    ("5.9", VAEWithMore, "`batch_layer` is saved with the weights, and scVI has nothing of that name"),
+    ("5.9", VAEWithoutTheta, "px_r missing"),
+    ("5.9", VAEWithWideDraws, "`z` is the first of the ten results that is wrong"),
+    ("5.9", VAEWithHalfAKL, "all ten results of `inference` are right, and kl_global is not"),
+    ("5.9", DetachedVAE, "gradients do not reach all parameters"),
+    ("5.9", VAEWithoutTerms, "`loss_terms` should return three things"),
     ("5.3", TrunkTwice, "px_decoder runs once, and all heads read"),
     ("5.3", RenamedHead, "yours are px_decoder, px_dropout_decoder, px_r, px_scale_decoder."),
     ("5.3", WithoutBatchNorm, "`px_decoder.fc_layers.Layer 0.1.bias`, of shape (5,), is missing."),

@@ -16,9 +16,8 @@ IDS = list(EXERCISES)
 def test_a_blank_keeps_signature_and_docstring_and_nothing_else(number):
     source = source_of(EXERCISES[number].reference)
     blank = blanked(source)
-    assert without_docstrings(blank).count("...  # your code") == (
-        2 if isinstance(EXERCISES[number].reference, type) else 1
-    )
+    methods = sum(line.startswith("    def ") for line in blank.splitlines())
+    assert without_docstrings(blank).count("...  # your code") == (methods or 1)
     assert blank.startswith(source.split("\n")[0])
     for line in solution_lines(source):
         if len(line) > 5:

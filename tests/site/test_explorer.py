@@ -696,7 +696,7 @@ def test_every_step_shows_its_lines_and_links_lead_to_the_lessons(opened, page_f
             file, _, line = href.removeprefix(f"{ADDRESS}/blob/main/").partition("#L")
             assert 0 < int(line) <= len((ROOT / file).read_text().splitlines())
     href = page.locator("#rows [data-step=kl] a.lesson-link").get_attribute("href")
-    assert href == "../lessons/05_comparison_with_scvi.html#section-5-8"
+    assert href == "../lessons/05_comparison_with_scvi.html#section-5-7"
 
 
 # --------------------------------------------------------------------------------------------------------------------

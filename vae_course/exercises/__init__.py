@@ -10,21 +10,24 @@ def kl_standard_normal(mean, logvar):
 from collections.abc import Callable
 from typing import Any
 
-from vae_course.exercises import record
+from vae_course.exercises import kept, record
 from vae_course.exercises.cards import hint_card, show, solution_card, verdict_card
 from vae_course.exercises.catalogue import EXERCISES
 from vae_course.exercises.certificate import certificate
 from vae_course.exercises.engine import Exercise, Result, judge
 from vae_course.exercises.isolation import refuse_within_attempts
+from vae_course.exercises.kept import whose
 from vae_course.exercises.overview import Progress, progress, refresh
+from vae_course.exercises.own_model import as_vae
 from vae_course.exercises.quiz import quiz
-from vae_course.exercises.sources import blanked, find, source_of, without_docstrings
+from vae_course.exercises.sources import blanked, source_of, without_docstrings
 
 __all__ = [
     "EXERCISES",
     "Exercise",
     "Progress",
     "Result",
+    "as_vae",
     "catch_up",
     "certificate",
     "check",
@@ -36,6 +39,7 @@ __all__ = [
     "quiz",
     "reset",
     "solution",
+    "whose",
 ]
 
 
@@ -63,6 +67,8 @@ def exercise(exercise_id: str) -> Callable[[Any], Callable]:
     def decorate(attempt: Any) -> Callable:
         result = check(exercise_id, attempt)
         record.note_attempt(exercise_id, result.status)
+        if result.status == "passed":
+            kept.keep(one, attempt)
         refresh()
         show(verdict_card(one, result))
         return attempt if result.status == "passed" else one.reference
@@ -132,22 +138,35 @@ def reset(exercise_id: str) -> None:
     """
     one = _find(exercise_id)
     record.forget(exercise_id)
+    kept.forget(one)
     print(f'Exercise {exercise_id} is open again. Its blank:\n\n@exercise("{exercise_id}")')
     print(without_docstrings(blanked(source_of(one.reference))))
 
 
-def catch_up(names: dict[str, Any], *symbols: str) -> None:
-    """Bind what the next part of a lesson needs and its reader has not written, so that parts can be entered late.
+def catch_up(names: dict[str, Any], *needed: str) -> None:
+    """Bind what the next part of a lesson needs and is not there, so that every part can be entered in a new session.
+
+    Answers that passed are kept on the learner's machine: of an exercise the own answer comes back, if it passes still.
 
     Parameters
     ----------
     names
         The notebook's names: `globals()`.
-    *symbols
-        Dotted names in the package, such as "vae_course.vae.VAE". A name that is there already stays as it is.
+    *needed
+        Numbers of exercises, or dotted names in the package, such as "vae_course.nn.Encoder", which is then made of the
+        learner's own parts. A name that is there already stays as it is.
+
+    Raises
+    ------
+    ValueError
+        If there is no such exercise.
     """
-    for symbol in symbols:
-        names.setdefault(symbol.rsplit(".", 1)[1], find(symbol))
+    for one in needed:
+        if one[0].isdigit():
+            if (wanted := _find(one)).name not in names:
+                kept.bring_back(wanted, names)
+        elif one.rsplit(".", 1)[1] not in names:
+            kept.bring_in(one, names)
 
 
 def export_progress() -> str:

@@ -27,19 +27,19 @@ BINARY = COMMON | {
 }
 DIGITS = BINARY | {"x": ("data.load_digits", "return CountData(pixels >= 8", "3.1")}
 ZINB = COMMON | {
-    "x": ("vae.VAE.inference", "encoder_input = torch.log1p", "5.9"),
-    "encode": ("nn.Encoder.forward", "hidden = ", "5.9"),
-    "q": ("nn.Encoder.forward", "var = ", "5.9"),
+    "x": ("vae.VAE.inference", "encoder_input = torch.log1p", "5.8"),
+    "encode": ("nn.Encoder.forward", "hidden = ", "5.8"),
+    "q": ("nn.Encoder.forward", "var = ", "5.8"),
     "z": ("distributions.sample_normal", "return mean + ", "4.4"),
-    "decode": ("nn.DecoderSCVI.forward", "px_scale = ", "5.6"),
+    "decode": ("nn.DecoderSCVI.forward", "px_scale = ", "5.5"),
     "output": ("nn.DecoderSCVI.forward", "px_rate = ", "5.5"),
-    "reconstruction": ("distributions.zinb_log_prob", "return split_at_zero", "5.4"),
-    "kl": ("distributions.scvi_kl", "kl_global = ", "5.8"),
-    "kl_library": ("distributions.scvi_kl", "kl_local = ", "5.8"),
-    "elbo": ("vae.VAE.loss_terms", "return ", "5.10"),
-    "beta": ("trainer.UnsupervisedTrainer.loss", "return ", "5.11"),
+    "reconstruction": ("distributions.zinb_log_prob", "return split_at_zero", "5.3"),
+    "kl": ("distributions.scvi_kl", "kl_global = ", "5.7"),
+    "kl_library": ("distributions.scvi_kl", "kl_local = ", "5.7"),
+    "elbo": ("vae.VAE.loss_terms", "return ", "5.8"),
+    "beta": ("trainer.UnsupervisedTrainer.loss", "return ", "5.9"),
 }
-NB = ZINB | {"reconstruction": ("distributions.nb_log_prob", "return split_at_zero", "5.4")}
+NB = ZINB | {"reconstruction": ("distributions.nb_log_prob", "return split_at_zero", "5.2")}
 
 
 def steps_of(model: Any, is_drawn: bool) -> dict[str, dict[str, Any]]:

@@ -39,7 +39,7 @@ def check(*arguments):
     """Do nothing."""
 
 
-catch_up = export_progress = hint = import_progress = progress = reset = solution = check
+as_vae = catch_up = export_progress = hint = import_progress = progress = reset = solution = whose = check
 '''
 
 
