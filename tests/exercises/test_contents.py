@@ -8,7 +8,7 @@ import contents
 import pytest
 
 from vae_course.exercises import EXERCISES
-from vae_course.exercises.catalogue import CONTENTS
+from vae_course.exercises.catalogue import CONTENTS, DEEPER
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,7 +24,7 @@ def test_minutes_in_the_documentation_are_those_of_the_lessons(page):
 
 
 def test_every_exercise_has_a_place_in_the_lessons():
-    assert sorted(exercise_id for lesson in CONTENTS for exercise_id in lesson.sections) == sorted(EXERCISES)
+    assert sorted(exercise_id for lesson in (*CONTENTS, *DEEPER) for exercise_id in lesson.sections) == sorted(EXERCISES)
 
 
 @pytest.fixture
