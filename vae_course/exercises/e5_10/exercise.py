@@ -22,7 +22,7 @@ def _explain_fdr(case: Case, got: Mapping[str, Value], want: Mapping[str, Value]
             f"the most probable gene has {prob_de.max():.4g}, so that a list of it alone is false with "
             f"{1 - prob_de.max():.4g}; yours is {fdr[best][0]:.4g}."
         )
-    if ((fdr - due).abs() > 1e-4)[prob_de == prob_de.min()].any():
+    if ((fdr - due.tensor).abs() > 1e-4)[prob_de == prob_de.min()].any():
         return (
             f"with the least probable gene all genes are called, and 1 - prob_de has the mean "
             f"{(1 - prob_de).mean():.4g} over them; yours is {fdr[prob_de == prob_de.min()][0]:.4g}."
