@@ -198,18 +198,19 @@ for ax, (what, (statistic, truth)) in zip(axes, statistics.items(), strict=True)
         for name, tables in (("averages as trained", dreams), ("averages finished", mended))
     }
     vc.plots.lines(epochs, curves | {"real": [float(truth)] * 16}, ax, xlabel="epochs of training", ylabel=what)
+axes[1].get_legend().remove()
 vc.plots.show(
     axes[0],
-    alt="Two panels over epochs 25 to 40. Left: with the averages as trained the invented molecules per real one jump "
-    "about above 1; finished they lie near 1. Right: as trained the share of zeros jumps about, and touches the "
-    "real share where there are too many molecules; finished it is steady and clearly above the real share.",
+    alt="Two panels over epochs 25 to 40. Left: with the averages as trained the invented molecules per real one "
+    "jump about, mostly above 1; finished they lie near 1. Right: as trained the share of zeros jumps about, and "
+    "touches the real share where there are far too many molecules; finished it is steady, clearly above the real one.",
 )
 
 # %% [markdown]
 # The jumps are gone: they belonged to the averages, not to the weights. The totals are right. And the zeros are
-# *wrong*, in every epoch: 0.73 of the entries instead of 0.675 (after epoch 40, five seeds: $0.727 \pm 0.001$). The
-# perfect score was **two errors that cancel**. One makes cells too large, and takes zeros away. The other adds them,
-# and was there all along.
+# *wrong*, in every epoch: 0.72 of the entries and more instead of 0.675 (after epoch 40, five seeds:
+# $0.727 \pm 0.001$). The perfect score was **two errors that cancel**. One makes cells too large, and takes zeros
+# away. The other adds them, and was there all along.
 
 # %% [markdown]
 # ## 5d.4 The second error
@@ -256,7 +257,7 @@ assert 0.66 < (dream(refitted, train)[0] == 0).float().mean() < 0.71
 assert gained["training"] > gained["new"] + 10
 
 # %% [markdown]
-# The zeros come right, for the right reason this time. So it was $\theta$. The training cells gain dozens of nats,
+# The zeros come right, for the right reason this time. So it was $\theta$. The training cells gain some thirty nats,
 # and the new cells none to speak of. (In a model whose $\theta$ started at moments they even *lose* $25 \pm 2$ nats,
 # five seeds.) The best $\theta$ was chosen on the very cells that the rates had been fitted to. Such rates leave
 # little noise to explain; on new cells they are worse, and a narrow distribution is punished for it. Part of the
@@ -308,7 +309,7 @@ vc.plots.show(
 # \pi + (1 - \pi)\Big(\frac{\theta}{\theta + \mu}\Big)^{\theta}.$$
 #
 # **Predict.** Of 100 entries of the table 67 or 68 are zeros. How many more zeros does the head for *extra* zeros
-# make, on top of a negative binomial: about 1, about 10 or about 30?
+# make, on top of a negative binomial: one or two, about 10, or about 30?
 
 # %% tags=["volatile"]
 torch.manual_seed(0)
@@ -322,9 +323,9 @@ print("   ".join(f"{name} {probability.float().mean():.3f}" for name, probabilit
 assert zero["Poisson"].mean() < nb.mean() < zero["ZINB"].mean() < 0.75
 
 # %% [markdown]
-# About 1. The *means* make most of the zeros: a small mean is enough, Poisson or not. The spread of the negative
-# binomial adds about six in a hundred entries. And the model's Poisson has more zeros than the one without a network,
-# because shares that differ from cell to cell leave more genes silent than one share for all.
+# One or two. The *means* make most of the zeros: a small mean is enough, Poisson or not. The spread of the negative
+# binomial adds about five in a hundred entries. And the model's Poisson has more zeros than the one without a
+# network, because shares that differ from cell to cell leave more genes silent than one share for all.
 
 # %% [markdown]
 # ## 5d.6 A check that nonsense passes
@@ -369,8 +370,8 @@ assert impossible["shuffled"] > 2 * impossible["z and l prior"] > 2 * impossible
 
 # %% [markdown]
 # The shuffled table is *perfect* in every statistic that looks at one gene at a time. Statistics of whole cells give
-# it away: its totals hardly vary, and one cell in PAIR is a B cell and a monocyte at once. Among the model's dreams
-# of real cells that is rare. A check sees what its statistic looks at, and nothing else.
+# it away: its totals hardly vary, and one cell in thirteen is a B cell and a monocyte at once. Among the model's
+# dreams of real cells that is rare. A check sees what its statistic looks at, and nothing else.
 #
 # The last row is a warning about the other half of the promise. From the prior the model makes good totals and zeros,
 # and about two impossible cells in a hundred. A picture says where they come from:

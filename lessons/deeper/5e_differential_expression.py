@@ -347,8 +347,8 @@ for label, name in shown.items():
 assert len(markers) % data.n_genes == 0
 
 # %% [markdown]
-# The top is at the limit of what 300 pairs resolve: 18.4 would be no lost pair, which is `eps` speaking,
-# 5.7 is one, 5.0 are two. The order of such genes is chance. So ask for what a biologist asks for: seen in at least half of the
+# The top is at the limit of what 300 pairs resolve: 18.4 would be no lost pair, which is `eps` speaking, 5.7 is one,
+# 5.0 are two. The order of such genes is chance. So ask for what a biologist asks for: seen in at least half of the
 # group's cells, surely higher, and then the largest fold change.
 
 # %% tags=["volatile"]

@@ -51,7 +51,8 @@ def test_the_plain_answer_passes(number):
     assert check(number, plain).status == "passed"
 
 
-OF_ALL = ("0.5", "1.4", "1.5", "2.3", "3.1", "3.2", "3.5", "4.5", "5.7", "5.11")  # return nothing with a row for every cell
+# These return nothing with a row for every cell.
+OF_ALL = ("0.5", "1.4", "1.5", "2.3", "3.1", "3.2", "3.5", "4.5", "5.7", "5.11")
 MIXED_ROWS = {
     "reversed": lambda rows: rows.flip(0),
     "the first for all": lambda rows: rows[:1].expand_as(rows).clone(),

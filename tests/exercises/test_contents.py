@@ -24,7 +24,8 @@ def test_minutes_in_the_documentation_are_those_of_the_lessons(page):
 
 
 def test_every_exercise_has_a_place_in_the_lessons():
-    assert sorted(exercise_id for lesson in (*CONTENTS, *DEEPER) for exercise_id in lesson.sections) == sorted(EXERCISES)
+    notebooks = (*CONTENTS, *DEEPER)
+    assert sorted(exercise_id for one in notebooks for exercise_id in one.sections) == sorted(EXERCISES)
 
 
 @pytest.fixture

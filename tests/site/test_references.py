@@ -23,7 +23,8 @@ def citations():
     """Every citation in a lesson: (text of the link, DOI, section)."""
     found = []
     for lesson in LESSONS.values():
-        for section, text in re.findall(r"^# ## (\d[a-z]?\.\d+) (.*?)(?=^# ## |\Z)", lesson, flags=re.MULTILINE | re.DOTALL):
+        sections = r"^# ## (\d[a-z]?\.\d+) (.*?)(?=^# ## |\Z)"
+        for section, text in re.findall(sections, lesson, flags=re.MULTILINE | re.DOTALL):
             flat = re.sub(r"\n#\s+", " ", text)
             found += [(*link, section) for link in re.findall(rf"\[([^\]]+)\]\({DOI.pattern}\)", flat)]
     return found

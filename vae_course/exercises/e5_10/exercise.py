@@ -41,8 +41,8 @@ EXERCISE = Exercise(
     hints=(
         "Take one gene and ask which genes are called with it: those that are at least as probable. How probable is it "
         "that each of these is a mistake, and what is the mean of that?",
-        "Gene by gene, a comparison gives a mask of the called ones, and you average what they have left to 1. Or sort, "
-        "take a running mean, and go back to the old order; then mind the genes that are equally probable.",
+        "Gene by gene, a comparison gives a mask of the called ones, and you average what they have left to 1. Or "
+        "sort, take a running mean, and go back to the old order; then mind the genes that are equally probable.",
     ),
     built="It turns probabilities, a gene each, into a promise about a whole list.",
     mistakes=MISTAKES,

@@ -155,7 +155,8 @@ MISTAKES = {
     ),
     "first-layer-only": (
         partial(_finish, layers=slice(1)),
-        "Only the first layer's averages are new. All of the model's batch normalisation needs them, the decoder's too.",
+        "Only the first layer's averages are new. All of the model's batch normalisation needs them, that of the "
+        "decoder, too.",
     ),
     "weighted-by-cells": (
         partial(_from_moments, by_cells=True),
