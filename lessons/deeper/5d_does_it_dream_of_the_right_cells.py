@@ -85,6 +85,7 @@ for epoch in range(40):
         optimizer.step()
     if epoch >= 24:
         snapshots.append(copied(model))
+print(len(snapshots), "models")
 
 # %% [markdown]
 # Now the check. First the statistic that everybody looks at in single cells: zeros.
@@ -97,10 +98,12 @@ def dream(model: nn.Module, cells: Tensor) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(generated[:, :, 0]), torch.from_numpy(real)
 
 
-# %% tags=["volatile"]
+# %%
 dreams = [dream(one, train)[0] for one in snapshots]
 real = counts[train]
 zeros = torch.stack([(table == 0).float().mean() for table in dreams])  # (16,)
+
+# %% tags=["volatile"]
 best = (zeros - (real == 0).float().mean()).abs().argmin()
 print("zeros, epochs 25 to 40:", " ".join(f"{share:.2f}" for share in zeros.tolist()))
 print(f"best match: {zeros[best]:.3f} after epoch {25 + best}; real {(real == 0).float().mean():.3f}")
@@ -131,15 +134,16 @@ assert dreams[best].sum() > 1.1 * real.sum()
 #
 # Why are the totals wrong? Look at the library that the model gives its own training cells, in both modes:
 
-# %% tags=["volatile"]
-log_total = counts[train].sum(dim=1).log()  # (cells,)
-excess = {}
+# %%
+log_total, excess = counts[train].sum(dim=1).log(), {}  # (cells,)
 for mode in ("eval", "train"):
     torch.manual_seed(0)
     with torch.no_grad():
         ql_m = model.train(mode == "train").inference(counts[train])["ql_m"].squeeze(-1)  # (cells,)
     excess[mode] = (ql_m - log_total).mean().item()
-    print(f"{mode:5} mode: mean of l minus log total {excess[mode]:+.2f}")
+
+# %% tags=["volatile"]
+print("mean of l minus log total:", {f"{mode} mode": round(value, 2) for mode, value in excess.items()})
 assert excess["eval"] > excess["train"]
 
 # %% [markdown]
@@ -175,12 +179,15 @@ print(f"running mean {norm.running_mean.item():.3f}, plain mean of the three 3.0
 #
 # **Predict.** The totals will come right. And the zeros?
 
-# %% tags=["volatile"]
+# %%
 torch.manual_seed(1)
 minibatches = counts[train[torch.randperm(len(train))]].split(64)
 finished = [copied(one) for one in snapshots]
 for one in finished:
     finish_batch_norm(one, minibatches)
+print(len(finished), "models finished, by", len(minibatches), "minibatches each")
+
+# %% tags=["volatile"]
 mended = [dream(one, train)[0] for one in finished]
 print(f"best match of before, finished: zeros {(mended[best] == 0).float().mean():.3f}", end="   ")
 print(f"invented molecules per real one {mended[best].sum() / real.sum():.2f}")
@@ -229,6 +236,10 @@ torch.manual_seed(0)
 with torch.no_grad():
     out = model.inference(x)
     rate, extra = out["px_rate"], out["px_dropout"]  # (cells, genes) each
+print(f"{len(grid)} values from {grid[0]:.2f} to {grid[-1]:.0f}")
+
+# %%
+with torch.no_grad():
     fit = torch.stack([vc.distributions.zinb_log_prob(x, rate, theta, extra).sum(dim=0) for theta in grid])
 fitted = grid[fit.argmax(dim=0)]  # (genes,)
 
@@ -244,16 +255,18 @@ assert fitted.median() > 2 * started.median()
 # **Predict.** We put the best $\theta$ into the model and let it dream again. The zeros will come right. What happens
 # to the ELBO of the training cells, and of the 70 *new* cells: by about as much better, or not?
 
-# %% tags=["volatile"]
-refitted = copied(model)
+# %%
+refitted, gained = copied(model), {}
 refitted.px_r.data = fitted.log()
-print(f"zeros {(dream(refitted, train)[0] == 0).float().mean():.3f}, real {(real == 0).float().mean():.3f}")
-gained = {}
+zeros = (dream(refitted, train)[0] == 0).float().mean()
+
+# %% tags=["volatile"]
+print(f"zeros {zeros:.3f}, real {(real == 0).float().mean():.3f}")
 for name, cells in (("training", train), ("new", new)):
     before, after = (vc.Posterior(one, data, cells.numpy()).elbo() for one in (model, refitted))
     gained[name] = after - before
     print(f"ELBO of {name:8} cells: {before:.0f} before, {after:.0f} after")
-assert 0.66 < (dream(refitted, train)[0] == 0).float().mean() < 0.71
+assert 0.66 < zeros < 0.71
 assert gained["training"] > gained["new"] + 10
 
 # %% [markdown]
@@ -283,11 +296,10 @@ assert gained["training"] > gained["new"] + 10
 #
 # Now a model trained in this way (`FastVAE`: the same model, its steps are faster):
 
-# %% tags=["volatile"]
+# %%
 trainer = vc.UnsupervisedTrainer(vc.FastVAE(data.n_genes), data, batch_size=64, n_epochs_kl_warmup=20, seed=0)
 trainer.train(40)
 ours, real = dream(trainer.model, torch.from_numpy(trainer.train_set.indices))
-print(f"zeros {(ours == 0).float().mean():.3f}, real {(real == 0).float().mean():.3f}")
 assert 0.67 < (ours == 0).float().mean() < 0.74
 
 # %% fold="What is drawn"
@@ -311,11 +323,13 @@ vc.plots.show(
 # **Predict.** Of 100 entries of the table 67 or 68 are zeros. How many more zeros does the head for *extra* zeros
 # make, on top of a negative binomial: one or two, about 10, or about 30?
 
-# %% tags=["volatile"]
+# %%
 torch.manual_seed(0)
 with torch.no_grad():
     out = trainer.model.inference(real)
 mu, theta, pi = out["px_rate"], out["px_r"], torch.sigmoid(out["px_dropout"])
+
+# %% tags=["volatile"]
 nb = (theta / (theta + mu)) ** theta  # (cells, genes)
 no_network = torch.exp(-real.sum(dim=1, keepdim=True) * real.sum(dim=0) / real.sum())  # (cells, genes)
 zero = {"Poisson": torch.exp(-mu), "NB": nb, "ZINB": pi + (1 - pi) * nb, "real": real == 0, "no network": no_network}
@@ -338,6 +352,7 @@ assert zero["Poisson"].mean() < nb.mean() < zero["ZINB"].mean() < 0.75
 # %%
 generator = torch.Generator().manual_seed(0)
 shuffled = torch.stack([gene[torch.randperm(630, generator=generator)] for gene in real.T], dim=1)  # (cells, genes)
+print("every gene keeps its mean:", torch.allclose(shuffled.mean(dim=0), real.mean(dim=0)))
 
 # %% [markdown]
 # **Predict.** Which of mean, zeros, and variance will the shuffled table get wrong? And which cell would you expect
@@ -354,7 +369,10 @@ with torch.no_grad():
     library = model.library_log_means + model.library_log_vars.sqrt() * torch.randn(630, 1)  # (630, 1)
     _, _, px_rate, px_dropout = model.decoder("gene", torch.randn(630, 10), library)
     prior = vc.distributions.sample_zinb(px_rate, model.px_r.exp(), px_dropout)  # (630, genes)
+
+# %%
 tables = {"real": real, "shuffled": shuffled, "z and l from q": ours, "z and l prior": prior}
+print({name: tuple(table.shape) for name, table in tables.items()})
 
 # %% tags=["volatile"]
 pair, impossible = [names.index("LYZ"), names.index("CD79A")], {}

@@ -58,6 +58,7 @@ sim = vc.simulate_counts(
 )
 
 
+# %%
 def trained(n_batch: int) -> vc.Posterior:
     """Train on the simulated cells, and return a posterior of all of them."""
     model = vc.FastVAE(sim.n_genes, n_batch=n_batch, n_latent=2, n_hidden=64)
@@ -65,6 +66,7 @@ def trained(n_batch: int) -> vc.Posterior:
     return vc.Posterior(model, sim)
 
 
+# %%
 told = trained(n_batch=2)
 
 # %% [markdown]
@@ -302,6 +304,8 @@ patients = vc.simulate_counts(
 )
 groups = [patients.labels == condition for condition in (0, 1)]  # three donors each
 changed = abs(patients.truth.lfc[0] - patients.truth.lfc[1]) > 0.25  # (genes,)
+
+# %%
 by_cell = np.log1p(1e4 * patients.counts.toarray() / patients.counts.sum(axis=1).A1[:, None])
 adjusted = adjust(p_values("Wilcoxon", by_cell, *groups))
 bulk = vc.differential.pseudobulk_de(patients, patients.truth.donor, *groups).set_index("gene").loc[patients.gene_names]

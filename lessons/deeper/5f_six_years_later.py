@@ -15,8 +15,6 @@
 # sampling from lesson 4.
 
 # %% setup=true
-import math
-
 import numpy as np
 import torch
 
@@ -80,6 +78,8 @@ from vae_course.exercises.recorded import recorded_comparison
 # %%
 grid = torch.linspace(5, 9, 4001, dtype=torch.float64)  # (points,), values of l
 log_prior = normal_log_prob(grid, torch.tensor(np.log(1000)).double(), torch.tensor(0.4**2).double())
+
+# %%
 for total in (500.0, 1000.0, 2000.0):
     count = torch.tensor(total).double()
     honest = torch.logsumexp(log_prior + poisson_log_prob(count, grid.exp()), dim=0) + np.log(0.001)
@@ -109,6 +109,8 @@ for library in ("latent", "observed"):
     tests[library] = one.test_set
     parts[library] = [term.mean().item() for term in one.test_set.loss_terms(seed=0)]
     print(f"library {library:9} held-out -ELBO {sum(parts[library]):.0f}")
+
+# %% tags=["volatile"]
 gaps = [a - b for a, b in zip(parts["latent"], parts["observed"], strict=True)]
 print("the gap: {:.1f} reconstruction, {:.1f} local KL, {:.1f} global KL".format(*gaps))
 assert sum(gaps) > 0
@@ -117,12 +119,15 @@ assert sum(gaps) > 0
 # A perfect model would lose some three nats. Where do the others come from? Take the model with the latent library,
 # keep the shares that it decodes, and put the observed total in place of its guess:
 
-# %% tags=["volatile"]
+# %%
 model, (x, batch_index, y) = tests["latent"].model.eval(), cells.minibatch(tests["latent"].indices)
 torch.manual_seed(0)
 with torch.no_grad():
     out = model.inference(x, batch_index, y)
-    rates = {"guessed": out["px_rate"], "observed": out["px_scale"] * x.sum(dim=1, keepdim=True)}  # (cells, genes)
+
+# %% tags=["volatile"]
+rates = {"guessed": out["px_rate"], "observed": out["px_scale"] * x.sum(dim=1, keepdim=True)}  # (cells, genes)
+with torch.no_grad():
     for name, rate in rates.items():
         score = -model.log_likelihood(x, rate, out["px_r"], out["px_dropout"]).sum(dim=-1).mean()
         print(f"reconstruction with the {name:8} library {score:.0f}")
@@ -157,6 +162,8 @@ with torch.no_grad():
 record = recorded_comparison()
 pairs = list(record["pairs"].values())
 metrics = {"negative_elbo": "-ELBO", "marginal_ll": "log p(x) >=", "ari": "ARI", "nmi": "NMI"}
+
+# %%
 print(len(pairs), "seeds      ours            scvi-tools      ours - scvi-tools, mean ± s.e.")
 for key, name in metrics.items():
     ours, theirs = (np.array([pair[who][key] for pair in pairs]) for who in ("vae_course", "scvi-tools"))
@@ -276,10 +283,12 @@ def theta_of(expected: torch.Tensor) -> torch.Tensor:
     return ((expected**2).sum(dim=0) / above_poisson.clamp(min=1e-3)).clamp(max=1e4)
 
 
+# %%
 l_grid = torch.linspace(4.5, 8.5, 81)  # (points,), spacing 0.05
 log_prior = normal_log_prob(l_grid, model.library_log_means.squeeze(), model.library_log_vars.squeeze())  # (points,)
 
 
+# %%
 def log_p(share: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     """Return log p(x) of the new cells, with the library averaged out, (70,)."""
     given_l = torch.stack([nb_log_prob(test, size * share, theta).sum(dim=-1) for size in l_grid.exp()])
@@ -291,9 +300,11 @@ total = train.sum(dim=1, keepdim=True)  # (630, 1)
 share = (train.sum(dim=0) + 0.1) / (train.sum() + 0.1 * data.n_genes)  # (genes,), none at exactly 0
 one_kind = log_p(share, theta_of(total * share))  # (70,)
 
-# %% tags=["volatile"]
+# %%
 bound = torch.from_numpy(trainer.test_set.marginal_ll(200, return_per_cell=True)[0])  # (70,), S = 200
 gain = bound - one_kind
+
+# %% tags=["volatile"]
 print(f"one kind: log p(x) = {one_kind.mean():.0f}   model: log p(x) >= {bound.mean():.0f} nats per cell")
 print(f"the model is ahead in {(gain > 0).double().mean():.0%} of the cells; median gain {gain.median():.0f} nats")
 print(f"mean gain {gain.mean():.0f} ± {gain.std() / np.sqrt(70):.0f} nats (standard error over 70 cells)")
@@ -357,9 +368,11 @@ shares = (molecules + 500 * share) / (molecules.sum(dim=1, keepdim=True) + 500) 
 theta = theta_of(total * shares[cluster])  # (genes,), of all clusters
 weights = cluster.bincount() / len(train)  # (5,)
 
-# %% tags=["volatile"]
+# %%
 mixture = torch.logsumexp(torch.stack([log_p(s, theta) for s in shares]) + weights.log()[:, None], dim=0)  # (70,)
 gain = bound - mixture
+
+# %% tags=["volatile"]
 print(f"one kind {one_kind.mean():.0f}   five kinds {mixture.mean():.0f}   model >= {bound.mean():.0f} nats per cell")
 print(
     f"model minus mixture {gain.mean():.0f} ± {gain.std() / np.sqrt(70):.0f}; ahead in {(gain > 0).double().mean():.0%}"
@@ -394,12 +407,14 @@ assert mixture.mean() > one_kind.mean() + 15
 # of the variance of the log total that a straight-line fit on ten numbers explains. (Random numbers explain about 10
 # / cells: 0.1 for B cells.)
 
-# %% tags=["volatile"]
+# %%
 log_total = counts.sum(dim=1).log()  # (cells,)
 logs = torch.log1p(1e4 * counts / counts.sum(dim=1, keepdim=True))  # (cells, genes)
 center = logs.mean(dim=0)
 pca = (logs - center) @ torch.linalg.svd(logs - center, full_matrices=False).Vh[:10].T  # (cells, 10)
 ten = {"scVI": torch.from_numpy(vc.Posterior(model, data).get_latent()[0]).float(), "PCA": pca}
+
+# %% tags=["volatile"]
 for label in ("all", "Dendritic", "CD14+ Monocyte", "CD19+ B"):
     these, r_squared = torch.from_numpy((data.label_names[data.labels] == label) | (label == "all")), {}
     for name, numbers in ten.items():

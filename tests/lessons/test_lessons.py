@@ -259,6 +259,8 @@ def with_all_kinds_of_answers(notebook):
 @BY_NAME
 def test_whatever_the_answers_it_runs_to_the_last_cell(source):
     """Wrong ones, none, then right ones of which the rest of the lesson makes something: float64, Python numbers."""
+    if not exercise_cells(student(source)):
+        pytest.skip("it asks for no answers")
     started, seconds = {}, {}
     executed = build.execute(
         with_all_kinds_of_answers(student(source)),
