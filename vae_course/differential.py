@@ -399,7 +399,7 @@ def _compare(
         "lfc": (center + means["deviation"]).float(),
         "lfc_std": var.sqrt().float(),
         "prob_de": prob_de,
-        "fdr": torch.from_numpy(metrics.posterior_fdr(prob_de.cpu())),
+        "fdr": metrics.posterior_fdr(prob_de),
         "scale_1": means["scale_1"].float(),
         "scale_2": means["scale_2"].float(),
     }

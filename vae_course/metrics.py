@@ -410,7 +410,7 @@ def log_odds(p: Tensor, eps: float = 1e-8) -> Tensor:
     return torch.log(p + eps) - torch.log(1 - p + eps)
 
 
-def posterior_fdr(prob_de: Any) -> np.ndarray:
+def posterior_fdr(prob_de: Tensor) -> Tensor:
     """Share of false genes to expect among those called, when every gene at least as probable is called.
 
     A called gene is false with probability 1 - prob_de, so the expected share is the mean of that over the called
@@ -424,7 +424,7 @@ def posterior_fdr(prob_de: Any) -> np.ndarray:
 
     Returns
     -------
-    np.ndarray
+    Tensor
         (genes,), float64, in the order of the input. Calling all genes with at most 0.05 holds the expected share of
         false ones at 5 %.
 
@@ -433,11 +433,12 @@ def posterior_fdr(prob_de: Any) -> np.ndarray:
     ValueError
         If `prob_de` is not one probability per gene.
     """
-    prob_de = np.asarray(prob_de, dtype=np.float64)
+    prob_de = torch.as_tensor(prob_de if isinstance(prob_de, Tensor) else np.asarray(prob_de)).double()
     if prob_de.ndim != 1 or not ((prob_de >= 0) & (prob_de <= 1)).all():
         raise ValueError(f"prob_de has to hold a probability from 0 to 1 for each gene, got {prob_de!r}.")
-    negative, gene, n_genes = np.unique(-prob_de, return_inverse=True, return_counts=True)  # most probable first
-    return (np.cumsum((1 + negative) * n_genes) / np.cumsum(n_genes))[gene]
+    probable, rank, n_genes = prob_de.unique(return_inverse=True, return_counts=True)  # least probable first
+    false, called = ((1 - probable) * n_genes).flip(0).cumsum(0), n_genes.flip(0).cumsum(0)
+    return (false / called).flip(0)[rank]
 
 
 def matched(latent: Any, codes: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -675,6 +675,78 @@ class ModelInFloat64(ModelByHand):
         return [term.double() for term in super().loss_terms(x, batch_index)]
 
 
+def fdr_by_sorting(prob_de):
+    """Running means in sorted order; of genes that are equally probable the last one's counts."""
+    probable, order = prob_de.sort(descending=True)
+    means = (1 - probable).cumsum(0) / torch.arange(1, len(prob_de) + 1)
+    last = torch.searchsorted(-probable, -probable, right=True) - 1
+    fdr = torch.empty_like(means)
+    fdr[order] = means[last]
+    return fdr
+
+
+def fdr_by_matrix(prob_de):
+    called = (prob_de[None, :] >= prob_de[:, None]).double()  # (genes, genes), a list a row
+    return called @ (1 - prob_de.double()) / called.sum(1)
+
+
+def fdr_in_numpy(prob_de):
+    p = prob_de.numpy().astype("float64")
+    return torch.from_numpy(np.array([np.mean(1 - p[p >= one]) for one in p]))
+
+
+def fdr_in_python(prob_de):
+    p = prob_de.tolist()
+    lists = [[1 - other for other in p if other >= one] for one in p]
+    return torch.tensor([sum(one) / len(one) for one in lists])
+
+
+def finish_by_growing_momentum(model, minibatches):
+    """Weigh the minibatch number k with 1 / k."""
+    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    before = {norm: norm.momentum for norm in norms}
+    model.train()
+    for k, x in enumerate(minibatches):
+        for norm in norms:
+            norm.momentum = 1 / (k + 1)
+        with torch.no_grad():
+            model.inference(x)
+    for norm in norms:
+        norm.momentum = before[norm]
+    model.eval()
+
+
+def finish_by_hooks(model, minibatches):
+    """Average the moments of what comes to every layer."""
+    seen = {module: [] for module in model.modules() if isinstance(module, nn.BatchNorm1d)}
+    hooks = [norm.register_forward_pre_hook(lambda norm, given: seen[norm].append(given[0])) for norm in seen]
+    model.train()
+    with torch.inference_mode():
+        for x in list(minibatches):
+            model.inference(x)
+    for hook in hooks:
+        hook.remove()
+    for norm, inputs in seen.items():
+        norm.running_mean = torch.stack([h.mean(0) for h in inputs]).mean(0).clone()
+        norm.running_var = torch.stack([h.var(0) for h in inputs]).mean(0).clone()
+    model.train(False)
+
+
+def finish_with_update_bn(model, minibatches):
+    """PyTorch has it; it calls the model, and leaves it in the mode that it was in."""
+
+    class Passing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = model
+
+        def forward(self, x):
+            return self.inner.inference(x)
+
+    torch.optim.swa_utils.update_bn(minibatches, Passing())
+    model.eval()
+
+
 RIGHT = {  # the least usual answer comes last
     "0.1": [by_loops, lambda c: torch.einsum("ij->i", c), lambda c: c.double() @ torch.ones(c.shape[1]).double()],
     "0.2": [
@@ -789,4 +861,6 @@ RIGHT = {  # the least usual answer comes last
     "5.7": [mixing_by_categorical, mixing_by_entr, mixing_in_numpy, mixing_by_sklearn, mixing_in_python],
     "5.8": [factor_by_heaviside, factor_by_signs, factor_in_numpy, factor_by_loops],
     "5.9": [ModelOfThePackage, ModelByHand, ModelInFloat64],
+    "5.10": [fdr_by_sorting, fdr_by_matrix, fdr_in_numpy, fdr_in_python],
+    "5.11": [finish_by_growing_momentum, finish_by_hooks, finish_with_update_bn],
 }

@@ -90,7 +90,7 @@ def test_a_blank_without_source_text_is_not_attempted(body):
 def test_every_blank_of_the_student_editions_is_not_attempted(number):
     text = blanked(source_of(EXERCISES[number].reference))
     scope = {}
-    exec("from __future__ import annotations\nfrom torch import nn\n" + text, scope)
+    exec("from __future__ import annotations\nimport torch\nfrom torch import nn\n" + text, scope)
     assert check(number, scope[EXERCISES[number].name]).status == "not_attempted"
 
 

@@ -20,6 +20,8 @@ from right_answers import (
     epoch_with_another_optimizer,
     epoch_with_large_steps,
     factor_by_signs,
+    fdr_by_matrix,
+    finish_by_growing_momentum,
     loss_in_float64,
     marginal_by_shifting,
     mixing_by_categorical,
@@ -381,6 +383,27 @@ def draw_with_shared_halves(mean, logvar, generator=None):
     return mean + torch.exp(logvar / 2) * torch.cat([half, half])[: mean.numel()].view(mean.shape)
 
 
+def finish_and_shift(model, minibatches):
+    finish_by_growing_momentum(model, minibatches)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d):
+            module.running_mean += 0.1
+
+
+@torch.no_grad()
+def finish_and_move_weights(model, minibatches):
+    finish_by_growing_momentum(model, minibatches)
+    for parameter in model.parameters():
+        parameter.mul_(0.9)
+
+
+def finish_and_halve_momenta(model, minibatches):
+    finish_by_growing_momentum(model, minibatches)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d):
+            module.momentum /= 2
+
+
 UNFORESEEN = [
     ("0.1", lambda c: c.sum(1) + 0.919, "off by a constant 0.919 everywhere"),
     ("0.1", lambda c: 3 * c.sum(1), "3 times as large as it should be"),
@@ -578,6 +601,16 @@ UNFORESEEN = [
     ("5.8", lambda a, b, eps=1e-8: -factor_by_signs(a, b, eps) / 2, "the sign tells the direction"),
     ("5.8", lambda a, b, eps=1e-8: factor_by_signs(a, b, eps).sum(), "one number for every gene"),
     ("5.8", lambda a, b, eps=1e-8: factor_by_signs(a, b, eps).numpy(), "a NumPy array"),
+    ("5.10", lambda p: fdr_by_matrix(p).numpy(), "a NumPy array"),
+    ("5.10", lambda p: fdr_by_matrix(p) + 0.3, "the most probable gene has 0.9"),
+    ("5.10", lambda p: fdr_by_matrix(p) - 0.3, "a share lies between 0 and 1"),
+    ("5.10", lambda p: fdr_by_matrix(p) * (1 + (p > p.min())) / 2, "with the least probable gene all genes are called"),
+    ("5.10", lambda p: fdr_by_matrix(p)[:, None], "should be of shape (3,)"),
+    ("5.11", finish_and_shift, "the running means are wrong"),
+    ("5.11", finish_and_move_weights, "the weights change"),
+    ("5.11", lambda m, b: finish_by_growing_momentum(m, b) or m.encoder.train(), "the whole model should be in eval"),
+    ("5.11", lambda m, b: finish_by_growing_momentum(m, b) or 1.0, "returns nothing"),
+    ("5.11", finish_and_halve_momenta, "the momenta of the layers are not what they were"),
 ]
 
 

@@ -9,7 +9,8 @@ ROOT = Path(__file__).parents[2]
 DOI = re.compile(r"https?://(?:dx\.)?doi\.org/([^)\s]+)")
 PAGE = (ROOT / "docs" / "references.md").read_text(encoding="utf-8")
 ENTRIES = re.split(r"^- ", PAGE, flags=re.MULTILINE)[1:]
-LESSONS = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "lessons").glob("[0-9]*.py"))}
+SOURCES = [path for folder in ("lessons", "lessons/deeper") for path in sorted((ROOT / folder).glob("[0-9]*.py"))]
+LESSONS = {path.stem: path.read_text(encoding="utf-8") for path in SOURCES}
 BY_ENTRY = pytest.mark.parametrize("entry", ENTRIES, ids=[re.search(r"\*\*(.+?)\*\*", one)[1] for one in ENTRIES])
 
 
@@ -22,7 +23,8 @@ def citations():
     """Every citation in a lesson: (text of the link, DOI, section)."""
     found = []
     for lesson in LESSONS.values():
-        for section, text in re.findall(r"^# ## (\d\.\d+) (.*?)(?=^# ## |\Z)", lesson, flags=re.MULTILINE | re.DOTALL):
+        sections = r"^# ## (\d[a-z]?\.\d+) (.*?)(?=^# ## |\Z)"
+        for section, text in re.findall(sections, lesson, flags=re.MULTILINE | re.DOTALL):
             flat = re.sub(r"\n#\s+", " ", text)
             found += [(*link, section) for link in re.findall(rf"\[([^\]]+)\]\({DOI.pattern}\)", flat)]
     return found
@@ -32,7 +34,7 @@ def citations():
 def test_an_entry_is_complete(entry):
     head, annotation = re.sub(r"\n## .*", "", entry, flags=re.DOTALL).split("\n\n", maxsplit=1)
     pattern = (
-        r"\*\*.+ (\d{4})\*\* \(\d\.\d+(?:, \d\.\d+)*\)\. "  # key and year, sections
+        r"\*\*.+ (\d{4})\*\* \(\d[a-z]?\.\d+(?:, \d[a-z]?\.\d+)*\)\. "  # key and year, sections
         r"[^*]+\. \*[^*]+[.!?]\* [^*]+\. "  # authors, title, journal
         r"\[doi:(10\.\d{4,9}/[-._;()/:A-Za-z0-9]+)\]\(https://doi\.org/\2\)"
     )

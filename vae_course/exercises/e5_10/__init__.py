@@ -1,0 +1,1 @@
+"""Exercise 5.10: write `posterior_fdr`."""

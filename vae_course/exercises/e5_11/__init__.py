@@ -1,0 +1,1 @@
+"""Exercise 5.11: write `finish_batch_norm`."""
