@@ -21,6 +21,12 @@ import vae_course as vc
 from vae_course import plots
 from vae_course.exercises import exercise, hint, progress, solution
 
+# %% fold="Further names that this notebook uses"
+# isort: split
+from typing import Any
+
+from scipy.special import entr
+
 # %% [markdown]
 # ## 5b.1 Ten numbers a cell
 #
@@ -95,8 +101,8 @@ for ax, (name, coordinates) in zip(axes, maps.items(), strict=True):
 axes[0].get_legend().remove()
 plots.show(
     axes[0],
-    alt="Two maps of 700 cells in six groups, told apart by colour and marker. In both, B cells, monocytes and "
-    "dendritic cells lie in places of their own, and T cells and NK cells share a neighbourhood.",
+    alt="Two maps of 700 cells in six groups, told apart by colour and marker. In both, B cells and CD34+ "
+    "cells lie apart, T cells and NK cells share an island, and so do monocytes and a part of the Dendritic cells.",
 )
 
 # %% [markdown]
@@ -194,7 +200,12 @@ plots.show(
 #
 # $$H = -\sum_b p_b \log p_b,$$
 #
-# is $\log 2 = 0.693$ nats in the first case and 0 in the second ($0 \log 0$ counts as 0).
+# is $\log 2 = 0.693$ nats in the first case and 0 in the second ($0 \log 0$ counts as 0; `entr` computes
+# $-p \log p$ with that rule):
+
+# %%
+for p in ([0.5, 0.5], [0.75, 0.25], [1.0, 0.0]):
+    print(p, f"entropy {entr(np.array(p)).sum():.3f} nats")
 
 # %% [markdown]
 # Write the score: for every cell the `n_neighbors` nearest *other* cells in the latent (Euclidean distance), the
@@ -268,7 +279,8 @@ assert ilisi["not told"] < 0.3 < ilisi["told"]
 assert clisi["random"] < 0.3 < clisi["told"]
 
 # %% [markdown]
-# Drawn: the three as points.
+# Random wins the first and loses the second; the model that was not told loses both, since it also laid two kinds on
+# each other. Drawn: the three as points.
 
 # %% tags=["volatile"] fold="What is drawn"
 ax = plots.panels(1, 3.4, 5)[0]
@@ -323,7 +335,7 @@ print(f"entropy, share of its ceiling {share:.2f}   iLISI {vc.metrics.ilisi(two_
 # (c), near perfect. It asks about the *nearest* other batch, and there is one right here. Neighbourhoods know better.
 #
 # Second: the silhouette likes its groups **round**. Drawn are two data sets of two kinds each. On the left the kinds
-# overlap, on the right they are two clean stripes. Which should score higher?
+# overlap, on the right they are two clean stripes (100 wide, the gap 20 high). Which should score higher?
 
 # %%
 kind = np.arange(n) % 2  # (cells,)

@@ -22,6 +22,10 @@ import vae_course as vc
 from vae_course import plots
 from vae_course.exercises import exercise, hint, progress, solution
 
+# %% fold="Further names that this notebook uses"
+# isort: split
+from torch import Tensor
+
 # %% [markdown]
 # ## 5c.1 A question whose answer is known
 #
@@ -87,7 +91,7 @@ print("held-out cells:", len(imputer.test_set), "  final weight of the KL:", imp
 #
 # **Predict.** Where will the cloud lie at original counts of 20 and more? (a) On the line. (b) Above it. (c) Below it.
 
-# %% tags=["volatile"]
+# %%
 test_cells, train_cells = imputer.test_set.indices, imputer.train_set.indices
 original, imputed = (np.hstack(one) for one in imputer.test_set.imputation_list(n_samples=10))
 print(f"{len(original)} hidden entries in {len(test_cells)} held-out cells")
@@ -213,12 +217,13 @@ ax.set_xticks(range(6), ["1", "2", "3-4", "5-9", "10-19", "20+"])
 plots.show(
     ax,
     alt="Error against the size of the hidden count. Always 1 starts at zero and ends far above all others. Mean share "
-    "is second worst for large counts; scVI and neighbours stay close together.",
+    "is second worst for large counts; scVI and neighbours stay close up to 9, and above that neighbours err less.",
 )
 
 # %% [markdown]
-# Model and neighbours know about cells, and stay close to each other. That is no luck of one seed. Model minus
-# neighbours, over five seeds, paired (below zero the model is better):
+# Model and neighbours know about cells. Up to about nine they stay close. For large counts the neighbours are ahead,
+# since they shrink nothing: a mean of ten real cells stays as large as these are. Model minus neighbours, over five
+# seeds, paired (below zero the model is better):
 #
 # | | median | mean | logs | logs, counts of 5 and more |
 # |---|---|---|---|---|
@@ -264,7 +269,7 @@ for ax, (name, posterior) in zip(
     observed, drawn = np.log(data.counts[posterior.indices].sum(axis=1).A1), posterior.get_stats()  # (cells,) each
     plots.points(observed, drawn, ax=ax, title=name, xlabel="observed log total", ylabel="draw of l from q(l|x)")
     ax.axline((7, 7), slope=1, color="0.3", linewidth=1)
-    ax.set(xlim=(5.4, 9), ylim=(4.4, 10))
+    ax.set(xlim=(5.6, 7.8), ylim=(4.4, 8.4))
     miss[name] = float(np.std(drawn - observed))
     print(f"{name}: l minus the log total has spread {miss[name]:.2f}")
 assert 0 < miss["training cells"] < miss["held-out cells"]
@@ -309,12 +314,13 @@ assert with_total.shape == rate.shape
 # each other show it. In every one of 500 cells of one kind both are drawn on their own; a model that knows nothing but
 # the total says *share times total* for both:
 
-# %%
+# %% tags=["volatile"]
 generator = torch.Generator().manual_seed(0)
 size = torch.exp(6 + 0.4 * torch.randn(500, generator=generator))  # (cells,), totals
 pair = torch.poisson(size[:, None] * torch.tensor([0.002, 0.004]), generator=generator)  # (cells, 2)
 expected = size[:, None] * (pair.sum(dim=0) / size.sum())  # (cells, 2), imputed
 print(f"correlation, counts {torch.corrcoef(pair.T)[0, 1]:.2f}   imputed {torch.corrcoef(expected.T)[0, 1]:.2f}")
+assert torch.corrcoef(pair.T)[0, 1] < 0.5
 
 # %% [markdown]
 # What little correlation the counts have comes from the totals. In the imputed table it is perfect, since both columns
