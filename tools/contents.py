@@ -14,6 +14,7 @@ from vae_course.exercises.sources import excerpt, find, source_of
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "vae_course" / "_data" / "contents.json"
 PAGES = [ROOT / "docs" / name for name in ("instructors.md", "index.md", "jose.md")] + [ROOT / "README.md"]
+CLASS = 90  # minutes of an evening's class
 SPANS = r"\d\.\d+(?:-\d\.\d+)?(?:, \d\.\d+(?:-\d\.\d+)?)*"  # such as "1.4, 1.6-1.7"
 
 
@@ -150,7 +151,12 @@ def fill_minutes(page: str) -> str:
     for number, row in weeks.items():
         in_all, in_class = (sum(map(int, re.findall(r"\((\d+)\)", part))) for part in (row, row.split("|")[4]))
         page = page.replace(row, re.sub(r"\d+ \|$", f"{in_all} |", row))
-        page = re.sub(rf"^(\| {number} \| \d+ \+ )\d+", rf"\g<1>{in_class}", page, flags=re.MULTILINE)
+        page = re.sub(
+            rf"^(\| {number} \| )(\d+) \+ \d+ \+ \d+",
+            lambda m, taken=in_class: f"{m[1]}{m[2]} + {taken} + {CLASS - int(m[2]) - taken}",
+            page,
+            flags=re.MULTILINE,
+        )
     page, in_day = _fill_day(page)
     page = re.sub(r"takes \d+ of the [\d,]+", f"takes {in_day} of the {total}", page)
     page = re.sub(r"[\d,]+( minutes by the lessons' own)", rf"{total}\1", page)
@@ -164,17 +170,21 @@ def fill_minutes(page: str) -> str:
 
 
 def _fill_day(page: str) -> tuple[str, int]:
-    """Fill the schedule of a day, from 9 o'clock on; return the page and the minutes spent in lessons."""
+    """Fill the schedule of a day, from 9 to 17 o'clock; return the page and the lessons' minutes that it holds.
+
+    A minute of a lesson takes two, and the last row what is left.
+    """
+    rows = re.findall(rf"^(\| \d\d:\d\d \| (-|{SPANS}) \| (\d+) \|)", page, flags=re.MULTILINE)
     now, in_lessons = 9 * 60, 0
-
-    def fill(row: re.Match) -> str:
-        nonlocal now, in_lessons
-        start, taken = now, int(row[2]) if row[1] == "-" else minutes_of(row[1])
+    for row, what, number in rows:
+        taken = int(number)
+        if what != "-":
+            in_lessons += minutes_of(what)
+            taken = 2 * minutes_of(what)
+        elif row == rows[-1][0]:
+            taken = 17 * 60 - now
+        page = page.replace(row, f"| {now // 60:02}:{now % 60:02} | {what} | {taken} |", 1)
         now += taken
-        in_lessons += taken * (row[1] != "-")
-        return f"| {start // 60:02}:{start % 60:02} | {row[1]} | {taken} |"
-
-    page = re.sub(rf"^\| \d\d:\d\d \| (-|{SPANS}) \| (\d+) \|", fill, page, flags=re.MULTILINE)
     return page, in_lessons
 
 
