@@ -93,6 +93,7 @@ def zinb(x, mu, log_theta, zi_logits):
     return zinb_log_prob(x, mu, log_theta.exp(), zi_logits)
 
 
+# %%
 def fit(log_prob, x: Tensor, total: Tensor, *starts: float, n_steps: int = 120) -> list[Tensor]:
     """Fit every gene's log share and further parameters by gradient steps; return them, (genes,) each."""
     log_share = (x.sum(dim=0) / total.sum()).log()  # (genes,)
@@ -125,6 +126,7 @@ def compare(x: Tensor, total: Tensor) -> tuple[dict[str, list[Tensor]], dict[str
     return fits, scores
 
 
+# %%
 FAMILIES = {"Poisson": poisson_log_prob, "NB": nb, "ZINB": zinb}
 
 # %% [markdown]
@@ -259,9 +261,11 @@ plots.show(
 # %%
 log_share, log_theta = fits_one["NB"]  # (100,) each
 mu, theta = total * log_share.exp(), log_theta.exp()  # (cells, 100) and (100,)
-torch.manual_seed(0)
 other_kind = (torch.arange(700) % 2 == 1)[:, None]  # (cells, 1)
 silent = torch.arange(100) % 3 == 0  # (100,), what the other kind does not make
+
+# %%
+torch.manual_seed(0)
 worlds = {
     "no coin": sample_nb(mu, theta),  # (cells, 100)
     "coin, pi = 0.3": sample_zinb(mu, theta, torch.logit(torch.tensor(0.3))),
@@ -315,9 +319,9 @@ plots.show(
 
 # %% [markdown]
 # The quiet genes are missed. No test can do better on so few cells, and we can compute why. Take the *exact* ZINB of a
-# gene, and find the NB that comes nearest: the one with the smallest $\mathrm{KL}(\mathrm{ZINB} \,\|\, \mathrm{NB})$.
-# That KL is the gain per cell which an ideal experiment would see. Divide by its scatter from cell to cell, and you
-# have the number of cells after which the gain is twice its error.
+# gene, and find the NB that comes nearest: the one with the smallest KL divergence from the ZINB. That KL is the gain
+# per cell which an ideal experiment would see. Hold it against its scatter from cell to cell, and you have the number
+# of cells after which the gain is twice its error.
 #
 # **Predict.** A gene with mean 1 and $\pi = 0.3$: how many held-out cells? (a) Thirty. (b) Three hundred. (c) Three
 # thousand.
@@ -326,6 +330,8 @@ plots.show(
 count, means = torch.arange(0, 2000.0), torch.tensor([0.3, 1.0, 3.0, 10.0, 30.0])[:, None]  # (counts,), (genes, 1)
 log_p = zinb_log_prob(count, means / 0.7, torch.tensor(1.0), torch.logit(torch.tensor(0.3)))  # (genes, counts)
 p = log_p.double().exp()  # (genes, counts), the truth: theta 1 and a coin
+
+# %%
 nearest = [means.log().requires_grad_(), torch.zeros_like(means).requires_grad_()]  # logs of mu and theta
 optimizer = torch.optim.Adam(nearest, lr=0.05)
 for _ in range(400):
@@ -338,6 +344,8 @@ for _ in range(400):
 gap = (log_p.double() - log_q).detach()  # (genes, counts), what one cell with this count adds
 kl = (p * gap).sum(dim=1)  # (genes,)
 cells = 4 * ((p * gap**2).sum(dim=1) - kl**2) / kl**2  # (genes,), where the mean is twice its error
+
+# %%
 for mean, one, n, log_theta in zip(means[:, 0], kl, cells, nearest[1][:, 0], strict=True):
     print(
         f"mean {mean:4.1f}: {one:.3f} nats per cell, {float(f'{n:.1g}'):6.0f} cells   NB's theta {log_theta.exp():.2f}"
@@ -370,6 +378,8 @@ elbo = {}
 for name, trainer in trainers.items():
     terms = trainer.test_set.loss_terms(seed=0)  # (held-out cells,) each
     elbo[name] = -(terms.reconstruction + terms.kl_local + terms.kl_global)
+
+# %% tags=["volatile"]
 gain = elbo["zinb"] - elbo["nb"]  # (held-out cells,), paired
 print(f"NB {elbo['nb'].mean():.0f}   ZINB {elbo['zinb'].mean():.0f} nats", end="   ")
 print(f"paired difference {gain.mean():+.1f} +- {gain.std() / len(gain) ** 0.5:.1f}")
@@ -386,10 +396,12 @@ assert abs(gain.mean()) < 8
 with torch.no_grad():
     out = trainers["zinb"].model.eval().inference(counts)
 gene, pi = data.gene_names.tolist().index("CST3"), torch.sigmoid(out["px_dropout"])  # pi (cells, genes)
-for label in ("CD4+/CD45RA+/CD25- Naive T", "Dendritic"):
+
+# %% tags=["volatile"]
+for label in ("CD4+/CD25 T Reg", "Dendritic"):
     one = torch.from_numpy(data.label_names[data.labels] == label)  # (cells,)
     rate = out["px_rate"][one, gene]  # (cells of the label,), mu
-    print(f"{label:27} mean count {counts[one, gene].mean():5.2f}   pi {pi[one, gene].mean():.2f}", end="   ")
+    print(f"{label:16} mean count {counts[one, gene].mean():5.2f}   pi {pi[one, gene].mean():.2f}", end="   ")
     print(f"mu {rate.mean():5.2f}   (1 - pi) mu {((1 - pi[one, gene]) * rate).mean():5.2f}")
     assert (pi[one, gene].mean() > 0.6) == (label != "Dendritic")
 
@@ -400,8 +412,8 @@ for label in ("CD4+/CD45RA+/CD25- Naive T", "Dendritic"):
 # Two warnings follow:
 #
 # - **$\pi$ is not a rate of lost molecules.** Nothing in the data makes it one.
-# - **$\mu$ (`px_rate`) is not the expected count** of a ZINB model. It is the expectation *before* the coin, several
-#   times too large here. Whoever calls it "denoised expression" reports a silent gene as a quiet one.
+# - **$\mu$ (`px_rate`) is not the expected count** of a ZINB model. It is the expectation *before* the coin, and
+#   some twenty times too large here. Whoever calls it "denoised expression" reports a silent gene as a quiet one.
 #
 # With `likelihood="nb"` neither question arises.
 
