@@ -12,12 +12,13 @@
 # - say what batch normalisation and dropout do in their two modes, and what the averages remember (quiz 4, quiz 5)
 # - build an encoder with two heads, and judge a trained network against simple rivals (exercise 2.5, quiz 6, quiz 7)
 #
-# **Time:** about {{minutes}} minutes, exercises included. **You need:** lesson 0 (counts, library size). The Gaussian
-# of lesson 1 helps in section 2.9. You need not have written a class before.
+# **Time:** about {{minutes}} minutes, exercises included; if you try everything, about twice that, in two
+# sittings, with the pause after section 2.6. **You need:** lesson 0 (counts, library size). The Gaussian of lesson 1
+# helps in section 2.9. You need not have written a class before.
 #
-# Write the answer to an exercise in its cell and run it; it is checked at once. `hint("2.1")` helps, `solution("2.1")`
-# shows ours, and an unsolved exercise never stops the notebook. Exercise numbers are not section numbers:
-# {{exercises}}.
+# Write the answer to an exercise below its line `@exercise` and run the cell: that line checks it. `hint("2.1")` helps,
+# `solution("2.1")` shows ours, and an unsolved exercise never stops the notebook. Exercise numbers are mere names (2.3
+# comes first, since all training rests on it): {{exercises}}.
 
 # %% setup=true
 import torch
@@ -45,16 +46,16 @@ print("counts", tuple(counts.shape), counts.dtype, " labels", tuple(labels.shape
 # %% [markdown]
 # A tensor is numbers with a **shape**, the lengths of its axes, and a **dtype**. `counts` is (cells, genes). A sum
 # names the axis that *disappears*: `dim=1` sums over genes and leaves one total a cell. Codes such as a cell type are
-# `int64`: they are names, and nobody should take their average.
+# `int64`: they are names, and their average means nothing.
 #
 # $x$ says how many doublings a cell's counts lie above the median cell, $y$ the same of its detected genes. Two rivals
-# predict $y$: the line $\hat y = 0.294\,x + 0.018$, which section 2.3 will find, and a flat line at the mean. A network
+# predict $y$: the line $\hat y = 0.294\,x + 0.019$, which section 2.3 will find, and a flat line at the mean. A network
 # returns its predictions as a column, (cells, 1), and so do we. The **loss** is the mean squared error.
 #
 # **Predict.** Which loss is smaller? (a) That of the line, by far. (b) They are about equal. (c) That of the flat line.
 
 # %%
-predictions = {"line": 0.294 * x + 0.018, "flat": torch.full((700,), y.mean())}
+predictions = {"line": 0.294 * x + 0.019, "flat": torch.full((700,), y.mean())}
 predictions = {name: prediction.unsqueeze(1) for name, prediction in predictions.items()}  # (cells, 1)
 for name, prediction in predictions.items():
     print(f"{name}: loss {((prediction - y) ** 2).mean():.4f}")
@@ -66,7 +67,7 @@ for name, prediction in predictions.items():
 ax = plots.points(x, y, "a cell", xlabel="counts, doublings from the median cell", ylabel="genes, doublings")
 ax.collections[0].set_color("0.6")
 ends = torch.tensor([-1.1, 1.5])
-plots.lines(ends, {"line": 0.294 * ends + 0.018, "flat": 0 * ends + y.mean()}, ax=ax)
+plots.lines(ends, {"line": 0.294 * ends + 0.019, "flat": 0 * ends + y.mean()}, ax=ax)
 plots.show(ax, alt="700 cells: detected genes rise with counts. A line follows them, a flat one at the mean does not.")
 
 # %%
@@ -107,7 +108,7 @@ quiz("2.1")
 #
 # **Question.** If I turn this knob a little, what does the loss do? The **gradient** answers for every knob at once.
 #
-# One knob shows it all. A cell has input $x = 2$ and target $y = 3$; the weight is $w = 0.5$ and the loss $J = (wx -
+# A cell has input $x = 2$ and target $y = 3$; the weight is $w = 0.5$ and the loss $J = (wx -
 # y)^2$. In steps: $u = wx = 1$, then $r = u - y = -2$, then $J = r^2 = 4$.
 #
 # **By hand.** The **chain rule** multiplies the slopes of the steps:
@@ -145,10 +146,21 @@ loss_of(w).backward()
 print(w.grad.item())
 
 # %% [markdown]
-# **What breaks it.** `backward()` *adds* to `.grad`. That serves portions of cells that do not fit into memory
-# together: one `backward()` each, and their slopes are summed. The price: we clear the gradient ourselves, with `w.grad
-# = None` or an optimizer's `zero_grad()`. A second rule: `w` is a **leaf**, where the record begins, and PyTorch
-# refuses to change a leaf on the record. Inside `with torch.no_grad():` nothing is recorded, and it may change.
+# **What breaks it.** `backward()` *adds* to `.grad`, so that portions of cells too large for memory can take turns.
+# The price: we clear the gradient ourselves, with `w.grad = None` or an optimizer's `zero_grad()`.
+#
+# A second rule: `w` is a **leaf**, where the record begins, and PyTorch refuses to change a leaf on the record. Inside
+# `with torch.no_grad():` nothing is recorded, and it may change **in place**: the same tensor gets a new value.
+
+# %%
+from collections.abc import Iterable  # what exercise 2.3 calls anything that a loop can walk over
+
+same = w  # a second name for the same tensor
+with torch.no_grad():
+    w -= 0.1  # in place
+print(f"after w -= 0.1      w = {w.item():.1f}   same = {same.item():.1f}")
+w = w - 0.1  # a new tensor takes the name w; the old one stays as it is
+print(f"after w = w - 0.1   w = {w.item():.1f}   same = {same.item():.1f}")
 
 # %% [markdown]
 # ## 2.3 A step downhill
@@ -160,25 +172,23 @@ print(w.grad.item())
 #
 # $$p \leftarrow p - \eta\, \frac{\partial J}{\partial p}.$$
 #
-# Think of a ball that is set down, looks at the slope under it, and is moved. Predict first, then move it yourself:
+# The round $\partial$ says: the slope along $p$ alone, all other parameters held still. How fast the slope itself
+# changes along $p$ is the **curvature**: large in a narrow valley, small in a wide one. Think of a ball that looks at
+# the slope under it and is moved. Predict first, then move it:
 
 # %%
 vc.explore.descent()
 
-# %% fold="Four names of Python's own that exercises 2.3 and 2.4 use"
-from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
-
 # %% [markdown]
 # Write `gradient_step(params, loss, lr)`. `params` holds the parameters, `loss` is a scalar computed from them. Fill
-# the gradients, then change each parameter **in place**, so that the code outside, which holds the same tensors, sees
-# it. Return nothing. `.grad` is empty before, and has to be `None` or zero after.
+# the gradients, then change each parameter in place, so that the code outside, which holds the same tensors, sees it.
+# Return nothing. `.grad` is empty before, and has to be `None` or zero after.
 #
 # *By hand.* $p = 0.5$, $J = (2p - 3)^2$, $\eta = 0.1$: the slope is $-8$, so $p$ becomes $0.5 + 0.8 = 1.3$, and the
 # loss falls from 4 to 0.16.
 #
-# Mind: `params` may be a list or a generator, which can be walked only once. And `p = p - ...` makes a *new* tensor.
+# Mind: `params` may be a list or a **generator**, which hands out its items one by one and is then empty: one loop has
+# to do, or make it a list first.
 
 # %% exercise="2.3" source="vae_course.exercises.e2_3.answer.gradient_step" minutes=6 difficulty=2
 
@@ -207,7 +217,7 @@ plots.show(
 )
 
 # %% [markdown]
-# There it is: two knobs, the slope and the intercept of our line. Twice the counts give $2^{0.29} = 1.22$ times the
+# There it is, our line. Twice the counts give $2^{0.29} = 1.22$ times the
 # genes, not twice as many: the common genes are found already. On the map the first step drops to the valley floor, and
 # the rest crawl along it. One learning rate has to serve the steepest direction and the flattest: a small one crawls,
 # and above $2 / \text{curvature}$ every jump is larger than the last.
@@ -228,7 +238,7 @@ quiz("2.2")
 #
 # **If you have never written a class:** it is a plan, from which objects are made. `Line()` makes one and runs
 # `__init__` on it; what stands in the brackets is handed over. `self` is the object, filled in by Python: `self.w =
-# ...` keeps something where `forward` finds it again. `super().__init__()`, with both pairs of brackets, lets
+# ...` keeps something where `forward` finds it again. `super().__init__()` lets
 # `nn.Module` set itself up and has to come first. Calling the object, `line(x)`, runs `forward`.
 
 
@@ -268,7 +278,7 @@ class Hidden(nn.Module):
 print([name for name, _ in Hidden().named_parameters()])
 
 # %% [markdown]
-# **What breaks it.** The network computes, the loss prints, and two layers stay as random as they were born, because no
+# **What breaks it.** The network computes, the loss prints, and two layers stay as random as they began, because no
 # optimizer has heard of them. `nn.ModuleList([...])` or `nn.Sequential(...)` in place of the list mends it. The
 # cheapest test of a network is to count its parameters by hand once.
 
@@ -310,8 +320,8 @@ for n_in in (10, 1000):
 # two shapes and one product.
 #
 # - `__init__(n_in, n_out)` makes the parameters `weight`, (n_out, n_in), drawn at random (`torch.randn`), and `bias`,
-#   (n_out,), which may start at zero. We advise to divide the draw by $\sqrt{n_{\text{in}}}$; the check passes without,
-#   and warns.
+#   (n_out,), which may start at zero. Divide the draw by $\sqrt{n_{\text{in}}}$; the check passes without, and
+#   warns.
 # - `forward(x)` takes (..., n_in), also a single cell (n_in,), and returns (..., n_out).
 #
 # *By hand.* With the weight above and the bias $(10, 0)$ the cell $(1, 2, 3)$ gives $(-2 + 10, 3 + 0) = (8, 3)$.
@@ -323,7 +333,7 @@ layer = Linear(3, 2)
 with torch.no_grad():
     layer.weight.copy_(weight)
     layer.bias.copy_(torch.tensor([10.0, 0.0]))
-print(layer(one_cell).detach())  # (n_out,)
+print(layer(one_cell).detach())  # (n_out,); detach() leaves the record behind and keeps the numbers
 
 features = torch.log1p(counts)  # (cells, genes), log(1 + count)
 theirs, ours = nn.Linear(765, 2), Linear(765, 2)
@@ -331,9 +341,9 @@ ours.load_state_dict(theirs.state_dict())
 print("same numbers:", torch.allclose(ours(features), theirs(features), atol=1e-5), tuple(ours(features).shape))
 
 # %% [markdown]
-# First the numbers done by hand. Then **is it PyTorch's?** `state_dict()` lists a module's tensors by name,
-# `load_state_dict()` copies such a list into another module. *Load the weights and compare the outputs*: so one proves
-# that two programs are the same model. Lesson 5 does it with scvi-tools.
+# **Is it PyTorch's?** `state_dict()` lists a module's tensors by name,
+# `load_state_dict()` copies such a list into another module. *Load the weights and compare the outputs*: that
+# is how to show that two programs are the same model. Lesson 5 does it with scvi-tools.
 #
 # **What breaks it.** Constant weights. Two outputs that start equal and are used alike get equal gradients, and stay
 # equal: a layer of 128 does the work of one. Randomness breaks the tie.
@@ -341,9 +351,10 @@ print("same numbers:", torch.allclose(ours(features), theirs(features), atol=1e-
 # %% [markdown]
 # ## 2.6 Categories, and why a bend
 #
-# **Question.** A cell's type or its laboratory batch comes as a code, 0 to 9. May a network eat "type 9"?
+# **Question.** A cell's type or its laboratory batch comes as a code, 0 to 9. What should a network be given for "type
+# 9"?
 #
-# As a number it would say that type 9 is nine times type 1. Codes are names. So give each category a column of its own,
+# The number 9 would say that type 9 is nine times type 1. So give each category a column of its own,
 # **one-hot**: 1 in the cell's own category, 0 elsewhere. Then a linear layer owns one free weight per category. If
 # $e_k$ is the one-hot row of category $k$, the product $e_k W^\top$ picks column $k$ of $W$: it looks up a table.
 
@@ -353,8 +364,8 @@ print("same numbers:", torch.allclose(ours(features), theirs(features), atol=1e-
 #
 # *By hand.* The codes $(2, 0)$ of 3 categories give the rows $(0, 0, 1)$ and $(1, 0, 0)$.
 #
-# Mind: a category that no cell has keeps its column. (The package's version also passes what is one-hot already and
-# refuses codes out of range; that is not asked.)
+# Mind: a category that no cell has keeps its column. The docstring below is the package's; you may leave out its
+# case "one-hot already".
 
 # %% exercise="2.2" source="vae_course.nn.one_hot" minutes=5 difficulty=1
 
@@ -373,6 +384,10 @@ print("a look-up:", torch.allclose(per_type(types).squeeze(1), looked_up), " cel
 # No: again one weight and one bias. What is missing between them is a **bend**. The simplest is ReLU: negative numbers
 # become 0, positive ones pass. We test it on genes. From a gene's mean count, predict the fraction of cells that show
 # it, once without and once with a ReLU; everything else is equal.
+#
+# An **optimizer** trains both: its lines `zero_grad`, `backward`, `step` are your `gradient_step`, and it remembers the
+# parameters. **Adam** ([Kingma and Ba 2015](https://doi.org/10.48550/arXiv.1412.6980)) gives each parameter a step size
+# of its own, measured from its recent gradients; `torch.optim.SGD` makes exactly your steps.
 #
 # **Predict.** What will the network without a bend say about the rarest genes? (a) Nearly 0. (b) Less than 0. (c)
 # Something random.
@@ -408,10 +423,9 @@ plots.show(
 )
 
 # %% [markdown]
-# The straight one promises fractions of -0.4; the other bends with the cloud. The three lines `zero_grad`, `backward`,
-# `step` are your `gradient_step`, kept in an **optimizer** that remembers the parameters. **Adam** ([Kingma and Ba
-# 2015](https://doi.org/10.48550/arXiv.1412.6980)) gives each parameter a step size of its own, measured from its recent
-# gradients. `torch.optim.SGD` makes exactly your steps.
+# The straight one promises fractions of -0.4; the other bends with the cloud.
+#
+# **A good place for a pause.** You can take a step, build a layer and bend it. Coming back, run all cells above first.
 
 # %% [markdown]
 # ## 2.7 Batch norm, dropout, and two modes
@@ -470,8 +484,8 @@ vc.explore.batch_norm()
 # %%
 torch.manual_seed(0)
 network = nn.Sequential(Linear(765, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Dropout(0.0), Linear(64, 2))
-for _ in range(50):
-    network(features)  # in train mode: the running averages arrive
+for _ in range(50):  # in train mode, with PyTorch's own momentum of 0.1: after 50 passes the averages have come
+    network(features)  # 1 - 0.9**50 = 99 % of the way
 cells = features[(cell_type != 6) & (cell_type != 9)][:64]  # neither B nor dendritic
 beside = [torch.cat([cells, features[cell_type == k][:64]]) for k in (6, 9)]  # (128, genes) each
 encoded = {mode: [network.train(mode == "train()")(both)[:64, 0].detach() for both in beside]
@@ -492,9 +506,9 @@ plots.show(
 )
 
 # %% [markdown]
-# Dropout everybody expects. But without it, too, a cell's code depends on its neighbours in the minibatch. In a paper
-# this reads "our embedding is not reproducible". The rule: **`model.train()` before the training loop, `model.eval()`
-# before everything you report.**
+# Dropout is off, and still, through batch norm alone, a cell's code depends on its neighbours in the minibatch. In a
+# paper this reads "our embedding is not reproducible". The rule: **`model.train()` before the training loop,
+# `model.eval()` before everything you report.**
 
 # %%
 quiz("2.4")
@@ -508,9 +522,31 @@ quiz("2.5")
 # **Question.** `Linear`, batch norm, ReLU, dropout, again and again, and covariates on the side. How do we write it
 # once?
 #
-# A **covariate** is what we know of a cell besides its counts: its donor, or its **experimental batch**
-# (`batch_index`), the laboratory run in which it was measured; that is no minibatch. Fed to *every* layer, it can shift
-# each layer's sums:
+# In three steps, on a toy with 3 features, hidden width 4 and 2 outputs. **One layer** is a list of parts, any of which
+# may be left out. The star in `nn.Sequential(*steps)` unpacks the list, as if its items stood there one by one.
+#
+# **Several layers.** `pairwise` walks over neighbouring widths; an `OrderedDict` names the layers, and so their
+# parameters.
+
+# %%
+steps = [nn.Linear(3, 4)]
+steps.append(nn.ReLU())
+one_layer = nn.Sequential(*steps)
+print(tuple(one_layer(torch.ones(2, 3)).shape))  # (cells, 3) -> (cells, 4)
+
+# %%
+from collections import OrderedDict
+from collections.abc import Sequence  # a list or a tuple
+from itertools import pairwise
+
+print([f"{width_in} -> {width_out}" for width_in, width_out in pairwise([3, 4, 2])])
+named = nn.Sequential(OrderedDict([("Layer 0", one_layer), ("Layer 1", nn.Linear(4, 2))]))
+print([name for name, _ in named.named_parameters()])
+
+# %% [markdown]
+# **Covariates** are what we know of a cell besides its counts: its donor, or its **experimental batch**
+# (`batch_index`), the laboratory run that measured it; that is no minibatch. Fed to *every* layer, they can shift each
+# layer's sums:
 #
 # ```
 #             ┌────────────── Layer 0 ──────────────┐    ┌────────────── Layer 1 ──────────────┐
@@ -519,24 +555,20 @@ quiz("2.5")
 #   one-hot ──────┴──────────────────────────────────────────┘
 # ```
 #
-# You will write this class. First its pieces, on a toy: 3 features, hidden width 4, 2 outputs, and a covariate with 2
-# categories. `pairwise` walks over neighbouring widths. Steps in a list, which may grow, become one module (the star
-# unpacks the list). An `OrderedDict` names modules, and so their parameters. The one-hot columns of all covariates come
-# from a function of the package, folded away below; it calls *your* `one_hot`, and makes no column for a covariate with
-# a single category. `torch.cat` puts tables side by side.
-
-# %% source="vae_course.nn.one_hot_covariates" fold="one_hot_covariates(codes, numbers of categories, number of cells)"
+# Their number is open. So `forward` has a star in its *signature*: `*cat_list` gathers all further arguments in one
+# tuple. The package's `one_hot_covariates` makes the columns of each, and none for a single category. `torch.cat` puts
+# tables side by side.
 
 # %%
-print([f"{width_in} -> {width_out}" for width_in, width_out in pairwise([3, 4, 2])])
-steps = [nn.Linear(3 + 2, 4)]
-steps.append(nn.ReLU())
-named = nn.Sequential(OrderedDict([("Layer 0", nn.Sequential(*steps))]))
-print([name for name, _ in named.named_parameters()])
+from vae_course.nn import one_hot_covariates
 
-columns = one_hot_covariates([torch.tensor([1, 0]), torch.tensor([0, 0])], [2, 1], n_cells=2)
-wide = torch.cat([torch.ones(2, 3), *columns], dim=1).float()  # (cells, 3) beside (cells, 2): (cells, 5)
-print(len(columns), "table of columns;", tuple(wide.shape), "->", tuple(named(wide).shape))
+
+def widen(x, *cat_list):
+    columns = one_hot_covariates(cat_list, [2, 1], n_cells=len(x))  # numbers of categories: 2 and 1
+    return torch.cat([x, *columns], dim=1)
+
+
+print(widen(torch.ones(2, 3), torch.tensor([1, 0]), torch.tensor([0, 0])))  # (cells, 3) -> (cells, 3 + 2)
 
 # %% [markdown]
 # Write the class `FCLayers`. In `__init__`, after `super().__init__()`:
@@ -548,7 +580,8 @@ print(len(columns), "table of columns;", tuple(wide.shape), "->", tuple(named(wi
 # 4. Layers named `"Layer 0"`, `"Layer 1"`, ... in an `nn.Sequential` called `self.fc_layers`.
 #
 # In `forward(x, *cat_list)`: make the columns once; then, layer by layer, put them behind the input anew and apply the
-# layer. `x` is (cells, n_in), the result (cells, n_out). 3-D input and errors of your own are not asked.
+# layer. `x` is (cells, n_in), the result (cells, n_out). You may leave out the docstring's (samples, cells, n_in), and
+# errors of your own.
 #
 # *By hand.* `FCLayers(3, 2, [2, 1], n_layers=2, n_hidden=4)` maps 5 columns (3 and 2) to 4, then 6 to 2. Its linear
 # layers have $5 \cdot 4 + 4 = 24$ and $6 \cdot 2 + 2 = 14$ parameters, its batch norms 8 and 4: 50 in all.
@@ -590,7 +623,6 @@ for name, var in (("as it is", raw), ("relu", torch.relu(raw)), ("exp", raw.exp(
 # %% [markdown]
 # As it is: `nan`. With ReLU: a variance of 0, by which a density divides. With the exponential it is always positive.
 # So a head returns a **log-variance**, $\log \sigma^2$ (`logvar`), any number, and $\sigma^2 = \exp(\text{logvar})$.
-# The formulas want it too: the Gaussian's log-density contains $\log \sigma^2$.
 #
 # Write the class `GaussianHead`. `__init__(n_in, n_latent)` makes **two** affine layers, each with parameters of its
 # own. `forward(h)` takes features (cells, n_in) and returns the pair (mean, logvar), each (cells, n_latent). No
@@ -617,30 +649,27 @@ encoder = TwoHeadEncoder(data.n_genes, 2).eval()
 mean, logvar = encoder(counts)  # (cells, latent) each
 print("logvar has both signs:", bool((logvar < 0).any() and (logvar > 0).any()))
 print("every variance is positive:", bool((logvar.exp() > 0).all()))
-print("parameters:", sum(p.numel() for p in encoder.parameters()))
 
 # %% [markdown]
-# By hand: $765 \cdot 128 + 128$ in the linear layer, $2 \cdot 128$ in batch norm, $2 \cdot (128 \cdot 2 + 2)$ in the
-# heads, 98,820 in all. This is an encoder: for every cell a place and an uncertainty. It knows nothing yet, since
-# nobody told it what to want. That loss is lesson 3's.
+# This is an encoder: for every cell a place and an uncertainty. It knows nothing yet, since nobody told it what to
+# want. That loss is lesson 3's.
 
 # %% [markdown]
 # ## 2.10 Train something small and real
 #
 # **Question.** Do these parts learn? Let us name the type of cells that the network has never seen: the six groups of
 # lesson 0, in which all T cells are one.
+#
+# The network is your `FCLayers` with your `Linear` as its head, one output a group. These **logits** $a_k$ go through
+# the **softmax**, $e^{a_k} / \sum_j e^{a_j}$, and become probabilities. A cell of the true group $c$ costs minus the
+# log-probability of $c$; the mean over cells is the **cross-entropy**, in nats per cell. One walk through all training
+# cells, minibatch by minibatch, is an **epoch**.
 
 # %%
 merged = ["T cell" if name.startswith(("CD4+", "CD8+")) else str(name) for name in data.label_names]
 group_names = sorted(set(merged))
 groups = torch.tensor([group_names.index(merged[label]) for label in cell_type])  # (cells,)
 print({name: (groups == k).sum().item() for k, name in enumerate(group_names)})
-
-# %% [markdown]
-# The network is your `FCLayers` with your `Linear` as its head, one output a group. These **logits** $a_k$ go through
-# the **softmax**, $e^{a_k} / \sum_j e^{a_j}$, and become probabilities. A cell of the true group $c$ costs minus the
-# log-probability of $c$; the mean over cells is the **cross-entropy**, in nats per cell. One walk through all training
-# cells, minibatch by minibatch, is an **epoch**.
 
 
 # %%
@@ -652,36 +681,41 @@ def cross_entropy(logits: Tensor, c: Tensor) -> Tensor:
 def train(model: nn.Module, cells: Tensor, n_epochs: int = 10, lr: float = 0.1) -> nn.Module:
     for _ in range(n_epochs):
         model.train()
-        for some in cells[torch.randperm(len(cells))].split(56):  # a minibatch of 56 cells
+        for some in cells[torch.randperm(len(cells))].tensor_split(len(cells) // 56):  # 56 cells or a few more
             gradient_step(model.parameters(), cross_entropy(model(features[some]), groups[some]), lr)
     return model.eval()
 
 
 # %% [markdown]
-# Five times we hold a fifth of the cells out, train on the rest, and ask about the fifth. So every cell is judged once,
-# by a network that has never seen it. The simplest rival always says the largest group. A second one is a single
-# `Linear`: the same training, no bend.
+# Five times we hold a fifth of the cells out and train on the rest. So every cell is judged once, by a network that has
+# never seen it. The simplest rival always says the largest group. A second one is a single `Linear`: the same training,
+# no bend.
 #
 # A share $p$ of $n$ cells has the standard error $\sqrt{p\,(1 - p)/n}$.
 #
 # **Predict.** What will each score? Write down three numbers, in per cent.
 
 # %% tags=["volatile"]
-order = torch.randperm(700, generator=torch.Generator().manual_seed(0))
-makers = {"FCLayers": lambda: nn.Sequential(FCLayers(765, 64), Linear(64, 6)), "Linear alone": lambda: Linear(765, 6)}
-right = {"largest group": (groups == groups.mode().values).float()} | {name: torch.zeros(700) for name in makers}
+(n_cells, n_genes), n_groups = features.shape, int(groups.max()) + 1
+makers = {
+    "FCLayers": lambda: nn.Sequential(FCLayers(n_genes, 64), Linear(64, n_groups)),
+    "Linear alone": lambda: Linear(n_genes, n_groups),
+}
+order = torch.randperm(n_cells, generator=torch.Generator().manual_seed(0))
+fold = torch.arange(n_cells) * 5 // n_cells  # (cells,), 0 to 4: the fifth that each place of `order` is in
+right = {"largest group": (groups == groups.mode().values).float()} | {name: torch.zeros(n_cells) for name in makers}
 for name, make in makers.items():
     torch.manual_seed(0)
-    for fold in range(5):
-        held_out = order[140 * fold : 140 * (fold + 1)]  # (140,)
-        model = train(make(), order[(torch.arange(700) // 140) != fold])
+    for k in range(5):
+        model, held_out = train(make(), order[fold != k]), order[fold == k]
         right[name][held_out] = (model(features[held_out]).argmax(1) == groups[held_out]).float()
 for name, is_right in right.items():
     p = is_right.mean().item()
-    print(f"{name:13s} right for {p:.1%} ± {(p * (1 - p) / 700) ** 0.5:.1%} of held-out cells")
+    print(f"{name:13s} right for {p:.1%} ± {(p * (1 - p) / n_cells) ** 0.5:.1%} of held-out cells")
 difference = right["FCLayers"] - right["Linear alone"]  # (cells,), -1, 0 or 1
-print(f"cell by cell, FCLayers minus Linear: {difference.mean():+.1%} ± {difference.std() / 700**0.5:.1%}")
-assert right["FCLayers"].mean() > 0.7 > 0.35 > right["largest group"].mean()
+print(f"cell by cell, FCLayers minus Linear: {difference.mean():+.1%} ± {difference.std() / n_cells**0.5:.1%}")
+if not 0.85 < right["FCLayers"].mean() < 0.95:
+    print("(On our cells, with `train` as it is above, FCLayers is right for about 90 %.)")
 
 # %% [markdown]
 # Your network, made of your own parts, names about nine in ten unseen cells rightly, where guessing gets a third. That
@@ -690,16 +724,19 @@ assert right["FCLayers"].mean() > 0.7 > 0.35 > right["largest group"].mean()
 # the answer bends, as in section 2.6, or where there is no label, as in lesson 3. Without the second rival you would
 # have credited the network with what the genes did.
 #
-# **Your turn, without a checker: break it.** Change one line of `train`: drop `return model.eval()` for `return model`,
-# make `lr` a hundred times larger, hand it the cells sorted by group and do not shuffle. First write down what you will
-# see; then run it. How would somebody who does not know what you did notice?
+# **Your turn, without a checker: break it.** Change one line of `train`: drop the `eval()` at its end; or make `lr` 10;
+# or take the training cells sorted by group, `cells[groups[cells].argsort()]`, instead of shuffled. First write down
+# what both models will score; then run it. How would somebody who does not know what you did notice?
 #
 # <details><summary><b>What a good answer contains</b></summary>
 #
-# One change, one prediction, one number that differs, and a check that would catch it. Without `eval()` the scores
-# differ from call to call by a per cent or two, and asking moves the running averages: ask twice, and compare. With
-# `lr` 10 the loss jumps and ends near 1 rather than near 0: plot it. Sorted and unshuffled, each minibatch sees one or
-# two groups, and about two thirds are right: print the groups of a minibatch.
+# One change, one prediction, one number that differs, and a check that would catch it.
+#
+# - Without `eval()` the scores hardly move, which is the danger. But asked twice about the same cells FCLayers gives
+#   two answers (Linear, without modes, one): ask twice.
+# - With `lr` 10 FCLayers is right for about half of the cells, Linear still for 90 %. The losses start above 10, where
+#   guessing among six costs $\log 6 = 1.79$: print the loss in `train`.
+# - Sorted, FCLayers is right for about 68 %, Linear for 82 %: print the groups of a minibatch.
 #
 # </details>
 
@@ -715,14 +752,13 @@ assert right["FCLayers"].mean() > 0.7 > 0.35 > right["largest group"].mean()
 # features, groups = torch.log1p(counts), labels.squeeze(1)
 # ```
 #
-# Then run section 2.10 from `order` on, with the numbers of your cells, genes and types in place of 700, 765 and 6.
-# Take the Linear along as a rival, and hold out whole *donors* rather than cells: cells of one donor resemble each
-# other.
+# Then run the code of section 2.10 again, from `cross_entropy` on: it takes all its sizes from `features` and `groups`.
+# Keep Linear as a rival, and hold out whole *donors* rather than cells: cells of one donor resemble each other.
 
 # %% [markdown]
 # ## 2.12 Quiz
 #
-# Decide first: a click on an option says why it is right or wrong.
+# Decide first, then click.
 
 # %%
 quiz("2.6")
