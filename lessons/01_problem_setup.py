@@ -5,15 +5,17 @@
 #
 # **You will be able to**
 #
-# - tell a cell's generative story, and turn it round with Bayes' rule (exercise 1.6, quiz 1)
+# - tell a cell's generative story, and reverse it with Bayes' rule (exercise 1.6, quiz 1)
 # - write the log-probability of a bit and of a real number so that extremes do no harm (exercises 1.1 and 1.2, quiz 2)
 # - compute the KL divergence of two Gaussians, and say which way it forgives (exercise 1.3, quiz 3 and 4)
 # - estimate a mean that has no formula, with an error bar (exercise 1.5, quiz 6)
 # - say what variational inference searches, and what a posterior is worth on real cells (quiz 5 and 7)
 #
-# **Time:** about {{minutes}} minutes, exercises included. A good place to stop is the end of section 1.5. **You need:**
-# lesson 0, the sum and product rules of probability, logarithms. Exercises check themselves. Stuck? `hint("1.1")`,
-# twice, then `solution("1.1")`.
+# **Time:** about {{minutes}} minutes. If you try everything, plan about twice that, in two sittings: stop after section
+# 1.5, or 1.8. **You need:** lesson 0, the sum and product rules of probability, logarithms.
+#
+# Stuck? `hint("1.1")`, twice, then `solution("1.1")`. The line with `stand_ins` above an exercise lends you our version
+# until yours is right. Exercise 1.4 is in [deeper/1a](deeper/1a_kl_in_many_dimensions.ipynb).
 
 # %% setup=true
 import torch
@@ -90,12 +92,12 @@ for value, row in zip(z_told[:, 0].tolist(), x_told.int().tolist(), strict=True)
 
 # %% [markdown]
 # Four invented cells. The genes go together, and all that ties them is $z$. The six coins are a complete **decoder**:
-# put $z$ in, read six probabilities off. (FCN1 is not drawn: its curve nearly covers that of S100A9.)
+# put $z$ in, read six probabilities off.
 
-# %% fold="What is drawn: the probability of detection of five genes over z"
+# %% fold="What is drawn: the probability of detection of five of the genes over z"
 grid = torch.linspace(-8, 8, 801)  # (points,), values of z; we keep this grid to the end of the lesson
 curves = torch.sigmoid(grid.unsqueeze(-1) * w + b)  # (points, 6)
-drawn = {name: curve for name, curve in zip(genes, curves.T, strict=True) if name != "FCN1"}
+drawn = {name: curve for name, curve in zip(genes, curves.T, strict=True) if name != "FCN1"}  # nearly S100A9's curve
 ax = plots.lines(grid, drawn, xlabel="latent z", ylabel="probability of detection", xlim=(-4, 4))
 for place, kind, side in ((-1, "T ", "right"), (1, " myeloid", "left")):
     ax.axvline(place, color="0.7", linewidth=1, zorder=0)
@@ -132,7 +134,8 @@ print(f"Bayes    p(T | CD3D) = {prior[0] * likelihood[0] / evidence:.3f}")
 print(f"counting {table[0, 0]} of {table[:, 0].sum()} cells = {table[0, 0] / table[:, 0].sum():.3f}")
 
 # %% [markdown]
-# 74 %. CD3D is a sign of a T cell, but there are twice as many myeloid cells, and some of them show it too.
+# 74 %. CD3D is a sign of a T cell, but this sample, unlike blood, holds twice as many myeloid cells (240 of the 700 are
+# dendritic), and some of them show it too. A prior belongs to its sample.
 #
 # The **joint** $p(x, z)$ is the probability of both. Summed over one of the two it becomes a **marginal**. It splits in
 # two ways, $p(z)\,p(x \mid z)$ and $p(x)\,p(z \mid x)$; set them equal, divide by $p(x)$, and there is **Bayes' rule**:
@@ -181,8 +184,8 @@ print(f"sum of their logarithms:      {of_what_we_saw.log().sum():.1f}")
 # %% [markdown]
 # Not small: zero. PyTorch's usual numbers have 32 bits and hold nothing below about $10^{-45}$. This is **underflow**.
 # Every cell gets probability 0, and Bayes' rule divides 0 by 0. The cure is a logarithm, which turns the product into a
-# sum. Its unit is the **nat**, a factor of $e \approx 2.7$. The cell has probability $e^{-346}$, which is normal: there
-# are $2^{765}$ possible cells.
+# sum. Its unit is the **nat**: one nat less divides a probability by $e \approx 2.7$. The cell has probability
+# $e^{-346}$, which is normal: there are $2^{765}$ possible cells.
 #
 # **What breaks it.** For $p(x)$ we need a *sum* of probabilities too, and going back through `exp` meets the same
 # floor. Let $\ell_1, \ell_2, \ldots$ be the logarithms of the terms and $m$ the largest. Pull $e^m$ out:
@@ -214,13 +217,13 @@ print(f"torch.logsumexp {torch.logsumexp(log_terms, dim=0):.4f}")
 # %%
 a = torch.tensor([2.2, 10.0, 17.0, 1000.0])  # logits
 prob = torch.sigmoid(a)
-print("probability of a 1:", [round(value, 4) for value in prob.tolist()])
+print("probability of a 1:", [round(value, 5) for value in prob.tolist()])
 print("log p of a 0:      ", [round(value, 1) for value in torch.log(1 - prob).tolist()])
 
 # %% [markdown]
-# At 2.2 the coin is 90 % sure, and being wrong costs 2.3 nats. At 17 the sigmoid is exactly 1 in 32 bits, and one
-# surprise costs $\infty$. The truth is tame: 17 nats, and 1000 at 1000. The way out is to simplify *before* computing.
-# Multiply the sigmoid by $e^a$ above and below, and take it from 1:
+# At 2.2 the coin is 90 % sure, and being wrong costs 2.3 nats. At 10 it is not quite 1, at 17 exactly 1 in 32 bits, and
+# one surprise costs $\infty$. The truth is tame: 17 nats, and 1000 at 1000. The way out is to simplify *before*
+# computing. Multiply the sigmoid by $e^a$ above and below, and take it from 1:
 #
 # $$p = \frac{1}{1 + e^{-a}} = \frac{e^{a}}{1 + e^{a}}, \qquad 1 - p = \frac{1}{1 + e^{a}}.$$
 #
@@ -228,7 +231,7 @@ print("log p of a 0:      ", [round(value, 1) for value in torch.log(1 - prob).t
 #
 # $$\log(1 - p) = -\text{softplus}(a), \qquad \log p = a - \text{softplus}(a).$$
 #
-# PyTorch's `F.softplus` never overflows. Why is this so, and what does a clamp in its place cost? A quarter of an hour:
+# PyTorch's `F.softplus` never overflows. How, and what would a clamp in its place cost? 15 minutes:
 # [deeper/1b](deeper/1b_numerics_of_a_coin.ipynb).
 
 # %% [markdown]
@@ -290,7 +293,7 @@ values = torch.linspace(5.5, 7.8, 200)
 curves = {f"var = {v:.2f}": normal_log_prob(values, mean, v).exp() for v in (var, var.sqrt())}
 ax = plots.panels()[0]
 ax.hist(log_library.numpy(), 25, density=True, color="0.85", label="700 cells")
-plots.lines(values, curves, ax=ax, xlabel="log of total count (log counts)", ylabel="density", ylim=(0, 2.2))
+plots.lines(values, curves, ax=ax, xlabel="natural log of the total count", ylabel="density", ylim=(0, 2.2))
 plots.show(
     ax, alt="Histogram of log totals; a Gaussian of variance 0.09 fits it, one of variance 0.30 is far too wide."
 )
@@ -307,7 +310,7 @@ plots.show(
 #
 # **Question.** We shall replace a distribution $p$ by a simpler one, $q$. How wrong is that, in one number?
 #
-# Look before you read: **predict** where the best bell will go, then let each of the two numbers choose.
+# **Predict** where the best bell will go, then let each of the two numbers choose.
 
 # %%
 vc.explore.kl()
@@ -321,7 +324,7 @@ vc.explore.kl()
 # = \sum_z q(z)\,\log\frac{q(z)}{p(z)},$$
 #
 # where $\mathbb E_{z \sim q}$, or $\mathbb E_q$ for short, is the mean over draws from $q$; for densities the sum is an
-# integral. (Messages write KL(q, p).) Two coins, $q = (0.9, 0.1)$ and $p = (0.5, 0.5)$, by hand:
+# integral. (The exercises' messages write KL(q, p).) Two coins, $q = (0.9, 0.1)$ and $p = (0.5, 0.5)$, by hand:
 # $0.9 \log 1.8 + 0.1 \log 0.2 = 0.37$ nats, and the other way round $0.51$.
 #
 # It is never negative, and 0 only if $q = p$ (section 1.10 shows why). It is not symmetric: *where you draw from
@@ -333,7 +336,8 @@ vc.explore.kl()
 def log_two_bells(z: Tensor) -> Tensor:
     """Log-density of p, any shape: a weighted sum of densities needs log-sum-exp."""
     weight, mean, var = torch.tensor([[0.65, 0.35], [-1.5, 2.0], [0.35, 0.5]])
-    return torch.logsumexp(weight.log() + normal_log_prob(z.unsqueeze(-1), mean, var), dim=-1)
+    z = z.unsqueeze(-1)  # (..., 1): a new last axis of length 1, which broadcasts over the two bells
+    return torch.logsumexp(weight.log() + normal_log_prob(z, mean, var), dim=-1)
 
 
 dz = grid[1] - grid[0]  # spacing of the grid
@@ -363,7 +367,8 @@ quiz("1.3")
 # %% [markdown]
 # ## 1.7 Two Gaussians: the KL in closed form
 #
-# **Question.** The grid took 801 points for one KL. A VAE needs one a latent, a cell and a step. Is there a formula?
+# **Question.** The grid took 801 points for one KL. A VAE needs one for every latent of every cell, at every step of
+# training. Is there a formula?
 #
 # Yes, when both are Gaussian. Let $q = \mathcal N(m_q, v_q)$ and $p = \mathcal N(m_p, v_p)$. Subtract the two parabolas
 # of section 1.5; the $\log 2\pi$ cancel:
@@ -387,15 +392,15 @@ quiz("1.3")
 # %% [markdown]
 # **Now you.** Put the two means into the first line, and simplify: one factor $\tfrac12$, four terms in the bracket.
 # Four tensors come in and broadcast; all spreads are variances. By hand: $\mathcal N(1, 0.5)$ against
-# $\mathcal N(0, 1)$ gives $0.5966$. Mind which variance stands on top of the logarithm, and which one divides.
+# $\mathcal N(0, 1)$ gives $0.5966$.
 
 # %% exercise="1.3" source="vae_course.distributions.kl_normal" minutes=7 difficulty=1
 
 # %% [markdown]
-# Your formula beside the regret added up on a grid, for $q = \mathcal N(1, 2)$ and $p = \mathcal N(3, 5)$. And several
-# latents: if they are independent in $q$ and in $p$, logarithms turn products into sums, and
-# $\mathrm{KL}(q \,\|\, p) = \sum_j \mathrm{KL}(q_j \,\|\, p_j)$. The figure shows what it costs to leave the prior
-# $\mathcal N(0, 1)$, the pull that every latent of a VAE feels: by moving away, and by changing width.
+# Your formula beside a sum over a grid, for $q = \mathcal N(1, 2)$ and $p = \mathcal N(3, 5)$. And several latents: if
+# they are independent in $q$ and in $p$, logarithms turn products into sums, and
+# $\mathrm{KL}(q \,\|\, p) = \sum_j \mathrm{KL}(q_j \,\|\, p_j)$. The figure shows what it costs a latent to leave the
+# prior $\mathcal N(0, 1)$.
 
 # %%
 mean_q, var_q, mean_p, var_p, zero, one = torch.tensor([1.0, 2.0, 3.0, 5.0, 0.0, 1.0])
@@ -425,11 +430,11 @@ plots.show(
 # logarithm. **What breaks it**: width 0, where the cost is infinite. A VAE cannot afford to be an ordinary autoencoder,
 # a point for every cell: each further decimal of $z$ costs $\log 10 = 2.3$ nats.
 #
-# What if latents lean on each other? 25 minutes, and a slip in the lecture notes' formula:
+# What if latents are correlated? 25 minutes, and a slip in the lecture notes' formula:
 # [deeper/1a](deeper/1a_kl_in_many_dimensions.ipynb).
 #
 # **Find the slip.** A line of the lecture notes reads: *"The KL term has a closed form because the data are binary."*
-# Is that the reason? One and the same Gaussian $q$, two priors. Look for the data in the cell.
+# Is that the reason? One Gaussian $q$, two priors. Look for the data in the cell.
 
 # %%
 q_mean, q_var = torch.tensor(1.0), torch.tensor(0.5)
@@ -443,9 +448,9 @@ for name, (log_prior, mean, var) in priors.items():
 # <details><summary><b>The mended line, and why</b></summary>
 #
 # "The KL term has a closed form because **both $q(z \mid x)$ and the prior $p(z)$ are Gaussian**." The cell holds no
-# data, and neither does the formula. With a prior of two bells it is wrong, whatever the data: mean and variance do not
-# say where the valley is. Binary data decide the *other* term, the Bernoulli likelihood. Counts with a Gaussian $q$ and
-# a Gaussian prior keep the closed form: that is scVI.
+# data, and neither does the formula. With a prior of two bells it is wrong, whatever the data. Binary data decide the
+# *other* term, the Bernoulli likelihood. Counts with a Gaussian $q$ and a Gaussian prior keep the closed form: that is
+# scVI.
 #
 # </details>
 
@@ -498,14 +503,15 @@ print(f"draws from p: {estimate:.2f} +- {error:.2f}   KL(q || p) is {kl_normal(q
 #
 # **What breaks it.** The last line: there $p$ is $\mathcal N(0, 1)$, and the draws came from $p$ in place of $q$. Out
 # comes a negative "KL" with a tiny error bar. An error bar measures scatter, not mistakes.
+#
+# **Another place to stop.**
 
 # %% [markdown]
 # ## 1.9 The posterior of a real cell
 #
 # **Question.** One real cell, six genes, one latent. What do we know about its $z$?
 #
-# The prior is $\mathcal N(0, 1)$, the likelihood six coins, and $z$ has 801 values. You watched it happen in section
-# 1.2. Now write it.
+# The prior is $\mathcal N(0, 1)$, the likelihood six coins, and $z$ has 801 values.
 
 # %% [markdown]
 # **Now you.** `log_prior` and `log_likelihood` come in, the grid on their **last** axis; they broadcast (one prior,
@@ -516,10 +522,10 @@ print(f"draws from p: {estimate:.2f} +- {error:.2f}   KL(q || p) is {kl_normal(q
 # %% exercise="1.6" source="vae_course.exercises.e1_6.answer.grid_posterior" minutes=8 difficulty=2
 
 # %% [markdown]
-# All 700 cells at once. The shapes do the work: cells on the first axis, grid on the second, genes summed away.
+# All 700 cells at once: cells on the first axis, grid on the second, genes summed away.
 
 # %%
-log_prior = torch.log_softmax(normal_log_prob(grid, zero, one), dim=0)  # (points,), exponentials sum to 1
+log_prior = torch.log_softmax(normal_log_prob(grid, zero, one), dim=0)  # (points,), less its log-sum-exp
 log_prob = bernoulli_log_prob(markers.unsqueeze(1), grid.unsqueeze(-1) * w + b)  # (cells, 1, 6) and (points, 6)
 log_lik = log_prob.sum(dim=-1)  # (cells, points, 6) -> (cells, points)
 log_posterior = grid_posterior(log_prior, log_lik)  # (cells, points)
@@ -528,7 +534,8 @@ post_mean = post @ grid  # (cells,)
 post_sd = (post @ grid**2 - post_mean**2).sqrt()  # (cells,)
 for kind, cells in (("T", is_t), ("myeloid", is_myeloid), ("NK", labels == 8), ("B", labels == 6)):
     none = (markers[cells].sum(dim=1) == 0).float().mean()
-    print(f"{kind:8} z = {post_mean[cells].mean():+.2f} +- {post_sd[cells].mean():.2f}   none of the six: {none:.0%}")
+    average_mean, average_sd = post_mean[cells].mean(), post_sd[cells].mean()  # over cells
+    print(f"{kind:8} posterior mean {average_mean:+.2f}, sd {average_sd:.2f} (averages)   none of the six: {none:.0%}")
 
 # %% [markdown]
 # T and myeloid cells part. **Predict.** Three cells: a T cell that shows CD3D and IL32; a T cell that shows *all six*
@@ -557,21 +564,23 @@ plots.show(
 )
 
 # %% [markdown]
-# The middle one: contradicting genes leave only a small range where nobody is very surprised. The outer likelihoods are
-# plateaus. Beyond some $z$ all six coins agree, more extreme costs nothing, and **only the prior holds the posterior
-# back**. No posterior is a point: this is what lesson 0 wished for.
+# The middle one: contradicting genes leave only a small range where nobody is very surprised, around $+0.5$, the
+# *myeloid* side. A biologist thinks of a **doublet**, two cells in one droplet. The outer likelihoods are plateaus.
+# Beyond some $z$ all six coins agree, more extreme costs nothing, and **only the prior holds the posterior back**. No
+# posterior is a point: this is what lesson 0 wished for.
 #
 # **What breaks it.** Most B cells show none of the six genes. The model knows one axis, so "none" can only mean "in
 # between", and it says so with a *small* standard deviation. A posterior is exact **given the model**. If that has no
 # place for a B cell, it is sure and wrong.
 #
 # **And ten latents?** Bayes' rule divides by $p(x) = \int p(z)\,p(x \mid z)\,dz$, over all of $z$. One latent took 801
-# points, ten take $801^{10} \approx 10^{29}$: at a thousand million points a second, $3 \times 10^{12}$ years for one
-# cell. The universe is $10^{10}$ years old. Drawing $z$ from the prior does not save us: it takes about
-# $e^{\mathrm{KL}}$ draws, with the KL from the posterior to the prior ([Chatterjee and Diaconis
-# 2018](https://doi.org/10.1214/17-AAP1326)), and 25 nats for one B cell
+# points, ten take $801^{10} \approx 10^{29}$: at $10^9$ a second, 250 times the age of the universe for one cell.
+#
+# The integral is also a mean, $p(x) = \mathbb E_{z \sim p(z)}[\,p(x \mid z)\,]$. So draw $z$ from the prior, and
+# average? That takes about $e^{\mathrm{KL}}$ draws, with the KL from the posterior to the prior ([Chatterjee and
+# Diaconis 2018](https://doi.org/10.1214/17-AAP1326)). With ten latents it is about 25 nats for one B cell
 # ([deeper/1a](deeper/1a_kl_in_many_dimensions.ipynb)): $10^{11}$ draws. We would have to draw where the posterior is,
-# and the posterior is what we look for.
+# and that is what we look for.
 
 # %% [markdown]
 # ## 1.10 Variational inference: a search
@@ -581,8 +590,8 @@ plots.show(
 # Choose a family of simple distributions, say all Gaussians $q(z) = \mathcal N(m, v)$, and look for the member with the
 # smallest $\mathrm{KL}(q \,\|\, p(z \mid x))$. Inference becomes a search: **variational inference** ([Blei et al.
 # 2017](https://doi.org/10.1080/01621459.2017.1285773)). But this KL contains the posterior, and so the $p(x)$ that we
-# cannot compute. Follow it. By Bayes' rule $\log p(z \mid x) = \log p(x, z) - \log p(x)$, and $p(x)$ holds no $z$, so
-# it leaves the mean:
+# cannot compute. Put in Bayes' rule, $\log p(z \mid x) = \log p(x, z) - \log p(x)$. Since $\log p(x)$ does not depend
+# on $z$, averaging over $z$ leaves it as it is:
 #
 # $$\mathrm{KL}(q \,\|\, p(z \mid x)) = \log p(x) - \underbrace{\mathbb E_q[\log p(x, z) - \log q(z)]}_{\text{ELBO}}.$$
 #
@@ -590,8 +599,8 @@ plots.show(
 # ELBO holds only the joint: prior times likelihood, both easy. Since the KL is never negative, the ELBO never exceeds
 # $\log p(x)$: an **e**vidence **l**ower **bo**und.
 #
-# In one dimension we can watch. For the dendritic cell we try *every* Gaussian with a mean in $-1 \ldots 3$ and a
-# standard deviation in $0.1 \ldots 1.5$. The map shows the KL of all candidates, and beside it what the search found.
+# In one dimension we can watch. For the dendritic cell we try a whole grid of means and standard deviations. The map
+# shows the KL of all these candidates; beside it stands the best.
 
 # %%
 i = 1  # the dendritic cell
@@ -625,8 +634,11 @@ plots.show(
 # is a slight skew. **What breaks it**: a posterior with two bells. The best Gaussian takes one of them, and no search
 # can mend a family that is too small.
 #
-# **Why is a KL never negative?** Because the logarithm bends down. Take 1 and 9: the logarithm of their mean is above
-# the mean of their logarithms.
+# We searched for one cell. In a VAE a network, the **encoder**, reads $x$ and puts out mean and variance of
+# $q(z \mid x)$, so that one search serves all cells ([Kingma and Welling 2019](https://doi.org/10.1561/2200000056)).
+#
+# Still open: **why is a KL never negative?** Because the logarithm bends down. Take 1 and 9: the logarithm of their
+# mean is above the mean of their logarithms.
 
 # %% fold="What is drawn: the logarithm, and a chord below it"
 u = torch.linspace(0.4, 10, 200)
@@ -640,15 +652,16 @@ plots.show(ax, alt="The curve of the logarithm lies above its chord: at u = 5 th
 
 # %% [markdown]
 # A mean of points on the curve lies on or below it, never above. That is **Jensen's inequality**:
-# $\mathbb E[\log u] \le \log \mathbb E[u]$. Now take $u = p(z)/q(z)$ with $z$ from $q$. In the mean of $u$ the weight
-# $q$ cancels, and the area under $p$ is 1:
+# $\mathbb E[\log u] \le \log \mathbb E[u]$.
+#
+# <details><summary>From there to the KL, in one line (it can wait until lesson 4)</summary>
+#
+# Take $u = p(z)/q(z)$ with $z$ from $q$. In the mean of $u$ the weight $q$ cancels, and the area under $p$ is 1:
 #
 # $$-\mathrm{KL}(q \,\|\, p) = \mathbb E_q\Big[\log\frac{p(z)}{q(z)}\Big]
 # \le \log \mathbb E_q\Big[\frac{p(z)}{q(z)}\Big] = \log \int q(z)\,\frac{p(z)}{q(z)}\,dz = \log 1 = 0.$$
 #
-# We searched for one cell. In a VAE a network, the **encoder**, reads $x$ and puts out mean and variance of
-# $q(z \mid x)$, so that one search serves all cells ([Kingma and Welling 2019](https://doi.org/10.1561/2200000056)).
-# Lesson 2 builds that network.
+# </details>
 
 # %%
 quiz("1.5")
@@ -659,77 +672,83 @@ quiz("1.5")
 # **Question.** Is a posterior good for anything that one well-chosen gene is not?
 #
 # T cell or myeloid? The decoder is made from the cells in even rows, and asked about those in odd rows. It says "T"
-# when more than half of the posterior lies below $z = 0$. Its rival is the *one* gene, of all 765, whose bit sorts the
-# even rows best.
+# when more than half of the posterior lies below $z = 0$. Its rivals: the *one* gene, of all 765, whose bit sorts the
+# even rows best, and a *vote* of the six, by which kind has the larger share of its genes detected (a tie counts half).
 #
-# **Predict.** Six genes and Bayes' rule against one gene: does the posterior win clearly, barely, or not at all?
+# **Predict.** Against one gene: does the posterior win clearly, barely, or not at all?
 
 
 # %%
-def right_calls(bits: Tensor, chosen: list[str]) -> tuple[Tensor, Tensor, Tensor, str]:
-    """Whether each odd-rowed cell is called rightly by the posterior and by the best gene; p(T | x); that gene."""
-    six = bits[:, [names.index(name) for name in chosen]]  # (cells, chosen)
+def right_calls(bits: Tensor, chosen: list[str]) -> tuple[Tensor, Tensor, str]:
+    """Which odd-rowed cells posterior, vote and best gene call rightly, (3, cells); p(T | x), (cells,); that gene."""
+    six = bits[:, [names.index(name) for name in chosen]]  # (cells, chosen), genes of both kinds
     even = torch.arange(len(bits)) % 2 == 0  # (cells,)
     slope, offset = line_of(six, even & is_t, even & is_myeloid)
     log_lik = bernoulli_log_prob(six.unsqueeze(1), grid.unsqueeze(-1) * slope + offset).sum(dim=-1)  # (cells, points)
     post = grid_posterior(log_prior, log_lik).exp()  # (cells, points)
     prob_t = post[:, grid < 0].sum(dim=1) + post[:, grid == 0].sum(dim=1) / 2  # (cells,)
+    vote = (1 + (six[:, slope < 0].mean(dim=1) - six[:, slope > 0].mean(dim=1)).sign()) / 2  # (cells,), 1 for T
     agree = ((bits == 1) == is_t.unsqueeze(1))[even & both].float().mean(dim=0)  # (genes,)
-    best = int((agree - 0.5).abs().argmax())  # a gene that is wrong nearly always sorts as well: turn it round
+    best = int((agree - 0.5).abs().argmax())  # a gene that is nearly always wrong is as good: take the opposite
     by_gene = (bits[:, best] == 1) == (agree[best] > 0.5)  # (cells,), True for T
+    says_t = torch.stack([(prob_t > 0.5).float(), vote, by_gene.float()])  # (3, cells): 1, 0, or a half
     asked = ~even & both
-    return ((prob_t > 0.5) == is_t)[asked].float(), (by_gene == is_t)[asked].float(), prob_t[asked], names[best]
+    return (1 - (says_t - is_t.float()).abs())[:, asked], prob_t[asked], names[best]
 
 
-by_posterior, by_gene, prob_t, name = right_calls(x, genes)  # (asked cells,) each
-gain = by_posterior - by_gene
-print(f"{len(gain)} cells   posterior {by_posterior.mean():.1%} right   {name} alone {by_gene.mean():.1%} right")
-print(f"difference {gain.mean():+.1%} +- {gain.std() / len(gain) ** 0.5:.1%} (standard error over cells, paired)")
+def compare(right: Tensor) -> None:
+    """Print what the posterior wins over both rivals, with standard errors over cells, paired; (3, cells)."""
+    for rival, gain in zip(("the vote", "the best gene"), right[0] - right[1:], strict=True):
+        print(f"posterior less {rival:13} {gain.mean():+.1%} +- {gain.std() / len(gain) ** 0.5:.1%}")
+
+
+right, prob_t, name = right_calls(x, genes)  # (3, asked cells), (asked cells,)
+print("posterior {:.1%}   vote {:.1%}   best gene {:.1%}".format(*right.mean(dim=1).tolist()), f"({name})")
+compare(right)
 
 # %% [markdown]
-# Not at all. CST3 is a superb marker, and in cells sequenced this deeply one look at it is enough.
+# Not at all. CST3 is a superb marker, and even at this modest depth one look at it is enough.
 #
-# But sequencing is expensive. Suppose **a tenth of it** had been done: every molecule is kept with probability 0.1. A
-# gene with $n$ molecules then shows with probability $1 - 0.9^n$. Five such experiments:
+# But shallower sequencing is cheaper. Keep **a tenth of the molecules**, drawn at random: a gene that had $n$ of them
+# shows with probability $1 - 0.9^n$. Five such experiments:
 
 # %%
 counts = torch.from_numpy(data.counts.toarray())  # (cells, genes)
-runs = []
+runs, sure = [], []
 for seed in range(5):
     noise = torch.rand(counts.shape, generator=torch.Generator().manual_seed(seed))  # (cells, genes)
-    by_posterior, by_gene, prob_t, name = right_calls((noise < 1 - 0.9**counts).float(), genes)
-    runs.append(torch.stack([by_posterior, by_gene, (2 * prob_t - 1).abs()]))  # (3, asked cells)
-    print(f"posterior {by_posterior.mean():.1%}   best gene {by_gene.mean():.1%} ({name})")
-by_posterior, by_gene, sure = torch.stack(runs).unbind(dim=1)  # (5, asked cells) each
-gain = (by_posterior - by_gene).mean(dim=0)  # (asked cells,)
-print(f"difference {gain.mean():+.1%} +- {gain.std() / len(gain) ** 0.5:.1%}")
+    right, prob_t, name = right_calls((noise < 1 - 0.9**counts).float(), genes)
+    runs.append(right)
+    sure.append((prob_t - 0.5).abs() > 0.45)  # p(T | x) above 0.95 or below 0.05
+    print("posterior {:.1%}   vote {:.1%}   best gene {:.1%}".format(*right.mean(dim=1).tolist()), f"({name})")
+runs, sure = torch.stack(runs), torch.stack(sure)  # (5, 3, asked cells), (5, asked cells)
+compare(runs.mean(dim=0))
 
-is_sure = sure > 0.9  # (5, asked cells): p(T | x) above 0.95 or below 0.05
-print(f"{is_sure.float().mean():.0%} of the calls are sure: {by_posterior[is_sure].mean():.1%} of these right")
-print(f"of the others {by_posterior[~is_sure].mean():.1%}")
+by_posterior = runs[:, 0]  # (5, asked cells)
+print(f"{sure.float().mean():.0%} of the calls are sure: {by_posterior[sure].mean():.1%} of these right")
+print(f"of the others {by_posterior[~sure].mean():.1%}")
 
 # %% [markdown]
-# Now no single gene can be relied on: even CST3 is missed too often. The posterior adds up whatever evidence is left,
-# and wins by nine points, eight times the error. And it says what a bit cannot: *when it does not know*. Of the calls
-# of which it is 95 % sure, nearly all are right.
+# Now even CST3 is missed too often. The posterior wins by nine points, eight times the error. Four of the nine come
+# from having six genes: the vote wins them too. The other five, six times the error, come from weighing what each gene
+# says, seen or *not* seen. And a posterior says what a bit cannot: *when it does not know*. Of the calls it is 95 %
+# sure of, nearly all are right.
 #
-# That is your own code, without a network: two shares a gene, a prior, Bayes' rule.
-#
-# **An open task, without a checker.** Put in *your own* marker genes: `right_calls(x, [...])`, or thinned bits. Can two
-# genes do what six do? Write down what you expect first.
+# **An open task, without a checker.** Put in *your own* marker genes, some for each kind: `right_calls(x, [...])`, or
+# thinned bits. Can two genes do what six do? First write down what you expect.
 #
 # <details><summary>What a good answer contains</summary>
 #
-# The genes, and why you expected them to work; the share right *beside* the rival's, paired over the same cells, with
-# an error; genes not chosen by looking at the odd rows. Perhaps that many genes make the posterior surer than it should
-# be, since it takes them as independent given $z$: compare the share right among the sure calls with 95 %.
+# The genes, and why you expected them to work; the share right *beside* the rivals', paired, with an error; genes not
+# chosen by looking at the odd rows. Perhaps that many genes make the posterior too sure, since it takes them as
+# independent given $z$: compare the share right among the sure calls with 95 %.
 #
 # </details>
 
 # %% [markdown]
 # ## 1.12 What can I now do with my data?
 #
-# The same on a file of yours. You need raw counts, a few marker genes, and some cells of each of two kinds that you are
+# The same on a file of yours takes raw counts, a few marker genes, and some cells of each of two kinds that you are
 # certain of (`is_t` and `is_myeloid` here).
 #
 # ```python
@@ -746,7 +765,7 @@ print(f"of the others {by_posterior[~is_sure].mean():.1%}")
 # %% [markdown]
 # ## 1.13 Quiz
 #
-# Two last questions. Decide before you click.
+# Two last questions.
 
 # %%
 quiz("1.6")
@@ -765,8 +784,7 @@ quiz("1.7")
 # | `kl_monte_carlo` | `vae_course.exercises.e1_5` | - | - |
 # | `grid_posterior` | `vae_course.exercises.e1_6` | - | - |
 #
-# Look up symbols in the [notation](../docs/notation.md), terms in the [glossary](../docs/glossary.md), and the cells in
-# [data](../data/README.md).
+# Symbols: [notation](../docs/notation.md). Terms: [glossary](../docs/glossary.md). Cells: [data](../data/README.md).
 #
 # **Next.** We made $w$ and $b$ from labels and tried every $q$. Lesson 2 lets a machine search: gradients, and the
 # networks that will be encoder and decoder. Lesson 3 trains a VAE on these very bits.

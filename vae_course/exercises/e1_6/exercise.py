@@ -28,10 +28,10 @@ EXERCISE = Exercise(
     shape="(..., points), the broadcast shape of the arguments",
     properties=(_explain_distribution,),
     hints=(
-        "Bayes' rule in logarithms: the product becomes a sum, and dividing by p(x) becomes subtracting log p(x). "
-        "p(x) is the sum of the joint over the grid.",
+        "Two steps: the log-joint, then take log p(x) off it. log p(x) is the log-sum-exp of the log-joint over the "
+        "grid, one number for each cell: keepdim=True leaves it the shape (cells, 1), which broadcasts over the grid.",
         "torch.logsumexp(y, dim=-1, keepdim=True) is log(sum(exp(y))) over the last axis, without overflow or "
-        "underflow.",
+        "underflow. Here y is prior times likelihood, which in logarithms is a sum.",
     ),
     built="It is Bayes' rule as a computer can take it.",
     mistakes=MISTAKES,
