@@ -105,7 +105,7 @@ def test_exercises_without_hidden_cases_are_named():
 
 def test_the_options_of_grade_exist():
     named = {span.split()[0] for span in spans("instructors") if span.startswith("--")}
-    assert named == {"--lessons", "--seed", "--title", "--unsafe"}
+    assert named == {"--deeper", "--lessons", "--seed", "--title", "--unsafe"}
     assert named <= options_of("grade")
 
 
