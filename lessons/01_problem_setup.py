@@ -390,7 +390,7 @@ quiz("1.3")
 # $$\mathbb E_q (z - m_p)^2 = v_q + (m_q - m_p)^2.$$
 
 # %% [markdown]
-# **Now you.** Put the two means into the first line, and simplify: one factor $\tfrac12$, four terms in the bracket.
+# **Now you.** Put the two averaged squares into the first line, and simplify: one factor $\tfrac12$, four terms in the bracket.
 # Four tensors come in and broadcast; all spreads are variances. By hand: $\mathcal N(1, 0.5)$ against
 # $\mathcal N(0, 1)$ gives $0.5966$.
 
@@ -756,7 +756,8 @@ print(f"of the others {by_posterior[~sure].mean():.1%}")
 # bits = torch.from_numpy(mine.binarize().counts.toarray())
 # kinds = [torch.from_numpy(mine.label_names[mine.labels] == name) for name in ("hepatocyte", "endothelial")]
 # chosen = [list(mine.gene_names).index(name) for name in ("ALB", "APOA1", "PECAM1", "VWF")]
-# w, b = line_of(bits[:, chosen], *kinds)
+# markers = bits[:, chosen]
+# w, b = line_of(markers, *kinds)
 # ```
 #
 # From there the cell of section 1.9 gives the posterior of every cell. It is an answer *given* that each cell is one of

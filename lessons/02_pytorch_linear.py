@@ -146,7 +146,7 @@ loss_of(w).backward()
 print(w.grad.item())
 
 # %% [markdown]
-# **What breaks it.** `backward()` *adds* to `.grad`, so that portions of cells too large for memory can take turns.
+# **What breaks it.** `backward()` *adds* to `.grad`, so that cells can come in portions.
 # The price: we clear the gradient ourselves, with `w.grad = None` or an optimizer's `zero_grad()`.
 #
 # A second rule: `w` is a **leaf**, where the record begins, and PyTorch refuses to change a leaf on the record. Inside
@@ -303,7 +303,7 @@ quiz("2.3")
 # The **weight** has a row for every output. `@` multiplies rows by columns; the inner lengths have to agree, and
 # vanish.
 #
-# How large should fresh weights be? Variances of independent terms add: with $n_{\text{in}}$ inputs of size 1, a sum
+# How large should fresh weights be? Variances of independent terms add: with $n_{\text{in}}$ inputs of spread 1, a sum
 # with weights of size 1 has the variance $n_{\text{in}}$. Both in numbers:
 
 # %%
@@ -573,7 +573,8 @@ print(widen(torch.ones(2, 3), torch.tensor([1, 0]), torch.tensor([0, 0])))  # (c
 # %% [markdown]
 # Write the class `FCLayers`. In `__init__`, after `super().__init__()`:
 #
-# 1. Keep `n_cat_list` on `self`, with a 0 for every covariate of one category (`None` means no covariates).
+# 1. Keep `n_cat_list` on `self`, with a 0 for every covariate of one category (its sum counts columns; `None`
+#    means no covariates).
 # 2. Widths: n_in, then `n_layers - 1` times n_hidden, then n_out.
 # 3. For each pair of neighbours a list of steps: `nn.Linear` (yours will do), wider by the number of one-hot columns;
 #    `nn.BatchNorm1d(width_out, momentum=0.01, eps=0.001)` if `use_batch_norm`; `nn.ReLU()`; `nn.Dropout(dropout_rate)`.
@@ -608,7 +609,7 @@ print("changed:", (as_is != as_if).any(1).sum().item(), "of", (cell_type != 0).s
 # %% [markdown]
 # ## 2.9 An encoder has two heads
 #
-# **Question.** Every layer of `FCLayers` ends in a ReLU: it can never say "minus two". How does a network say a mean
+# **Question.** No layer of `FCLayers` can say "minus two". How does a network say a mean
 # and a variance?
 #
 # `FCLayers` is a trunk, and needs a **head**; an encoder needs two. Its answer about a cell is a distribution, $q(z
@@ -718,8 +719,8 @@ if not 0.85 < right["FCLayers"].mean() < 0.95:
     print("(On our cells, with `train` as it is above, FCLayers is right for about 90 %.)")
 
 # %% [markdown]
-# Your network, made of your own parts, names about nine in ten unseen cells rightly, where guessing gets a third. That
-# is the win. And the straight rival does about as well: the two differ by little more than the error of their
+# Your network, made of your own parts, names about nine in ten unseen cells rightly, where always saying the largest
+# group gets a third. That is the win. The straight rival does about as well: they differ by little more than the error of their
 # difference. Where every group has marker genes of its own, a weighted sum is enough. A network shows its worth where
 # the answer bends, as in section 2.6, or where there is no label, as in lesson 3. Without the second rival you would
 # have credited the network with what the genes did.

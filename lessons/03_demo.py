@@ -107,8 +107,8 @@ print("x", tuple(x_toy.shape), "  logvar", tuple(logvar_toy.shape), "  logits", 
 #
 # $$\log\sigma = \tfrac12\,\texttt{logvar}, \qquad \sigma = \exp\big(\tfrac12\,\texttt{logvar}\big).$$
 #
-# Whoever forgets the half stretches by 0.25 where 0.5 is meant: the draws crowd too close to the mean, and nothing
-# raises an error.
+# Taken at its word the line gives $\sigma^2 = 0.5$: the draws spread by 0.71 where 0.5 is meant, and nothing raises an
+# error.
 #
 # </details>
 #
@@ -237,7 +237,7 @@ for kind in (torch.optim.SGD, torch.optim.Adam):
 # *By hand.* A minibatch of 3 cells with loss 10 and one of 1 cell with loss 30: the mean is $(3 \cdot 10 + 1 \cdot 30)
 # / 4 = 15$, not 20.
 #
-# Mind two things. Gradients add up unless they are cleared. And keep the loss's number, not the tensor, which remembers
+# Mind two things. Gradients add up until `optimizer.zero_grad()`. And keep the loss's number, not the tensor, which remembers
 # all its operations.
 
 # %% exercise="3.2" source="vae_course.exercises.e3_2.answer.train_epoch" minutes=12 difficulty=2
@@ -751,7 +751,7 @@ for letter, run in runs.items():
 # how many of its molecules were caught. It is told that number for free. Your VAE pays its kl, and its ELBO lies
 # *below* its log-likelihood.
 #
-# **Predict.** The coins cost 385 nats per cell. By how many nats do you beat them: 3, 10 or 30?
+# **Predict.** By how many nats per cell do you beat the coins: 3, 10 or 30?
 
 
 # %%
@@ -823,8 +823,10 @@ vc.explore.model(model, digits)
 # came from:
 #
 # ```python
-# bits = vc.load_h5ad("my_cells.h5ad").binarize() x = torch.from_numpy(bits.counts.toarray()).float() mine =
-# fit(BinaryVAE(bits.n_genes), x, batch_size=64) vc.explore.model(mine, bits).save("my_cells.html")
+# bits = vc.load_h5ad("my_cells.h5ad").binarize()
+# x = torch.from_numpy(bits.counts.toarray()).float()
+# mine = fit(BinaryVAE(bits.n_genes), x, batch_size=64)
+# vc.explore.model(mine, bits).save("my_cells.html")
 # ```
 #
 # Bits also suit mutations, or chromatin peaks (stretches of DNA that are open or not). And ask what the

@@ -179,7 +179,7 @@ assert max(errors[2:]) > 0.05
 # $$\log\frac{\theta}{\theta + \mu} = -\log\Big(1 + \frac{\mu}{\theta}\Big), \qquad
 # \log\frac{\mu}{\theta + \mu} = \log\frac{\mu}{\theta} - \log\Big(1 + \frac{\mu}{\theta}\Big).$$
 #
-# `torch.log1p(u)` is $\log(1 + u)$, exact for a tiny $u$ as well.
+# `torch.log1p(u)` is $\log(1 + u)$, exact for a tiny $u$ as well; `torch.xlogy(x, y)` is $x \log y$, and 0 at $x = 0$.
 
 # %% [markdown]
 # Given counts `x`, means `mu` and inverse dispersions `theta`, return the log-probability of each count. By hand, at
@@ -188,7 +188,7 @@ assert max(errors[2:]) > 0.05
 #
 # In: tensors whose shapes broadcast, such as `x` and `mu` (cells, genes), `theta` (genes,). Out: the broadcast shape,
 # nothing summed. Mind the range: counts up to 100,000 and $\theta$ from $10^{-4}$ to $10^8$, where the answer must hold
-# to five digits. `x.double()` is float64, and a float64 answer is welcome. Gradients must reach `mu` and `theta`.
+# to five digits; at $\mu = 0$ only $x = 0$ is possible. `x.double()` is float64, and a float64 answer is welcome. Gradients must reach `mu` and `theta`.
 
 # %% exercise="5.1" source="vae_course.distributions.nb_log_prob" minutes=12 difficulty=2
 
@@ -788,8 +788,8 @@ plots.latent(drawn, groups, group_names, axes[0], axis_name="t-SNE", title="six 
 plots.latent(drawn, batch_index, runs.batch_names, axes[1], axis_name="t-SNE", title="two batches")
 plots.show(
     axes[0],
-    alt="Two t-SNE maps of 700 cells. Left: B cells, monocytes and dendritic cells lie apart, T and NK cells side by "
-    "side. Right: most places hold cells of both batches; monocytes and dendritic cells still lean to one side each.",
+    alt="Two t-SNE maps of 700 cells. Left: B cells lie apart, T and NK cells side by side, monocytes beside "
+    "dendritic cells. Right: most places hold cells of both batches; where myeloid cells lie, some hold mostly one.",
 )
 
 # %% [markdown]
@@ -955,7 +955,7 @@ plots.show(axes[0], alt="Ten seeds, ours against scvi-tools: the points lie alon
 # | $\theta$ from moments | 762.6 | -17.2 ± 3.5 | 0.640 |
 # | a falling learning rate: our defaults | 752.2 | -27.6 ± 6.8 | 0.642 |
 #
-# The model is theirs to the last digit; some 28 nats a cell lay in how its training *ends*. The clusters do not change.
+# The model is theirs to the last digit; 28 nats a cell lay in how training *starts and ends*. The clusters do not change.
 # scvi-tools can have all three: another start, a schedule, and one more pass over the cells.
 
 # %%
@@ -996,7 +996,7 @@ quiz("5.7")
 # %% [markdown]
 # ## 5.14 Was it worth it? Two laboratories
 #
-# **Question.** PCA clusters these cells as well, in a millisecond. What does your model do that PCA cannot?
+# **Question.** PCA clusters these cells nearly as well, in a millisecond. What does your model do that PCA cannot?
 #
 # It can be *told* something: which batch a cell comes from. Raise the strength of the batch effect below. What
 # happens on the map of PCA, on that of a VAE that is not told, on that of one that is?
