@@ -390,8 +390,8 @@ quiz("1.3")
 # $$\mathbb E_q (z - m_p)^2 = v_q + (m_q - m_p)^2.$$
 
 # %% [markdown]
-# **Now you.** Put the two averaged squares into the first line, and simplify: one factor $\tfrac12$, four terms in the bracket.
-# Four tensors come in and broadcast; all spreads are variances. By hand: $\mathcal N(1, 0.5)$ against
+# **Now you.** Put the two averaged squares into the first line, and simplify: one factor $\tfrac12$, four terms in the
+# bracket. Four tensors come in and broadcast; all spreads are variances. By hand: $\mathcal N(1, 0.5)$ against
 # $\mathcal N(0, 1)$ gives $0.5966$.
 
 # %% exercise="1.3" source="vae_course.distributions.kl_normal" minutes=7 difficulty=1

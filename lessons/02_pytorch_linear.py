@@ -720,10 +720,10 @@ if not 0.85 < right["FCLayers"].mean() < 0.95:
 
 # %% [markdown]
 # Your network, made of your own parts, names about nine in ten unseen cells rightly, where always saying the largest
-# group gets a third. That is the win. The straight rival does about as well: they differ by little more than the error of their
-# difference. Where every group has marker genes of its own, a weighted sum is enough. A network shows its worth where
-# the answer bends, as in section 2.6, or where there is no label, as in lesson 3. Without the second rival you would
-# have credited the network with what the genes did.
+# group gets a third. That is the win. The straight rival does about as well: they differ by little more than the error
+# of their difference. Where every group has marker genes of its own, a weighted sum is enough. A network shows its
+# worth where the answer bends, as in section 2.6, or where there is no label, as in lesson 3. Without the second rival
+# you would have credited the network with what the genes did.
 #
 # **Your turn, without a checker: break it.** Change one line of `train`: drop the `eval()` at its end; or make `lr` 10;
 # or take the training cells sorted by group, `cells[groups[cells].argsort()]`, instead of shuffled. First write down

@@ -237,8 +237,8 @@ for kind in (torch.optim.SGD, torch.optim.Adam):
 # *By hand.* A minibatch of 3 cells with loss 10 and one of 1 cell with loss 30: the mean is $(3 \cdot 10 + 1 \cdot 30)
 # / 4 = 15$, not 20.
 #
-# Mind two things. Gradients add up until `optimizer.zero_grad()`. And keep the loss's number, not the tensor, which remembers
-# all its operations.
+# Mind two things. Gradients add up until `optimizer.zero_grad()`. And keep the loss's number, not the tensor, which
+# remembers all its operations.
 
 # %% exercise="3.2" source="vae_course.exercises.e3_2.answer.train_epoch" minutes=12 difficulty=2
 

@@ -188,7 +188,8 @@ assert max(errors[2:]) > 0.05
 #
 # In: tensors whose shapes broadcast, such as `x` and `mu` (cells, genes), `theta` (genes,). Out: the broadcast shape,
 # nothing summed. Mind the range: counts up to 100,000 and $\theta$ from $10^{-4}$ to $10^8$, where the answer must hold
-# to five digits; at $\mu = 0$ only $x = 0$ is possible. `x.double()` is float64, and a float64 answer is welcome. Gradients must reach `mu` and `theta`.
+# to five digits; at $\mu = 0$ only $x = 0$ is possible. `x.double()` is float64, and a float64 answer is welcome.
+# Gradients must reach `mu` and `theta`.
 
 # %% exercise="5.1" source="vae_course.distributions.nb_log_prob" minutes=12 difficulty=2
 
@@ -955,8 +956,8 @@ plots.show(axes[0], alt="Ten seeds, ours against scvi-tools: the points lie alon
 # | $\theta$ from moments | 762.6 | -17.2 ± 3.5 | 0.640 |
 # | a falling learning rate: our defaults | 752.2 | -27.6 ± 6.8 | 0.642 |
 #
-# The model is theirs to the last digit; 28 nats a cell lay in how training *starts and ends*. The clusters do not change.
-# scvi-tools can have all three: another start, a schedule, and one more pass over the cells.
+# The model is theirs to the last digit; 28 nats a cell lay in how training *starts and ends*. The clusters do not
+# change. scvi-tools can have all three: another start, a schedule, and one more pass over the cells.
 
 # %%
 quiz("5.7")
