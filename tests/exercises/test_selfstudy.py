@@ -54,8 +54,8 @@ class Tags(HTMLParser):
         (["0.1", "0.2"], "0.3"),
         (["0.5"], "1.1"),
         (["1.2"], "1.3"),
-        (["5.5"], "5.7"),  # it stands before 5.6
-        (["5.8"], "0.1"),
+        (["5.5"], "5.9"),  # 5.6 to 5.8 are in deeper notebooks
+        (["5.9"], "0.1"),
         ([one for one in ORDER if one != "2.3"], "2.3"),
         (ORDER, None),
     ],
@@ -82,11 +82,13 @@ def test_progress_as_text(capsys):
         "  · 0.3 pca_encode",
         "  · 0.4 pca_decode",
         "  · 0.5 reconstruction_error",
-        "Lesson 1  █░░░░░   1 of 6  Problem setup and mathematical background",
+        "Lesson 1  █░░░░    1 of 5  Problem setup and mathematical background",
         "  · 1.1 bernoulli_log_prob",
     ]
     assert "  ✓ 1.2 normal_log_prob          1 attempt, solution seen" in repr(progress())
-    assert repr(progress()).splitlines()[-1] == "Lesson 5  ░░░░░░░░ 0 of 8  From our VAE to scVI, and the comparison"
+    lines = repr(progress()).splitlines()
+    assert "Lesson 5  ░░░░░░   0 of 6  From our VAE to scVI, and the comparison" in lines
+    assert lines[-1] == "Deeper 5e ░░       0 of 2  Differential expression as it is done now"
 
 
 def test_progress_as_a_table():
@@ -95,10 +97,12 @@ def test_progress_as_a_table():
     page = Tags(progress()._repr_html_())
     bars = [attributes for tag, attributes in page.tags if tag == "progress"]
     assert [(bar["value"], bar["max"]) for bar in bars] == [
-        ("2", "5"), ("0", "6"), ("0", "5"), ("0", "5"), ("0", "5"), ("1", "8"),
+        ("2", "5"), ("0", "5"), ("0", "5"), ("0", "5"), ("0", "5"), ("0", "6"),
+        ("0", "1"), ("0", "1"), ("0", "1"), ("0", "1"), ("0", "1"), ("1", "2"),
     ]  # fmt: skip
-    assert bars[5]["aria-label"] == "lesson 5: 1 of 8 exercises passed"
-    assert f"3 of {len(CORE)} exercises passed." in page.text
+    assert bars[-1]["aria-label"] == "deeper 5e: 1 of 2 exercises passed"
+    assert "1 of the deeper notebooks as well." in page.text
+    assert f"2 of {len(CORE)} exercises passed." in page.text
     assert "Next: exercise 0.3 pca_encode in lesson 0, section 0.4 PCA: the first encoder and decoder." in page.text
     assert {"0.2\xa0✓", "1.1\xa0✗", "1.2\xa0·"} <= set(re.findall(r"\d\.\d\xa0.", page.text))
     assert "color" not in progress()._repr_html_()  # those of the page, light or dark
@@ -143,7 +147,7 @@ def test_the_certificate_says_what_is_done_and_what_it_is_not(capsys):
     assert f"3 of {len(CORE)} exercises passed" in page.text
     assert f"{today.day} {today:%B} {today.year}" in page.text
     assert "0 · scVI as a dimensionality reduction problem2 of 51\n" in page.text
-    assert "1 · Problem setup and mathematical background1 of 60\n" in page.text
+    assert "1 · Problem setup and mathematical background1 of 50\n" in page.text
     assert "made on the learner's own computer" in re.sub(r"\s+", " ", page.text)
     assert "no proof of identity" in page.text
     assert not [attributes for _, attributes in page.tags if attributes.keys() & {"src", "href"}]
@@ -245,7 +249,7 @@ def test_the_progress_fits_on_a_telephone(chromium):
     page.set_content(f'<body style="font: 14px/20px sans-serif; margin: 20px">{progress()._repr_html_()}')
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     heights = page.eval_on_selector_all("progress", "bars => bars.map(bar => bar.parentElement.clientHeight)")
-    assert len(heights) == 6
+    assert len(heights) == 12  # the lessons, and the deeper notebooks that have exercises
     assert max(heights) <= 3 * 20  # a lesson's title, its bar and its exercises
 
 
@@ -258,7 +262,7 @@ def test_the_command_opens_jupyterlab_at_the_start_page(chromium, tmp_path):
         page.wait_for_selector(".jp-OutputArea-output progress", timeout=120_000)
         assert page.url.removesuffix("?").endswith("/lab/tree/START.ipynb")
         values = page.eval_on_selector_all(".jp-OutputArea-output progress", "bars => bars.map(bar => bar.value)")
-        assert values == [2, 0, 0, 0, 0, 0]
+        assert values == [2] + [0] * 11
         assert "Next: exercise 0.3 pca_encode" in page.inner_text(".jp-OutputArea-output")
         page.click("a:has-text('Problem setup and mathematical background')")
         page.wait_for_selector("h1:has-text('Lesson 1')", timeout=120_000)

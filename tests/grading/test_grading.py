@@ -30,7 +30,8 @@ from vae_course.grading import sandbox, stripped
 
 ROOT = Path(__file__).parents[2]
 LESSONS = sorted(path.name for path in (ROOT / "lessons").glob("*.ipynb"))
-FIRST = [one.name for one in EXERCISES.values() if one.id.startswith("1.")]  # the exercises of lesson 1
+FIRST_IDS = [exercise_id for exercise_id in EXERCISES if exercise_id.startswith("1.")]
+FIRST = [EXERCISES[exercise_id].name for exercise_id in FIRST_IDS]  # of lesson 1, and of what is deeper beside it
 SECRETS = {"environment": "secret-environment", "diary": "secret-diary", "neighbour": "secret-neighbour"}
 
 
@@ -65,7 +66,7 @@ def hand_in(folder, student, sources, kinds=None, name="01_problem_setup.ipynb")
 
 
 def graded(folder, **options):
-    return {grade.student: grade for grade in grading.grade_folder(folder, jobs=2, **options)}
+    return {grade.student: grade for grade in grading.grade_folder(folder, jobs=2, deeper=True, **options)}
 
 
 def passed(grade):
@@ -118,7 +119,13 @@ def test_solved_lessons_get_all_points(course):
 
 
 def test_right_answers_that_are_not_the_packages_text_are_called_and_judged(course):
-    assert {result.message for result in course["reworded"].results.values()} == {"Correct."}
+    messages = {result.message.partition(" But mind: ")[0] for result in course["reworded"].results.values()}
+    assert messages == {"Correct."}
+
+
+def test_deeper_exercises_count_where_it_is_asked():
+    for deeper, ids in ((False, ["1.1", "1.2", "1.3", "1.5", "1.6"]), (True, FIRST_IDS)):
+        assert [one.id for one in grading._to_grade([1], deeper)] == ids
 
 
 def test_untouched_lessons_get_none_and_no_blame(course):
@@ -209,7 +216,19 @@ def written(tmp_path_factory):
     folder, out = tmp_path_factory.mktemp("class"), tmp_path_factory.mktemp("out")
     for student in STUDENTS:
         hand_in(folder, student, [answer("1.1"), MISCONCEPTION])
-    command = ["grade", str(folder), "--out", str(out / "grades.csv"), "--lessons", "1", "--seed", "3", "--jobs", "2"]
+    command = [
+        "grade",
+        str(folder),
+        "--out",
+        str(out / "grades.csv"),
+        "--deeper",
+        "--lessons",
+        "1",
+        "--seed",
+        "3",
+        "--jobs",
+        "2",
+    ]
     assert main(command) == 0
     return out
 
@@ -249,7 +268,9 @@ def test_canvas_table_can_be_imported(tmp_path, monkeypatch):
     folder.mkdir()
     for name in ("doejane_12345_67890_01_problem_setup.ipynb", "roejoe_LATE_12346_67891_01_problem_setup-1.ipynb"):
         (folder / name).write_bytes(notebook_of([answer("1.1")]))
-    assert main(["grade", str(folder), "--out", str(tmp_path / "out" / "grades.csv"), "--lessons", "1"]) == 0
+    assert (
+        main(["grade", str(folder), "--out", str(tmp_path / "out" / "grades.csv"), "--deeper", "--lessons", "1"]) == 0
+    )
     table = pd.read_csv(tmp_path / "out" / "grades_canvas.csv", dtype=str, keep_default_na=False)
     assert list(table.columns[:5]) == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"]
     assert len(table.columns) == 6
@@ -267,7 +288,9 @@ def test_moodle_worksheet_can_be_uploaded(tmp_path):
     folder = tmp_path / "moodle"
     hand_in(folder, "Zoë Müller_0012345_assignsubmission_file", [answer("1.1")])
     hand_in(folder, "Ann O'Neil_12346_assignsubmission_file_", [MISCONCEPTION])
-    assert main(["grade", str(folder), "--out", str(tmp_path / "out" / "grades.csv"), "--lessons", "1"]) == 0
+    assert (
+        main(["grade", str(folder), "--out", str(tmp_path / "out" / "grades.csv"), "--deeper", "--lessons", "1"]) == 0
+    )
     table = pd.read_csv(tmp_path / "out" / "grades_moodle.csv", dtype=str, keep_default_na=False)
     needed = ["Identifier", "Full name", "Grade", "Maximum Grade", "Last modified (grade)", "Feedback comments"]
     assert set(needed) <= set(table.columns)
@@ -287,7 +310,15 @@ def test_no_name_of_a_folder_stops_the_class(tmp_path):
     names = ["x" * 254, os.fsdecode(b"\xff latin"), "honest"]
     for name in names:
         hand_in(tmp_path / "class", name, [answer("1.1")])
-    command = ["grade", str(tmp_path / "class"), "--out", str(tmp_path / "out" / "grades.csv"), "--lessons", "1"]
+    command = [
+        "grade",
+        str(tmp_path / "class"),
+        "--out",
+        str(tmp_path / "out" / "grades.csv"),
+        "--deeper",
+        "--lessons",
+        "1",
+    ]
     assert main(command) == 0
     assert len(list((tmp_path / "out" / "feedback").iterdir())) == len(names)
     table = pd.read_csv(tmp_path / "out" / "grades.csv", dtype=str, encoding_errors="replace")
@@ -558,7 +589,7 @@ def test_the_sandbox_has_no_misconceptions(package):
 @pytest.mark.parametrize("lessons", [None, *([lesson] for lesson in range(len(LESSONS)))])
 def test_no_answer_is_handed_in_before_it_is_graded(lessons):
     """Answers to what is not graded, or is graded already, stand in for the learner's; none is made of a later one."""
-    order = grading._to_grade(lessons)
+    order = grading._to_grade(lessons, deeper=True)
     handed_in = {symbol for one in EXERCISES.values() if one not in order for symbol in stripped.answer_of(one)}
     for one in order:
         assert not {one.symbol, one.symbol.rsplit(".", 1)[0]} & handed_in
@@ -674,7 +705,16 @@ def test_without_bubblewrap_nothing_runs(tmp_path, monkeypatch, capsys):
 def test_unsafe_grades_without_bubblewrap(tmp_path, monkeypatch):
     hand_in(tmp_path / "class", "s1", [answer("1.1"), MISCONCEPTION])
     monkeypatch.setenv("PATH", "")
-    command = ["grade", str(tmp_path / "class"), "--out", str(tmp_path / "grades.csv"), "--lessons", "1", "--unsafe"]
+    command = [
+        "grade",
+        str(tmp_path / "class"),
+        "--out",
+        str(tmp_path / "grades.csv"),
+        "--deeper",
+        "--lessons",
+        "1",
+        "--unsafe",
+    ]
     assert main(command) == 0
     assert list(pd.read_csv(tmp_path / "grades.csv")["total"]) == [1]
 

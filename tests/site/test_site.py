@@ -29,7 +29,8 @@ KINDS = [
     "lessons/03_demo/3-7-*.html",  # figures, an exercise
     "lessons/04_math_details/4-8-*.html",  # the most mathematics
     "lessons/05_comparison_with_scvi/5-13-*.html",  # a wide table
-    "lessons/02_pytorch_linear/2-16-*.html",  # a quiz
+    "lessons/02_pytorch_linear/2-12-*.html",  # a quiz
+    "lessons/deeper/5e_differential_expression.html",
     "glossary.html",
     "instructors.html",
     "search.html?q=posterior+collapse",
@@ -307,7 +308,7 @@ def test_a_lesson_is_whole(site, parsed, lesson):
     names = [find(site, f"lessons/{lesson}/{number.replace('.', '-')}-*.html") for number, _, _ in sections(lesson)]
     figures = sum("image/png" in output.get("data", {}) for cell in cells for output in cell.get("outputs", []))
     links = [link for name in names for link in parsed[name].links]
-    assert len([link for link in links if link.startswith("data:image/")]) >= figures > 5
+    assert len([link for link in links if link.startswith("data:image/")]) >= figures >= 4
     text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     exercises = re.findall(r"^### Exercise (\d+)\.(\d+) ", text, flags=re.MULTILINE)
     assert len(exercises) > 4
@@ -423,7 +424,7 @@ def test_the_picture_of_the_first_page_leads_to_the_explorer(chromium, served):
 @pytest.mark.parametrize("place", ["http", "folder"])
 def test_search_finds_the_section_that_explains_a_word(chromium, site, served, place):
     address = served if place == "http" else f"{site.as_uri()}/"
-    for words, number in (("posterior collapse", "3-9"), ("negative binomial", "5-3"), ("library size", "0-2")):
+    for words, number in (("posterior collapse", "3-9"), ("negative binomial", "5-2"), ("library size", "0-2")):
         with opened(chromium, f"{address}search.html?q={words}") as page:
             page.wait_for_selector(".search-summary:has-text('finished')")
             found = page.locator("#search-results li a").evaluate_all("links => links.map(link => link.href)")
