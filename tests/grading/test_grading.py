@@ -32,6 +32,7 @@ ROOT = Path(__file__).parents[2]
 LESSONS = sorted(path.name for path in (ROOT / "lessons").glob("*.ipynb"))
 FIRST_IDS = [exercise_id for exercise_id in EXERCISES if exercise_id.startswith("1.")]
 FIRST = [EXERCISES[exercise_id].name for exercise_id in FIRST_IDS]  # of lesson 1, and of what is deeper beside it
+ONE_LESSON = ["--lessons", "1", "--deeper"]
 SECRETS = {"environment": "secret-environment", "diary": "secret-diary", "neighbour": "secret-neighbour"}
 
 
@@ -268,9 +269,7 @@ def test_canvas_table_can_be_imported(tmp_path, monkeypatch):
     folder.mkdir()
     for name in ("doejane_12345_67890_01_problem_setup.ipynb", "roejoe_LATE_12346_67891_01_problem_setup-1.ipynb"):
         (folder / name).write_bytes(notebook_of([answer("1.1")]))
-    assert (
-        main(["grade", str(folder), "--out", str(tmp_path / "out" / "grades.csv"), "--deeper", "--lessons", "1"]) == 0
-    )
+    assert main(["grade", str(folder), "--out", str(tmp_path / "out" / "grades.csv"), *ONE_LESSON]) == 0
     table = pd.read_csv(tmp_path / "out" / "grades_canvas.csv", dtype=str, keep_default_na=False)
     assert list(table.columns[:5]) == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"]
     assert len(table.columns) == 6
@@ -288,9 +287,7 @@ def test_moodle_worksheet_can_be_uploaded(tmp_path):
     folder = tmp_path / "moodle"
     hand_in(folder, "Zoë Müller_0012345_assignsubmission_file", [answer("1.1")])
     hand_in(folder, "Ann O'Neil_12346_assignsubmission_file_", [MISCONCEPTION])
-    assert (
-        main(["grade", str(folder), "--out", str(tmp_path / "out" / "grades.csv"), "--deeper", "--lessons", "1"]) == 0
-    )
+    assert main(["grade", str(folder), "--out", str(tmp_path / "out" / "grades.csv"), *ONE_LESSON]) == 0
     table = pd.read_csv(tmp_path / "out" / "grades_moodle.csv", dtype=str, keep_default_na=False)
     needed = ["Identifier", "Full name", "Grade", "Maximum Grade", "Last modified (grade)", "Feedback comments"]
     assert set(needed) <= set(table.columns)
