@@ -349,7 +349,7 @@ quiz("5.1")
 # package's stands in; the cell says which. Then, to see what is at stake, a second sequencing run that caught less:
 # every second cell keeps each molecule with probability 0.4.
 
-# %%
+# %% tags=["volatile"]
 catch_up(globals(), "1.3", "2.2", "2.4", "4.2", "5.1", "5.2")
 whose(kl_normal, one_hot, FCLayers, kl_standard_normal, nb_log_prob, zinb_log_prob)
 data = vc.load_pbmc()
@@ -593,7 +593,7 @@ quiz("5.2")
 #
 # **Question.** You have all parts. How do they hang together?
 
-# %%
+# %% tags=["volatile"]
 catch_up(globals(), "2.2", "2.4", "5.2", "5.3", "5.4", "5.5")
 whose(one_hot, FCLayers, zinb_log_prob, DecoderSCVI, select_dispersion, scvi_kl)
 
@@ -701,7 +701,7 @@ quiz("5.3")
 # $\theta$ in the training cells, draw a cell several times, save. `as_vae` adds that; `inference` and `loss_terms` stay
 # yours.
 
-# %%
+# %% tags=["volatile"]
 catch_up(globals(), "2.2", "2.4", "vae_course.nn.Encoder", "5.2", "5.3", "5.4", "5.5", "5.9")
 whose(MyVAE, DecoderSCVI, zinb_log_prob)
 runs = vc.load_two_batches()
@@ -861,7 +861,7 @@ quiz("5.6")
 # The last part. scvi-tools is what became of scVI ([Gayoso et al. 2022](https://doi.org/10.1038/s41587-021-01206-w)):
 # the library that laboratories use.
 
-# %%
+# %% tags=["volatile"]
 catch_up(globals(), "2.2", "2.4", "vae_course.nn.Encoder", "5.2", "5.3", "5.4", "5.5", "5.9")
 whose(MyVAE, DecoderSCVI, zinb_log_prob, scvi_kl)
 

@@ -338,5 +338,5 @@ plots.show(
 #
 # </details>
 
-# %%
+# %% tags=["volatile"]
 progress()
