@@ -363,7 +363,8 @@ quiz("0.3")
 # $$\text{error} = \frac{1}{n} \sum_{i=1}^{n} \lVert x_i - \hat x_i \rVert^2 .$$
 #
 # By hand: $(3, 2)$ rebuilt as $(2, 2)$, and $(0, 0)$ rebuilt as $(1, 2)$. Sums over genes: 1 and 5. Mean over cells: 3.
-#
+
+# %% [markdown]
 # **Now you.** Two tensors (cells, genes) in, one number out. Averaging over genes as well looks harmless here; in
 # lesson 3 the same slip ruins a model.
 

@@ -157,6 +157,7 @@ def _add_exercise(cells: list[NotebookNode], metadata: dict, solve: Callable[[st
     stars = "★" * int(metadata["difficulty"]) + "☆" * (3 - int(metadata["difficulty"]))
     statement = cells[-1]
     assert statement.cell_type == "markdown", f"exercise {number} has no statement before it"
+    assert not statement.source.startswith("#"), f"the statement of exercise {number} needs a cell without a heading"
     heading = f"### Exercise {number} · `{name}` · {metadata['minutes']} minutes · {stars}"
     statement.source = f"{heading}\n\n{BOX}\n\n{statement.source}\n\n</div>"  # a box in JupyterLab and on the site
     cells.append(_code(f"from vae_course.exercises.stand_ins import {name}  # until yours is right"))
