@@ -455,7 +455,7 @@ with torch.no_grad(), seeded(0):
     mu = place(rivals["autoencoder"], train_x)  # (1500, n_latent)
     z = torch.distributions.MultivariateNormal(mu.mean(dim=0), mu.T.cov()).sample((300,))  # (300, n_latent)
     made["the same, helped"] = torch.sigmoid(rivals["autoencoder"].decode(z))  # (300, pixels)
-made = {"held out": test_x} | {name: torch.as_tensor(one).round() for name, one in made.items()}  # (images, pixels)
+made = {"held out": test_x} | {name: torch.as_tensor(one).round().float() for name, one in made.items()}  # (images, 64)
 off = {name: torch.cdist(x, train_x, p=1).min(dim=1).values.mean().item() for name, x in made.items()}
 ax = plots.images({f"{name}, {off[name]:.1f} pixels off": x[20:34] for name, x in made.items()})
 assert off["VAE"] + 1 < min(off["autoencoder"], off["the same, helped"])

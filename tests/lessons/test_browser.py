@@ -50,8 +50,8 @@ def test_a_lesson_runs_in_jupyterlab(lesson):
     outputs = [output for cell in code for output in cell["outputs"]]
     assert not [output for output in outputs if output["output_type"] == "error"]
     shown = [output.get("data", {}) for output in outputs]
-    assert sum("not done yet" in "".join(data.get("text/plain", "")) for data in shown) == 6
-    assert page.locator(".jp-OutputArea-output details summary:has-text('Hint 1 of 2')").count() == 6
+    assert sum("not done yet" in "".join(data.get("text/plain", "")) for data in shown) == 5
+    assert page.locator(".jp-OutputArea-output details summary:has-text('Hint 1 of 2')").count() == 5
 
     figures = sum("image/png" in output.get("data", {}) for output in outputs)
     assert figures > 5
