@@ -200,7 +200,7 @@ def test_lessons_travel_in_the_wheel(tmp_path, environment):
     notebooks = [path.relative_to(ROOT / "lessons") for path in (ROOT / "lessons").rglob("*.ipynb")]
     assert sorted(path.relative_to(carried) for path in carried.rglob("*.ipynb")) == sorted(notebooks)
     environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path / "fake"), str(target)])
-    assert opened_in_an_empty_folder(tmp_path, environment) == [*LESSONS, "START.ipynb", "progress.svg"]
+    assert opened_in_an_empty_folder(tmp_path, environment) == [*LESSONS, "START.ipynb", "deeper", "progress.svg"]
 
 
 def test_links_out_of_the_lessons_become_addresses():

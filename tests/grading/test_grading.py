@@ -492,7 +492,7 @@ def test_no_process_is_hurt_and_none_is_left(aftermath, world):
         if not left:
             break
         time.sleep(0.2)
-    assert left == []
+    assert [(one.pid, one.cmdline()) for one in left] == []
     assert aftermath["descriptors"] <= 0
 
 

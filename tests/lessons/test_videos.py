@@ -199,7 +199,7 @@ def test_slides_open_from_a_folder_and_ask_nobody_and_the_speaker_sees_the_notes
         assert page.evaluate("Reveal.getTotalSlides()") == len(slides)
         assert page.evaluate(HEIGHTS) <= build_kits.HEIGHT
         equations = sum(cell.source.count("$$") // 2 for slide in slides for cell in slide.cells)
-        assert page.locator("section > div mjx-container[display=true]").count() == equations > 5
+        assert page.locator("section > div mjx-container[display=true]").count() == equations > 2
         assert "$" not in page.evaluate("document.querySelector('.slides').textContent").replace("\\$", "")
         assert page.locator("[data-mjx-error]").count() == 0
         assert page.locator(".slides img:not([alt])").count() == 0
