@@ -53,7 +53,7 @@ def write_student(folder: Path, kind: str, dice: random.Random, wrong: dict[str,
     """Write the notebooks of a student."""
     folder.mkdir()
     for path in sorted((ROOT / ("lessons" if kind == "as it came" else "solutions")).rglob("*.ipynb")):
-        number = int(re.search(r"[1-9]|0(?=_)", path.name)[0])
+        number = int(re.match(r"0?(\d)[a-z]?_", path.name)[1])
         notebook = json.loads(path.read_text(encoding="utf-8"))
         for one in [one for one in EXERCISES.values() if one.lesson == number and dice.random() < SHARES[kind]]:
             notebook["cells"] = [c for c in notebook["cells"] if f'@exercise("{one.id}")' not in "".join(c["source"])]

@@ -496,6 +496,19 @@ def test_no_process_is_hurt_and_none_is_left(aftermath, world):
     assert aftermath["descriptors"] <= 0
 
 
+@in_sandbox
+def test_a_stopped_process_ends_with_its_sandbox(tmp_path):
+    tmp_path.chmod(0o755)
+    grading.write_package(tmp_path)
+    session = grading.Session(tmp_path)
+    session.ask({"files": {}, "names": {}}, 60)
+    _, *inside = psutil.Process(session._process.pid).children(recursive=True)
+    assert inside
+    inside[0].suspend()
+    session.close()
+    assert psutil.wait_procs(inside, timeout=20)[1] == []
+
+
 def test_the_package_is_as_before(aftermath):
     paths = [*(ROOT / "vae_course").rglob("*.py"), *(ROOT / "tests").glob("*.py")]
     assert [path for path in paths if "\n# hostile\n" in path.read_text(encoding="utf-8")] == []

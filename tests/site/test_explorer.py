@@ -210,24 +210,32 @@ def test_the_code_shown_is_the_package_s_and_the_sections_exist(page_file):
 # --------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def opened(chromium, page_file):
-    """Give a function that opens a page; in the end none may have failed or asked for anything but itself."""
-    contexts, said, asked = [], [], []
+@pytest.fixture(scope="module")
+def noted():
+    """What the pages said, and whom they asked."""
+    return [], []
 
-    def open_page(path=page_file, width=1440, height=800, hash="", **options):  # noqa: A002
-        context = chromium.new_context(viewport={"width": width, "height": height}, **options)
-        contexts.append(context)
-        page = context.new_page()
+
+@pytest.fixture
+def opened(pages, noted, page_file):
+    """Give a function that opens a page; in the end none may have failed or asked for anything but itself."""
+    said, asked = noted
+    said.clear()
+    asked.clear()
+    used = []
+
+    def listen(page):
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("request", lambda request: asked.append(request.url))
-        page.goto(path.as_uri() + hash)
-        return page
+
+    def open_page(path=page_file, width=1440, height=800, hash="", **options):  # noqa: A002
+        used.append(pages(path.as_uri() + hash, width, height, listen, **options))
+        return used[-1]
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for page in used:
+        page.evaluate("localStorage.clear()")  # the theme that was chosen
     assert said == []
     assert asked
     assert [url for url in asked if not url.startswith(("file:", "data:", "about:"))] == []
@@ -661,15 +669,16 @@ def test_the_address_tells_what_is_on_screen(opened, page_file):
     page.evaluate("explorer.setUp(1, 0, 'points')")
     page.evaluate("explorer.pick(4)")
     page.evaluate("explorer.setZ([1.25, -0.5])")
-    again = opened(hash=address("z=1.250,-0.500"))
-    assert again.evaluate(state) == page.evaluate(state)
-    assert z_of(again) == [1.25, -0.5]
+    hash, before = address("z=1.250,-0.500"), page.evaluate(state)  # noqa: A001
+    page = opened(hash=hash)
+    assert page.evaluate(state) == before
+    assert z_of(page) == [1.25, -0.5]
     choose(page, "kind", 0)
     page.click("#clear")
     for g in (0, 13):
         page.locator("[role=gridcell]").nth(g).click()
-    again = opened(hash=address("drawn=8004000000000000"))
-    assert [g for g, on in enumerate(pixels(again)) if on] == [0, 13]
+    page = opened(hash=address("drawn=8004000000000000"))
+    assert [g for g, on in enumerate(pixels(page)) if on] == [0, 13]
     odd = opened(hash="#data=9&model=x&layer=no&input=99999&z=1,b")
     for wrong in ("#%", "#drawn=xyz&z=1", "#data=1&drawn=0123456789abcdef"):
         assert odd.evaluate("[explorer.state.layer, explorer.state.model]") == ["decoded", 1]

@@ -4,6 +4,7 @@ The sandbox sees the system's libraries, the Python that runs here and its packa
 answers, and a small folder in memory. It sees no home, no course, and no other submission.
 """
 
+import json
 import os
 import queue
 import shutil
@@ -33,8 +34,10 @@ class Session:
 
     def __init__(self, package: Path, unsafe: bool = False) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="vae-course-grading-")
-        python = [sys.executable, "-m", "vae_course.grading.runner"]
-        command = python if unsafe else [*_bubblewrap(package), *python, *["--as-nobody"] * (os.getuid() == 0)]
+        command = [sys.executable, "-m", "vae_course.grading.runner"]
+        told, tells = os.pipe()
+        if not unsafe:
+            command = [*_bubblewrap(package), "--info-fd", f"{tells}", *command, *["--as-nobody"] * (os.getuid() == 0)]
         environment = {
             "PYTHONPATH": os.pathsep.join([str(package) if unsafe else PACKAGE, *_packages()]),
             "HOME": self._folder.name if unsafe else "/tmp", "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1",
@@ -42,7 +45,10 @@ class Session:
         self._process = subprocess.Popen(
             command, env=environment, cwd=self._folder.name, start_new_session=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            pass_fds=() if unsafe else (tells,),
         )  # fmt: skip
+        os.close(tells)
+        self._first = _first_process(told)
         self._requests: queue.Queue[Any] = queue.Queue()
         self._replies: queue.Queue[Any] = queue.Queue()
         for work in (self._talk, self._listen):  # threads, since a stopped process makes pipes wait for ever
@@ -68,7 +74,16 @@ class Session:
         return reply
 
     def close(self) -> None:
-        """Kill the process, and with it all that it started."""
+        """Kill the process, and with it all that it started.
+
+        The sandbox's first process is killed by name: where root graded, it is another user's, and bubblewrap, which
+        would end it in its own end, may not.
+        """
+        if self._first is not None:
+            with suppress(OSError):  # it has ended already
+                signal.pidfd_send_signal(self._first, signal.SIGKILL)
+            os.close(self._first)
+            self._first = None
         with suppress(OSError, AttributeError):  # it has ended already; there are no groups on Windows
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
@@ -86,6 +101,13 @@ class Session:
             while True:
                 self._replies.put(wire.receive(pipe))
         self._replies.put(None)
+
+
+def _first_process(told: int) -> int | None:
+    """Return a descriptor of the first process of a sandbox, from what bubblewrap says; None where there is none."""
+    with open(told, "rb") as pipe, suppress(ValueError, KeyError, OSError):
+        return os.pidfd_open(json.loads(pipe.read())["child-pid"])
+    return None
 
 
 def check_sandbox() -> None:
