@@ -11,8 +11,8 @@
 # - estimate a mean that has no formula, with an error bar (exercise 1.5, quiz 6)
 # - say what variational inference searches, and what a posterior is worth on real cells (quiz 5 and 7)
 #
-# **Time:** about {{minutes}} minutes. If you try everything, plan about twice that, with a pause after section 1.5 or
-# 1.8. **You need:** lesson 0, the sum and product rules of probability, logarithms.
+# **Time:** about {{minutes}} minutes. If you try everything, plan about twice that. **You need:** lesson 0, the sum and
+# product rules of probability, logarithms.
 #
 # Exercise 1.4 is in [deeper/1a](deeper/1a_kl_in_many_dimensions.ipynb).
 
@@ -38,8 +38,8 @@ from torch import Tensor
 # be?
 #
 # Of each of the 700 blood cells we keep one bit a gene: detected (1) or not (0), which can tell types apart ([Qiu
-# 2020](https://doi.org/10.1038/s41467-020-14976-9)). We look at T cells (five of the ten labels) and myeloid cells
-# (monocytes and dendritic cells).
+# 2020](https://doi.org/10.1038/s41467-020-14976-9)). We look at T cells and myeloid cells (monocytes and dendritic
+# cells).
 
 # %%
 data = vc.load_pbmc()
@@ -155,7 +155,7 @@ for name, row in (("z", z), ("prior", prior), ("likelihood", likelihood), ("post
 # The likelihood row does not sum to 1: it is a distribution over $x$, looked at as a function of $z$.
 #
 # Now a real cell, gene by gene, from CD3D on. **Predict**: when will IL32, a T gene as well, narrow the posterior more?
-# **(a)** If it is detected too. **(b)** The same in both cases. **(c)** If it is not. Commit in the figure, then try.
+# **(a)** If it is detected too. **(b)** The same in both cases. **(c)** If it is not. Commit in the figure.
 
 # %%
 vc.explore.posterior()
@@ -200,7 +200,7 @@ print(f"torch.logsumexp {torch.logsumexp(log_terms, dim=0):.4f}")
 # **Question.** A statistician writes the log-probability of a coin, a machine learner a loss called binary
 # cross-entropy. What is the difference?
 #
-# Put both cases of the coin on one line; the other one vanishes:
+# Put both cases of the coin on one line. For either $x$ one term vanishes:
 #
 # $$\log p(x) = x \log p + (1 - x)\log(1 - p).$$
 #
@@ -216,9 +216,9 @@ print("probability of a 1:", [round(value, 5) for value in prob.tolist()])
 print("log p of a 0:      ", [round(value, 1) for value in torch.log(1 - prob).tolist()])
 
 # %% [markdown]
-# From 17 on the probability is exactly 1 in 32 bits, and one surprise costs $\infty$. The truth is tame: 17 nats, and
-# 1000 at 1000. So simplify *before* computing. Multiplied by $e^a$ above and below, the sigmoid is $e^a/(1+e^a)$. Taken
-# from 1, it leaves $1/(1+e^a)$. With $\text{softplus}(a) = \log(1+e^a)$,
+# From 17 on the probability is rounded to 1, and one surprise costs $\infty$. The truth is tame: 17 nats, and 1000 at
+# 1000. So simplify *before* computing. Multiplied by $e^a$ above and below, the sigmoid is $e^a/(1+e^a)$. Taken from 1,
+# it leaves $1/(1+e^a)$. With $\text{softplus}(a) = \log(1+e^a)$,
 #
 # $$\log(1 - p) = -\text{softplus}(a), \qquad \log p = a - \text{softplus}(a).$$
 #
@@ -308,11 +308,11 @@ vc.explore.kl()
 # Both numbers are a **KL divergence** ([Kullback and Leibler 1951](https://doi.org/10.1214/aoms/1177729694)). Draw $z$
 # from the stand-in $q$. By how many nats does $q$ rate it above its true log-probability, under $p$? On average
 #
-# $$\mathrm{KL}(q \,\|\, p) = \mathbb E_{z \sim q}\big[\log q(z) - \log p(z)\big] = \sum_z q(z)\,\log\frac{q(z)}{p(z)},$$
+# $$\mathrm{KL}(q\,\|\,p) = \mathbb E_{z \sim q}\big[\log q(z) - \log p(z)\big] = \sum_z q(z)\,\log\frac{q(z)}{p(z)},$$
 #
 # where $\mathbb E_{z \sim q}$, or $\mathbb E_q$, averages over draws from $q$; for densities the sum is an integral. By
-# hand, for two coins, $q = (0.9, 0.1)$ and $p = (0.5, 0.5)$: $0.9 \log 1.8 + 0.1 \log 0.2 = 0.37$ nats. With $p$ and
-# $q$ exchanged it is $0.51$.
+# hand, for two coins, $q = (0.9, 0.1)$ and $p = (0.5, 0.5)$: $0.9 \log 1.8 + 0.1 \log 0.2 = 0.37$ nats. The other way
+# round it is $0.51$.
 #
 # It is never negative, and 0 only if $q = p$. It is not symmetric: *where you draw from decides which errors count*.
 # Here are two candidates for $q$: a narrow one on the larger bell, and a wide one with the mean and the variance of
@@ -338,10 +338,10 @@ for name, mean, var in (("narrow", torch.tensor(-1.5), torch.tensor(0.35)), ("wi
     print(f"{name:6}   KL(q || p) {kl_qp:.2f}   KL(p || q) {kl_pq:.2f} nats")
 
 # %% [markdown]
-# **Mode-seeking.** $\mathrm{KL}(q \,\|\, p)$ draws from $q$. A bell that $q$ never visits costs next to nothing: the
+# **Mode-seeking.** $\mathrm{KL}(q\,\|\,p)$ draws from $q$. A bell that $q$ never visits costs next to nothing: the
 # narrow $q$ pays about $-\log 0.65 = 0.43$ nats, for the weight it did find.
 #
-# **Mass-covering.** $\mathrm{KL}(p \,\|\, q)$ draws from $p$, so from both bells, and one that $q$ has forgotten is a
+# **Mass-covering.** $\mathrm{KL}(p\,\|\,q)$ draws from $p$, so from both bells, and one that $q$ has forgotten is a
 # catastrophe.
 #
 # A VAE minimises the first, with $p$ the posterior: it can draw from $q$, and not from the posterior. Where the truth
@@ -359,7 +359,7 @@ quiz("1.3")
 # Yes, when both are Gaussian. Let $q = \mathcal N(m_q, v_q)$ and $p = \mathcal N(m_p, v_p)$. Subtract the two parabolas
 # of section 1.5; the $\log 2\pi$ cancels:
 #
-# $$\mathrm{KL}(q \,\|\, p) = \mathbb E_q\Big[\tfrac12 \log v_p - \tfrac12\log v_q
+# $$\mathrm{KL}(q\,\|\,p) = \mathbb E_q\Big[\tfrac12 \log v_p - \tfrac12\log v_q
 # + \frac{(z - m_p)^2}{2 v_p} - \frac{(z - m_q)^2}{2 v_q}\Big].$$
 #
 # Only the two squares depend on $z$. Around $q$'s *own* mean the average square is the variance, $v_q$. To the *other*
@@ -367,7 +367,8 @@ quiz("1.3")
 #
 # $$(z - m_p)^2 = (z - m_q)^2 + 2(z - m_q)(m_q - m_p) + (m_q - m_p)^2.$$
 #
-# On average the first term is $v_q$ again, the middle one vanishes with $z - m_q$, and the last is a fixed number.
+# On average the first term is $v_q$ again, the middle one vanishes, since $z - m_q$ is 0 on average, and the last is a
+# fixed number.
 
 # %% [markdown]
 # **Now you.** Put the two averaged squares into the first line, and simplify: one factor $\tfrac12$, four terms in the
@@ -378,8 +379,7 @@ quiz("1.3")
 
 # %% [markdown]
 # Your formula beside a sum over a grid, for $\mathcal N(1, 2)$ and $\mathcal N(3, 5)$. Then three latents: where they
-# are independent in $q$ and in $p$, their KLs add up, since logarithms turn products into sums. The figure shows what
-# it costs a latent to leave the prior.
+# are independent in $q$ and in $p$, their KLs add up, since logarithms turn products into sums.
 
 # %%
 mean_q, var_q, mean_p, var_p, zero, one = torch.tensor([1.0, 2.0, 3.0, 5.0, 0.0, 1.0])
@@ -441,7 +441,7 @@ quiz("1.4")
 #
 # A KL is a *mean* over draws from $q$, and a mean can be estimated by drawing, **Monte Carlo**:
 #
-# $$\mathrm{KL}(q \,\|\, p) \approx \frac1S\sum_{s=1}^{S} t_s, \qquad
+# $$\mathrm{KL}(q\,\|\,p) \approx \frac1S\sum_{s=1}^{S} t_s, \qquad
 # t_s = \log q(z_s) - \log p(z_s), \qquad z_s \sim q.$$
 #
 # An estimate without an error bar is a rumour. If the terms scatter with standard deviation $\mathrm{sd}(t)$, the mean
@@ -496,7 +496,7 @@ print(f"draws from p: {estimate:.2f} +- {error:.2f}   KL(q || p) is {kl_normal(q
 # %% exercise="1.6" source="vae_course.exercises.e1_6.answer.grid_posterior" minutes=8 difficulty=2
 
 # %% [markdown]
-# All 700 cells at once:
+# All 700 cells at once, the genes summed away:
 
 # %%
 log_prior = torch.log_softmax(normal_log_prob(grid, zero, one), dim=0)  # (points,), less its log-sum-exp
@@ -559,16 +559,15 @@ plots.show(
 # **Question.** If we cannot compute the posterior, can we *fit* it?
 #
 # Choose a family of simple distributions, say all Gaussians $q(z) = \mathcal N(m, v)$, and look for the one with the
-# smallest $\mathrm{KL}(q \,\|\, p(z \mid x))$: **variational inference** ([Blei et al.
+# smallest $\mathrm{KL}(q\,\|\,p(z \mid x))$: **variational inference** ([Blei et al.
 # 2017](https://doi.org/10.1080/01621459.2017.1285773)). But this KL contains the posterior, and so $p(x)$. Put in
 # Bayes' rule, $\log p(z \mid x) = \log p(x, z) - \log p(x)$. Since $\log p(x)$ does not depend on $z$, averaging leaves
 # it as it is:
 #
-# $$\mathrm{KL}(q \,\|\, p(z \mid x)) = \log p(x) - \underbrace{\mathbb E_q[\log p(x, z) - \log q(z)]}_{\text{ELBO}}.$$
+# $$\mathrm{KL}(q\,\|\,p(z \mid x)) = \log p(x) - \underbrace{\mathbb E_q[\log p(x, z) - \log q(z)]}_{\text{ELBO}}.$$
 #
-# So the $q$ with the smallest KL is the $q$ with the largest **ELBO**, and that needs only the joint: prior times
-# likelihood, both easy. Since the KL is never negative, the ELBO never exceeds $\log p(x)$: an **e**vidence **l**ower
-# **bo**und.
+# So the smallest KL goes with the largest **ELBO**, and that needs only the joint: prior times likelihood, both easy.
+# No KL is negative, so the ELBO never exceeds $\log p(x)$: an **e**vidence **l**ower **bo**und.
 #
 # In one dimension we can check. For the dendritic cell we try a grid of means and standard deviations. The ELBO of each
 # comes from the joint, its KL from the posterior of section 1.9. Do the two add up to $\log p(x)$?
@@ -698,9 +697,9 @@ print(f"of the others {by_posterior[~sure].mean():.1%}")
 assert 0.45 < sure.float().mean() < 0.48
 
 # %% [markdown]
-# Now even CST3 is missed too often. The posterior wins by nine points, eight times the error. Four of them come from
-# having six genes: the vote wins them too. The other five come from weighing what each gene says, seen or *not* seen.
-# And a posterior says *when it does not know*: of the calls it is 95 % sure of, nearly all are right.
+# Now even CST3 is missed too often. The posterior wins by nine points, eight times the error. Four of the nine come
+# from having six genes: the vote wins them too. The other five come from weighing what each gene says, seen or *not*
+# seen. And a posterior says *when it does not know*: of the calls it is 95 % sure of, nearly all are right.
 #
 # **An open task, without a checker.** Put in *your own* marker genes, some for each kind:
 # `compare(right_calls(x, [...])[0])`. Can two do what six do? First write down what you expect.
@@ -725,8 +724,7 @@ assert 0.45 < sure.float().mean() < 0.48
 # w, b = line_of(markers, *kinds)
 # ```
 #
-# From there the cell of section 1.9 gives the posterior of every cell, *given* that each is one of these two kinds, or
-# between them.
+# From there the cell of section 1.9 gives the posterior of every cell.
 
 # %% [markdown]
 # ## 1.13 Quiz
