@@ -77,8 +77,8 @@ plots.show(
 #
 # A cell uses a gene by copying it to **messenger RNA**. A machine catches cells one by one, and tags each RNA molecule
 # that it can catch with two short sequences: a **barcode**, the same for the whole cell, and a **UMI** (unique
-# molecular identifier), which differs from molecule to molecule. So molecules are counted and not their copies: a **UMI
-# count**. The result is a **count matrix**, a row for each cell and a column for each gene. Ours are **PBMCs**, blood
+# molecular identifier), which differs from molecule to molecule. So a **UMI count** counts molecules and not their
+# copies. The result is a **count matrix**, a row for each cell and a column for each gene. Ours are **PBMCs**, blood
 # cells with a single, unlobed nucleus ([Zheng et al. 2017](https://doi.org/10.1038/ncomms14049); [where the data come
 # from](../data/README.md)).
 

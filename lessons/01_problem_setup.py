@@ -206,8 +206,8 @@ print(f"torch.logsumexp {torch.logsumexp(log_terms, dim=0):.4f}")
 #
 # **Binary cross-entropy** is this number with a minus sign: a loss *is* a likelihood.
 #
-# A network puts out logits. Why not turn them into probabilities and use this line? Here are four, and what comes is a
-# 0. **Predict** what the computer says at 1000: $-7$, $-1000$, or $-\infty$?
+# A network puts out logits. Why not turn them into probabilities and use this line? Here are four, and what comes is
+# zero. **Predict** what the computer says at 1000: $-7$, $-1000$, or $-\infty$?
 
 # %%
 a = torch.tensor([2.2, 10.0, 17.0, 1000.0])  # logits
@@ -216,9 +216,9 @@ print("probability of a 1:", [round(value, 5) for value in prob.tolist()])
 print("log p of a 0:      ", [round(value, 1) for value in torch.log(1 - prob).tolist()])
 
 # %% [markdown]
-# From 17 on the probability is rounded to 1, and one surprise costs $\infty$. The truth is tame: 17 nats, and 1000 at
-# 1000. So simplify *before* computing. Multiplied by $e^a$ above and below, the sigmoid is $e^a/(1+e^a)$. Taken from 1,
-# it leaves $1/(1+e^a)$. With $\text{softplus}(a) = \log(1+e^a)$,
+# From 17 on the probability is rounded to 1, and one surprise costs $\infty$. The truth is tame: 17 and 1000 nats. So
+# simplify *before* computing. Multiplied by $e^a$ above and below, the sigmoid is $e^a/(1+e^a)$. Taken from 1, it
+# leaves $1/(1+e^a)$. With $\text{softplus}(a) = \log(1+e^a)$,
 #
 # $$\log(1 - p) = -\text{softplus}(a), \qquad \log p = a - \text{softplus}(a).$$
 #
