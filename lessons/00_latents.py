@@ -12,14 +12,13 @@
 # - explain why a plain autoencoder cannot invent cells, and what scVI changes (quiz 5 and 6)
 # - judge whether two batches have been mixed well (quiz 7)
 #
-# **Time:** about {{minutes}} minutes. If you try everything, plan about twice that, in two sittings, with the pause at
-# the end of section 0.4.
+# **Time:** about {{minutes}} minutes. If you try everything, plan about twice that, with a pause after section 0.4.
 #
 # **You need:** Python, and what a vector, a matrix and a variance are. No PyTorch, no biology.
 #
-# **How exercises work.** An exercise is a function with a blank, `...  # your code`. Fill the blank, run the cell, read
-# the message. `hint("0.1")` gives a hint, a second call a better one, `solution("0.1")` an answer. Until yours is right
-# the lesson goes on with a reference version.
+# **How exercises work.** An exercise is a function with a blank, `...  # your code`. Fill it, run the cell, read the
+# message. `hint("0.1")` gives a hint, a second call a better one, `solution("0.1")` an answer. Until yours is right the
+# lesson goes on with ours.
 
 # %% setup=true
 import torch
@@ -32,12 +31,11 @@ from vae_course.exercises import exercise, hint, progress, quiz, solution
 # %% [markdown]
 # ## 0.1 The whole game
 #
-# **Question.** What does scVI do? The next cell loads 700 human blood cells, and for each how many molecules of 765
-# genes were counted. It trains scVI, which sums up every cell in ten numbers, and draws a map of these. Colours are
-# added afterwards.
+# **Question.** What does scVI do? Here it gets the counts of 765 genes in 700 human blood cells, and learns to sum up
+# every cell in ten numbers. Then we draw a map of these, coloured by kind of cell. (Do not worry about the code yet.)
 #
 # **Predict.** What will the map look like? **(a)** One cloud, colours mixed. **(b)** A few islands, each mostly of one
-# colour. **(c)** One clean island for each of the six colours. Decide, then run: it takes about 15 seconds.
+# colour. **(c)** One clean island for each of the six colours. Decide, then run both cells: 15 seconds.
 
 # %%
 data = vc.load_pbmc()
@@ -45,6 +43,7 @@ model = vc.VAE(data.n_genes)  # scVI
 trainer = vc.UnsupervisedTrainer(model, data, train_size=0.8, n_epochs_kl_warmup=20, seed=0)
 trainer.train(n_epochs=50)
 
+# %% fold="The map, coloured by kind of cell"
 kinds = ["T cell" if name.startswith(("CD4+", "CD8+")) else str(name) for name in data.label_names[data.labels]]
 group_names = sorted(set(kinds))
 groups = torch.tensor([group_names.index(kind) for kind in kinds])  # (cells,): a number for each colour
@@ -54,21 +53,16 @@ plots.show(
 )
 
 # %% [markdown]
-# **(b).** Islands, without having been told a single type. T cells and NK cells, alike in the body, share one. (CD34+
-# are blood stem cells.)
+# **(b).** Islands, found without being told a single type. T cells and NK cells, alike in the body, share one. (CD34+
+# are blood stem cells. **t-SNE** draws ten numbers on paper: near stays near, long distances mean nothing, [Kobak and
+# Berens 2019](https://doi.org/10.1038/s41467-019-13056-x).)
 #
 # **Where the colours come from.** Each cell has one of ten labels: the purified population that it resembles most. That
-# is a guess, not the truth. Five are kinds of T cells, drawn as one group: hence six colours. (Can 240 cells be
-# dendritic? Section 0.9 asks.)
+# is a guess, which section 0.9 will doubt. Five of the ten are kinds of T cells, drawn as one group.
 #
-# **By lesson 5 you will have written every line of what this cell calls.**
-#
-# (**t-SNE** draws ten numbers on paper: near stays near, long distances mean nothing ([Kobak and Berens
-# 2019](https://doi.org/10.1038/s41467-019-13056-x)).)
-#
-# Here is the machine, with the lessons that build each part; today's are coloured. Counts go in, at the left. An
-# **encoder** sums the cell up in a few numbers $z$, its **latents**. A **decoder** turns these back into a statement
-# about counts. What is sampled in between, and names such as $q(z \mid x)$ and KL, you will meet later.
+# **By lesson 5 you will have written every line of what these cells call.** Here is the machine, and which lesson
+# builds which part; today's are coloured. An **encoder** sums up a cell in a few numbers $z$, its **latents**. A
+# **decoder** turns these back into a statement about counts. The other names can wait.
 
 # %% fold="The map of the course"
 ax = plots.course_map(0)
@@ -83,10 +77,10 @@ plots.show(
 #
 # A cell uses a gene by copying it to **messenger RNA**. A machine catches cells one by one, and tags each RNA molecule
 # that it can catch with two short sequences: a **barcode**, the same for the whole cell, and a **UMI** (unique
-# molecular identifier), which differs from molecule to molecule. So molecules are counted and not their copies: a
-# **UMI count**. The result is a **count matrix**, with a row for each cell and a column for each gene. Ours are
-# **PBMCs**, blood cells with a single, unlobed nucleus ([Zheng et al. 2017](https://doi.org/10.1038/ncomms14049);
-# [where the data come from](../data/README.md)).
+# molecular identifier), which differs from molecule to molecule. So a **UMI count** counts molecules and not their
+# copies. The result is a **count matrix**, a row for each cell and a column for each gene. Ours are **PBMCs**, blood
+# cells with a single, unlobed nucleus ([Zheng et al. 2017](https://doi.org/10.1038/ncomms14049); [where the data come
+# from](../data/README.md)).
 
 # %%
 counts = torch.from_numpy(data.counts.toarray())  # (cells, genes)
@@ -100,8 +94,8 @@ for name in ("CD14+ Monocyte", "Dendritic", "CD19+ B", "T cell", "CD56+ NK"):
 
 # %% [markdown]
 # Whole numbers, many zeros, and a pattern: LYZ and CST3 are loud in monocytes and dendritic cells (together:
-# **myeloid** cells), CD79A in B cells, CD3D in T cells. Such a gene is called a **marker**. As a picture, for all cells
-# and the 80 genes that vary most:
+# **myeloid** cells), CD79A in B cells, CD3D in T cells. Such a gene is a **marker**. Here are all cells, and the 80
+# genes that vary most:
 
 # %% fold="A heat map of the counts, cells sorted by group"
 variable = counts.var(dim=0).argsort(descending=True)[:80]
@@ -125,11 +119,11 @@ zeros, ones = (counts == 0).float().mean(), (counts == 1).float().mean()
 print(f"zeros {zeros:.0%}   ones {ones:.0%}   more {1 - zeros - ones:.0%}   largest count {int(counts.max())}")
 
 # %% [markdown]
-# Two thirds, and these genes were chosen *because* they vary. A zero has two readings: the gene was silent, or it was
-# used and none of its few molecules was caught. The matrix does not say which.
+# Two thirds, and these genes were chosen *because* they vary. A zero has two readings: the gene was silent, or none of
+# its few molecules was caught. The matrix does not say which.
 #
-# **Along rows, along columns.** A mean or a sum removes a dimension of a **tensor** (an array with a shape), and `dim`
-# says which. `dim=0` walks down the columns, and leaves one number for each gene:
+# `counts` is a **tensor**, an array with a shape. A mean or a sum removes one of its dimensions, and `dim` says which:
+# `dim=0` walks down the columns, and leaves one number for each gene.
 
 # %%
 toy = torch.tensor([[1.0, 3.0], [5.0, 0.0], [2.0, 6.0]])  # (cells, genes): three cells, two genes
@@ -138,7 +132,7 @@ print("mean of each gene:", [round(value, 2) for value in toy.mean(dim=0).tolist
 # %% [markdown]
 # The total count of a cell is its **library size**. For cell $i$ and genes $g = 1, \dots, G$ (`n_genes`, here 765),
 #
-# $$N_i = \sum_{g=1}^{G} \text{counts}_{ig} .$$
+# $$N_i = \sum_{g=1}^{G} \text{counts}_{ig}.$$
 #
 # **Now you.** `counts` comes in as (cells, genes); one number for each *cell* goes out, shape (cells,). On `toy`, three
 # cells must give three numbers: 4, 5 and 8.
@@ -155,9 +149,9 @@ for name in ("CD14+ Monocyte", "T cell"):
 # A factor of five. Part of it is biology: a myeloid cell holds more RNA than a resting T cell. The rest is luck, how
 # much of a cell's RNA was caught: **sequencing depth**, which we do not want to discover.
 #
-# **How noisy is a count?** If all cells were alike but for their library, and gene $g$ took the share $s_g$ of all
-# molecules, each caught independently, then a count would be **Poisson** with mean $N_i s_g$, and a Poisson's variance
-# equals its mean. Below, counts generated in such a world beside the observed ones; a point is a gene.
+# **How noisy is a count?** Were all cells alike but for their library, gene $g$ taking the share $s_g$ of all
+# molecules, a count would be **Poisson** with mean $N_i s_g$, and its variance would equal its mean. Below are counts
+# from such a world, and the observed ones; a point is a gene.
 
 # %% fold="Variance against mean of every gene, observed and generated"
 rate = library.unsqueeze(-1) * counts.sum(dim=0) / counts.sum()  # (cells, genes): N_i * s_g
@@ -170,9 +164,9 @@ for name, table in (("observed", counts), ("generated", generated)):
     print(f"{name:9} variance / mean of loud genes, median {(table.var(dim=0) / table.mean(dim=0))[loud].median():.1f}")
 
 # %% [markdown]
-# (The generated genes reach 1.2 and not 1, because each cell has a mean of its own: the libraries differ.) The excess
-# is called **overdispersion**. Most of it is what we are after: types differ. Some remains inside a type ([Grün et al.
-# 2014](https://doi.org/10.1038/nmeth.2930)), and lesson 5 has a distribution for it.
+# The excess of the observed genes is called **overdispersion**. Most of it is what we are after: types differ. Some
+# remains inside a type ([Grün et al. 2014](https://doi.org/10.1038/nmeth.2930)), and lesson 5 has a distribution for
+# it. (Generated genes reach 1.2, not 1, because libraries differ.)
 
 # %%
 quiz("0.1")
@@ -196,21 +190,20 @@ print(totals.tolist())
 print(toy / totals)  # (3, 2) / (3, 1)
 
 # %% [markdown]
-# PyTorch lines shapes up *from the right*, and repeats what has size 1 (**broadcasting**). You were lucky to get an
-# error: with as many cells as genes there is none, and the numbers are wrong. That is why we write shapes at the ends
-# of lines.
+# PyTorch lines shapes up *from the right*, and repeats what has size 1 (**broadcasting**). You were lucky: with as many
+# cells as genes there is no error, only wrong numbers. So we write shapes at the ends of lines.
 #
-# The first and the third cell are now alike. Next, give all cells the total 10,000. Then compress: from 0 to 10 matters
-# more than from 300 to 310, and a logarithm turns factors into steps. Adding 1 keeps zero at zero:
+# The first and the third cell are now alike. Next, give all cells the total 10,000. Then take a logarithm, since from 0
+# to 10 matters more than from 300 to 310. Adding 1 keeps zero at zero:
 #
 # $$x_{ig} = \log\left(1 + \frac{\text{counts}_{ig}}{N_i} \cdot 10{,}000\right).$$
 #
 # Before PCA, cleverer recipes hardly beat it ([Ahlmann-Eltze and Huber
-# 2023](https://doi.org/10.1038/s41592-023-01814-1)). The toy cell $(1, 3)$ becomes $(2500, 7500)$, and then $(\log
-# 2501, \log 7501) = (7.82, 8.92)$.
+# 2023](https://doi.org/10.1038/s41592-023-01814-1)). By hand: $(1, 3)$ becomes $(2500, 7500)$, then
+# $(\log 2501, \log 7501) = (7.82, 8.92)$.
 #
 # **Now you.** Counts (cells, genes) in, log-normalised values (cells, genes) out. Call your own `library_size`.
-# `torch.log1p(a)` is $\log(1 + a)$. Mind `target_sum`: it is an argument, and not always 10,000.
+# `torch.log1p(a)` is $\log(1 + a)$. Mind `target_sum`: it is not always 10,000.
 
 # %% exercise="0.2" source="vae_course.exercises.e0_2.answer.log_normalize" minutes=6 difficulty=1
 
@@ -220,11 +213,11 @@ print("toy:", [[round(value, 2) for value in cell] for cell in log_normalize(toy
 print(f"real cells: {tuple(x.shape)}, from {x.min():.0f} to {x.max():.1f}")
 
 # %% [markdown]
-# **What breaks it.** A cell without a single count has no shares: zero divided by zero is `nan`, and one `nan` spreads
-# through every mean that it enters. So `vc.CountData` does not accept an empty cell.
+# **What breaks it.** In a cell without a single count, zero is divided by zero. That is `nan`, and one `nan` spoils
+# every mean that it enters. So `vc.CountData` accepts no empty cell.
 #
 # **765 numbers are too many.** Were they unrelated, all cells would be about equally far apart, and "near" would mean
-# nothing. Are they? Here are the correlations of six genes, red for together, blue for against.
+# nothing. Are they? Red: two genes rise together. Blue: one falls as the other rises.
 
 # %% fold="Correlations of six genes"
 six = ["HLA-DRA", "CD74", "CST3", "LYZ", "CD3D", "IL32"]
@@ -244,30 +237,29 @@ plots.show(ax, alt="Correlations of six genes: HLA-DRA, CD74, CST3 and LYZ rise 
 # **Question.** You may keep *one* number a cell. Which one?
 #
 # Take two genes. Choose a direction through the mean, drop every cell at a right angle onto it, and keep how far along
-# it the cell landed. Before you turn it to find the best one: when the cells are spread *most* along the direction, is
-# what you lose (the thin segments) small or large?
+# it the cell landed. Where cells are spread *most* along the direction, is what you lose (the thin segments) small or
+# large? Decide, then turn it.
 
 # %%
 vc.explore.pca()
 
 # %% [markdown]
-# Kept and lost always add up to the same, by Pythagoras. So **the direction along which cells vary most is the one that
-# loses least.** It is the first principal component; the next is the best one at a right angle to it, and so on:
-# **principal component analysis**, PCA.
+# Kept and lost always add up to the same, by Pythagoras. So **the direction along which cells vary most loses least.**
+# It is the first principal component; the next is the best one at a right angle to it, and so on: **principal component
+# analysis**, PCA.
 #
 # In numbers: a direction $v$ is a vector of length 1, $\bar x$ the mean cell, and what we keep of a cell is
 #
-# $$z = (x - \bar x)^\top v .$$
+# $$z = (x - \bar x)^\top v.$$
 #
-# For $\bar x = (1, 1)$, $v = (0.6, 0.8)$ and a cell $(3, 2)$: subtract, $(2, 1)$; multiply and add, $2 \cdot 0.6 + 1
-# \cdot 0.8 = 2$.
+# For $\bar x = (1, 1)$, $v = (0.6, 0.8)$ and a cell $(3, 2)$: subtract, $(2, 1)$; multiply and add,
+# $2 \cdot 0.6 + 1 \cdot 0.8 = 2$.
 #
-# A singular value decomposition finds the best $v$ among 765 genes, and all the next ones, at once. Its `.Vh` holds a
-# direction in each row, **orthonormal**: each of length 1, all at right angles. (No other $k$ directions do better: a
-# theorem of [Eckart and Young 1936](https://doi.org/10.1007/BF02288367).) Why is this so? 20 minutes:
-# [deeper/0a](deeper/0a_pca_line_by_line.ipynb).
+# A singular value decomposition finds the best directions among 765 genes, all at once. They are the rows of its `.Vh`,
+# **orthonormal**: each of length 1, all at right angles. No other $k$ directions do better ([Eckart and Young
+# 1936](https://doi.org/10.1007/BF02288367)). Why is this so? 20 minutes: [deeper/0a](deeper/0a_pca_line_by_line.ipynb).
 #
-# scVI's training above hid 140 cells, to be judged by. We hide the same ones: 560 **training cells**, 140 **held-out
+# scVI's training above hid 140 cells, to be judged by. We hide the same: 560 **training cells**, 140 **held-out
 # cells**.
 
 # %%
@@ -278,12 +270,11 @@ for k, gene in ((0, "LYZ"), (1, "CD79A")):  # v and -v are one direction: let a 
     all_components[k] *= all_components[k, index[gene]].sign()
 
 # %% [markdown]
-# The encoder measures a cell along the first $k$ directions (`n_latent`). Stack them as rows of a matrix $W$
-# (`components`), of shape (latent, genes). A cell is a row, too, and with `@`, the matrix product, all cells go at
-# once. By shapes, (n, g) `@` (g, k) gives (n, k): each row of the left one is multiplied with each column of the right
-# one, and summed.
+# The encoder measures a cell along the first $k$ directions (`n_latent`), the rows of a matrix $W$ (`components`) of
+# shape (latent, genes). The matrix product `@` takes all cells at once: (n, g) `@` (g, k) gives (n, k), each row of the
+# left one multiplied with each column of the right one, and summed.
 #
-# $$z = (x - \bar x)\, W^\top .$$
+# $$z = (x - \bar x)\, W^\top.$$
 #
 # **Now you.** Cells (cells, genes) in, latents (cells, latent) out; `.T` is the transpose. Mind `mean`: use the one
 # given. A held-out cell has to be measured from the *training* mean.
@@ -308,11 +299,11 @@ plots.show(
 )
 
 # %% [markdown]
-# A formula from 1901, not told any cell type either. PC1 sets genes of myeloid cells against those of T cells. PC2 sets
-# genes that show antigens (HLA), loud in B and dendritic cells, against FCGR3A, which monocytes and NK cells use.
+# A formula from 1901, not told any cell type either. PC1 sets genes of myeloid cells against those of T cells; PC2 HLA
+# genes, which show antigens and are loud in B and dendritic cells, against FCGR3A of monocytes and NK cells.
 #
 # **Predict** what breaks it: first a quiz question, then two numbers. How strongly does PC1 follow the logarithm of the
-# library (a correlation, 0 to 1), when PCA gets raw counts, and when it gets log-normalised ones? Write both down.
+# library (a correlation, 0 to 1) on raw and on log-normalised counts? Write both down.
 
 # %%
 quiz("0.2")
@@ -333,20 +324,19 @@ quiz("0.3")
 
 # %% [markdown]
 # With a mean of its own every type lands on the origin. And PCA asks for the largest variance, not for biology: on raw
-# counts PC1 follows the library. (Part of the 0.58 left is biology: myeloid cells hold more RNA.) Log-normalising tames
-# depth; it does not remove it ([Townes et al. 2019](https://doi.org/10.1186/s13059-019-1861-6)). scVI will give depth a
-# variable of its own. More: [deeper/0a](deeper/0a_pca_line_by_line.ipynb), section 0a.6.
+# counts PC1 follows the library. Log-normalising tames depth, and does not remove it ([Townes et al.
+# 2019](https://doi.org/10.1186/s13059-019-1861-6); [deeper/0a](deeper/0a_pca_line_by_line.ipynb), section 0a.6). scVI
+# will give depth a variable of its own.
 
 # %% [markdown]
 # **The way back.** The decoder starts at the mean and walks along each direction as far as $z$ says:
 #
-# $$\hat x = \bar x + z\, W .$$
+# $$\hat x = \bar x + z\, W.$$
 #
 # Our cell with $z = 2$ comes back as $(1, 1) + 2 \cdot (0.6, 0.8) = (2.2, 2.6)$. It was $(3, 2)$: one number cannot
 # hold two.
 #
-# **Now you.** Latents (cells, latent) in, cells (cells, genes) out. Mind the shapes: which side has to be transposed
-# this time, if any?
+# **Now you.** Latents (cells, latent) in, cells (cells, genes) out. Which side has to be transposed this time, if any?
 
 # %% exercise="0.4" source="vae_course.exercises.e0_4.answer.pca_decode" minutes=4 difficulty=1
 
@@ -360,7 +350,7 @@ quiz("0.3")
 # **Question.** Ten latents or fifty? We need a number for "how wrong". Add the squared error over the genes of a cell,
 # then average over cells:
 #
-# $$\text{error} = \frac{1}{n} \sum_{i=1}^{n} \lVert x_i - \hat x_i \rVert^2 .$$
+# $$\text{error} = \frac{1}{n} \sum_{i=1}^{n} \lVert x_i - \hat x_i \rVert^2.$$
 #
 # By hand: $(3, 2)$ rebuilt as $(2, 2)$, and $(0, 0)$ rebuilt as $(1, 2)$. Sums over genes: 1 and 5. Mean over cells: 3.
 
@@ -379,7 +369,7 @@ nothing = reconstruction_error(x[test], mean.expand(len(test), -1))
 print(f"guess the mean for everybody {nothing:.0f}   ten latents {reconstruction_error(x[test], x_hat):.0f}")
 
 # %% [markdown]
-# Ten latents see the types of cells and still miss nearly four fifths of the variance. So take more. With 559
+# Ten latents see the types of cells and still miss nearly four fifths of the variance. So take more: with 559
 # directions the 560 training cells fit exactly.
 #
 # **Predict.** What happens to *held-out* cells on the way from 10 to 559 latents? **(a)** Their error falls to zero,
@@ -406,12 +396,9 @@ for k in (2, 10, 50, 200, 559):
     print(f"{k:3} latents: training {on_train:5.0f}   held-out {on_test:5.0f}   gap {on_test - on_train:4.0f}")
 
 # %% [markdown]
-# **(b)**, to 207. Up to about ten latents both curves fall together: these directions are shared by all cells. Then
-# they part. Later directions describe accidents of 560 particular cells. The held-out error still falls, and fast at
-# the end, because each further number *copies* more of the very cell that is to be rebuilt: 559 of 765 possible
-# directions copy most of any cell. So the gap has to close again: with 765 every cell is copied whole. Copying is not
-# understanding. When [deeper/0a](deeper/0a_pca_line_by_line.ipynb) shuffles the genes, only seven directions rise above
-# chance.
+# **(b)**, to 207. Up to about ten latents both curves fall together: these directions are shared by all cells. Later
+# ones describe accidents of 560 particular cells. The held-out error still falls, because each further number *copies*
+# more of the very cell that is to be rebuilt; with all 765 every cell is copied whole. Copying is not understanding.
 
 # %%
 quiz("0.4")
@@ -421,22 +408,18 @@ quiz("0.4")
 #
 # **Question.** PCA only knows straight lines and flat sheets. What if cells lie on a bent one?
 #
-# Take 200 points on a half circle. One number, the angle, says where a point is. But no *straight* line passes near all
-# of them. So keep the plan, encoder, latents, decoder, and the error of exercise 0.5, and replace the two matrices by
-# functions that can bend:
+# Take 200 points on a half circle. One number, the angle, says where a point is, but no *straight* line passes near
+# all. So keep encoder, latents, decoder and the error of exercise 0.5, and replace the two matrices by functions that
+# can bend:
 #
-# $$z = \text{encoder}(x), \qquad \hat x = \text{decoder}(z), \qquad \text{make } \frac1n \sum_i \lVert x_i - \hat x_i
-# \rVert^2 \text{ small}.$$
+# $$z = \text{encoder}(x), \qquad \hat x = \text{decoder}(z).$$
 #
-# That is an **autoencoder**. **From here to the end of section 0.8 the code is given: run it, you need not read it.**
-# `nn.Linear` is a matrix with numbers to be learned, `nn.ReLU` bends (it replaces negatives by 0). The loop shows the
-# network a handful of cells at a time (a minibatch), each cell once an epoch, and Adam turns the numbers downhill in
-# steps of about `lr`: lessons 2 and 3.
-#
-# Below, one latent each for the half circle, then two for cells.
+# That is an **autoencoder**. **From here to the end of section 0.8 the code is given, most of it folded away: run it,
+# you need not read it.** (`nn.Linear` is a matrix to be learned, `nn.ReLU` bends by replacing negatives by 0, and a
+# loop makes the error small: lessons 2 and 3.)
 
 
-# %%
+# %% fold="An autoencoder, and the loop that trains it"
 def fit_autoencoder(
     cells: Tensor, n_latent: int, n_hidden: int, lr: float, n_epochs: int
 ) -> tuple[nn.Module, nn.Module]:
@@ -483,19 +466,18 @@ for name, cells in (("training cells", x[train]), ("held-out cells", x[test])):
 
 # %% [markdown]
 # One bent latent unrolls the arc. On cells, bends help by a few per cent in training, and hardly on others. Without
-# bends it reaches exactly PCA's error: [deeper/0a](deeper/0a_pca_line_by_line.ipynb), section 0a.7.
+# bends it reaches exactly PCA's error ([deeper/0a](deeper/0a_pca_line_by_line.ipynb), section 0a.7).
 
 # %% [markdown]
 # ## 0.7 Why you cannot sample it
 #
 # **Question.** The decoder turns two numbers into a cell. So pick two, and it invents one?
 #
-# Which two? We draw 500 pairs from a Gaussian that has mean and covariance (variances, and how the two go together) of
-# the training cells' own latents: in the right place, at the right scale. (Cholesky's factor of a covariance does what
-# a standard deviation does for one number.) Here is the most ordinary invented cell, beside the real one nearest to it.
-# ("Near" is measured in your ten principal components.)
+# Which two? We draw 500 pairs from a Gaussian with the mean and the covariance (variances, and how the two go together)
+# of the training cells' own latents: in the right place, at the right scale. Here is the most ordinary invented cell,
+# beside the real one nearest to it in your ten principal components.
 
-# %% tags=["volatile"]
+# %% fold="One invented cell, beside the nearest real one" tags=["volatile"]
 z_train = encoder(x[train])  # (560, 2)
 noise = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
 z_drawn = z_train.mean(dim=0) + noise @ torch.linalg.cholesky(torch.cov(z_train.T)).T  # (500, 2): their covariance
@@ -516,13 +498,13 @@ for name, cell in (("invented", invented[one]), (f"nearest real one ({kinds[twin
 assert invented[one].min() < 0
 
 # %% [markdown]
-# No cell looks like this. Some values lie below zero, which no $\log(1 + \dots)$ can. Without the logarithm, it does
-# not add up to every real cell's 10,000. Is it an exception? **How far are real, held-out cells from their nearest
-# training cell?** 5 % of them are further out than a certain distance. An invented cell beyond that is *too far out*.
+# No cell looks like this. Some values lie below zero, which no $\log(1 + \dots)$ can, and the total is not the 10,000
+# of every real cell. Is it an exception? Of real, held-out cells 5 % lie further than a certain distance from the
+# nearest training cell. An invented cell beyond that is **too far out**.
 #
 # **Predict.** Of the 500 invented cells, how many are too far out? 5 %, 20 %, more than half?
 
-# %% tags=["volatile"]
+# %% fold="How many are too far out: where the latents were drawn, and where the cells came out" tags=["volatile"]
 edge = distances(x[test]).min(dim=1).values.quantile(0.95)
 
 
@@ -535,7 +517,6 @@ share = too_far_out(invented)
 print(f"held-out cells, encoded and decoded {too_far_out(decoder(encoder(x[test]))):.0%}   invented {share:.0%}")
 assert share > 0.4
 
-# %% fold="Where the latents were drawn, and where the invented cells came out" tags=["volatile"]
 left, right = plots.panels(2, 3.8, 5.0)
 for ax, real, ours in (
     (left, z_train, z_drawn),
@@ -552,15 +533,15 @@ plots.show(
 # %% [markdown]
 # More than half. A latent that *came from* a cell goes back to where cells are; one that we made up does not. The
 # autoencoder was paid for one thing: rebuild. So it put cells wherever that was easy, in thin arms with empty land
-# between. There the decoder was never corrected, and its output is arbitrary. More latents do not cure this, and PCA
-# cannot be sampled either: [deeper/0a](deeper/0a_pca_line_by_line.ipynb), section 0a.8.
+# between, and there the decoder was never corrected. More latents do not cure this, and PCA cannot be sampled either
+# ([deeper/0a](deeper/0a_pca_line_by_line.ipynb), section 0a.8).
 #
 # **The idea of the whole course.** Let the encoder answer with a *distribution* instead of a point: not "this cell is
 # at $z$", but "it is around here, give or take". Write it $q(z \mid x)$, "q of z given x". Two things follow.
 #
 # 1. The decoder must rebuild the cell from *any* draw of $q(z \mid x)$: a whole neighbourhood gets corrected.
-# 2. All these clouds can be pulled towards one fixed distribution that we know how to sample, the **prior** $p(z) =
-#    \mathcal N(0, I)$: independent normal numbers of mean 0 and variance 1.
+# 2. All these clouds can be pulled towards one fixed distribution that we know how to sample, the **prior**
+#    $p(z) = \mathcal N(0, I)$: independent normal numbers of mean 0 and variance 1.
 #
 # And let the decoder answer with a distribution too, $p(x \mid z)$, over *counts*. An autoencoder with these changes is
 # a **variational autoencoder**; with a distribution made for counts, it is scVI ([Lopez et al.
@@ -576,14 +557,14 @@ quiz("0.6")
 # ## 0.8 An honest promise
 #
 # **Question.** So scVI can be sampled? The model of section 0.1 was trained on the same 560 cells. Draw $z$ from the
-# prior, and the size of the cell as sizes scatter in the data. The decoder answers with a distribution for every count,
-# and `sample_zinb` draws whole numbers from it (zinb: lesson 5).
+# prior, and a library size as they scatter in the data. The decoder answers with a distribution for every count, and
+# from that we draw whole numbers.
 #
 # **Before you compare.** The autoencoder's cells are *means*, smooth. scVI's counts are *drawn*, with all the luck of
-# catching 0 or 1 molecule. So the yardstick is harder on scVI: perfect counts would score 5 %, as real cells do,
-# and perfect means less. Compare each machine first with itself: made up against held out.
+# catching 0 or 1 molecule, so the yardstick is harder on scVI. Compare each first with itself, made up against held
+# out.
 
-# %% tags=["volatile"]
+# %% fold="Cells made up by both machines, on the same yardstick" tags=["volatile"]
 torch.manual_seed(0)
 z_prior, noise = torch.randn(500, 10), torch.randn(500, 1)
 with torch.no_grad():
@@ -599,22 +580,21 @@ print(f"scVI, drawn counts   {at_held_out:17.0%}   {by_prior:20.0%}")
 assert at_held_out < 0.6 < by_prior < 0.98
 
 # %% [markdown]
-# Recorded, five splits of the cells (`benchmarks/made_up_cells.py`; mean ± standard error). *Distance* is the median
-# one to the nearest training cell; held-out cells themselves have 4.1.
+# Recorded, with scVI trained for 200 epochs, not 50, on five splits of the cells (`benchmarks/made_up_cells.py`; mean ±
+# standard error). *Distance* is the median one to the nearest training cell; held-out cells have 4.1.
 #
 # | | too far out | distance |
 # |---|---|---|
 # | autoencoder, at held-out cells | 13 ± 3 % | 4.8 ± 0.2 |
 # | autoencoder, from its latents' own Gaussian | 64 ± 4 % | 8.9 ± 0.3 |
 # | autoencoder, from $\mathcal N(0, I)$ | over 99 % | 20.5 ± 0.5 |
-# | scVI, 200 epochs, at held-out cells | 26 ± 1 % | 5.8 ± 0.1 |
-# | scVI, 200 epochs, from $\mathcal N(0, I)$ | 68 ± 3 % | 8.9 ± 0.1 |
-# | scVI, 50 epochs (above), from $\mathcal N(0, I)$ | 84 ± 2 % | 9.7 ± 0.1 |
+# | scVI, at held-out cells | 26 ± 1 % | 5.8 ± 0.1 |
+# | scVI, from $\mathcal N(0, I)$ | 68 ± 3 % | 8.9 ± 0.1 |
 #
 # **What the prior gains:** a place to draw from that is known in advance. From there the autoencoder lands five times
-# as far from cells as real ones do. scVI, trained longer, lands as near as the autoencoder does from a Gaussian fitted
-# to it afterwards, noise and all, and with whole counts, none negative. (Means against means is not recorded, and would
-# not be fair either: the logarithm of a mean exceeds the mean of logarithms, so scVI's means lie further out still.)
+# as far from cells as real ones do. scVI lands as near as the autoencoder does from a Gaussian fitted to it afterwards,
+# and with whole counts, none negative.
+#
 # **What it does not give:** new cells from nothing. Most draws still land too far out, since blood has separate types
 # and $\mathcal N(0, I)$ has none. *Next to a measured cell* scVI's samples are likely cells.
 
@@ -624,15 +604,15 @@ assert at_held_out < 0.6 < by_prior < 0.98
 # **Question.** Half of your cells were measured by another laboratory, which catches some genes better and others
 # worse. Which cells are alike?
 #
-# `load_two_batches` does this to half of our cells: the laboratory is simulated, so the truth is known. **Predict**
-# what PCA's map will show first, types or laboratories. Then pull the slider up.
+# Our second laboratory is simulated, so the truth is known. **Predict** what PCA's map will show first, types or
+# laboratories. Then pull the slider up.
 
 # %%
 vc.explore.batches()
 
 # %% [markdown]
-# Now with your own PCA, and a model trained here. `FastVAE` is scVI with the same formulas, written for speed;
-# `n_batch=2` tells it which laboratory each cell comes from.
+# Now with your own PCA, and a model trained here. `FastVAE` is scVI, written for speed; with `n_batch=2` it is told
+# which laboratory each cell comes from.
 
 # %%
 two = vc.load_two_batches()
@@ -657,8 +637,7 @@ plots.show(axes[0], alt="PCA: the two laboratories lie apart. scVI: every island
 
 # %% [markdown]
 # A map can flatter, so count. Among the 50 nearest neighbours of a cell, how mixed are the laboratories (0: one only,
-# 1: as mixed as can be)? And what share of the neighbours has the cell's own label? Mixing alone is cheap: throw all
-# cells into one bag, and it is perfect.
+# 1: as mixed as can be)? And what share of them has the cell's own label?
 
 # %% tags=["volatile"]
 most = vc.metrics.entropy_from_indices(two.batch_index)
@@ -669,24 +648,23 @@ for name, space in (("before", before), ("after", after)):
     assert (mixed < 0.3) == (name == "before")
 
 # %% [markdown]
-# Half looks poor. But five of the ten labels are kinds of T cells, alike and partly rarer than the 50 neighbours asked
-# for; even without a second laboratory it is 0.51. The six groups agree better.
+# Half looks poor. But five of the ten labels are kinds of T cells, all alike; even without a second laboratory it is
+# 0.51. The six groups agree better.
 #
-# Recorded, five seeds of the laboratory and of the training (`benchmarks/two_batches.py`). ARI says how well clusters
-# agree with the ten labels (1: fully, 0: by chance).
+# Recorded, five seeds of the laboratory and of the training (`benchmarks/two_batches.py`):
 #
-# | | mixed | same of ten labels | ARI |
-# |---|---|---|---|
-# | PCA | 0.183 ± 0.009 | 0.466 ± 0.002 | 0.384 ± 0.003 |
-# | VAE, not told the laboratory | 0.253 ± 0.009 | 0.463 ± 0.003 | 0.390 ± 0.001 |
-# | VAE, told the laboratory | **0.767 ± 0.014** | **0.485 ± 0.003** | **0.437 ± 0.016** |
+# | | mixed | same of ten labels |
+# |---|---|---|
+# | PCA | 0.183 ± 0.009 | 0.466 ± 0.002 |
+# | VAE, not told the laboratory | 0.253 ± 0.009 | 0.463 ± 0.003 |
+# | VAE, told the laboratory | **0.767 ± 0.014** | **0.485 ± 0.003** |
 #
 # **That is a win.** The laboratories mix, and the types come out better, not worse. PCA cannot do it: the laboratory is
-# one of its largest directions. The middle row says where the win comes from: not from having a network, but from a
-# *model* that one can tell what one knows. (On one batch of such easy cells, PCA's map is as good as scVI's.)
+# one of its largest directions. Nor can a network alone, says the middle row. It takes a *model* that one can tell what
+# one knows. (On one batch of such easy cells, PCA's map is as good as scVI's.)
 #
-# **Open task: your own marker genes.** No checker here. Are the labels right? Dendritic cells are one in a hundred of
-# blood, yet 240 of our 700 carry the name. Look up genes that tell dendritic cells, CD14+ and CD16+ monocytes apart,
+# **Open task: your own marker genes.** No checker here. Dendritic cells are one in a hundred of blood, yet 240 of our
+# 700 carry the name. Are the labels right? Look up genes that tell dendritic cells, CD14+ and CD16+ monocytes apart,
 # and see who uses them. Would you rename a group?
 #
 # <details><summary><b>What a good answer would contain.</b></summary>
@@ -694,7 +672,7 @@ for name, space in (("before", before), ("after", after)):
 # A claim, a gene for it, a gene *against* it, and a number for each. For instance: nearly all "CD14+ Monocyte" cells
 # use FCGR3A, which makes CD16, the marker of the *other* kind of monocyte, so the name is probably wrong and the group
 # real. "Dendritic" is a mixture: FCER1A and CLEC10A, genes of dendritic cells, show in more than half of its cells, and
-# so does FCN1, a gene of monocytes. And what would change your mind: a missing marker proves little in a shallow cell.
+# so does FCN1, a gene of monocytes. And what would change your mind.
 #
 # </details>
 
@@ -708,8 +686,7 @@ for name in ("CD14+ Monocyte", "Dendritic"):
 # %% [markdown]
 # ## 0.10 Your own data
 #
-# **What can I now do with my data?** All of today, in a few lines. `load_counts` reads h5ad, 10x, loom, csv and zarr
-# files of raw counts:
+# **What can I now do with my data?** `load_counts` reads h5ad, 10x, loom, csv and zarr files of raw counts:
 #
 # ```python
 # data = vc.load_counts("my_cells.h5ad", batch_key="sample", n_top_genes=2000)
@@ -725,8 +702,6 @@ for name in ("CD14+ Monocyte", "Dendritic"):
 
 # %% [markdown]
 # ## 0.11 Quiz
-#
-# One more, on the whole.
 
 # %%
 quiz("0.7")
@@ -738,15 +713,13 @@ quiz("0.7")
 # |---|---|---|---|
 # | `counts`, `data` | `vae_course.CountData` | `GeneExpressionDataset` | `AnnData` with `SCVI.setup_anndata` |
 # | `library_size` | `CountData.library_mean` | `local_means` | `library_log_means` |
-# | `log_normalize` | - | - | - |
 # | `pca_encode` | `vae_course.nn.Encoder` | `Encoder` | `Encoder` |
 # | `pca_decode` | `vae_course.nn.DecoderSCVI` | `DecoderSCVI` | `DecoderSCVI` |
 # | `reconstruction_error` | `Posterior.reconstruction_error` | `Posterior.ll` | `get_reconstruction_error` |
 # | latents `z` | `Posterior.get_latent` | `Posterior.get_latent` | `get_latent_representation` |
 #
-# Some change on the way. The package keeps mean and variance of the *logarithm* of the library. The error becomes a
-# negative log-likelihood. And the models take counts; only the encoder takes a logarithm. Symbols are in the
-# [notation](../docs/notation.md), words in the [glossary](../docs/glossary.md).
+# There the error is a negative log-likelihood, and only the encoder takes the logarithm of the counts. Symbols:
+# [notation](../docs/notation.md). Words: [glossary](../docs/glossary.md).
 #
 # **Next**, lesson 1: what is a distribution over latents, how does one compare two, and why can nobody compute the one
 # that we want?

@@ -11,11 +11,10 @@
 # - estimate a mean that has no formula, with an error bar (exercise 1.5, quiz 6)
 # - say what variational inference searches, and what a posterior is worth on real cells (quiz 5 and 7)
 #
-# **Time:** about {{minutes}} minutes. If you try everything, plan about twice that, in two sittings: stop after section
-# 1.5, or 1.8. **You need:** lesson 0, the sum and product rules of probability, logarithms.
+# **Time:** about {{minutes}} minutes. If you try everything, plan about twice that. **You need:** lesson 0, the sum and
+# product rules of probability, logarithms.
 #
-# Stuck? `hint("1.1")`, twice, then `solution("1.1")`. The line with `stand_ins` above an exercise lends you our version
-# until yours is right. Exercise 1.4 is in [deeper/1a](deeper/1a_kl_in_many_dimensions.ipynb).
+# Exercise 1.4 is in [deeper/1a](deeper/1a_kl_in_many_dimensions.ipynb).
 
 # %% setup=true
 import torch
@@ -38,9 +37,9 @@ from torch import Tensor
 # **Question.** Lesson 0 ended with a wish: a *distribution* over latents for each cell, not a point. What would that
 # be?
 #
-# Of each of the 700 blood cells we keep one bit a gene: detected (1) or not (0). Such bits can tell cell types apart
-# ([Qiu 2020](https://doi.org/10.1038/s41467-020-14976-9)). We look at two groups: T cells (five of the ten labels) and
-# myeloid cells (monocytes and dendritic cells).
+# Of each of the 700 blood cells we keep one bit a gene: detected (1) or not (0), which can tell types apart ([Qiu
+# 2020](https://doi.org/10.1038/s41467-020-14976-9)). We look at T cells and myeloid cells (monocytes and dendritic
+# cells).
 
 # %%
 data = vc.load_pbmc()
@@ -54,28 +53,27 @@ for kind, cells in (("T", is_t), ("myeloid", is_myeloid)):
     print(f"{kind:8} {int(cells.sum())} cells, CD3D detected in {cd3d[cells].mean():.0%}")
 
 # %% [markdown]
-# A bit is a coin: one number $p$, the probability of a 1, says everything. That is the **Bernoulli** distribution. But
-# the coin of CD3D is not the same in every cell. Something that we did not measure decides what we do measure. Call it
-# $z$, the **latent** variable: one number, about $-1$ in a T cell, about $+1$ in a myeloid cell, anything between and
-# beyond. The **generative story** of a cell has two steps.
+# A bit is a coin: one number $p$, the probability of a 1, says everything (the **Bernoulli** distribution). But CD3D's
+# coin is not the same in every cell. Something unmeasured decides. Call it $z$, the **latent** variable: about $-1$ in
+# a T cell, about $+1$ in a myeloid cell, anything between and beyond. The **generative story** of a cell has two steps.
 #
 # 1. Draw $z$ from a **prior** $p(z)$: here a bell curve around 0 with variance 1.
 # 2. Given $z$, throw one coin per gene. The coin of gene $g$ depends on $z$:
 #
 # $$p(x_g = 1 \mid z) = \sigma(w_g z + b_g), \qquad \sigma(a) = \frac{1}{1 + e^{-a}}.$$
 #
-# The **sigmoid** $\sigma$ squeezes any number $a$ into 0 to 1: $-4$ becomes 0.02, 0 becomes a half, 4 becomes 0.98.
-# That number is called a **logit**. Backwards it is the logarithm of the odds, $a = \log\frac{p}{1 - p}$. The slope
-# $w_g$ says how strongly gene $g$ follows $z$, the offset $b_g$ how often it is seen at $z = 0$.
+# The **sigmoid** $\sigma$ squeezes any number $a$, a **logit**, into 0 to 1: $-4$ becomes 0.02, 0 a half, 4 becomes
+# 0.98. Backwards, $a = \log\frac{p}{1 - p}$, the logarithm of the odds. The slope $w_g$ says how strongly gene $g$
+# follows $z$, the offset $b_g$ how often it is seen at $z = 0$. Two measured shares give both: the logit is $b_g - w_g$
+# in T cells and $b_g + w_g$ in myeloid cells.
 #
-# Two measured shares give both: the logit is $b_g - w_g$ at $z = -1$ and $b_g + w_g$ at $z = +1$. We do it for six
-# **marker genes**, two of T cells, four of myeloid cells (with one detected and one undetected cell added to each
-# group, so that no share is 0 or 1). Then the computer tells the story four times.
+# We take six **marker genes**, two of T cells, four of myeloid cells. Then the computer tells the story four times.
 
 
 # %%
 def line_of(bits: Tensor, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     """Slopes and offsets that give the shares of two groups, (cells, genes) -> (genes,) twice."""
+    # One detected and one undetected cell more in each group, so that no share is 0 or 1.
     at_left, at_right = (torch.logit((bits[one].sum(dim=0) + 1) / (one.sum() + 2)) for one in (left, right))
     return (at_right - at_left) / 2, (at_right + at_left) / 2
 
@@ -91,8 +89,8 @@ for value, row in zip(z_told[:, 0].tolist(), x_told.int().tolist(), strict=True)
     print(f"{value:+.2f}  ", "".join(f"{bit:^{len(name) + 2}}" for bit, name in zip(row, genes, strict=True)))
 
 # %% [markdown]
-# Four invented cells. The genes go together, and all that ties them is $z$. The six coins are a complete **decoder**:
-# put $z$ in, read six probabilities off.
+# The genes go together, and all that ties them is $z$. The six coins are a complete **decoder**: put $z$ in, read six
+# probabilities off.
 
 # %% fold="What is drawn: the probability of detection of five of the genes over z"
 grid = torch.linspace(-8, 8, 801)  # (points,), values of z; we keep this grid to the end of the lesson
@@ -106,19 +104,17 @@ ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 plots.show(ax, alt="Probability of detection over z: CD3D and IL32 fall, LYZ, CST3 and S100A9 rise.")
 
 # %% [markdown]
-# **What breaks it.** Once $z$ is known, the coins ignore each other. Real genes do so only roughly: within myeloid
-# cells S100A9 and FCN1 are more correlated than the story allows ([deeper/1b](deeper/1b_numerics_of_a_coin.ipynb)
-# measures it). That is why real models take ten latents.
+# **What breaks it.** Once $z$ is known, the coins ignore each other. Real genes do so only roughly, which is why real
+# models take ten latents.
 
 # %% [markdown]
 # ## 1.2 The story backwards
 #
 # **Question.** The story runs from $z$ to $x$. We hold $x$ and want $z$.
 #
-# With two values of $z$, "T" and "myeloid", and one gene, everything is counting.
-#
-# **Predict.** 34 % of these cells are T cells, and CD3D shows in 97 % of T cells. A cell comes in, and CD3D is
-# detected. How probable is it that it is a T cell: 97 %, 74 %, or 34 %?
+# With two values of $z$, "T" and "myeloid", and one gene, everything is counting. **Predict.** 34 % of these cells are
+# T cells, and CD3D shows in 97 % of T cells. In a new cell CD3D is detected. How probable is a T cell: 97 %, 74 %, or
+# 34 %?
 
 # %%
 kinds, seen = torch.stack([is_t, is_myeloid]), cd3d == 1  # (kind, cells), (cells,)
@@ -134,8 +130,8 @@ print(f"Bayes    p(T | CD3D) = {prior[0] * likelihood[0] / evidence:.3f}")
 print(f"counting {table[0, 0]} of {table[:, 0].sum()} cells = {table[0, 0] / table[:, 0].sum():.3f}")
 
 # %% [markdown]
-# 74 %. CD3D is a sign of a T cell, but this sample, unlike blood, holds twice as many myeloid cells (240 of the 700 are
-# dendritic), and some of them show it too. A prior belongs to its sample.
+# 74 %: this sample, unlike blood, holds twice as many myeloid cells, and some of them show CD3D too. A prior belongs to
+# its sample.
 #
 # The **joint** $p(x, z)$ is the probability of both. Summed over one of the two it becomes a **marginal**. It splits in
 # two ways, $p(z)\,p(x \mid z)$ and $p(x)\,p(z \mid x)$; set them equal, divide by $p(x)$, and there is **Bayes' rule**:
@@ -145,7 +141,7 @@ print(f"counting {table[0, 0]} of {table[:, 0].sum()} cells = {table[0, 0] / tab
 # {\underbrace{p(x)}_{\text{marginal, or evidence}}},
 # \qquad p(x) = \sum_z p(z)\,p(x \mid z).$$
 #
-# Now let $z$ be a number; five values will do. One cell, two genes: CD3D detected, LYZ not. Multiply, sum, divide.
+# Now let $z$ be one of five numbers. One cell, two genes: CD3D detected, LYZ not. Multiply, sum, divide.
 
 # %%
 z = torch.tensor([-2.0, -1.0, 0.0, 1.0, 2.0])
@@ -156,10 +152,10 @@ for name, row in (("z", z), ("prior", prior), ("likelihood", likelihood), ("post
     print(f"{name:11}", *[f"{value:7.2f}" for value in row.tolist()])
 
 # %% [markdown]
-# The likelihood alone likes $z = -2$ best. The prior calls $-2$ rare. The posterior settles at $-1$, with some belief
-# on either side. The likelihood row does not sum to 1: it is a distribution over $x$, looked at as a function of $z$.
+# The likelihood row does not sum to 1: it is a distribution over $x$, looked at as a function of $z$.
 #
-# Now a real cell, and six genes one after the other. **Predict** before you touch it.
+# Now a real cell, gene by gene, from CD3D on. **Predict**: when will IL32, a T gene as well, narrow the posterior more?
+# **(a)** If it is detected too. **(b)** The same in both cases. **(c)** If it is not. Commit in the figure.
 
 # %%
 vc.explore.posterior()
@@ -172,8 +168,8 @@ quiz("1.1")
 #
 # **Question.** Two genes went well. What about 765?
 #
-# Give each gene one coin for all cells, its share. The probability of a real cell is a product of 765 numbers, many of
-# them above a half. **Predict**: does the computer say $10^{-2}$, $10^{-20}$, or 0?
+# Give each gene one coin for all cells. The probability of a cell is a product of 765 numbers, many of them above a
+# half. **Predict**: does the computer say $10^{-2}$, $10^{-20}$, or 0?
 
 # %%
 share = (x.sum(dim=0) + 1) / (len(x) + 2)  # (genes,)
@@ -182,13 +178,12 @@ print("product of 765 probabilities:", of_what_we_saw.prod().item())
 print(f"sum of their logarithms:      {of_what_we_saw.log().sum():.1f}")
 
 # %% [markdown]
-# Not small: zero. PyTorch's usual numbers have 32 bits and hold nothing below about $10^{-45}$. This is **underflow**.
-# Every cell gets probability 0, and Bayes' rule divides 0 by 0. The cure is a logarithm, which turns the product into a
-# sum. Its unit is the **nat**: one nat less divides a probability by $e \approx 2.7$. The cell has probability
-# $e^{-346}$, which is normal: there are $2^{765}$ possible cells.
+# Zero: PyTorch's usual numbers have 32 bits and hold nothing below about $10^{-45}$. This **underflow** gives every
+# cell probability 0, and Bayes' rule divides 0 by 0. The cure is a logarithm, which turns the product into a sum. Its
+# unit is the **nat**: one nat less divides a probability by $e \approx 2.7$. Our cell has probability $e^{-346}$.
 #
 # **What breaks it.** For $p(x)$ we need a *sum* of probabilities too, and going back through `exp` meets the same
-# floor. Let $\ell_1, \ell_2, \ldots$ be the logarithms of the terms and $m$ the largest. Pull $e^m$ out:
+# floor. Let $\ell_1, \ell_2, \ldots$ be the logarithms of the terms. Pull out the largest, $m$:
 #
 # $$\log \sum_i e^{\ell_i} = m + \log \sum_i e^{\ell_i - m}.$$
 #
@@ -205,14 +200,14 @@ print(f"torch.logsumexp {torch.logsumexp(log_terms, dim=0):.4f}")
 # **Question.** A statistician writes the log-probability of a coin, a machine learner a loss called binary
 # cross-entropy. What is the difference?
 #
-# Put both cases of the coin on one line. For $x = 1$ the second term vanishes, for $x = 0$ the first:
+# Put both cases of the coin on one line. For either $x$ one term vanishes:
 #
 # $$\log p(x) = x \log p + (1 - x)\log(1 - p).$$
 #
-# **Binary cross-entropy** is this number with a minus sign. That is all: a loss *is* a likelihood.
+# **Binary cross-entropy** is this number with a minus sign: a loss *is* a likelihood.
 #
-# A network puts out logits. Why not turn them into probabilities and use this line? Four logits, each more certain of a
-# 1 than the last, and what comes is a 0. **Predict** the cost at 1000.
+# A network puts out logits. Why not turn them into probabilities and use this line? Here are four, and what comes is
+# zero. **Predict** what the computer says at 1000: $-7$, $-1000$, or $-\infty$?
 
 # %%
 a = torch.tensor([2.2, 10.0, 17.0, 1000.0])  # logits
@@ -221,29 +216,24 @@ print("probability of a 1:", [round(value, 5) for value in prob.tolist()])
 print("log p of a 0:      ", [round(value, 1) for value in torch.log(1 - prob).tolist()])
 
 # %% [markdown]
-# At 2.2 the coin is 90 % sure, and being wrong costs 2.3 nats. At 10 it is not quite 1, at 17 exactly 1 in 32 bits, and
-# one surprise costs $\infty$. The truth is tame: 17 nats, and 1000 at 1000. The way out is to simplify *before*
-# computing. Multiply the sigmoid by $e^a$ above and below, and take it from 1:
-#
-# $$p = \frac{1}{1 + e^{-a}} = \frac{e^{a}}{1 + e^{a}}, \qquad 1 - p = \frac{1}{1 + e^{a}}.$$
-#
-# Let $\text{softplus}(a) = \log(1 + e^{a})$. Then
+# From 17 on the probability is rounded to 1, and one surprise costs $\infty$. The truth is tame: 17 and 1000 nats. So
+# simplify *before* computing. Multiplied by $e^a$ above and below, the sigmoid is $e^a/(1+e^a)$. Taken from 1, it
+# leaves $1/(1+e^a)$. With $\text{softplus}(a) = \log(1+e^a)$,
 #
 # $$\log(1 - p) = -\text{softplus}(a), \qquad \log p = a - \text{softplus}(a).$$
 #
-# PyTorch's `F.softplus` never overflows. How, and what would a clamp in its place cost? 15 minutes:
+# PyTorch's `F.softplus` never overflows. Why, and what would a clamp cost? 15 minutes:
 # [deeper/1b](deeper/1b_numerics_of_a_coin.ipynb).
 
 # %% [markdown]
-# **Now you.** Outcomes `x` (0 or 1) and `logits` come in, broadcast, nothing is summed; the log-probability of each
-# outcome goes out. The two cases stand above: let `x` choose between them, on one line. By hand: at logit 2, $x = 1$
-# gives $-0.1269$ and $x = 0$ gives $-2.1269$. At logits of $\pm 1000$ the answer is 0 or $-1000$, never $-\infty$,
-# never NaN.
+# **Now you.** Outcomes `x` (0 or 1) and `logits` come in and broadcast; the log-probability of each outcome goes out,
+# nothing summed. Let `x` choose between the two cases above, on one line. By hand: at logit 2, $x = 1$ gives $-0.1269$
+# and $x = 0$ gives $-2.1269$. At logits of $\pm 1000$ the answer is 0 or $-1000$, never $-\infty$, never NaN.
 
 # %% exercise="1.1" source="vae_course.distributions.bernoulli_log_prob" minutes=6 difficulty=1
 
 # %% [markdown]
-# Your function on 700 cells and 765 genes at once. One list of coins for everybody, or one for each kind of cell?
+# Your function on all cells and genes: one list of coins for everybody, or one for each kind?
 
 # %%
 both = is_t | is_myeloid  # (cells,)
@@ -253,8 +243,7 @@ two_lists = torch.where(is_t, as_t, as_myeloid)  # (cells,)
 print(f"nats a cell: one list {one_list[both].mean():.1f}, two lists {two_lists[both].mean():.1f}")
 
 # %% [markdown]
-# One hidden bit, the kind, is worth 23 nats a cell. That is what a latent is for: genes do not vary each on its own.
-# (Scoring the cells that the lists were made from flatters two lists a little.)
+# One hidden bit, the kind, is worth 23 nats a cell: genes do not vary each on its own.
 
 # %%
 quiz("1.2")
@@ -264,15 +253,15 @@ quiz("1.2")
 #
 # **Question.** Our latents are real numbers. How probable is $z = 0.3$ exactly?
 #
-# Not at all: it has infinitely many neighbours. What it has is a **density**, a probability *per unit of z*; areas
-# under it are probabilities. Ours is the **Gaussian** $\mathcal N(m, v)$ with mean $m$ and **variance** $v$:
+# Not at all. What it has is a **density**, a probability *per unit of z*; areas under it are probabilities. Ours is the
+# **Gaussian** $\mathcal N(m, v)$ with mean $m$ and **variance** $v$:
 #
-# $$p(z) = \frac{1}{\sqrt{2\pi v}}\,\exp\!\Big(-\frac{(z - m)^2}{2v}\Big).$$
+# $$p(z) = \frac{1}{\sqrt{2\pi v}}\exp\!\Big(-\frac{(z - m)^2}{2v}\Big).$$
 
 # %% [markdown]
-# **Now you.** Return the *logarithm* of that density, elementwise: `x`, `mean`, `var` broadcast, nothing is summed.
-# Take the logarithm on paper first, factor by factor. By hand, for $m = 1$ and $v = 4$: $-1.6121$ at $z = 1$, half a
-# nat less one standard deviation away, at $z = 3$. Far out the density underflows; your line must not go through it.
+# **Now you.** Return the *logarithm* of that density, elementwise: `x`, `mean`, `var` broadcast. Take the logarithm on
+# paper first, factor by factor: far out the density underflows, and your line must not go through it. By hand, for
+# $m = 1$ and $v = 4$: $-1.6121$ at $z = 1$, half a nat less at $z = 3$, one standard deviation away.
 
 # %% exercise="1.2" source="vae_course.distributions.normal_log_prob" minutes=6 difficulty=1
 
@@ -283,8 +272,8 @@ quiz("1.2")
 #
 # At the mean, with $v = 0.04$, it is $+0.69$: a density may exceed 1. Only its area may not.
 #
-# A real use: the logarithm of a cell's total count spreads much like a Gaussian, which scVI builds in (lesson 5). Below
-# are the cells and *two* Gaussians. One was given the standard deviation where the variance belongs.
+# The logarithm of a cell's total count spreads much like a Gaussian, which scVI builds in. Of the *two* below, one was
+# given the standard deviation where the variance belongs.
 
 # %% fold="What is drawn: log total counts of 700 cells, and two Gaussians"
 log_library = torch.from_numpy(data.counts.sum(axis=1)).flatten().log()  # (cells,), log of the total count
@@ -300,8 +289,7 @@ plots.show(
 
 # %% [markdown]
 # **What breaks it.** The flat curve is the commonest slip with Gaussians: no error, a nice bell, and with $v = 1$ no
-# test notices. Libraries disagree, too: `torch.distributions.Normal` wants the standard deviation. In this course `var`
-# is a variance, always.
+# test notices. `torch.distributions.Normal` wants the standard deviation; in this course `var` is a variance, always.
 #
 # **A good place to stop.** When you come back, run all cells above this one first.
 
@@ -310,26 +298,25 @@ plots.show(
 #
 # **Question.** We shall replace a distribution $p$ by a simpler one, $q$. How wrong is that, in one number?
 #
-# **Predict** where the best bell will go, then let each of the two numbers choose.
+# **Predict.** Let $p$ have two bells, and $q$ only one. Where does the best $q$ lie? **(a)** Over both, wide. **(b)**
+# On one of them, narrow. **(c)** Between them, narrow. Commit in the figure, then let two numbers choose.
 
 # %%
 vc.explore.kl()
 
 # %% [markdown]
-# Both numbers are a **KL divergence** ([Kullback and Leibler 1951](https://doi.org/10.1214/aoms/1177729694)). Suppose
-# the world draws $z$ from $q$ and you believe $p$. Whoever knows better gives the draw log-probability $\log q(z)$, you
-# give it $\log p(z)$. Your mean regret, in nats, is
+# Both numbers are a **KL divergence** ([Kullback and Leibler 1951](https://doi.org/10.1214/aoms/1177729694)). Draw $z$
+# from the stand-in $q$. By how many nats does $q$ rate it above its true log-probability, under $p$? On average
 #
-# $$\mathrm{KL}(q \,\|\, p) = \mathbb E_{z \sim q}\big[\log q(z) - \log p(z)\big]
-# = \sum_z q(z)\,\log\frac{q(z)}{p(z)},$$
+# $$\mathrm{KL}(q\,\|\,p) = \mathbb E_{z \sim q}\big[\log q(z) - \log p(z)\big] = \sum_z q(z)\,\log\frac{q(z)}{p(z)},$$
 #
-# where $\mathbb E_{z \sim q}$, or $\mathbb E_q$ for short, is the mean over draws from $q$; for densities the sum is an
-# integral. (The exercises' messages write KL(q, p).) Two coins, $q = (0.9, 0.1)$ and $p = (0.5, 0.5)$, by hand:
-# $0.9 \log 1.8 + 0.1 \log 0.2 = 0.37$ nats, and the other way round $0.51$.
+# where $\mathbb E_{z \sim q}$, or $\mathbb E_q$, averages over draws from $q$; for densities the sum is an integral. By
+# hand, for two coins, $q = (0.9, 0.1)$ and $p = (0.5, 0.5)$: $0.9 \log 1.8 + 0.1 \log 0.2 = 0.37$ nats. The other way
+# round it is $0.51$.
 #
-# It is never negative, and 0 only if $q = p$ (section 1.10 shows why). It is not symmetric: *where you draw from
-# decides which errors count*. The two bells in numbers: a narrow $q$ on the larger bell, and a wide one with the mean
-# and the variance of $p$.
+# It is never negative, and 0 only if $q = p$. It is not symmetric: *where you draw from decides which errors count*.
+# Here are two candidates for $q$: a narrow one on the larger bell, and a wide one with the mean and the variance of
+# $p$.
 
 
 # %%
@@ -351,14 +338,13 @@ for name, mean, var in (("narrow", torch.tensor(-1.5), torch.tensor(0.35)), ("wi
     print(f"{name:6}   KL(q || p) {kl_qp:.2f}   KL(p || q) {kl_pq:.2f} nats")
 
 # %% [markdown]
-# **Mode-seeking.** $\mathrm{KL}(q \,\|\, p)$ draws from $q$. A draw in the empty valley costs many nats. A bell that
-# $q$ never visits costs next to nothing: the narrow $q$ pays about $-\log 0.65 = 0.43$ nats, for the weight it did
-# find.
+# **Mode-seeking.** $\mathrm{KL}(q\,\|\,p)$ draws from $q$. A bell that $q$ never visits costs next to nothing: the
+# narrow $q$ pays about $-\log 0.65 = 0.43$ nats, for the weight it did find.
 #
-# **Mass-covering.** $\mathrm{KL}(p \,\|\, q)$ draws from $p$, so from both bells. A bell that $q$ has forgotten is a
-# catastrophe, the valley hardly matters.
+# **Mass-covering.** $\mathrm{KL}(p\,\|\,q)$ draws from $p$, so from both bells, and one that $q$ has forgotten is a
+# catastrophe.
 #
-# A VAE minimises the first, with $p$ the posterior. It can draw from $q$, and not from the posterior. Where the truth
+# A VAE minimises the first, with $p$ the posterior: it can draw from $q$, and not from the posterior. Where the truth
 # has two answers, its Gaussian tends to give one, and to be too sure.
 
 # %%
@@ -367,27 +353,22 @@ quiz("1.3")
 # %% [markdown]
 # ## 1.7 Two Gaussians: the KL in closed form
 #
-# **Question.** The grid took 801 points for one KL. A VAE needs one for every latent of every cell, at every step of
-# training. Is there a formula?
+# **Question.** The grid took 801 points for one KL. A VAE needs one for every latent of every cell at every step. Is
+# there a formula?
 #
 # Yes, when both are Gaussian. Let $q = \mathcal N(m_q, v_q)$ and $p = \mathcal N(m_p, v_p)$. Subtract the two parabolas
-# of section 1.5; the $\log 2\pi$ cancel:
+# of section 1.5; the $\log 2\pi$ cancels:
 #
-# $$\mathrm{KL}(q \,\|\, p) = \mathbb E_q\Big[\tfrac12 \log v_p - \tfrac12\log v_q
+# $$\mathrm{KL}(q\,\|\,p) = \mathbb E_q\Big[\tfrac12 \log v_p - \tfrac12\log v_q
 # + \frac{(z - m_p)^2}{2 v_p} - \frac{(z - m_q)^2}{2 v_q}\Big].$$
 #
-# Only the two squares depend on $z$. The one around $q$'s *own* mean is, on average, the variance:
-#
-# $$\mathbb E_q (z - m_q)^2 = v_q.$$
-#
-# For the one around the *other* mean, step there through $m_q$:
+# Only the two squares depend on $z$. Around $q$'s *own* mean the average square is the variance, $v_q$. To the *other*
+# mean, step through $m_q$:
 #
 # $$(z - m_p)^2 = (z - m_q)^2 + 2(z - m_q)(m_q - m_p) + (m_q - m_p)^2.$$
 #
-# On average the first term is $v_q$, the middle one vanishes, since $z - m_q$ is 0 on average, and the last is a fixed
-# number:
-#
-# $$\mathbb E_q (z - m_p)^2 = v_q + (m_q - m_p)^2.$$
+# On average the first term is $v_q$ again, the middle one vanishes, since $z - m_q$ is 0 on average, and the last is a
+# fixed number.
 
 # %% [markdown]
 # **Now you.** Put the two averaged squares into the first line, and simplify: one factor $\tfrac12$, four terms in the
@@ -397,10 +378,8 @@ quiz("1.3")
 # %% exercise="1.3" source="vae_course.distributions.kl_normal" minutes=7 difficulty=1
 
 # %% [markdown]
-# Your formula beside a sum over a grid, for $q = \mathcal N(1, 2)$ and $p = \mathcal N(3, 5)$. And several latents: if
-# they are independent in $q$ and in $p$, logarithms turn products into sums, and
-# $\mathrm{KL}(q \,\|\, p) = \sum_j \mathrm{KL}(q_j \,\|\, p_j)$. The figure shows what it costs a latent to leave the
-# prior $\mathcal N(0, 1)$.
+# Your formula beside a sum over a grid, for $\mathcal N(1, 2)$ and $\mathcal N(3, 5)$. Then three latents: where they
+# are independent in $q$ and in $p$, their KLs add up, since logarithms turn products into sums.
 
 # %%
 mean_q, var_q, mean_p, var_p, zero, one = torch.tensor([1.0, 2.0, 3.0, 5.0, 0.0, 1.0])
@@ -426,15 +405,14 @@ plots.show(
 )
 
 # %% [markdown]
-# A $q$ far away pays with the squared shift, a $q$ too wide through $v_q / v_p$, a $q$ too narrow through the
-# logarithm. **What breaks it**: width 0, where the cost is infinite. A VAE cannot afford to be an ordinary autoencoder,
-# a point for every cell: each further decimal of $z$ costs $\log 10 = 2.3$ nats.
+# **What breaks it**: width 0, where the cost is infinite. A VAE cannot afford a point for every cell: each further
+# decimal of $z$ costs $\log 10 = 2.3$ nats.
 #
 # What if latents are correlated? 25 minutes, and a slip in the lecture notes' formula:
 # [deeper/1a](deeper/1a_kl_in_many_dimensions.ipynb).
 #
 # **Find the slip.** A line of the lecture notes reads: *"The KL term has a closed form because the data are binary."*
-# Is that the reason? One Gaussian $q$, two priors. Look for the data in the cell.
+# Is that the reason? Look for the data in the cell.
 
 # %%
 q_mean, q_var = torch.tensor(1.0), torch.tensor(0.5)
@@ -448,9 +426,8 @@ for name, (log_prior, mean, var) in priors.items():
 # <details><summary><b>The mended line, and why</b></summary>
 #
 # "The KL term has a closed form because **both $q(z \mid x)$ and the prior $p(z)$ are Gaussian**." The cell holds no
-# data, and neither does the formula. With a prior of two bells it is wrong, whatever the data. Binary data decide the
-# *other* term, the Bernoulli likelihood. Counts with a Gaussian $q$ and a Gaussian prior keep the closed form: that is
-# scVI.
+# data, and with a prior of two bells the formula is wrong, whatever the data. Those decide the *other* term, the
+# likelihood. Counts with Gaussian $q$ and prior keep the closed form: that is scVI.
 #
 # </details>
 
@@ -462,18 +439,18 @@ quiz("1.4")
 #
 # **Question.** For two bells there is no formula, and in ten dimensions no grid. What is left?
 #
-# The definition. A KL is a *mean* over draws from $q$, and a mean can be estimated by drawing, **Monte Carlo**:
+# A KL is a *mean* over draws from $q$, and a mean can be estimated by drawing, **Monte Carlo**:
 #
-# $$\mathrm{KL}(q \,\|\, p) \approx \frac1S\sum_{s=1}^{S} t_s, \qquad
+# $$\mathrm{KL}(q\,\|\,p) \approx \frac1S\sum_{s=1}^{S} t_s, \qquad
 # t_s = \log q(z_s) - \log p(z_s), \qquad z_s \sim q.$$
 #
 # An estimate without an error bar is a rumour. If the terms scatter with standard deviation $\mathrm{sd}(t)$, the mean
 # of $S$ of them scatters $\sqrt S$ times less: that is its **standard error**.
 
 # %% [markdown]
-# **Now you.** Draws of shape (S, k) come in, and two functions that map them to log-densities of shape (S,). Return the
-# estimate and its standard error. By hand: four terms $0.2, 0.6, -0.2, 1.0$ have mean $0.4$, sample standard deviation
-# $0.516$ (it divides by $4 - 1$), standard error $0.258$.
+# **Now you.** Draws (S, k) come in, and two functions that map them to log-densities (S,). Return the estimate and its
+# standard error. By hand: four terms $0.2, 0.6, -0.2, 1.0$ have mean $0.4$, sample standard deviation $0.516$ (it
+# divides by $4 - 1$), standard error $0.258$.
 
 # %% exercise="1.5" source="vae_course.exercises.e1_5.answer.kl_monte_carlo" minutes=8 difficulty=2
 
@@ -501,17 +478,14 @@ print(f"draws from p: {estimate:.2f} +- {error:.2f}   KL(q || p) is {kl_normal(q
 # %% [markdown]
 # A hundred times the draws, ten times the precision, in any number of dimensions.
 #
-# **What breaks it.** The last line: there $p$ is $\mathcal N(0, 1)$, and the draws came from $p$ in place of $q$. Out
-# comes a negative "KL" with a tiny error bar. An error bar measures scatter, not mistakes.
-#
-# **Another place to stop.**
+# **What breaks it.** In the last line $p$ is $\mathcal N(0, 1)$, and the draws came from $p$ in place of $q$. Out comes
+# a negative "KL" with a tiny error bar, which measures scatter, not mistakes. (Another place to stop.)
 
 # %% [markdown]
 # ## 1.9 The posterior of a real cell
 #
-# **Question.** One real cell, six genes, one latent. What do we know about its $z$?
-#
-# The prior is $\mathcal N(0, 1)$, the likelihood six coins, and $z$ has 801 values.
+# **Question.** What do we know about the $z$ of a real cell? The prior is $\mathcal N(0, 1)$, the likelihood six coins,
+# and $z$ has 801 values.
 
 # %% [markdown]
 # **Now you.** `log_prior` and `log_likelihood` come in, the grid on their **last** axis; they broadcast (one prior,
@@ -522,7 +496,7 @@ print(f"draws from p: {estimate:.2f} +- {error:.2f}   KL(q || p) is {kl_normal(q
 # %% exercise="1.6" source="vae_course.exercises.e1_6.answer.grid_posterior" minutes=8 difficulty=2
 
 # %% [markdown]
-# All 700 cells at once: cells on the first axis, grid on the second, genes summed away.
+# All 700 cells at once, the genes summed away:
 
 # %%
 log_prior = torch.log_softmax(normal_log_prob(grid, zero, one), dim=0)  # (points,), less its log-sum-exp
@@ -539,8 +513,7 @@ for kind, cells in (("T", is_t), ("myeloid", is_myeloid), ("NK", labels == 8), (
 
 # %% [markdown]
 # T and myeloid cells part. **Predict.** Three cells: a T cell that shows CD3D and IL32; a T cell that shows *all six*
-# genes, of both sides; a dendritic cell that shows the myeloid genes. Whose posterior is the narrowest? (The likelihood
-# is no density over $z$: it is rescaled to a peak of 1.)
+# genes; a dendritic cell that shows the myeloid genes. Whose posterior is the narrowest?
 
 # %% fold="What is drawn: prior, likelihood and posterior of three cells"
 axes = plots.panels(3, height=3.6, width=4)
@@ -564,43 +537,40 @@ plots.show(
 )
 
 # %% [markdown]
-# The middle one: contradicting genes leave only a small range where nobody is very surprised, around $+0.5$, the
-# *myeloid* side. A biologist thinks of a **doublet**, two cells in one droplet. The outer likelihoods are plateaus.
-# Beyond some $z$ all six coins agree, more extreme costs nothing, and **only the prior holds the posterior back**. No
+# The middle one: contradicting genes leave only a small range around $+0.5$. A biologist thinks of a **doublet**, two
+# cells in one droplet. The outer likelihoods are plateaus: there **only the prior holds the posterior back**. No
 # posterior is a point: this is what lesson 0 wished for.
 #
 # **What breaks it.** Most B cells show none of the six genes. The model knows one axis, so "none" can only mean "in
-# between", and it says so with a *small* standard deviation. A posterior is exact **given the model**. If that has no
-# place for a B cell, it is sure and wrong.
+# between", with a *small* standard deviation. A posterior is exact **given the model**. If that has no place for a B
+# cell, it is sure and wrong.
 #
-# **And ten latents?** Bayes' rule divides by $p(x) = \int p(z)\,p(x \mid z)\,dz$, over all of $z$. One latent took 801
-# points, ten take $801^{10} \approx 10^{29}$: at $10^9$ a second, 250 times the age of the universe for one cell.
+# **And ten latents?** Bayes' rule divides by $p(x) = \int p(z)\,p(x \mid z)\,dz$. One latent took 801 points, ten take
+# $801^{10} \approx 10^{29}$: at $10^9$ a second, 250 times the age of the universe for one cell.
 #
-# The integral is also a mean, $p(x) = \mathbb E_{z \sim p(z)}[\,p(x \mid z)\,]$. So draw $z$ from the prior, and
-# average? That takes about $e^{\mathrm{KL}}$ draws, with the KL from the posterior to the prior ([Chatterjee and
-# Diaconis 2018](https://doi.org/10.1214/17-AAP1326)). With ten latents it is about 25 nats for one B cell
-# ([deeper/1a](deeper/1a_kl_in_many_dimensions.ipynb)): $10^{11}$ draws. We would have to draw where the posterior is,
-# and that is what we look for.
+# Or draw from the prior, and average $p(x \mid z)$? That takes about $e^{\mathrm{KL}}$ draws, with the KL from the
+# posterior to the prior ([Chatterjee and Diaconis 2018](https://doi.org/10.1214/17-AAP1326)): with ten latents about 25
+# nats for one B cell ([deeper/1a](deeper/1a_kl_in_many_dimensions.ipynb)), or $10^{11}$ draws. We should draw where the
+# posterior is, and that is what we look for.
 
 # %% [markdown]
 # ## 1.10 Variational inference: a search
 #
 # **Question.** If we cannot compute the posterior, can we *fit* it?
 #
-# Choose a family of simple distributions, say all Gaussians $q(z) = \mathcal N(m, v)$, and look for the member with the
-# smallest $\mathrm{KL}(q \,\|\, p(z \mid x))$. Inference becomes a search: **variational inference** ([Blei et al.
-# 2017](https://doi.org/10.1080/01621459.2017.1285773)). But this KL contains the posterior, and so the $p(x)$ that we
-# cannot compute. Put in Bayes' rule, $\log p(z \mid x) = \log p(x, z) - \log p(x)$. Since $\log p(x)$ does not depend
-# on $z$, averaging over $z$ leaves it as it is:
+# Choose a family of simple distributions, say all Gaussians $q(z) = \mathcal N(m, v)$, and look for the one with the
+# smallest $\mathrm{KL}(q\,\|\,p(z \mid x))$: **variational inference** ([Blei et al.
+# 2017](https://doi.org/10.1080/01621459.2017.1285773)). But this KL contains the posterior, and so $p(x)$. Put in
+# Bayes' rule, $\log p(z \mid x) = \log p(x, z) - \log p(x)$. Since $\log p(x)$ does not depend on $z$, averaging leaves
+# it as it is:
 #
-# $$\mathrm{KL}(q \,\|\, p(z \mid x)) = \log p(x) - \underbrace{\mathbb E_q[\log p(x, z) - \log q(z)]}_{\text{ELBO}}.$$
+# $$\mathrm{KL}(q\,\|\,p(z \mid x)) = \log p(x) - \underbrace{\mathbb E_q[\log p(x, z) - \log q(z)]}_{\text{ELBO}}.$$
 #
-# $\log p(x)$ is the same for every $q$. So the $q$ with the smallest KL is the $q$ with the largest **ELBO**, and the
-# ELBO holds only the joint: prior times likelihood, both easy. Since the KL is never negative, the ELBO never exceeds
-# $\log p(x)$: an **e**vidence **l**ower **bo**und.
+# So the smallest KL goes with the largest **ELBO**, and that needs only the joint: prior times likelihood, both easy.
+# No KL is negative, so the ELBO never exceeds $\log p(x)$: an **e**vidence **l**ower **bo**und.
 #
-# In one dimension we can watch. For the dendritic cell we try a whole grid of means and standard deviations. The map
-# shows the KL of all these candidates; beside it stands the best.
+# In one dimension we can check. For the dendritic cell we try a grid of means and standard deviations. The ELBO of each
+# comes from the joint, its KL from the posterior of section 1.9. Do the two add up to $\log p(x)$?
 
 # %%
 i = 1  # the dendritic cell
@@ -609,7 +579,8 @@ log_px = torch.logsumexp(log_joint, dim=0) + dz.log()  # the evidence, which onl
 means, sds = torch.linspace(-1, 3, 81), torch.linspace(0.1, 1.5, 57)
 log_q = normal_log_prob(grid, means.view(-1, 1, 1), sds.view(1, -1, 1) ** 2)  # (means, sds, points)
 elbo = (log_q.exp() * (log_joint - log_q)).sum(dim=-1) * dz  # (means, sds): needs the joint alone
-kl = (log_q.exp() * (log_q - log_joint + log_px)).sum(dim=-1) * dz  # (means, sds): needs the posterior
+log_exact = log_posterior[i] - dz.log()  # (points,), the exact posterior as a density in z
+kl = (log_q.exp() * (log_q - log_exact)).sum(dim=-1) * dz  # (means, sds): needs the posterior alone
 row, column = divmod(int(elbo.argmax()), len(sds))
 print(f"log p(x)     {log_px:.3f}")
 print(f"largest ELBO {elbo.max():.3f}   at mean {means[row]:.2f}, sd {sds[column]:.2f}; KL there {kl[row, column]:.3f}")
@@ -630,15 +601,14 @@ plots.show(
 )
 
 # %% [markdown]
-# Whatever the candidate, ELBO and KL add up to $\log p(x)$: raising one lowers the other. What the best Gaussian misses
-# is a slight skew. **What breaks it**: a posterior with two bells. The best Gaussian takes one of them, and no search
-# can mend a family that is too small.
+# They do, for every candidate. What the best Gaussian misses is a slight skew. **What breaks it**: a posterior with two
+# bells. No search can mend a family that is too small.
 #
 # We searched for one cell. In a VAE a network, the **encoder**, reads $x$ and puts out mean and variance of
-# $q(z \mid x)$, so that one search serves all cells ([Kingma and Welling 2019](https://doi.org/10.1561/2200000056)).
+# $q(z \mid x)$: one search for all cells ([Kingma and Welling 2019](https://doi.org/10.1561/2200000056)).
 #
-# Still open: **why is a KL never negative?** Because the logarithm bends down. Take 1 and 9: the logarithm of their
-# mean is above the mean of their logarithms.
+# Still open: **why is a KL never negative?** Because the logarithm bends down: that of a mean lies above the mean of
+# the logarithms.
 
 # %% fold="What is drawn: the logarithm, and a chord below it"
 u = torch.linspace(0.4, 10, 200)
@@ -651,17 +621,9 @@ ax.legend(frameon=False, loc="lower right")
 plots.show(ax, alt="The curve of the logarithm lies above its chord: at u = 5 the curve is at 1.61, the chord at 1.10.")
 
 # %% [markdown]
-# A mean of points on the curve lies on or below it, never above. That is **Jensen's inequality**:
-# $\mathbb E[\log u] \le \log \mathbb E[u]$.
-#
-# <details><summary>From there to the KL, in one line (it can wait until lesson 4)</summary>
-#
-# Take $u = p(z)/q(z)$ with $z$ from $q$. In the mean of $u$ the weight $q$ cancels, and the area under $p$ is 1:
-#
-# $$-\mathrm{KL}(q \,\|\, p) = \mathbb E_q\Big[\log\frac{p(z)}{q(z)}\Big]
-# \le \log \mathbb E_q\Big[\frac{p(z)}{q(z)}\Big] = \log \int q(z)\,\frac{p(z)}{q(z)}\,dz = \log 1 = 0.$$
-#
-# </details>
+# This is **Jensen's inequality**, $\mathbb E[\log u] \le \log \mathbb E[u]$. Take $u = p(z)/q(z)$ with $z$ from $q$.
+# The mean of $\log u$ is minus the KL. In the mean of $u$ the weight $q$ cancels, and the area under $p$ is 1. So minus
+# the KL is at most $\log 1 = 0$.
 
 # %%
 quiz("1.5")
@@ -671,29 +633,36 @@ quiz("1.5")
 #
 # **Question.** Is a posterior good for anything that one well-chosen gene is not?
 #
-# T cell or myeloid? The decoder is made from the cells in even rows, and asked about those in odd rows. It says "T"
-# when more than half of the posterior lies below $z = 0$. Its rivals: the *one* gene, of all 765, whose bit sorts the
-# even rows best, and a *vote* of the six, by which kind has the larger share of its genes detected (a tie counts half).
+# T cell or myeloid? The folded function `right_calls` makes the decoder from the cells in even rows, and asks about
+# those in odd rows. The posterior says "T" when more than half of it lies below 0. Its rivals are the *one* gene, of
+# all 765, that sorts the even rows best, and a *vote* of the six: which kind has the larger share of its genes
+# detected?
 #
 # **Predict.** Against one gene: does the posterior win clearly, barely, or not at all?
 
 
-# %%
+# %% fold="right_calls: posterior, vote and best gene are made from even rows, and asked about odd ones"
 def right_calls(bits: Tensor, chosen: list[str]) -> tuple[Tensor, Tensor, str]:
     """Which odd-rowed cells posterior, vote and best gene call rightly, (3, cells); p(T | x), (cells,); that gene."""
     six = bits[:, [names.index(name) for name in chosen]]  # (cells, chosen), genes of both kinds
     even = torch.arange(len(bits)) % 2 == 0  # (cells,)
-    slope, offset = line_of(six, even & is_t, even & is_myeloid)
+    known, asked = even & both, ~even & both  # (cells,) each
+
+    slope, offset = line_of(six, known & is_t, known & is_myeloid)
     log_lik = bernoulli_log_prob(six.unsqueeze(1), grid.unsqueeze(-1) * slope + offset).sum(dim=-1)  # (cells, points)
     post = grid_posterior(log_prior, log_lik).exp()  # (cells, points)
     prob_t = post[:, grid < 0].sum(dim=1) + post[:, grid == 0].sum(dim=1) / 2  # (cells,)
-    vote = (1 + (six[:, slope < 0].mean(dim=1) - six[:, slope > 0].mean(dim=1)).sign()) / 2  # (cells,), 1 for T
-    agree = ((bits == 1) == is_t.unsqueeze(1))[even & both].float().mean(dim=0)  # (genes,)
+
+    of_t, of_myeloid = six[:, slope < 0].mean(dim=1), six[:, slope > 0].mean(dim=1)  # (cells,) each: share detected
+    vote = (1 + (of_t - of_myeloid).sign()) / 2  # (cells,), 1 for T, 0 for myeloid, a half for a tie
+
+    agree = ((bits == 1) == is_t.unsqueeze(1))[known].float().mean(dim=0)  # (genes,)
     best = int((agree - 0.5).abs().argmax())  # a gene that is nearly always wrong is as good: take the opposite
     by_gene = (bits[:, best] == 1) == (agree[best] > 0.5)  # (cells,), True for T
+
     says_t = torch.stack([(prob_t > 0.5).float(), vote, by_gene.float()])  # (3, cells): 1, 0, or a half
-    asked = ~even & both
-    return (1 - (says_t - is_t.float()).abs())[:, asked], prob_t[asked], names[best]
+    right = 1 - (says_t - is_t.float()).abs()  # (3, cells)
+    return right[:, asked], prob_t[asked], names[best]
 
 
 def compare(right: Tensor) -> None:
@@ -707,10 +676,8 @@ print("posterior {:.1%}   vote {:.1%}   best gene {:.1%}".format(*right.mean(dim
 compare(right)
 
 # %% [markdown]
-# Not at all. CST3 is a superb marker, and even at this modest depth one look at it is enough.
-#
-# But shallower sequencing is cheaper. Keep **a tenth of the molecules**, drawn at random: a gene that had $n$ of them
-# shows with probability $1 - 0.9^n$. Five such experiments:
+# Not at all: one look at CST3 is enough. But shallower sequencing is cheaper. Keep **a tenth of the molecules**, drawn
+# at random: a gene that had $n$ of them shows with probability $1 - 0.9^n$. Five such experiments:
 
 # %% tags=["volatile"]
 counts = torch.from_numpy(data.counts.toarray())  # (cells, genes)
@@ -731,43 +698,36 @@ assert 0.45 < sure.float().mean() < 0.48
 
 # %% [markdown]
 # Now even CST3 is missed too often. The posterior wins by nine points, eight times the error. Four of the nine come
-# from having six genes: the vote wins them too. The other five, six times the error, come from weighing what each gene
-# says, seen or *not* seen. And a posterior says what a bit cannot: *when it does not know*. Of the calls it is 95 %
-# sure of, nearly all are right.
+# from having six genes: the vote wins them too. The other five come from weighing what each gene says, seen or *not*
+# seen. And a posterior says *when it does not know*: of the calls it is 95 % sure of, nearly all are right.
 #
-# **An open task, without a checker.** Put in *your own* marker genes, some for each kind: `right_calls(x, [...])`, or
-# thinned bits. Can two genes do what six do? First write down what you expect.
+# **An open task, without a checker.** Put in *your own* marker genes, some for each kind:
+# `compare(right_calls(x, [...])[0])`. Can two do what six do? First write down what you expect.
 #
 # <details><summary>What a good answer contains</summary>
 #
 # The genes, and why you expected them to work; the share right *beside* the rivals', paired, with an error; genes not
-# chosen by looking at the odd rows. Perhaps that many genes make the posterior too sure, since it takes them as
-# independent given $z$: compare the share right among the sure calls with 95 %.
+# chosen by looking at the odd rows. Perhaps that many genes make the posterior too sure.
 #
 # </details>
 
 # %% [markdown]
 # ## 1.12 What can I now do with my data?
 #
-# The same on a file of yours takes raw counts, a few marker genes, and some cells of each of two kinds that you are
-# certain of (`is_t` and `is_myeloid` here).
+# The same takes raw counts, some marker genes, and cells of two kinds that you are certain of.
 #
 # ```python
 # mine = vc.load_h5ad("my_cells.h5ad", label_key="cell_type")
 # bits = torch.from_numpy(mine.binarize().counts.toarray())
 # kinds = [torch.from_numpy(mine.label_names[mine.labels] == name) for name in ("hepatocyte", "endothelial")]
-# chosen = [list(mine.gene_names).index(name) for name in ("ALB", "APOA1", "PECAM1", "VWF")]
-# markers = bits[:, chosen]
+# markers = bits[:, [list(mine.gene_names).index(name) for name in ("ALB", "APOA1", "PECAM1", "VWF")]]
 # w, b = line_of(markers, *kinds)
 # ```
 #
-# From there the cell of section 1.9 gives the posterior of every cell. It is an answer *given* that each cell is one of
-# these two kinds, or between them. Cells that show none of your genes deserve a look of their own.
+# From there the cell of section 1.9 gives the posterior of every cell.
 
 # %% [markdown]
 # ## 1.13 Quiz
-#
-# Two last questions.
 
 # %%
 quiz("1.6")
@@ -783,13 +743,10 @@ quiz("1.7")
 # | `bernoulli_log_prob` | `vae_course.distributions` | - | - |
 # | `normal_log_prob` | `vae_course.distributions` | `Normal(...).log_prob` (torch) | the same |
 # | `kl_normal` | `vae_course.distributions` | torch's `kl_divergence`, in `VAE.forward` | the same, in `VAE.loss` |
-# | `kl_monte_carlo` | `vae_course.exercises.e1_5` | - | - |
-# | `grid_posterior` | `vae_course.exercises.e1_6` | - | - |
+# | `kl_monte_carlo`, `grid_posterior` | `vae_course.exercises` | - | - |
 #
-# Symbols: [notation](../docs/notation.md). Terms: [glossary](../docs/glossary.md). Cells: [data](../data/README.md).
-#
-# **Next.** We made $w$ and $b$ from labels and tried every $q$. Lesson 2 lets a machine search: gradients, and the
-# networks that will be encoder and decoder. Lesson 3 trains a VAE on these very bits.
+# **Next.** We tried every $q$. Lesson 2 lets a machine search: gradients, and the networks for encoder and decoder.
+# Lesson 3 trains a VAE on these very bits.
 
 # %% tags=["volatile"]
 progress()
