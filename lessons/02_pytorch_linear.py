@@ -400,6 +400,8 @@ plots.show(
 )
 
 # %% [markdown]
+# Without a bend it promises fractions down to -0.4: answer (b).
+#
 # **A good place for a pause.** Coming back, run all cells above first.
 
 # %% [markdown]
