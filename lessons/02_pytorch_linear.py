@@ -9,16 +9,15 @@
 # - find a slope by hand and by `backward()`, and walk downhill with it (exercise 2.3, quiz 2)
 # - write `nn.Linear` and `FCLayers` yourself, with every parameter registered (exercises 2.1 and 2.4, quiz 3)
 # - feed a category to a network as one-hot columns (exercise 2.2)
-# - say what batch normalisation and dropout do in their two modes, and what the averages remember (quiz 4, quiz 5)
-# - build an encoder with two heads, and judge a trained network against simple rivals (exercise 2.5, quiz 6, quiz 7)
+# - say what batch normalisation and dropout do in their two modes (quizzes 4 and 5)
+# - build an encoder with two heads, and judge a trained network against simple rivals (exercise 2.5, quizzes 6 and 7)
 #
-# **Time:** about {{minutes}} minutes, exercises included; if you try everything, about twice that, in two
-# sittings, with the pause after section 2.6. **You need:** lesson 0 (counts, library size). The Gaussian of lesson 1
-# helps in section 2.9. You need not have written a class before.
+# **Time:** about {{minutes}} minutes, exercises included; if you try everything, twice that, with a pause after
+# section 2.6. **You need:** lesson 0, and for section 2.9 the Gaussian of lesson 1. You need not have written a class
+# before.
 #
-# Write the answer to an exercise below its line `@exercise` and run the cell: that line checks it. `hint("2.1")` helps,
-# `solution("2.1")` shows ours, and an unsolved exercise never stops the notebook. Exercise numbers are mere names (2.3
-# comes first, since all training rests on it): {{exercises}}.
+# Running an exercise's cell checks your answer. `hint("2.1")` helps, `solution("2.1")` shows ours, and an unsolved
+# exercise never stops the notebook. Exercise numbers are names, not an order: 2.3 comes first.
 
 # %% setup=true
 import torch
@@ -32,7 +31,7 @@ from vae_course.exercises import exercise, hint, progress, quiz, solution
 # ## 2.1 The bug that prints a number
 #
 # **Question.** Does a cell with more counts show more genes? We fit a line, and meet the most common bug of deep
-# learning on the way. It raises no error.
+# learning.
 
 # %%
 data = vc.load_pbmc()
@@ -44,15 +43,14 @@ y = torch.log2(detected / detected.median())  # (cells,), doublings of the genes
 print("counts", tuple(counts.shape), counts.dtype, " labels", tuple(labels.shape), labels.dtype)
 
 # %% [markdown]
-# A tensor is numbers with a **shape**, the lengths of its axes, and a **dtype**. `counts` is (cells, genes). A sum
-# names the axis that *disappears*: `dim=1` sums over genes and leaves one total a cell. Codes such as a cell type are
-# `int64`: they are names, and their average means nothing.
+# A tensor is numbers with a **shape**, the lengths of its axes, and a **dtype**: `counts` is (cells, genes), and codes
+# such as `labels` are `int64`. A sum names the axis that *disappears*: `dim=1` leaves one total a cell.
 #
-# $x$ says how many doublings a cell's counts lie above the median cell, $y$ the same of its detected genes. Two rivals
-# predict $y$: the line $\hat y = 0.294\,x + 0.019$, which section 2.3 will find, and a flat line at the mean. A network
-# returns its predictions as a column, (cells, 1), and so do we. The **loss** is the mean squared error.
+# $x$ says how many doublings a cell's counts lie above the median cell's, $y$ the same of its genes. Two rivals predict
+# $y$: the line $\hat y = 0.294\,x + 0.019$, which section 2.3 will find, and a flat line at the mean. Like a
+# network, both return a column of predictions, (cells, 1). The **loss** is the mean squared error.
 #
-# **Predict.** Which loss is smaller? (a) That of the line, by far. (b) They are about equal. (c) That of the flat line.
+# **Predict.** Which loss is smaller? (a) The line's, by far. (b) They are about equal. (c) The flat line's.
 
 # %%
 predictions = {"line": 0.294 * x + 0.019, "flat": torch.full((700,), y.mean())}
@@ -61,7 +59,7 @@ for name, prediction in predictions.items():
     print(f"{name}: loss {((prediction - y) ** 2).mean():.4f}")
 
 # %% [markdown]
-# The flat line wins. Look at the data, and at what went wrong with three numbers:
+# The flat line wins. Here are the data, and the same mistake with three numbers:
 
 # %% fold="What is drawn: the cells, the line, and the flat line"
 ax = plots.points(x, y, "a cell", xlabel="counts, doublings from the median cell", ylabel="genes, doublings")
@@ -76,19 +74,17 @@ prediction_toy = torch.tensor([[1.0], [2.0], [4.0]])  # (cells, 1), every cell e
 print(prediction_toy - y_toy)
 
 # %% [markdown]
-# The prediction is perfect, so the difference should be three zeros. We got all nine pairs: each cell's prediction
-# minus *every* cell's truth. Only the diagonal means anything. The rule behind it is **broadcasting**: write both
-# shapes flush right; at each place the lengths must be equal, or one of them is 1 or missing, and is stretched.
+# Instead of three zeros we got each cell's prediction minus *every* cell's truth. The rule behind it is
+# **broadcasting**: write both shapes flush right; at each place the lengths must be equal, or one of them is 1 or
+# missing, and is stretched.
 #
 # | left | right | result |
 # |---|---|---|
-# | (700, 765) | (765,) | (700, 765): one number a gene, good |
-# | (700, 765) | (700, 1) | (700, 765): one number a cell, good |
+# | (700, 765) | (700, 1) | (700, 765): one number a cell |
 # | (700, 765) | (700,) | an error: 765 meets 700 |
 # | (700, 1) | (700,) | **(700, 700)**: nobody wanted this |
 #
-# The cure is to give both the same shape. `squeeze(1)` drops an axis of length 1, `unsqueeze(1)` adds one, and
-# `keepdim=True` keeps a summed axis.
+# The cure is to give both the same shape: `squeeze(1)` drops an axis of length 1, `unsqueeze(1)` adds one.
 
 # %%
 for name, prediction in predictions.items():
@@ -96,9 +92,9 @@ for name, prediction in predictions.items():
     print(f"{name}: loss {(residual**2).mean():.4f}")
 
 # %% [markdown]
-# Now the line wins clearly. **What breaks it.** Nothing would have told you: the broken loss has a gradient and even
-# falls in training. But asked to please all 700 cells with each prediction, its best answer is the mean for everybody.
-# If your network learns nothing but an average, print two shapes before you change anything else.
+# Now the line wins. **What breaks it.** Nothing would have told you: the broken loss even falls in training. But since
+# each prediction has to please all 700 cells, the best answer is the mean. If your network learns an average
+# and nothing else, print two shapes first.
 
 # %%
 quiz("2.1")
@@ -108,21 +104,20 @@ quiz("2.1")
 #
 # **Question.** If I turn this knob a little, what does the loss do? The **gradient** answers for every knob at once.
 #
-# A cell has input $x = 2$ and target $y = 3$; the weight is $w = 0.5$ and the loss $J = (wx -
-# y)^2$. In steps: $u = wx = 1$, then $r = u - y = -2$, then $J = r^2 = 4$.
+# A cell has input $x = 2$ and target $y = 3$; the weight is $w = 0.5$ and the loss $J = (wx - y)^2$. In steps:
+# $u = wx = 1$, $r = u - y = -2$, $J = r^2 = 4$.
 #
 # **By hand.** The **chain rule** multiplies the slopes of the steps:
 #
 # $$\frac{dJ}{dw} = \frac{dJ}{dr}\,\frac{dr}{du}\,\frac{du}{dw} = 2r \cdot 1 \cdot x = -4 \cdot 1 \cdot 2 = -8.$$
 #
-# Raise $w$ by 0.01, and the loss falls by about 0.08. **By finite difference**, with a small step $h$ to either side,
-# it is rise over run:
+# **By finite difference**, with a small step $h$ to either side:
 #
 # $$\frac{dJ}{dw} \approx \frac{J(w + h) - J(w - h)}{2h}.$$
 #
-# **By PyTorch.** Mark the knob with `requires_grad=True`. PyTorch writes down every operation while it computes
-# ([Paszke et al. 2019](https://doi.org/10.48550/arXiv.1912.01703)); `backward()` walks this record from the loss to the
-# knob, multiplies the slopes as we did, and leaves the product in `.grad`. That is **autograd** ([Baydin et al.
+# **By PyTorch.** With `requires_grad=True`, PyTorch records every operation on $w$ ([Paszke et al.
+# 2019](https://doi.org/10.48550/arXiv.1912.01703)); `backward()` walks this record back from the loss, multiplies the
+# slopes as we did, and leaves the product in `.grad`. That is **autograd** ([Baydin et al.
 # 2018](https://doi.org/10.48550/arXiv.1502.05767)).
 
 
@@ -136,7 +131,7 @@ loss_of(w).backward()
 print("finite difference:", round((loss_of(0.51) - loss_of(0.49)) / 0.02, 4), "  autograd:", w.grad.item())
 
 # %% [markdown]
-# Three ways, one number. Whenever you doubt a gradient, take the finite difference.
+# Whenever you doubt a gradient, take the finite difference.
 #
 # **Predict.** We call `loss_of(w).backward()` once more, $w$ unchanged. What does `w.grad` hold? (a) -8. (b) -16. (c)
 # 0.
@@ -146,10 +141,10 @@ loss_of(w).backward()
 print(w.grad.item())
 
 # %% [markdown]
-# **What breaks it.** `backward()` *adds* to `.grad`, so that cells can come in portions.
-# The price: we clear the gradient ourselves, with `w.grad = None` or an optimizer's `zero_grad()`.
+# **What breaks it.** `backward()` *adds* to `.grad`, so that cells can come in portions. We clear it ourselves, with
+# `w.grad = None` or an optimizer's `zero_grad()`.
 #
-# A second rule: `w` is a **leaf**, where the record begins, and PyTorch refuses to change a leaf on the record. Inside
+# A second rule: PyTorch refuses to change a **leaf** such as `w`, where the record begins. Inside
 # `with torch.no_grad():` nothing is recorded, and it may change **in place**: the same tensor gets a new value.
 
 # %%
@@ -167,14 +162,13 @@ print(f"after w = w - 0.1   w = {w.item():.1f}   same = {same.item():.1f}")
 #
 # **Question.** How does a machine find the line with slope 0.294?
 #
-# By **gradient descent**: from anywhere, go against the slope, by a step that the **learning rate** $\eta$ (`lr`)
-# scales, and again. For any parameter $p$:
+# By **gradient descent**: step against the slope, by a length that the **learning rate** $\eta$ (`lr`) scales, again
+# and again. For any parameter $p$:
 #
 # $$p \leftarrow p - \eta\, \frac{\partial J}{\partial p}.$$
 #
-# The round $\partial$ says: the slope along $p$ alone, all other parameters held still. How fast the slope itself
-# changes along $p$ is the **curvature**: large in a narrow valley, small in a wide one. Think of a ball that looks at
-# the slope under it and is moved. Predict first, then move it:
+# The round $\partial$ says: the slope along $p$, all other parameters held still. How fast the slope itself changes is
+# the **curvature**: large in a narrow valley, small in a wide one. Predict, then move the ball:
 
 # %%
 vc.explore.descent()
@@ -184,20 +178,15 @@ vc.explore.descent()
 # the gradients, then change each parameter in place, so that the code outside, which holds the same tensors, sees it.
 # Return nothing. `.grad` is empty before, and has to be `None` or zero after.
 #
-# *By hand.* $p = 0.5$, $J = (2p - 3)^2$, $\eta = 0.1$: the slope is $-8$, so $p$ becomes $0.5 + 0.8 = 1.3$, and the
-# loss falls from 4 to 0.16.
+# *By hand.* $p = 0.5$, $J = (2p - 3)^2$, $\eta = 0.1$: the slope is $-8$, so $p$ becomes $0.5 + 0.8 = 1.3$.
 #
-# Mind: `params` may be a list or a **generator**, which hands out its items one by one and is then empty: one loop has
-# to do, or make it a list first.
+# Mind: `params` may be a list or a **generator**, which hands out its items once and is then empty. Use one loop, or
+# make it a list first.
 
 # %% exercise="2.3" source="vae_course.exercises.e2_3.answer.gradient_step" minutes=6 difficulty=2
 
 # %%
-p = torch.tensor(0.5, requires_grad=True)
-gradient_step([p], (2 * p - 3) ** 2, 0.1)
-print(f"p = {p.item():.2f}   loss = {((2 * p - 3) ** 2).item():.2f}")
-
-w, b = torch.tensor(-0.6, requires_grad=True), torch.tensor(0.4, requires_grad=True)  # on real cells
+w, b = torch.tensor(-0.6, requires_grad=True), torch.tensor(0.4, requires_grad=True)  # on the real cells
 path = [(w.item(), b.item())]
 for _ in range(40):
     gradient_step([w, b], ((w * x + b - y) ** 2).mean(), 0.5)
@@ -217,13 +206,12 @@ plots.show(
 )
 
 # %% [markdown]
-# There it is, our line. Twice the counts give $2^{0.29} = 1.22$ times the
-# genes, not twice as many: the common genes are found already. On the map the first step drops to the valley floor, and
-# the rest crawl along it. One learning rate has to serve the steepest direction and the flattest: a small one crawls,
-# and above $2 / \text{curvature}$ every jump is larger than the last.
+# There it is, our line. Twice the counts give $2^{0.29} = 1.22$ times the genes: the common genes are found already.
+# One learning rate has to serve the steepest direction and the flattest: a small one crawls along the valley, and above
+# $2 / \text{curvature}$ every jump across it is larger than the last.
 #
-# Why is the limit $2 / \text{curvature}$, what does a forgotten `zero_grad` look like, and why do rare cell types learn
-# slowly? 20 minutes: [deeper/2a](deeper/2a_what_one_step_can_do.ipynb).
+# Why just there, and why do rare cell types learn slowly? 20 minutes:
+# [deeper/2a](deeper/2a_what_one_step_can_do.ipynb).
 
 # %%
 quiz("2.2")
@@ -233,13 +221,13 @@ quiz("2.2")
 #
 # **Question.** Two knobs fit in two variables. Who keeps the list when there are 100,000?
 #
-# A class that inherits from **`nn.Module`**. It has two duties: `__init__` makes the parts, `forward` says how the
-# input flows through them. Below is our line as a **module**.
+# A **module**, a class that inherits from `nn.Module`. Its `__init__` makes the parts, its `forward` says how the input
+# flows through them.
 #
 # **If you have never written a class:** it is a plan, from which objects are made. `Line()` makes one and runs
-# `__init__` on it; what stands in the brackets is handed over. `self` is the object, filled in by Python: `self.w =
-# ...` keeps something where `forward` finds it again. `super().__init__()` lets
-# `nn.Module` set itself up and has to come first. Calling the object, `line(x)`, runs `forward`.
+# `__init__` on it, with whatever stands in the brackets. `self` is the object: `self.w = ...` keeps something where
+# `forward` finds it again. `super().__init__()` lets `nn.Module` set itself up, and comes first. Calling the object,
+# `line(x)`, runs `forward`.
 
 
 # %%
@@ -260,8 +248,7 @@ print([(name, round(p.item(), 3)) for name, p in line.named_parameters()])
 
 # %% [markdown]
 # An `nn.Parameter` is a tensor with `requires_grad=True` and a mark: *when I am assigned to a module, write me on its
-# list.* This **registration** happens at `self.w = ...`, for parameters and for modules, and for nothing else.
-# Optimizers, saving and moving to a GPU all read the list.
+# list.* This **registration** happens at `self.w = ...`, for parameters and modules only. Optimizers read the list.
 #
 # **Predict.** Below, two layers stand in a Python list. Which tensors are registered? (a) All. (b) Those of `last`. (c)
 # None, and an error says so.
@@ -278,9 +265,9 @@ class Hidden(nn.Module):
 print([name for name, _ in Hidden().named_parameters()])
 
 # %% [markdown]
-# **What breaks it.** The network computes, the loss prints, and two layers stay as random as they began, because no
-# optimizer has heard of them. `nn.ModuleList([...])` or `nn.Sequential(...)` in place of the list mends it. The
-# cheapest test of a network is to count its parameters by hand once.
+# **What breaks it.** The network computes, the loss prints, and two layers stay as random as they began: no optimizer
+# has heard of them. `nn.ModuleList([...])` or `nn.Sequential(...)` mends it. The cheapest test is to count a network's
+# parameters by hand once.
 
 # %%
 quiz("2.3")
@@ -303,8 +290,8 @@ quiz("2.3")
 # The **weight** has a row for every output. `@` multiplies rows by columns; the inner lengths have to agree, and
 # vanish.
 #
-# How large should fresh weights be? Variances of independent terms add: with $n_{\text{in}}$ inputs of spread 1, a sum
-# with weights of size 1 has the variance $n_{\text{in}}$. Both in numbers:
+# How large should fresh weights be? Variances of independent terms add: with $n_{\text{in}}$ inputs of spread 1 and
+# weights of size 1, the sum has variance $n_{\text{in}}$.
 
 # %%
 weight = torch.tensor([[1.0, 0.0, -1.0], [0.5, 0.5, 0.5]])  # (n_out, n_in) = (2, 3)
@@ -316,8 +303,7 @@ for n_in in (10, 1000):
     print(f"n_in {n_in:4d}: size {sums.std():5.1f}, divided by the root of n_in {sums.std() / n_in**0.5:.2f}")
 
 # %% [markdown]
-# Write the class `Linear`, a child of `nn.Module`, without `nn.Linear`. `Line` above shows the form: what changes are
-# two shapes and one product.
+# Write the class `Linear`, a child of `nn.Module`, without `nn.Linear`. `Line` above shows the form.
 #
 # - `__init__(n_in, n_out)` makes the parameters `weight`, (n_out, n_in), drawn at random (`torch.randn`), and `bias`,
 #   (n_out,), which may start at zero. Divide the draw by $\sqrt{n_{\text{in}}}$; the check passes without, and
@@ -329,24 +315,17 @@ for n_in in (10, 1000):
 # %% exercise="2.1" source="vae_course.exercises.e2_1.answer.Linear" minutes=12 difficulty=2
 
 # %%
-layer = Linear(3, 2)
-with torch.no_grad():
-    layer.weight.copy_(weight)
-    layer.bias.copy_(torch.tensor([10.0, 0.0]))
-print(layer(one_cell).detach())  # (n_out,); detach() leaves the record behind and keeps the numbers
-
 features = torch.log1p(counts)  # (cells, genes), log(1 + count)
 theirs, ours = nn.Linear(765, 2), Linear(765, 2)
 ours.load_state_dict(theirs.state_dict())
 print("same numbers:", torch.allclose(ours(features), theirs(features), atol=1e-5), tuple(ours(features).shape))
 
 # %% [markdown]
-# **Is it PyTorch's?** `state_dict()` lists a module's tensors by name,
-# `load_state_dict()` copies such a list into another module. *Load the weights and compare the outputs*: that
-# is how to show that two programs are the same model. Lesson 5 does it with scvi-tools.
+# `state_dict()` lists a module's tensors by name, `load_state_dict()` copies such a list into another module. *Load the
+# weights and compare the outputs*: so one shows that two programs are the same model. Lesson 5 does it with scvi-tools.
 #
 # **What breaks it.** Constant weights. Two outputs that start equal and are used alike get equal gradients, and stay
-# equal: a layer of 128 does the work of one. Randomness breaks the tie.
+# equal: a layer of 128 does the work of one.
 
 # %% [markdown]
 # ## 2.6 Categories, and why a bend
@@ -354,9 +333,9 @@ print("same numbers:", torch.allclose(ours(features), theirs(features), atol=1e-
 # **Question.** A cell's type or its laboratory batch comes as a code, 0 to 9. What should a network be given for "type
 # 9"?
 #
-# The number 9 would say that type 9 is nine times type 1. So give each category a column of its own,
-# **one-hot**: 1 in the cell's own category, 0 elsewhere. Then a linear layer owns one free weight per category. If
-# $e_k$ is the one-hot row of category $k$, the product $e_k W^\top$ picks column $k$ of $W$: it looks up a table.
+# The number 9 would say that type 9 is nine times type 1. So give each category a column of its own, **one-hot**: 1 in
+# the cell's own category, 0 elsewhere. Then a linear layer owns one free weight per category: if $e_k$ is the one-hot
+# row of category $k$, the product $e_k W^\top$ looks up column $k$ of $W$.
 
 # %% [markdown]
 # Write `one_hot(index, n_categories)`. `index` holds codes 0..n_categories-1 (int64), of shape (cells,) or (cells, 1);
@@ -364,8 +343,7 @@ print("same numbers:", torch.allclose(ours(features), theirs(features), atol=1e-
 #
 # *By hand.* The codes $(2, 0)$ of 3 categories give the rows $(0, 0, 1)$ and $(1, 0, 0)$.
 #
-# Mind: a category that no cell has keeps its column. The docstring below is the package's; you may leave out its
-# case "one-hot already".
+# Mind: a category that no cell has keeps its column. You may leave out the docstring's case "one-hot already".
 
 # %% exercise="2.2" source="vae_course.nn.one_hot" minutes=5 difficulty=1
 
@@ -377,17 +355,16 @@ looked_up = per_type.weight[0, cell_type] + per_type.bias  # (cells,)
 print("a look-up:", torch.allclose(per_type(types).squeeze(1), looked_up), " cells:", types.sum(0).int().tolist())
 
 # %% [markdown]
-# **Two layers, one line.** Are two linear layers in a row more than one?
+# **Are two linear layers in a row more than one?**
 #
 # $$(x W_1^\top + b_1)\, W_2^\top + b_2 = x\,(W_2 W_1)^\top + (b_1 W_2^\top + b_2).$$
 #
-# No: again one weight and one bias. What is missing between them is a **bend**. The simplest is ReLU: negative numbers
-# become 0, positive ones pass. We test it on genes. From a gene's mean count, predict the fraction of cells that show
-# it, once without and once with a ReLU; everything else is equal.
+# No: again one weight and one bias. What is missing is a **bend**. The simplest is ReLU: negative numbers become 0,
+# positive ones pass. We predict, from a gene's mean count, the fraction of cells that show it, without and with a ReLU.
 #
-# An **optimizer** trains both: its lines `zero_grad`, `backward`, `step` are your `gradient_step`, and it remembers the
-# parameters. **Adam** ([Kingma and Ba 2015](https://doi.org/10.48550/arXiv.1412.6980)) gives each parameter a step size
-# of its own, measured from its recent gradients; `torch.optim.SGD` makes exactly your steps.
+# The lines `zero_grad`, `backward` and `step` of an **optimizer** are your `gradient_step`. **Adam** ([Kingma and Ba
+# 2015](https://doi.org/10.48550/arXiv.1412.6980)) gives each parameter a step size of its own, measured from its recent
+# gradients.
 #
 # **Predict.** What will the network without a bend say about the rarest genes? (a) Nearly 0. (b) Less than 0. (c)
 # Something random.
@@ -423,69 +400,64 @@ plots.show(
 )
 
 # %% [markdown]
-# The straight one promises fractions of -0.4; the other bends with the cloud.
+# Without a bend it promises fractions down to -0.4: answer (b).
 #
-# **A good place for a pause.** You can take a step, build a layer and bend it. Coming back, run all cells above first.
+# **A good place for a pause.** Coming back, run all cells above first.
 
 # %% [markdown]
 # ## 2.7 Batch norm, dropout, and two modes
 #
-# **Question.** Two more parts sit in every layer of scVI. Both behave in one way while the network learns and in
-# another when it is used. What happens if you forget to switch?
+# **Question.** Two more parts sit in every layer of scVI, and behave in one way while the network learns and in another
+# when it is used. What if you forget to switch?
 #
-# A step need not look at all cells: a **minibatch**, a random handful of them, gives a noisy slope that is good enough
-# ([Bottou et al. 2018](https://doi.org/10.1137/16M1080173)). **Batch normalisation** ([Ioffe and Szegedy
+# A step need not look at all cells: a random handful, a **minibatch**, gives a slope that is good enough ([Bottou et
+# al. 2018](https://doi.org/10.1137/16M1080173)). **Batch normalisation** ([Ioffe and Szegedy
 # 2015](https://doi.org/10.48550/arXiv.1502.03167)) centres and scales each column $h$ over the minibatch, by its mean
 # $m$ and variance $v$ there:
 #
 # $$\tilde h = \gamma\, \frac{h - m}{\sqrt{v + \epsilon}} + \beta,$$
 #
-# with parameters $\gamma$ and $\beta$, which start at 1 and 0, and a small $\epsilon$ against division by zero. Inside
-# the network it is the cure for narrow valleys: all columns become equally large.
+# with parameters $\gamma$ and $\beta$, which start at 1 and 0, and a small $\epsilon$ against division by zero. It
+# cures narrow valleys inside the network: all columns become equally large.
 
 # %%
 h = torch.tensor([[1.0, 100.0], [2.0, 300.0], [3.0, 200.0], [6.0, 400.0]])  # (cells, columns)
 norm = nn.BatchNorm1d(2, momentum=0.01, eps=0.001)
-print(norm(h).detach().round(decimals=2))
-print(
-    "mean of the minibatch:", h.mean(0).tolist(), "  running mean:", [round(m, 2) for m in norm.running_mean.tolist()]
-)
+print(norm(h).detach().round(decimals=2))  # detach() leaves the record behind and keeps the numbers
+print("mean of the minibatch:", h.mean(0).tolist(), "  running mean:", norm.running_mean)
 
 # %% [markdown]
-# But a single cell has no mean and no spread. When the network is *used*, batch norm goes by **running averages** of
-# $m$ and $v$, gathered in training: with momentum 0.01 each minibatch moves them by 1 %. They are *buffers*: saved with
-# the model, but no gradient touches them. Predict, then move the cell and its companions:
+# But a single cell has no spread. When the network is *used*, batch norm goes by **running averages** of $m$ and $v$,
+# gathered in training: with momentum 0.01 each minibatch moves them by 1 %. They are *buffers*: saved with the model,
+# and touched by no gradient. Predict, then move the cell and its companions:
 
 # %%
 vc.explore.batch_norm()
 
 # %% [markdown]
 # **What the averages remember.** The running mean starts at 0, so after $T$ minibatches it has come $1 - 0.99^T$ of the
-# way: 18 % after 20, 63 % after 100, 95 % after 300. And it follows *moving* weights from behind: after training it is
-# an average over the last hundred networks rather than the one you have. Count minibatches, not epochs. Lesson 5 meets
-# a model that looked wrong for no other reason, and finishes its averages.
+# way: 18 % after 20, 63 % after 100, 95 % after 300. And the averages lag behind *moving* weights: they belong to the
+# last hundred networks rather than to the one you have. Lesson 5 meets a model that looked wrong for no other reason.
 #
 # **Dropout** sets each number to zero with probability $d$ (`dropout_rate`), afresh at every call, and multiplies the
-# survivors by $1/(1-d)$, so that the mean stays. No unit can rely on a single other one.
+# survivors by $1/(1-d)$, so that the mean stays.
 #
-# `model.train()` and `model.eval()` switch the mode of a module and of everything in it. A fresh module is in train
-# mode.
+# `model.train()` and `model.eval()` switch the mode of a module and of everything in it; a fresh one is in train mode.
 #
 # | | `train()` | `eval()` |
 # |---|---|---|
 # | batch norm | mean and variance of this minibatch; moves the running averages | the running averages, fixed |
 # | dropout | zeros at random | passes everything |
 #
-# Encode the same 64 cells twice, beside B cells and then beside dendritic cells, in train mode and in eval mode.
-# Dropout is switched off ($d = 0$).
+# We encode the same 64 cells beside B cells and beside dendritic cells, in either mode. Dropout is off ($d = 0$).
 #
 # **Predict.** In train mode, do the 64 cells get the same codes both times?
 
 # %%
 torch.manual_seed(0)
 network = nn.Sequential(Linear(765, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Dropout(0.0), Linear(64, 2))
-for _ in range(50):  # in train mode, with PyTorch's own momentum of 0.1: after 50 passes the averages have come
-    network(features)  # 1 - 0.9**50 = 99 % of the way
+for _ in range(50):  # in train mode; PyTorch's own momentum is 0.1, so the averages come 1 - 0.9**50 = 99 % of the way
+    network(features)
 cells = features[(cell_type != 6) & (cell_type != 9)][:64]  # neither B nor dendritic
 beside = [torch.cat([cells, features[cell_type == k][:64]]) for k in (6, 9)]  # (128, genes) each
 encoded = {mode: [network.train(mode == "train()")(both)[:64, 0].detach() for both in beside]
@@ -506,9 +478,8 @@ plots.show(
 )
 
 # %% [markdown]
-# Dropout is off, and still, through batch norm alone, a cell's code depends on its neighbours in the minibatch. In a
-# paper this reads "our embedding is not reproducible". The rule: **`model.train()` before the training loop,
-# `model.eval()` before everything you report.**
+# Through batch norm alone, a cell's code depends on its neighbours in the minibatch. The rule: **`model.train()` before
+# the training loop, `model.eval()` before everything you report.**
 
 # %%
 quiz("2.4")
@@ -519,14 +490,11 @@ quiz("2.5")
 # %% [markdown]
 # ## 2.8 FCLayers
 #
-# **Question.** `Linear`, batch norm, ReLU, dropout, again and again, and covariates on the side. How do we write it
-# once?
+# **Question.** `Linear`, batch norm, ReLU, dropout, again and again. How do we write it once?
 #
-# In three steps, on a toy with 3 features, hidden width 4 and 2 outputs. **One layer** is a list of parts, any of which
-# may be left out. The star in `nn.Sequential(*steps)` unpacks the list, as if its items stood there one by one.
-#
-# **Several layers.** `pairwise` walks over neighbouring widths; an `OrderedDict` names the layers, and so their
-# parameters.
+# Take a toy with 3 features, hidden width 4 and 2 outputs. **One layer** is a list of parts, any of which may be left
+# out; the star in `nn.Sequential(*steps)` unpacks it. For **several**, `pairwise` walks over neighbouring widths, and
+# an `OrderedDict` names the layers.
 
 # %%
 steps = [nn.Linear(3, 4)]
@@ -545,8 +513,7 @@ print([name for name, _ in named.named_parameters()])
 
 # %% [markdown]
 # **Covariates** are what we know of a cell besides its counts: its donor, or its **experimental batch**
-# (`batch_index`), the laboratory run that measured it; that is no minibatch. Fed to *every* layer, they can shift each
-# layer's sums:
+# (`batch_index`), the laboratory run that measured it (no minibatch). Fed to *every* layer, they can shift its sums:
 #
 # ```
 #             ┌────────────── Layer 0 ──────────────┐    ┌────────────── Layer 1 ──────────────┐
@@ -555,9 +522,9 @@ print([name for name, _ in named.named_parameters()])
 #   one-hot ──────┴──────────────────────────────────────────┘
 # ```
 #
-# Their number is open. So `forward` has a star in its *signature*: `*cat_list` gathers all further arguments in one
-# tuple. The package's `one_hot_covariates` makes the columns of each, and none for a single category. `torch.cat` puts
-# tables side by side.
+# There may be any number of them. So `forward` has a star in its *signature*: `*cat_list` gathers all further arguments
+# in one tuple. `one_hot_covariates` makes the columns of each, and none for a single category; `torch.cat` puts tables
+# side by side.
 
 # %%
 from vae_course.nn import one_hot_covariates
@@ -602,19 +569,17 @@ print("the package's:", torch.allclose(as_is, package(features, labels), atol=1e
 print("changed:", (as_is != as_if).any(1).sum().item(), "of", (cell_type != 0).sum().item(), "cells of other types")
 
 # %% [markdown]
-# Yours and the package's give the same numbers. And that is what a covariate buys: asked about the same cells *as if
-# all were of type 0*, it changes its answer for cells of other types, and for no others. So lesson 5 decodes a cell
-# under another batch.
+# Yours gives the package's numbers. Told that *all* cells are of type 0, it changes its answer for the others alone. So
+# lesson 5 will decode a cell as if it came from another batch.
 
 # %% [markdown]
 # ## 2.9 An encoder has two heads
 #
-# **Question.** No layer of `FCLayers` can say "minus two". How does a network say a mean
-# and a variance?
+# **Question.** No layer of `FCLayers` can say "minus two". How does a network say a mean and a variance?
 #
 # `FCLayers` is a trunk, and needs a **head**; an encoder needs two. Its answer about a cell is a distribution, $q(z
-# \mid x) = \mathcal N(\mu, \sigma^2)$, a mean and a variance for each latent. A linear layer may say any number, such
-# as -3, 0 or 3. A variance may not. Three ways to read them:
+# \mid x) = \mathcal N(\mu, \sigma^2)$, a mean and a variance for each latent. A linear layer may say any number, a
+# variance may not. Three ways to read one:
 
 # %%
 raw = torch.tensor([-3.0, 0.0, 3.0])
@@ -622,7 +587,7 @@ for name, var in (("as it is", raw), ("relu", torch.relu(raw)), ("exp", raw.exp(
     print(f"{name:9s} variance {[round(v, 2) for v in var.tolist()]}   sd {[round(v, 2) for v in var.sqrt().tolist()]}")
 
 # %% [markdown]
-# As it is: `nan`. With ReLU: a variance of 0, by which a density divides. With the exponential it is always positive.
+# As it is: `nan`. With ReLU: a variance of 0, by which a density divides. The exponential is always positive.
 # So a head returns a **log-variance**, $\log \sigma^2$ (`logvar`), any number, and $\sigma^2 = \exp(\text{logvar})$.
 #
 # Write the class `GaussianHead`. `__init__(n_in, n_latent)` makes **two** affine layers, each with parameters of its
@@ -652,14 +617,12 @@ print("logvar has both signs:", bool((logvar < 0).any() and (logvar > 0).any()))
 print("every variance is positive:", bool((logvar.exp() > 0).all()))
 
 # %% [markdown]
-# This is an encoder: for every cell a place and an uncertainty. It knows nothing yet, since nobody told it what to
-# want. That loss is lesson 3's.
+# An encoder: for every cell a place and an uncertainty. What it should learn to say is a matter of lesson 3's loss.
 
 # %% [markdown]
 # ## 2.10 Train something small and real
 #
-# **Question.** Do these parts learn? Let us name the type of cells that the network has never seen: the six groups of
-# lesson 0, in which all T cells are one.
+# **Question.** Do these parts learn? Let them name the group of cells that they have never seen, one of lesson 0's six.
 #
 # The network is your `FCLayers` with your `Linear` as its head, one output a group. These **logits** $a_k$ go through
 # the **softmax**, $e^{a_k} / \sum_j e^{a_j}$, and become probabilities. A cell of the true group $c$ costs minus the
@@ -688,11 +651,9 @@ def train(model: nn.Module, cells: Tensor, n_epochs: int = 10, lr: float = 0.1) 
 
 
 # %% [markdown]
-# Five times we hold a fifth of the cells out and train on the rest. So every cell is judged once, by a network that has
-# never seen it. The simplest rival always says the largest group. A second one is a single `Linear`: the same training,
-# no bend.
-#
-# A share $p$ of $n$ cells has the standard error $\sqrt{p\,(1 - p)/n}$.
+# Five times we hold a fifth of the cells out and train on the rest: every cell is judged once, by a network that has
+# never seen it. One rival always says the largest group, the other is a single `Linear`. A share $p$ of $n$ cells has
+# the standard error $\sqrt{p\,(1 - p)/n}$.
 #
 # **Predict.** What will each score? Write down three numbers, in per cent.
 
@@ -719,24 +680,26 @@ if not 0.85 < right["FCLayers"].mean() < 0.95:
     print("(On our cells, with `train` as it is above, FCLayers is right for about 90 %.)")
 
 # %% [markdown]
-# Your network, made of your own parts, names about nine in ten unseen cells rightly, where always saying the largest
-# group gets a third. That is the win. The straight rival does about as well: they differ by little more than the error
-# of their difference. Where every group has marker genes of its own, a weighted sum is enough. A network shows its
-# worth where the answer bends, as in section 2.6, or where there is no label, as in lesson 3. Without the second rival
-# you would have credited the network with what the genes did.
+# Made of your own parts, the network names nine in ten unseen cells rightly; the largest group alone is a third. That
+# is the win. The straight rival does about as well: they differ by little more than the error of their difference.
+# Where every group has its own marker genes, a weighted sum is enough. A network shows its worth where the answer
+# bends, as in section 2.6, or where there is no label, as in lesson 3.
+#
+# Ten epochs of ten minibatches bring batch norm's averages only 63 % of the way (section 2.7). That costs FCLayers less
+# than one point here; lesson 3 finishes the averages.
 #
 # **Your turn, without a checker: break it.** Change one line of `train`: drop the `eval()` at its end; or make `lr` 10;
-# or take the training cells sorted by group, `cells[groups[cells].argsort()]`, instead of shuffled. First write down
-# what both models will score; then run it. How would somebody who does not know what you did notice?
+# or take the cells sorted by group, `cells[groups[cells].argsort()]`, instead of shuffled. First write down what both
+# models will score. How would somebody who does not know what you did notice?
 #
 # <details><summary><b>What a good answer contains</b></summary>
 #
 # One change, one prediction, one number that differs, and a check that would catch it.
 #
 # - Without `eval()` the scores hardly move, which is the danger. But asked twice about the same cells FCLayers gives
-#   two answers (Linear, without modes, one): ask twice.
+#   two answers: ask twice.
 # - With `lr` 10 FCLayers is right for about half of the cells, Linear still for 90 %. The losses start above 10, where
-#   guessing among six costs $\log 6 = 1.79$: print the loss in `train`.
+#   guessing costs $\log 6 = 1.79$: print the loss.
 # - Sorted, FCLayers is right for about 68 %, Linear for 82 %: print the groups of a minibatch.
 #
 # </details>
@@ -744,8 +707,8 @@ if not 0.85 < right["FCLayers"].mean() < 0.95:
 # %% [markdown]
 # ## 2.11 What can I now do with my data?
 #
-# Train this network on a file of your own, with your own annotation as labels. `load_h5ad` keeps counts; `label_key`
-# names the column of `adata.obs` that holds the types:
+# Train this network on a file of your own. `load_h5ad` keeps counts; `label_key` names the column of `adata.obs` that
+# holds your annotation:
 #
 # ```python
 # data = vc.load_h5ad("mine.h5ad", label_key="cell_type")
@@ -753,8 +716,8 @@ if not 0.85 < right["FCLayers"].mean() < 0.95:
 # features, groups = torch.log1p(counts), labels.squeeze(1)
 # ```
 #
-# Then run the code of section 2.10 again, from `cross_entropy` on: it takes all its sizes from `features` and `groups`.
-# Keep Linear as a rival, and hold out whole *donors* rather than cells: cells of one donor resemble each other.
+# Then run section 2.10 again, from `cross_entropy` on. Keep the rivals, and hold out whole *donors*: cells of one donor
+# resemble each other.
 
 # %% [markdown]
 # ## 2.12 Quiz
@@ -779,9 +742,8 @@ quiz("2.7")
 # | `GaussianHead` | `mean_encoder`, `var_encoder` in `Encoder` | the same two | the same two |
 # | `TwoHeadEncoder` | `vae_course.nn.Encoder` | `Encoder` | `Encoder` |
 #
-# The encoders of the package, of scVI and of scvi-tools also *draw* a latent from what the two heads say; how a
-# gradient gets through that draw is the riddle of lesson 4. First, lesson 3 puts your encoder in front of a decoder and
-# trains the whole. Symbols are in the [notation](../docs/notation.md), words in the [glossary](../docs/glossary.md).
+# Lesson 3 puts your encoder in front of a decoder and trains the whole. Symbols are in the
+# [notation](../docs/notation.md), words in the [glossary](../docs/glossary.md).
 
 # %% tags=["volatile"]
 progress()

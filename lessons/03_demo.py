@@ -11,13 +11,8 @@
 # - make up data, and walk between two cells without believing too much (exercises 3.3 and 3.4, quizzes 3 and 4)
 # - name what is wrong with a run from its curves (exercise 3.5, quiz 6)
 #
-# **Time:** about {{minutes}} minutes, exercises included. To try everything takes about twice that: two sittings, with
-# a pause after section 3.6.
-# **You need:** the KL divergence and binary cross-entropy of lesson 1; `FCLayers`, the two
-# heads, minibatches, `train()` and `eval()` of lesson 2.
-#
-# Stuck in an exercise? `hint("3.1")`, twice, then `solution("3.1")`. Exercise numbers are not section numbers:
-# {{exercises}}.
+# **Time:** about {{minutes}} minutes, exercises included; if you try everything, twice that, with a pause after
+# section 3.6. **You need:** lesson 1 (KL divergence, binary cross-entropy) and lesson 2.
 
 # %% setup=true
 import torch
@@ -32,11 +27,12 @@ from vae_course.exercises import exercise, hint, progress, quiz, solution
 #
 # **Question.** A generative model makes things up. How do you see whether it does so well?
 #
-# On data that we judge at a glance: 1,797 handwritten digits of 8 x 8 pixels, each on (1) or off (0). To the model an
-# image is a "cell" and a pixel a "gene"; cells come in section 3.7, with the same code. We keep 297 images away from
-# training, to judge. No model sees which digit an image shows.
+# On data that we judge at a glance: 1,797 handwritten digits of 8 x 8 pixels, each on (1) or off (0). An image stands
+# in for a cell, a pixel for a gene; cells come in section 3.7, with the same code. We hold out 297 images to judge by.
+# No model is told which digit an image shows.
 #
-# The simplest generative model throws one coin for each pixel, on as often as that pixel is on in the training images.
+# The simplest generative model throws a loaded coin for each pixel: it says "on" as often as that pixel is on in the
+# training images.
 #
 # **Predict.** What comes out? (a) Digits that one can read. (b) The same blurred average every time. (c) Black specks
 # that are no digit.
@@ -57,23 +53,22 @@ ax = plots.images({"held out": test_x[:14], "coins": coins}, test_shown[:14].tol
 plots.show(ax, alt="Fourteen held-out digits, easy to read, and below them fourteen images of coins: specks, no digit.")
 
 # %% [markdown]
-# Specks. Every pixel is right on average, and no image is. A stroke is made of pixels that *agree*, and coins that
-# ignore each other cannot agree. Something has to tell them which digit this is going to be. That something is $z$.
+# Specks. Each pixel is on as often as it should be, and still no image is a digit. A stroke is made of pixels that
+# *agree*. Something has to tell the coins which digit this is going to be. That something is $z$.
 
 # %% [markdown]
 # ## 3.2 From parts to a machine
 #
 # **Question.** Lesson 1 left you with distributions and lesson 2 with networks. How do they become one model?
 #
-# By three parts, here on five toy images of six pixels. The **encoder** of lesson 2 is a trunk with two heads: for each
-# latent a mean $\mu$ and a log-variance $\log\sigma^2$. Together they are its answer $q(z \mid x) = \mathcal N(\mu,
-# \sigma^2)$. Then a **draw** from it: take a standard normal number $\varepsilon$, stretch it by $\sigma$, shift it by
-# $\mu$,
+# By three parts, here on five toy images of six pixels. The **encoder** of lesson 2 has two heads: for each latent a
+# mean $\mu$ and a log-variance $\log\sigma^2$. Together they are its answer $q(z \mid x) = \mathcal N(\mu, \sigma^2)$.
+# Then a **draw** from it: a standard normal number $\varepsilon$, stretched by $\sigma$ and shifted by $\mu$,
 #
 # $$z = \mu + \sigma\,\varepsilon, \qquad \varepsilon \sim \mathcal N(0, 1).$$
 #
-# (Why so? See lesson 4.) The **decoder** is an encoder turned round, without dropout: the draw gives it noise enough.
-# Its last layer is a bare `Linear`, so what comes out is a *logit* for each pixel.
+# (Lesson 4 says why.) The **decoder** is an encoder turned round, without dropout: the draw is noise enough. Out comes
+# a *logit* for each pixel.
 
 # %%
 from vae_course.distributions import bernoulli_log_prob, kl_standard_normal, reparameterize
@@ -90,39 +85,32 @@ logits_toy = nn.Linear(8, 6)(FCLayers(2, 8, dropout_rate=0)(z_toy))  # (images, 
 print("x", tuple(x_toy.shape), "  logvar", tuple(logvar_toy.shape), "  logits", tuple(logits_toy.shape))
 
 # %% [markdown]
-# Why a log-variance? A linear layer may return any number. A variance may not be negative; its *logarithm* may. (Does
-# it matter while the model trains? 20 minutes: [deeper/3a](deeper/3a_log_variance_and_the_trainer.ipynb).)
+# (What does a *log*-variance do for training, and what would a trainer add to your loop? 20 minutes:
+# [deeper/3a](deeper/3a_log_variance_and_the_trainer.ipynb).)
 #
 # **Find the slip.** This line stands in the lecture notes on which the course is based:
 #
 # > $\log(\sigma^2) = \tfrac12\,\texttt{logvar}$
 #
-# Test it with $\sigma = 0.5$. Then $\sigma^2 = 0.25$ and $\texttt{logvar} = \log 0.25 = -1.386$, and half of that is
-# $-0.693$. Of what is this the logarithm?
+# Test it with $\sigma = 0.5$. Then $\texttt{logvar} = \log 0.25 = -1.386$, and half of that is $-0.693$. Of what is
+# this the logarithm?
 #
 # <details><summary>The correct line</summary>
 #
-# Of 0.5. By its name $\texttt{logvar} = \log(\sigma^2)$, and a logarithm turns the square into a factor 2. So it is the
-# *standard deviation* that takes the half:
+# Of 0.5, the *standard deviation*: a logarithm turns the square into a factor 2.
 #
 # $$\log\sigma = \tfrac12\,\texttt{logvar}, \qquad \sigma = \exp\big(\tfrac12\,\texttt{logvar}\big).$$
 #
-# Taken at its word the line gives $\sigma^2 = 0.5$: the draws spread by 0.71 where 0.5 is meant, and nothing raises an
+# Taken at its word the line gives $\sigma^2 = 0.5$: the draws spread by 0.71 instead of 0.5, and nothing raises an
 # error.
 #
 # </details>
 #
-# Four statements make the model ([Kingma and Welling 2014](https://doi.org/10.48550/arXiv.1312.6114)):
+# Add the prior $p(z) = \mathcal N(0, I)$ and, with the decoder's logits $a_g$, the coins $p(x_g = 1 \mid z) =
+# \text{sigmoid}(a_g)$, and the model is complete ([Kingma and Welling 2014](https://doi.org/10.48550/arXiv.1312.6114)).
 #
-# | part | statement | in the code |
-# |---|---|---|
-# | prior | $p(z) = \mathcal N(0, I)$ | no network at all |
-# | decoder | $p(x_g = 1 \mid z) = \text{sigmoid}(a_g)$, a network makes the logits $a_g$ from $z$ | `decode` |
-# | encoder | $q(z \mid x) = \mathcal N(\mu, \sigma^2)$, a network makes $\mu$ and $\log\sigma^2$ from $x$ | `encode` |
-# | draw | $z = \mu + \sigma\varepsilon$ | `reparameterize` |
-#
-# Below they are a class. `Model` is an `nn.Module` that can be saved; `seeded` gives everybody the same initial
-# weights. `binary_vae_loss`, in the last line, does not exist yet: *you* write it in section 3.3.
+# Below, it is a class. `Model` is an `nn.Module` that can be saved; `seeded` gives everybody the same initial weights.
+# The `binary_vae_loss` of the last line is for *you* to write, in section 3.3.
 #
 # **Predict.** The same image twice, in eval mode: will the two means be equal? And the two rows of logits?
 
@@ -142,7 +130,7 @@ with seeded(0):
 
 # %% [markdown]
 # `eval()` stops dropout. It does not stop the draw, which belongs to the model and not to its training. For one fixed
-# place for each cell, take the mean. By hand, the draw is one line.
+# place of a cell, take the mean.
 
 # %%
 quiz("3.1")
@@ -150,10 +138,10 @@ quiz("3.1")
 # %% [markdown]
 # ## 3.3 A loss in two parts
 #
-# **Question.** The model makes a claim about every image. Which *one number* says how good it is?
+# **Question.** Which *one number* says how good the model is?
 #
-# One image of four pixels, $x = (1, 1, 0, 0)$, and the decoder's logits $a = (2, 0, -1, 3)$. By lesson 1 a coin costs
-# minus its log-probability: $\log(1 + e^{-a})$ if the pixel is on, $\log(1 + e^{a})$ if it is off.
+# Take an image of four pixels, $x = (1, 1, 0, 0)$, and the decoder's logits $a = (2, 0, -1, 3)$. By lesson 1 a coin
+# costs minus its log-probability: $\log(1 + e^{-a})$ if the pixel is on, $\log(1 + e^{a})$ if it is off.
 #
 # **Predict.** Which pixel costs most, and about how many nats?
 
@@ -165,34 +153,33 @@ print("each pixel:", [round(c, 3) for c in cost[0].tolist()], f"  sum {cost.sum(
 
 # %% [markdown]
 # The last one: it was promised, with a logit of 3, and did not come. The sum is the **reconstruction** part of the
-# loss, the binary cross-entropy (`bce`). With shades of grey, or counts, it runs without complaint and means nothing
-# ([Loaiza-Ganem and Cunningham 2019](https://doi.org/10.48550/arXiv.1907.06845)).
+# loss, the binary cross-entropy (`bce`). (On shades of grey or counts it means nothing: [Loaiza-Ganem and Cunningham
+# 2019](https://doi.org/10.48550/arXiv.1907.06845).)
 #
 # If bce were all, the encoder would shrink $q(z \mid x)$ to a point and put it wherever it liked: lesson 0's
-# autoencoder, which nobody can sample. So leaving the prior has a **price**, the KL divergence of lesson 1
-# with $\mathcal N(0, 1)$ for $p$:
+# autoencoder, which nobody can sample. So leaving the prior has a **price**, the KL divergence of lesson 1:
 #
 # $$\mathrm{KL}\big(\mathcal N(\mu, \sigma^2) \,\|\, \mathcal N(0, 1)\big)
 # = \tfrac12\big(\sigma^2 + \mu^2 - 1 - \log\sigma^2\big).$$
 #
 # A latent at $\mu = 1$ with $\sigma^2 = 1$ pays $\tfrac12(1 + 1 - 1 - 0) = 0.500$ nats. One at $\mu = 0$ with $\sigma^2
-# = 0.25$ pays $\tfrac12(0.25 + 0 - 1 + 1.386) = 0.318$. Being in a special place costs, and being sure costs. To say
-# $\mu = 0$, $\sigma = 1$ to every image costs nothing, and says nothing.
+# = 0.25$ pays 0.318. A special place costs, and being sure costs. To say $\mu = 0$, $\sigma = 1$ to every image costs
+# nothing, and says nothing.
 #
-# The loss of a cell is fit plus price. The probability of an image is a product over its pixels, so its logarithm is a
-# *sum*. Over images we *average*:
+# The loss of a cell is fit plus price. We *sum* over its pixels, whose probabilities multiply, and over its latents;
+# over cells we *average*:
 #
 # $$\text{loss} = \frac1n \sum_{i=1}^{n} \Big[ \underbrace{\sum_g -\log p(x_{ig} \mid z_i)}_{\text{bce of cell } i}
 # + \underbrace{\sum_j \mathrm{KL}\big(q(z_{ij} \mid x_i) \,\|\, p(z_{ij})\big)}_{\text{kl of cell } i} \Big].$$
 #
-# Up to its sign this is the ELBO of lesson 1, with one draw $z_i$ in place of the average over $q$. So training raises
-# a lower bound of $\log p(x)$; lesson 4 proves it.
+# Up to its sign this is the ELBO of lesson 1, a lower bound of $\log p(x)$, with one draw $z_i$ in place of the average
+# over $q$.
 
 # %% [markdown]
 # Write `binary_vae_loss`. In come `x` and `logits`, (cells, genes), and `mean` and `logvar`, (cells, n_latent). Out go
 # three scalars, `(total, bce, kl)`: each part summed over its genes or latents, averaged over cells, and total = bce +
-# kl. You have `bernoulli_log_prob(x, logits)`, elementwise, and `kl_standard_normal(mean, logvar)`, which sums over the
-# last axis (you write it in lesson 4).
+# kl. You have `bernoulli_log_prob(x, logits)`, elementwise, and `kl_standard_normal(mean, logvar)`, summed over the
+# last axis.
 #
 # *By hand.* Two cells: ours with 4.182 and 0.818 nats, and another with 2.0 and 0.2. Then bce is $(4.182 + 2.0) / 2 =
 # 3.091$, kl is 0.509 and total is 3.600.
@@ -200,8 +187,8 @@ print("each pixel:", [round(c, 3) for c in cost[0].tolist()], f"  sum {cost.sum(
 # %% exercise="3.1" source="vae_course.binary_vae.binary_vae_loss" minutes=7 difficulty=1
 
 # %% [markdown]
-# **A yardstick.** What do the coins of section 3.1 cost on held-out images? To beat them, latents have to save more
-# nats of bce than they cost in kl.
+# **A yardstick.** What do the coins of section 3.1 cost on held-out images? To beat them, latents have to save more in
+# bce than they cost in kl.
 
 # %%
 nothing = torch.zeros(len(test_x), 2)  # (297, n_latent), as mean and as log-variance
@@ -213,9 +200,8 @@ print(f"coins, without latents: {no_latents:.1f} nats per image")
 #
 # **Question.** A model, a loss, data. What exactly happens when "it trains"?
 #
-# In lesson 2 you took steps with `gradient_step`. Now an **optimizer** takes them. We use **Adam**, which divides each
-# parameter's step by how large its gradients have been lately. What does a plain gradient step (`SGD`) make of a loss
-# that somebody multiplied by 64, and what does Adam?
+# Your optimizer is **Adam**, which divides each parameter's step by how large its gradients have been lately. What does
+# a plain gradient step (`SGD`) make of a loss that somebody multiplied by 64, and what does Adam?
 
 # %%
 from collections.abc import Iterable
@@ -237,15 +223,14 @@ for kind in (torch.optim.SGD, torch.optim.Adam):
 # *By hand.* A minibatch of 3 cells with loss 10 and one of 1 cell with loss 30: the mean is $(3 \cdot 10 + 1 \cdot 30)
 # / 4 = 15$, not 20.
 #
-# Mind two things. Gradients add up until `optimizer.zero_grad()`. And keep the loss's number, not the tensor, which
-# remembers all its operations.
+# Mind: gradients add up until `optimizer.zero_grad()`. And keep the loss's number, not the tensor, which remembers all
+# its operations.
 
 # %% exercise="3.2" source="vae_course.exercises.e3_2.answer.train_epoch" minutes=12 difficulty=2
 
 # %% [markdown]
-# Around it goes the whole training, for digits and cells alike. Eval mode uses batch norm's running averages, which lag
-# behind the weights (lesson 2): `update_bn` computes them anew, and changes no weight. After each epoch we ask the
-# held-out images for their loss and their means.
+# Around it goes the whole training, for digits and cells alike. Batch norm's running averages lag behind the weights
+# (section 2.7): `update_bn` computes them anew, and changes no weight.
 #
 # **Predict.** bce is going to fall. What will the *kl* do: fall with it, stay, or rise?
 
@@ -312,11 +297,10 @@ plots.show(
 
 # %% [markdown]
 # Your own VAE beats the coins. And **kl rises**, which is no fault. At first the model says the same to every image.
-# Then it *buys*: it moves images apart, pays in kl, and gets more back in bce, until the next bit of kl would save less
-# than it costs.
+# Then it moves images apart and pays in kl, as long as that saves more in bce.
 #
-# **What breaks it.** Trust in the last digit. The loss contains a draw, so the same model and images give another
-# number at every call. A difference of a tenth of a nat between two models is nothing to report.
+# **What breaks it.** Trust in the last digit. The loss contains a draw, so it changes from call to call. A tenth of a
+# nat between two models is nothing to report.
 
 # %%
 quiz("3.2")
@@ -327,8 +311,7 @@ quiz("3.2")
 # **Question.** The loss falls. What goes on in the *latents* meanwhile?
 #
 # Our model has two, so we can look. Each held-out image stands at its mean, written as the digit that it shows. The
-# circle holds 95 % of the prior $\mathcal N(0, I)$: in two dimensions a draw lies outside radius $r$ with probability
-# $e^{-r^2/2}$, which gives $r = 2.45$.
+# circle holds 95 % of the prior $\mathcal N(0, I)$.
 
 # %% tags=["slide"] fold="What is drawn: a film of the latent plane, epoch by epoch"
 frames = [*range(9), *range(10, 51, 5)]  # every epoch at first, then every fifth
@@ -350,27 +333,24 @@ plots.animate(
 )
 
 # %% [markdown]
-# Nobody told the model that there are ten digits, or any. Three things to see:
-#
-# 1. *Spread.* The heap opens. bce pushes images apart, kl holds them together.
-# 2. *Order.* Images that share pixels end up side by side.
-# 3. *Fit.* All images together fill the circle. That is why we can draw from the prior in the next section.
+# Nobody told the model that there are digits. Yet images that share pixels end up side by side: bce pushes images
+# apart, kl holds them together. And all together they fill the circle, which is why we can draw from the prior next.
 #
 # **What breaks it.** Reading meaning into "latent 1". Turn the whole plane by any angle: the prior stays as it is, and
-# the first layer of the decoder can undo the turn. From another seed the same groups lie elsewhere
-# ([Locatello et al. 2019](https://doi.org/10.48550/arXiv.1811.12359)). Neighbours mean something; axes do not.
+# the decoder's first layer can undo the turn. From another seed the same groups lie elsewhere ([Locatello et al.
+# 2019](https://doi.org/10.48550/arXiv.1811.12359)). Neighbours mean something, axes do not.
 
 # %% [markdown]
 # ## 3.6 Rebuild, and make up
 #
 # **Question.** What can we *do* with a trained model?
 #
-# **Rebuild.** Encode an image, take the mean, decode: 64 pixels through a gap of two numbers. Grey is the probability
-# that a pixel is on. Of each digit we take the image nearest to the middle of its kind in the plane.
+# **Rebuild.** Encode an image, take the mean, and decode it: 64 pixels squeezed through two numbers. Grey is the
+# probability that a pixel is on. We take the most typical held-out image of each digit.
 #
-# **The whole plane at once.** The second figure decodes a grid of latents, nobody's images, each drawn where it
-# belongs. The digits 0, 1, 2, 4 and 6 have regions of their own, and at a border one *becomes* the other. The other
-# five share what is left, and blur: the rebuilt 9 is a 3. Two numbers do not hold ten kinds of digit.
+# **The whole plane at once.** The decoder needs no image, only a place. The second figure decodes a grid of places. The
+# digits 0, 1, 2, 3, 4 and 6 have regions of their own, and at a border one *becomes* the other. The others blur in
+# between: the rebuilt 9 is a 3. Two numbers do not hold ten kinds of digit.
 
 
 # %% fold="What is drawn: a typical image of each digit, and its reconstruction"
@@ -401,7 +381,7 @@ plots.show(
 )
 
 # %% [markdown]
-# **Make up.** The generative story of lesson 1 says how: draw $z$ from the prior and decode. No encoder, no image.
+# **Make up.** Draw $z$ from the prior and decode, as in lesson 1's generative story.
 #
 # Write `sample_prior`. In come a trained model, a number of cells and a `torch.Generator`. Draw $z \sim \mathcal N(0,
 # I)$, one row of `model.n_latent` numbers for each cell, all randomness from the generator. Return probabilities,
@@ -421,13 +401,12 @@ plots.show(
 )
 
 # %% [markdown]
-# Nobody wrote the first row's images. Many images are one grey blur: the prior draws most from the middle of the plane,
-# where five digits live, and more latents give them room. In the second row a *sample* from $p(x \mid z)$ throws a coin
-# for every pixel. In the third the coins know of no $z$.
+# Nobody wrote the first row's digits. Many are the same blur, since the prior draws most from the crowded middle of the
+# plane. The second row is a *sample* from $p(x \mid z)$: a coin for every pixel.
 #
-# **What breaks it.** Leave out the draw and the price, and the same class is lesson 0's autoencoder. Both get twenty
-# latents below. What they make up we paint black where the probability exceeds one half, and count by how many pixels
-# it differs from the *nearest* training image. Held-out images are the yardstick. In the last row the autoencoder gets
+# **What breaks it.** Take away the draw and the kl, and the same class is lesson 0's autoencoder. Below, both have
+# twenty latents and make up images, black where the probability exceeds one half. We count in how many pixels one
+# differs from the *nearest* training image; held-out images are the yardstick. In the last row the autoencoder gets
 # help: $z$ from a Gaussian fitted to its own latents.
 #
 # **Predict.** Which of the two *rebuilds* better? Which *makes up* better?
@@ -466,9 +445,8 @@ plots.show(
 )
 
 # %% [markdown]
-# The better one at rebuilding makes up mostly blots, helped or not; the VAE's images are as close to real digits as new
-# ones are. The draw makes the decoder answer for a whole neighbourhood, the kl puts the neighbourhoods where the prior
-# draws.
+# The autoencoder rebuilds better, and makes up blots. The VAE's images are as close to real digits as new ones are: the
+# draw makes its decoder answer for a whole neighbourhood, and the kl puts the neighbourhoods where the prior draws.
 
 # %%
 quiz("3.3")
@@ -478,9 +456,8 @@ quiz("3.3")
 #
 # **Question.** Does it work on the data we care about, where no eye can judge?
 #
-# The 700 blood cells, each of 765 genes detected (1) or not (0), as in lesson 1. A fifth is kept away. In the figures
-# the five labels of T cells count as one group, which leaves six. Nothing else changes: your class with 765 inputs,
-# your loss, your loop.
+# The 700 blood cells, each of 765 genes detected (1) or not (0), as in lesson 1. A fifth is held out. All T cells are
+# drawn as one group. Nothing else changes.
 
 # %%
 bits = vc.load_pbmc().binarize()
@@ -514,16 +491,18 @@ plots.latent(z_cells, groups, group_names, right, f"your VAE: {purity[1]:.0%} li
 plots.show(
     left,
     alt="700 cells coloured by group, in two principal components and in two latents of the VAE. Both part T and NK "
-    "cells from myeloid cells. In PCA the NK cells lie among the T cells and B cells run into them; in the VAE NK and "
-    "B cells lie beside the T cells. In both some dendritic cells lie among the monocytes.",
+    "cells from monocytes and dendritic cells. In PCA NK cells lie among the T cells and B cells run into them; in the "
+    "VAE NK and B cells lie beside the T cells. In both most dendritic cells are a group of their own, and some dozens "
+    "lie among the monocytes.",
 )
 
 # %% [markdown]
-# Both learned from the 560 training cells, and neither saw a label. Over each plane stands how many of a cell's 30
-# nearest neighbours are of its own group. Merely which genes are seen, squeezed into two numbers, tells the kinds of
-# cell apart, and the VAE does so better than PCA.
+# Neither saw a label. Over each plane stands which share of a cell's 30 nearest neighbours is of its own group. Merely
+# which genes are seen, squeezed into two numbers, tells the kinds of cell apart, and the VAE does so better than PCA.
+# About one dendritic cell in seven lies among the monocytes. Hardly one of these shows FCER1A, which most others do:
+# there the plane may be right and the label wrong.
 #
-# Touch the plane: the next figure is *your* model.
+# The next figure is *your* model.
 #
 # **Predict.** From a monocyte to a B cell: which bars will fall?
 #
@@ -547,8 +526,8 @@ vc.explore.walk(cells_model, bits)
 #
 # $$z_t = (1 - t)\, z_{\text{start}} + t\, z_{\text{end}}.$$
 #
-# The lazy way is a cross-fade, which mixes the *pixels* of both ends by the same formula. Once you have your function,
-# we draw both from the typical 6 to the typical 4.
+# The lazy way is a cross-fade, which mixes the *pixels* of both ends by the same formula. Below are both, from the
+# typical 6 to the typical 4.
 #
 # **Predict.** What does each show halfway?
 
@@ -569,10 +548,10 @@ ax = plots.images({"walk in the latents": walk, "fade of the pixels": fade}, ran
 plots.show(ax, alt="Above, a 6 turns into a 4 by way of another shape. Below, the 6 fades while the 4 comes in.")
 
 # %% [markdown]
-# Halfway, the fade is a smudge, grey wherever 6 and 4 differ. The walk passes through a 0: find it in the atlas.
+# The fade is a smudge, grey wherever 6 and 4 differ. The walk passes through a 0: find it in the grid of section 3.6.
 #
-# **On cells.** From a typical T cell to a typical monocyte, with two **marker genes** of each, seen in most cells of
-# one kind and few of the other: CD3D and IL32 mark the T cell, LYZ and S100A9 the monocyte.
+# **On cells.** From a typical T cell to a typical monocyte, with two **marker genes** of each: CD3D and IL32 for T
+# cells, LYZ and S100A9 for monocytes.
 #
 # **Predict.** How many of the 700 real cells lie near the middle of the way?
 
@@ -602,11 +581,9 @@ print("cells within 0.3 of each step:", near.tolist())
 assert near.min() < 0.3 * near[0]
 
 # %% [markdown]
-# The T cell's genes fade out, the monocyte's come in. It looks like a cell changing its type.
-#
-# **What breaks it.** Taking this for biology. Dozens of cells lie near either end, and hardly one near the middle.
-# There nothing ever corrected the decoder, and it answers all the same. A walk shows what the *model* puts between two
-# cells. T cells and monocytes part ways in the bone marrow, and neither turns into the other in the blood.
+# It looks like a cell changing its type. **What breaks it.** Taking this for biology. Dozens of cells lie near either
+# end, and hardly one near the middle, where nothing ever corrected the decoder. A walk shows what the *model* puts
+# between two cells.
 
 # %%
 quiz("3.4")
@@ -622,8 +599,8 @@ quiz("3.4")
 #
 # $$\frac{\text{bce}}{64} + \text{kl} = \frac{1}{64}\,\big(\text{bce} + 64\,\text{kl}\big).$$
 #
-# The factor in front moves no minimum, and Adam does not notice it. What stays is a weight $\beta = 64$ on the kl: a
-# nat of kl now has to save 64 nats of bce.
+# The factor in front moves no minimum, and Adam does not notice it. What stays is a weight $\beta = 64$: a nat of kl
+# now has to save 64 nats of bce.
 #
 # **Predict.** Which of the two runs *prints* the smaller loss? How many nats of kl will the colleague's model pay?
 
@@ -648,12 +625,12 @@ rows["colleague's"] = sample_prior(trap, 14, torch.Generator().manual_seed(0))
 plots.show(plots.images(rows), alt="Samples: of yours different digits, of the colleague's always the same grey image.")
 
 # %% [markdown]
-# The wrong run prints by far the *smaller* loss, in units that nobody can compare. Its kl is 0 and its bce that of the
-# coins: the decoder answers everything with the average image. This is **posterior collapse** ([Lucas et al.
+# The wrong run prints by far the *smaller* loss, in other units. Its kl is 0 and its bce that of the coins: the decoder
+# answers everything with the average image. This is **posterior collapse** ([Lucas et al.
 # 2019](https://doi.org/10.48550/arXiv.1911.02469)). On cells the same line of code gives $\beta = 765$.
 #
-# The rule: sum over what belongs to one cell, average over cells. People also set $\beta$ on purpose ([Alemi et al.
-# 2018](https://doi.org/10.48550/arXiv.1711.00464)), but then it stands in the code by its name.
+# The rule: sum over what belongs to one cell, average over cells. Who sets $\beta$ on purpose ([Alemi et al.
+# 2018](https://doi.org/10.48550/arXiv.1711.00464)) says so in the code.
 #
 # **Predict.** At which $\beta$ do the first digits lose their place? What does the plane do *below* 1?
 #
@@ -672,9 +649,9 @@ vc.explore.beta()
 #
 # **Question.** A run has ended, and all you have is its curves. Can you tell what went wrong?
 #
-# Six small VAEs, trained here on the digits for 40 epochs each. In one run nothing is wrong; each of the others has one
-# fault. Solid: the training images. Dashed: 300 images that none of the six saw, without `update_bn`, so they lag at
-# first. Five runs have two latents and 1,400 images; one has ten latents and far fewer. The grey line is the coins'.
+# Six small VAEs are trained on the digits for 40 epochs; five of them have one fault each. Solid: the training images.
+# Dashed: 300 held-out images, in eval mode and without `update_bn`, so that they lag as batch norm's averages do. Five
+# runs have two latents and 1,400 images; one has ten latents and far fewer. The grey line is the coins'.
 
 # %%
 from vae_course.exercises.e3_5.runs import CAUSES, mystery_runs
@@ -702,8 +679,7 @@ plots.show(rows[0][0], alt="Curves of bce and kl, training and held out, over 40
 # by word. Each cause occurs once.
 #
 # Ask of each run: does it *move*, and *smoothly*? Do training and held-out curves *part*? Does the kl make sense? And
-# mind: two runs have hardly any kl, for different reasons; two have a bce on the training images *below* that of the
-# healthy run, for different reasons too.
+# mind: two runs have hardly any kl, and two a training bce *below* the healthy run's, each for a reason of its own.
 
 # %% exercise="3.5" source="vae_course.exercises.e3_5.answer.diagnose" minutes=8 difficulty=2
 
@@ -717,18 +693,19 @@ for letter, run in runs.items():
 # %% [markdown]
 # <details><summary><b>Each symptom</b> (open after you have answered)</summary>
 #
-# - *Nothing is wrong.* Smooth, both curves together once batch norm has caught up, kl about 3.
-# - *Learning rate too high.* Held-out values jump.
-# - *Learning rate too low.* Almost nothing moves; kl is small because nothing is learned *yet*.
-# - *Overfitting.* Training bce goes on falling, held-out bce stops. More data, fewer latents, or stop early.
-# - *Posterior collapse.* kl on the floor, bce at the grey line.
-# - *KL forgotten.* kl climbs, bce is lower, the curves agree. It *looks* best, and its samples are worth nothing.
+# - *A, overfitting.* Ten latents learn 60 images by heart: training bce goes on falling, held-out bce stops near 20,
+#   and the gap *stays*. More data, fewer latents, or stop early.
+# - *B, learning rate too high.* Twenty times C's. The weights jump, and batch norm's averages cannot follow. So
+#   held-out bce, which uses them, jumps by two nats until epoch 28; training bce does not. The gap *comes and goes*.
+# - *C, nothing is wrong.* Smooth, both curves together once the averages have caught up, kl about 3.
+# - *D, KL forgotten.* kl climbs, bce is lower, the curves agree. It *looks* best, and its samples are worth nothing.
+# - *E, posterior collapse.* kl on the floor, bce at the grey line.
+# - *F, learning rate too low.* Almost nothing moves; kl is small because nothing is learned *yet*.
 #
 # </details>
 #
-# **Open task: break it.** Nobody checks this one. In a cell of your own, break your training in a way that is *not* in
-# the gallery: change one line of the class, the loss, the loop or the data. First write down which number or figure
-# will show it.
+# **Open task, without a checker: break it** in a way that is *not* in the gallery. Change one line of the class, the
+# loss, the loop or the data. First write down which number or figure will show it.
 #
 # <details><summary><b>What a good answer contains</b></summary>
 #
@@ -737,19 +714,18 @@ for letter, run in runs.items():
 # - `reparameterize` with `logvar.exp()` as the standard deviation: no curve looks odd, but the draws lack the variance
 #   that the kl charges for. Compare `(z - mu).var()` with `logvar.exp()`.
 #
-# "The loss gets worse" is no answer yet: worse than which run, by how much, and by more than another seed?
+# "The loss gets worse" is no answer yet: by more than from seed to seed?
 #
 # </details>
 
 # %% [markdown]
 # ## 3.11 Is it worth the effort?
 #
-# **Question.** On cells nobody sees a digit. By how much does your VAE beat models that need no network?
+# **Question.** By how much does your VAE beat models that need no network?
 #
-# Three models bet on the 140 held-out cells. The *coins* know how often each gene is detected. The *depth* model gives
-# each gene a line: its logit rises with the logarithm of how many genes the cell shows, its *depth*, which depends on
-# how many of its molecules were caught. It is told that number for free. Your VAE pays its kl, and its ELBO lies
-# *below* its log-likelihood.
+# Three models bet on the 140 held-out cells. The *coins* know how often each gene is detected. The *depth* model is
+# also told, for free, how many genes the cell shows, its *depth*: each gene's logit rises with its logarithm. Your VAE
+# bets with its ELBO, which lies *below* its log-likelihood.
 #
 # **Predict.** By how many nats per cell do you beat the coins: 3, 10 or 30?
 
@@ -791,27 +767,24 @@ for name, rival in (("coins", of_coins), ("depth", of_depth)):
     assert gain.mean() > 10 * error
 
 # %% [markdown]
-# The error is that of *paired* differences: what makes a cell costly for every model drops out. Two latents are
-# worth more than thirty nats to a cell that the model has never seen, and against depth most of that stays: $z$ holds
-# more than depth.
+# The error is that of *paired* differences: what makes a cell costly for every model drops out. Two latents are worth
+# more than thirty nats to a cell that the model has never seen, and most of that is not depth.
 
 # %% [markdown]
 # ## 3.12 Draw into your own model
 #
-# The weights that you trained run in the page below, without Python. Paint a digit with the mouse,
-# and watch $q(z \mid x)$ move, your decoder answer, and both parts of your loss.
+# The weights that you trained run in the page below, without Python. Paint a digit with the mouse, and watch $q(z \mid
+# x)$, your decoder's answer, and both parts of your loss.
 #
 # **Predict.** Paint something that is no digit. Will kl rise, or bce, or both?
 #
 # <details><summary>What you should see</summary>
 #
-# bce. The encoder puts everything among the digits, so kl stays below 5 nats; but no digit fits. Digits cost about 9 to
-# 28 nats of bce, a big X some 90. Odd cells show in bce.
+# bce. The encoder puts everything among the digits, so kl stays below 5 nats; but no digit fits. Digits cost 9 to 28
+# nats of bce, a big X some 90.
 #
 # </details>
 #
-# With `.save("my_model.html")` behind it, the cell writes a file for any browser, offline.
-# `vc.explore.model(cells_model, bits)` does the same with your cells.
 
 # %% tags=["volatile"]
 vc.explore.model(model, digits)
@@ -819,8 +792,7 @@ vc.explore.model(model, digits)
 # %% [markdown]
 # ## 3.13 What can I now do with my data?
 #
-# Everything above, in four lines. `binarize()` makes bits of a file of counts; from there on nothing knows where they
-# came from:
+# Everything above, in four lines. `binarize()` makes bits of a file of counts:
 #
 # ```python
 # bits = vc.load_h5ad("my_cells.h5ad").binarize()
@@ -829,8 +801,8 @@ vc.explore.model(model, digits)
 # vc.explore.model(mine, bits).save("my_cells.html")
 # ```
 #
-# Bits also suit mutations, or chromatin peaks (stretches of DNA that are open or not). And ask what the
-# coins cost before you believe anything.
+# Mutations are bits, too, and so are open stretches of chromatin. Ask what the coins cost
+# before you believe anything.
 
 # %% [markdown]
 # ## 3.14 Quiz
@@ -854,11 +826,8 @@ quiz("3.6")
 # | `binary_vae_loss` | `vae_course.binary_vae.binary_vae_loss` | `VAE.forward` | `VAE.loss` |
 # | `train_epoch`, `fit` | `vae_course.UnsupervisedTrainer` | `Trainer.train` | `TrainingPlan`, run by Lightning |
 # | `place` | `Posterior.get_latent` | `Posterior.get_latent` | `get_latent_representation` |
-# | `sample_prior`, `latent_walk` | `vae_course.exercises.e3_3`, `vae_course.exercises.e3_4` | - | - |
 #
-# What does the package's trainer add to your loop? 20 minutes:
-# [deeper/3a](deeper/3a_log_variance_and_the_trainer.ipynb). Symbols are in the [notation](../docs/notation.md), words
-# in the [glossary](../docs/glossary.md), sources of the data in [data](../data/README.md).
+# Symbols are in the [notation](../docs/notation.md), words in the [glossary](../docs/glossary.md).
 #
 # **Next.** Three things were taken on trust: that a gradient gets through the draw, that the loss is a bound, and that
 # the bound is close. Lesson 4 proves the first two and measures the third.
