@@ -351,8 +351,8 @@ print(f"slope by backward(): {mu.grad.item():.1f}   truth: -4")
 # $$z = \mu + \sigma\,\varepsilon, \qquad \varepsilon \sim \mathcal N(0, 1).$$
 #
 # $z$ has exactly the distribution it had before. But now it can be differentiated: $\partial z / \partial \mu = 1$ and
-# $\partial z / \partial \sigma = \varepsilon$. One draw is noisy; is it right on average? The cell tells, and the figure
-# below it lets you try with your own hands (it asks you first).
+# $\partial z / \partial \sigma = \varepsilon$. One draw is noisy; is it right on average? The cell tells, and the
+# figure below it lets you try with your own hands (it asks you first).
 
 # %%
 mu.grad = None
@@ -562,7 +562,8 @@ print(f"the smallest that is possible: {floor:.4f}")
 assert floor < gaps[-1] < 0.06  # checks that your machine agrees; skip it
 
 # %% [markdown]
-# (c). Left in the figure, $q$ (blue) moves to the posterior (dashed). Middle, the bound rises. Right, the gap magnified.
+# (c). Left in the figure, $q$ (blue) moves to the posterior (dashed). Middle, the bound rises. Right, the gap
+# magnified.
 
 # %% fold="What is drawn: the way of q, the bound as it rises, and the gap on a log scale" tags=["slide"]
 axes = plots.panels(3, height=4.2, width=4.9)
@@ -687,9 +688,9 @@ plots.show(
 )
 
 # %% [markdown]
-# (b). From the narrow $q$, 94 % lie below the truth, by a nat in the median, even with 1000 draws. Almost no draw strays
-# to where the posterior is, and the few that do carry everything. An error bar knows nothing of draws that have not
-# come.
+# (b). From the narrow $q$, 94 % lie below the truth, by a nat in the median, even with 1000 draws. Almost no draw
+# strays to where the posterior is, and the few that do carry everything. An error bar knows nothing of draws that have
+# not come.
 #
 # What helps a little is to ask how many draws did the work. The **effective sample size** is $S$ if all weights are
 # alike, and 1 if one draw has all the weight:
@@ -712,8 +713,8 @@ quiz("4.5")
 #
 # **Question.** Your draw, your price, your estimate: do they make a model that knows something about blood cells?
 #
-# The model is that of lesson 3, with your two functions inside. Beside it trains a twin that is deaf: `.detach()` throws
-# the path of the gradient away. Both see the same 560 cells (genes detected or not); 140 are kept away.
+# The model is that of lesson 3, with your two functions inside. Beside it trains a twin that is deaf: `.detach()`
+# throws the path of the gradient away. Both see the same 560 cells (genes detected or not); 140 are kept away.
 #
 # **Predict.** The deaf one's loss on its training cells will (a) stay where it is, (b) fall, (c) become NaN.
 
@@ -775,9 +776,9 @@ plots.show(
 )
 
 # %% [markdown]
-# (b), and that is why nobody notices. The deaf encoder hears nothing from the decoder, but it does hear the price, which
-# needs no draw and has one wish: *be the prior*. So every cell gets $\mathcal N(0, I)$, and the decoder learns only how
-# often each gene is detected. The sign to look for is a KL of zero.
+# (b), and that is why nobody notices. The deaf encoder hears nothing from the decoder, but it does hear the price,
+# which needs no draw and has one wish: *be the prior*. So every cell gets $\mathcal N(0, I)$, and the decoder learns
+# only how often each gene is detected. The sign to look for is a KL of zero.
 #
 # **The rival.** A model without latents: every gene a coin of its own, detected as often as in the training cells. We
 # compare $\log p(x)$, held-out cell by cell.
@@ -833,8 +834,8 @@ assert abs(gains["deaf"].mean()) < 3
 # print(log_px.mean(), (ess < 5).sum(), "cells whose estimate rests on a few draws")
 # ```
 #
-# The rival is computed as above, with your cells in `everything`. Compare models on the same held-out cells and the same
-# genes only.
+# The rival is computed as above, with your cells in `everything`. Compare models on the same held-out cells and the
+# same genes only.
 
 # %% [markdown]
 # ## 4.11 Quiz

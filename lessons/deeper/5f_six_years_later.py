@@ -150,8 +150,8 @@ with torch.no_grad():
 #
 # Two runs never agree: minibatches, dropout and draws are random. So we need pairs. For ten seeds both began with the
 # *same* initial weights, saw the same 630 training cells for 100 epochs with a warm-up of 50, and used the same
-# optimizer. This was **recorded** by `benchmarks/paired_comparison.py`. Both trained in scVI's way, at a constant rate of
-# 0.001 with a random start of $\theta$; of both the averages of batch normalisation were finished. So the record
+# optimizer. This was **recorded** by `benchmarks/paired_comparison.py`. Both trained in scVI's way, at a constant rate
+# of 0.001 with a random start of $\theta$; of both the averages of batch normalisation were finished. So the record
 # compares two implementations, not scvi-tools as it comes.
 
 # %%
@@ -215,8 +215,8 @@ for key, name in metrics.items():
     print(f"{name:11} {gaps.mean() - reach:+.{d}f} to {gaps.mean() + reach:+.{d}f}")
 
 # %% [markdown]
-# So neither is better by more than 5 nats of some 770; a smaller difference ten pairs cannot see. And PCA clusters these
-# cells nearly as well as either.
+# So neither is better by more than 5 nats of some 770; a smaller difference ten pairs cannot see. And PCA clusters
+# these cells nearly as well as either.
 #
 # <details><summary><b>Check yourself.</b> A colleague trains each model once, finds a gap of 12 nats and calls one of
 # them better. What do you ask?</summary>
@@ -318,8 +318,8 @@ vc.plots.show(
 
 # %% [markdown]
 # Most cells gain, and a few lose badly. That is one split, with one error bar, over cells. The other error is over
-# *seeds*: another split, another training. **Recorded** by `benchmarks/rivals.py`, with S = 1,000; the gain of the model
-# over the rival, nats per cell:
+# *seeds*: another split, another training. **Recorded** by `benchmarks/rivals.py`, with S = 1,000; the gain of the
+# model over the rival, nats per cell:
 #
 # | seed | 1000 | 1001 | 1002 | 1003 | 1004 | mean ± s.e. over seeds |
 # | --- | --- | --- | --- | --- | --- | --- |
@@ -375,8 +375,8 @@ print(
 assert mixture.mean() > one_kind.mean() + 15
 
 # %% [markdown]
-# The mixture, in all five splits of the same record: the network is behind it by 37 ± 6 nats, and behind ten clusters by
-# 48 ± 5. That is this notebook's honest defeat, and worth a minute of thought.
+# The mixture, in all five splits of the same record: the network is behind it by 37 ± 6 nats, and behind ten clusters
+# by 48 ± 5. That is this notebook's honest defeat.
 #
 # - **The bound is loose, but not by that much.** From S = 200 to 1,000 it rose by 2 to 8 nats.
 # - **Few cells, probably.** 630 cells teach five tables of shares well, and half a million weights less well. No new
