@@ -522,7 +522,7 @@ for mode, shape in (("gene", (3,)), ("gene-batch", (3, 2)), ("gene-label", (3, 1
 # + \underbrace{\mathrm{KL}\big(q(l\mid x) \,\|\, p(l)\big)}_{\mathrm{kl\_local}} .$$
 #
 # The lectures, scVI 0.3.0 and we call the first **global** and the second **local**: $z$ places a cell in a space that
-# all cells share, $l$ is its own nuisance. (scvi-tools reports both under `kl_local`.)
+# all cells share, $l$, the local latent, is its own nuisance. (scvi-tools reports both under `kl_local`.)
 #
 # You have both formulas (exercises 1.3 and 4.2). But scVI's encoders return *variances*, while `kl_standard_normal`
 # takes log-variances. Confuse them, and nothing complains:
