@@ -13,7 +13,7 @@
 #
 # **Time:** about {{minutes}} minutes, exercises included. A good place to stop is the end of section 4.5. **You need:**
 # lesson 1 (KL divergence, Monte Carlo, Jensen's inequality), lesson 2 (`loss.backward()`), lesson 3 (`BinaryVAE`).
-# Exercises check themselves when you run their cell. Stuck? `hint("4.1")`, twice, then `solution("4.1")`.
+# Stuck in an exercise? `hint("4.1")`, twice, then `solution("4.1")`.
 
 # %% setup=true
 import torch
@@ -56,8 +56,8 @@ def check_line(written: object, left_side: Tensor) -> None:
 # %% [markdown]
 # ## 4.1 A model that can be solved
 #
-# **Question.** Lesson 3 trained on a number called the ELBO, which is said to lie below $\log p(x)$. How would we know,
-# if nobody can compute $\log p(x)$?
+# **Question.** The ELBO of lesson 3 is said to lie below $\log p(x)$. How would we know, if nobody can compute
+# $\log p(x)$?
 #
 # We take a model in which everybody can: two latents, three genes, a decoder without a bend, and Gaussian noise.
 #
@@ -65,7 +65,7 @@ def check_line(written: object, left_side: Tensor) -> None:
 #
 # $W$ and $b$ are the decoder's weight and bias, $\tau^2$ is the variance of the noise, and $x$ holds three
 # log-normalised genes. This is the **linear-Gaussian model** ([Tipping and Bishop
-# 1999](https://doi.org/10.1111/1467-9868.00196)). We calculate in float64, so that the sixth digit means something.
+# 1999](https://doi.org/10.1111/1467-9868.00196)).
 
 # %%
 W = torch.tensor([[1.0, 0.5], [0.0, 1.0], [-0.5, 2.0]], dtype=torch.float64)  # (genes, latents)
@@ -86,15 +86,15 @@ def log_lik_of(z: Tensor) -> Tensor:
 
 
 # %% [markdown]
-# With two latents a grid still works (lesson 1): 601 x 601 points of the plane of $z$. The sum of $p(x, z)$ over its
-# little squares is $p(x)$.
+# With two latents a grid still works (lesson 1): summed over the little squares of the plane of $z$, $p(x, z)$ gives
+# $p(x)$.
 #
-# Now an approximation. As an encoder's would be, our $q(z \mid x)$ is a Gaussian with a mean $\mu$ and a variance
-# $\sigma^2$ for each latent, independent of one another. Its mean is poor on purpose.
+# Now an approximation. Like an encoder's, our $q(z \mid x)$ is a Gaussian with a mean $\mu$ and a variance $\sigma^2$
+# for each latent, independent of one another. Its mean is poor on purpose.
 #
 # **Predict.** The columns of $W$ say how strongly the genes answer to each latent: $(1, 0, -0.5)$ to the first,
 # $(0.5, 1, 2)$ to the second. Which latent does one cell pin down better? (a) the first, (b) the second, (c) both
-# alike. The figure shows the prior, the posterior and our $q$, each as an ellipse at two standard deviations (sd).
+# alike. The figure shows prior, posterior and $q$ as ellipses at two standard deviations (sd).
 
 # %%
 axis = torch.linspace(-6, 6, 601, dtype=torch.float64)
@@ -156,16 +156,15 @@ spread = (log_post.exp() * area) @ (plane - post_mean).square()  # (latents,)
 print("on the grid", [round(value, 2) for value in spread.sqrt().tolist()])
 
 # %% [markdown]
-# (b): three genes speak about the second latent, and loudly. Its posterior sd is 0.30, that of the first 0.54. Here
-# nobody needs a grid: $p(x)$ is a Gaussian with mean $b$ and covariance $W W^\top + \tau^2 I$. The posterior is one
-# with the inverse covariance (the **precision**) $P^{-1} = I + W^\top W / \tau^2$ and the mean
-# $P\,W^\top (x - b) / \tau^2$. Why is this so? 20 minutes: [deeper/4a](deeper/4a_when_not_to_trust_it.ipynb).
+# (b): three genes speak about the second latent, and loudly. In this model formulas agree with the grid: $p(x)$ is a
+# Gaussian with mean $b$ and covariance $W W^\top + \tau^2 I$. The posterior is one with the inverse covariance (the
+# **precision**) $P^{-1} = I + W^\top W / \tau^2$ and the mean $P\,W^\top (x - b) / \tau^2$. Why is this so? 20
+# minutes: [deeper/4a](deeper/4a_when_not_to_trust_it.ipynb).
 
 # %% [markdown]
 # ## 4.2 The bound, first way: Jensen
 #
-# **Question.** $\log p(x)$ is the logarithm of an integral over all $z$. We hold a $q$ that is roughly right. How can
-# it help?
+# **Question.** $\log p(x)$ is the logarithm of an integral over all $z$. How can a $q$ that is roughly right help?
 #
 # By being the place to average. You write the derivation, and a number checks each of your lines. It begins with the
 # sum rule, then multiplies and divides by $q$:
@@ -173,11 +172,11 @@ print("on the grid", [round(value, 2) for value in spread.sqrt().tolist()])
 # $$\log p(x) = \log \int p(x, z)\,dz = \log \int q(z \mid x)\,\frac{p(x, z)}{q(z \mid x)}\,dz.$$
 #
 # **Your line 3.** An integral against $q$ is a mean under $q$. So the right-hand side is
-# $\log \mathbb E_q[\,\ldots\,]$: of what? Replace the three dots in the cell: a right-hand side made of `log_joint`,
-# `log_q`, `torch.exp`, `torch.log` and `mean_under_q`. An equality has to give the number of its left-hand side.
+# $\log \mathbb E_q[\,\ldots\,]$: of what? Replace the three dots in the cell, using `log_joint`, `log_q`,
+# `torch.exp`, `torch.log` and `mean_under_q`. An equality has to give the number of its left-hand side.
 #
-# **Your line 4.** Lesson 1's picture of Jensen's inequality: the logarithm of a mean is at least the mean of the
-# logarithms. Let the logarithm move inside. This line may lie *below* its left-hand side.
+# **Your line 4.** Let the logarithm move inside. Jensen's inequality (lesson 1): the logarithm of a mean is at least
+# the mean of the logarithms. So this line may lie *below* its left-hand side.
 
 
 # %%
@@ -198,8 +197,8 @@ check_line(line_4, log_px)
 # </details>
 #
 # The last line is the **ELBO**, the evidence lower bound, written $\mathcal L$. It lies 0.69 nats below $\log p(x)$.
-# Where do they go? Draw from $q$ and look at the ratio inside the mean, the **weight**
-# $w_s = p(x, z_s) / q(z_s \mid x)$ of draw $z_s$. The histogram shows $\log w_s$ of 100,000 draws.
+# Where do they go? Look at the ratio inside the mean, the **weight** $w_s = p(x, z_s) / q(z_s \mid x)$ of a draw $z_s$
+# from $q$. The histogram shows $\log w_s$ of 100,000 draws.
 
 # %%
 bound = mean_under_q(log_joint - log_q)
@@ -227,8 +226,7 @@ plots.show(
 )
 
 # %% [markdown]
-# The gap *is* the scatter. A mean of weights listens to the large ones on the right, a mean of logarithms to all alike.
-# If all weights were equal, the two lines would coincide.
+# The gap *is* the scatter: a mean of weights listens to the large ones, a mean of logarithms to all alike.
 #
 # **Predict.** Draw from the exact posterior instead of $q$. How do five log weights look? (a) they scatter less,
 # (b) all five are the same number, (c) they average $0$.
@@ -240,18 +238,17 @@ log_w_exact = log_prior_of(exact_draws) + log_lik_of(exact_draws) - posterior.lo
 print([round(value, 4) for value in log_w_exact.tolist()])
 
 # %% [markdown]
-# (b), and the number is $\log p(x)$: by Bayes' rule $p(x, z) / p(z \mid x) = p(x)$, whatever $z$ is. With the exact
-# posterior one draw is enough.
+# (b), and the number is $\log p(x)$: by Bayes' rule $p(x, z) / p(z \mid x) = p(x)$, whatever $z$ is.
 #
-# **What breaks it.** Nothing breaks the bound; it holds for *any* $q$. But it can be of no use: shrink both variances
-# of $q$ towards 0, and the ELBO falls without limit, by half the logarithm of the factor for each latent.
+# **What breaks it.** Nothing; it holds for *any* $q$. But it can be of no use: shrink the variances of $q$ towards 0,
+# and the ELBO falls without limit.
 
 # %% [markdown]
 # ## 4.3 The bound, second way: what the gap is
 #
 # **Question.** Jensen says that something is lost. What exactly?
 #
-# Begin at the other end, with what we want to be small: the KL from $q$ to the posterior.
+# Begin with what we want to be small, the KL from $q$ to the posterior:
 #
 # $$\mathrm{KL}(q \,\|\, p(z \mid x)) = \mathbb E_q\big[\log q(z \mid x) - \log p(z \mid x)\big].$$
 #
@@ -278,12 +275,12 @@ check_line(line_3, kl_to_posterior)
 #
 # </details>
 #
-# Bring $\mathcal L$ to the other side. This is the equation of the lesson:
+# This is the equation of the lesson:
 #
 # $$\boxed{\;\log p(x) = \mathcal L + \mathrm{KL}(q \,\|\, p(z \mid x))\;}$$
 #
 # The lost nats have a name: the **gap** is the KL to the posterior. It is never negative, so $\mathcal L \le \log p(x)$
-# once more, now without an inequality on the way.
+# once more.
 
 # %% [markdown]
 # Write bound and gap for many cells, from draws. In come `log_joint` $= \log p(x, z_s)$ and `log_q` $= \log q(z_s \mid
@@ -291,7 +288,7 @@ check_line(line_3, kl_to_posterior)
 # estimate of $\mathrm{KL}(q \,\|\, p(z \mid x))$, (cells,) each. In every cell the two add up to `log_px`.
 #
 # By hand, one cell and two draws: log-joints $-5, -7$, log-densities $-1, -2$, $\log p(x) = -4$. The draws come to $-4$
-# and $-5$, so the ELBO is $-4.5$ and the gap is $0.5$.
+# and $-5$, so the ELBO is $-4.5$ and the gap $0.5$.
 
 # %% exercise="4.6" source="vae_course.distributions.elbo_and_gap" minutes=8 difficulty=1
 
@@ -312,8 +309,8 @@ print("bound + gap:", [round(float(a + b), 2) for a, b in zip(bounds, gaps, stri
 # Two different KLs by now, and confusing them is the commonest mistake in this subject. The **price** compares $q$ with
 # the *prior*, and we can compute it. The **gap** compares $q$ with the *posterior*, and in a real model we cannot.
 #
-# **Your line.** Write the price, with `mean_under_q`. The number to hit is what it has to be, fit minus ELBO.
-# (Section 4.5 has the answer.)
+# **Your line.** Write the price, with `mean_under_q`. The number to hit is fit minus ELBO. (Section 4.5 has the
+# answer.)
 
 # %%
 fit = mean_under_q(log_lik)
@@ -330,11 +327,10 @@ quiz("4.2")
 # ## 4.4 The gradient that cannot pass a die
 #
 # **Question.** Our loss depends on $z$, and $z$ was *drawn* from $q(z \mid x) = \mathcal N(\mu, \sigma^2)$. How does
-# the encoder, which made $\mu$ and $\sigma$, learn whether it should have said something else?
+# the encoder, which made $\mu$ and $\sigma$, learn to do better?
 #
 # Start with one number. We want to move $\mu$ so that $f(z) = (z - 3)^2$ gets small on average, where
-# $z \sim \mathcal N(\mu, 1)$. You know the answer: $\mathbb E[f] = (\mu - 3)^2 + 1$, so the slope at $\mu = 1$ is
-# $2(1 - 3) = -4$.
+# $z \sim \mathcal N(\mu, 1)$. Since $\mathbb E[f] = (\mu - 3)^2 + 1$, the slope at $\mu = 1$ is $2(1 - 3) = -4$.
 #
 # **Predict.** What does `backward()` say after one draw? (a) about $-4$, with noise, (b) an error, (c) exactly $0$.
 
@@ -346,18 +342,17 @@ z = torch.normal(mu, 1.0)  # draw
 print(f"slope by backward(): {mu.grad.item():.1f}   truth: -4")
 
 # %% [markdown]
-# Zero, and without a word of warning. To PyTorch a draw is a number like any other: the die is cast, and moving $\mu$
-# now does not move it. No error, a loss that prints, an encoder that never learns: this is one of the quietest bugs you
-# can write.
+# Zero, without a word of warning. To PyTorch a draw is a number like any other: the die is cast, and moving $\mu$ now
+# does not move it.
 #
 # **Idea.** Roll the die *first*, somewhere $\mu$ has no say, and let $\mu$ only *move* the result ([Kingma and Welling
 # 2014](https://doi.org/10.48550/arXiv.1312.6114); [Rezende et al. 2014](https://doi.org/10.48550/arXiv.1401.4082)):
 #
 # $$z = \mu + \sigma\,\varepsilon, \qquad \varepsilon \sim \mathcal N(0, 1).$$
 #
-# $z$ has exactly the distribution it had before. But now it is a plain sum and product of things we can differentiate:
-# $\partial z / \partial \mu = 1$ and $\partial z / \partial \sigma = \varepsilon$. One draw is noisy; is it right on
-# average? The cell tells, and the figure below it lets you try with your own hands (it asks you first).
+# $z$ has exactly the distribution it had before. But now it can be differentiated: $\partial z / \partial \mu = 1$ and
+# $\partial z / \partial \sigma = \varepsilon$. One draw is noisy; is it right on average? The cell tells, and the
+# figure below it lets you try with your own hands (it asks you first).
 
 # %%
 mu.grad = None
@@ -373,19 +368,17 @@ print(f"10,000 draws: mean {slopes.mean():.2f}   standard error {slopes.std() / 
 vc.explore.reparameterization()
 
 # %% [markdown]
-# **What breaks it.** We differentiated $f$ *at the draw*. If $f$ jumps (say, 1 when $z > 3$, else 0), its derivative is
-# 0 almost everywhere, and the trick returns 0 for ever. What helps then pays with variance ([Mohamed et al.
+# **What breaks it.** If $f$ jumps, its derivative is 0 almost everywhere, and so is what the trick returns. What helps
+# then pays with variance ([Mohamed et al.
 # 2020](https://doi.org/10.48550/arXiv.1906.10652)). Curious? 20 minutes:
 # [deeper/4c](deeper/4c_when_f_jumps.ipynb).
 
 # %% [markdown]
 # Write the draw for whole tables. In: `mean` and `logvar` of one shape, any shape, and perhaps a `generator`, the
-# source of the noise (or `None`, for PyTorch's own). Out: one draw, of the same shape. Every entry has a die of its
-# own, every call new ones, and gradients reach both.
+# source of the noise (`None`: PyTorch's own). Out: one draw, of the same shape. Every entry has a die of its own, every
+# call new ones, and gradients reach both. Mind that the second is a *log-variance*.
 #
 # By hand: with mean $1$, log-variance $\log 4$ and a die that shows $0.5$, $z = 1 + 2 \cdot 0.5 = 2$.
-#
-# Mind what the second argument is: a *log-variance*.
 
 # %% exercise="4.1" source="vae_course.distributions.reparameterize" minutes=6 difficulty=1
 
@@ -393,16 +386,15 @@ vc.explore.reparameterization()
 # <details><summary><b>Check yourself.</b> Your check says the spread is wrong: you used <code>logvar.exp()</code>. What
 # did you compute?</summary>
 #
-# $\exp(\log\sigma^2) = \sigma^2$, the variance. Multiplying $\varepsilon$ by it gives $z$ a standard deviation of
-# $\sigma^2$. When $\sigma < 1$, as it is in a trained encoder, the draws crowd too close to $\mu$: the decoder sees
-# less noise than the KL charges for, and the loss need not be a bound on anything.
+# The variance $\sigma^2$, not the standard deviation. When $\sigma < 1$, as it is in a trained encoder, the draws crowd
+# too close to $\mu$: the decoder sees less noise than the KL charges for, and the loss need not be a bound on anything.
 #
 # </details>
 
 # %% [markdown]
 # ## 4.5 The price: KL to the standard normal
 #
-# **Question.** The price needs no draw: lesson 3 computed it by a formula. Why is there one, and what does it want?
+# **Question.** Lesson 3 computed the price by a formula. Where does it come from, and what does it want?
 #
 # One latent, $q = \mathcal N(\mu, \sigma^2)$ against $p = \mathcal N(0, 1)$. Write both log-densities; the two
 # $\log 2\pi$ cancel:
@@ -420,8 +412,8 @@ third = ...
 check_line(third, mean_under_q((plane[:, 0] - mean[0]) ** 2 / var[0]))
 
 # %% [markdown]
-# Finish the derivation and write the KL to the standard normal, from `mean` and `logvar`, both of shape (..., latents).
-# Several latents are independent in $q$ and in $p$, so their KLs add: (...) comes out, a number a cell.
+# Write the KL to the standard normal, from `mean` and `logvar`, both of shape (..., latents). Several latents are
+# independent in $q$ and in $p$, so their KLs add: (...) comes out, a number a cell.
 #
 # By hand: $\mu = (1, 0)$ and $\log\sigma^2 = (0, 0)$ give $0.5$. With $\log\sigma^2 = (0, \log 4)$ the second latent
 # adds $0.807$.
@@ -452,11 +444,10 @@ print("slope in logvar", [round(v, 2) for v in logvar_leaf.grad.tolist()])
 
 # %% [markdown]
 # The slope is $\mu_j$ in the mean and $\tfrac12(\sigma_j^2 - 1)$ in the log-variance: two springs. One pulls the mean
-# to 0. The other pulls the variance to 1, lopsidedly: never with more than $\tfrac12$ from below, but exponentially
-# hard from above.
+# to 0, the other the variance to 1: never with more than $\tfrac12$ from below, but ever harder from above.
 #
 # **What breaks it.** Pass the *variance* where the log-variance belongs. There is no error, and no negative number. But
-# look at which variance it is cheapest, and at which it charges most: the spring pulls the wrong way.
+# look which variance is now the cheapest: the spring pulls the wrong way.
 
 # %%
 for value in (0.01, 0.3, 1.0):
@@ -475,8 +466,7 @@ quiz("4.4")
 #
 # **Question.** Lesson 3 minimised "binary cross-entropy plus KL". Which line of this lesson is that?
 #
-# Minus the ELBO, as fit and price. $-\log p(x \mid z)$ is the binary cross-entropy (lesson 1); one draw stands for its
-# mean:
+# Minus the ELBO. $-\log p(x \mid z)$ is the binary cross-entropy (lesson 1); one draw stands for its mean:
 #
 # $$\underbrace{-\mathcal L}_{\text{loss}} = \underbrace{\mathbb E_q[-\log p(x \mid z)]}_{\text{reconstruction}}
 # + \underbrace{\mathrm{KL}(q(z \mid x) \,\|\, p(z))}_{\text{KL}}.$$
@@ -500,21 +490,19 @@ print(f"without its last term    {-inner:.4f}")
 #
 # $$-\mathbb E_q\big[\log\big(p(x \mid z)\,p(z)\big) - \log q(z \mid x)\big] = -\mathcal L.$$
 #
-# The notes' line is the *gap*, 0.6863. It contains $\log p(x)$, so nobody can compute it. The loss is 5.0004. For the
-# encoder the two differ by a constant. For the *decoder* they do not: trained on the gap, it would be asked to make its
+# The notes' line is the *gap*, 0.6863, which contains $\log p(x)$: nobody can compute it. The loss is 5.0004. For the
+# encoder the two differ by a constant, for the *decoder* they do not: trained on the gap, it would be asked to make its
 # own posterior easy to hit, not to explain the cells.
 #
 # </details>
 #
 # **Global and local.** scVI (lesson 5) has a second latent: the logarithm $l$ of the cell's library size, with a
-# $q(l \mid x)$ and a prior of its own. KLs of independent latents add, so its loss has one more price, $\mathrm{KL}(q(l
-# \mid x) \,\|\, p(l))$. The code calls it `kl_local`, since its prior depends on the cell's batch, and that of $z$
-# `kl_global`.
+# $q(l \mid x)$ and a prior of its own. So its loss has one more price, $\mathrm{KL}(q(l \mid x) \,\|\, p(l))$. The
+# code calls it `kl_local`, and that of $z$ `kl_global`.
 
 # %% [markdown]
-# **The ELBO by draws.** Where the price has no formula, or you distrust yours, average everything over the same draws.
-# Three tables of shape (S, cells) go in, a draw a row: $\log p(x \mid z_s)$, $\log p(z_s)$ and $\log q(z_s \mid x)$.
-# (cells,) comes out.
+# **The ELBO by draws.** Where the price has no formula, average everything over the same draws. Three tables of shape
+# (S, cells) go in, a draw a row: $\log p(x \mid z_s)$, $\log p(z_s)$ and $\log q(z_s \mid x)$. (cells,) comes out.
 #
 # By hand, one cell and two draws: log-likelihoods $-4, -6$, log-priors $-2, -3$, log-densities $-1, -1$. The estimate
 # is $-6.5$.
@@ -537,8 +525,7 @@ print(f"mean {float(estimates.mean()):.2f}   scatter of one estimate {float(esti
 vc.explore.elbo()
 
 # %% [markdown]
-# Now by gradient. You have both parts: a draw that lets gradients pass, and a price with slopes. Start $q$ far off, at
-# the mean $(-1, 0.6)$ with variances 1, and step downhill on the loss with 64 draws a step.
+# Now by gradient, with your draw and your price. Start $q$ far off, and step downhill on the loss with 64 draws a step.
 #
 # **Predict.** After 600 steps the gap is (a) zero but for rounding, (b) small, and further steps will close it,
 # (c) small, and no number of steps will close it.
@@ -575,8 +562,8 @@ print(f"the smallest that is possible: {floor:.4f}")
 assert floor < gaps[-1] < 0.06  # checks that your machine agrees; skip it
 
 # %% [markdown]
-# (c). Left in the figure, where $q$ goes; blue are its ellipses, dashed is the posterior's, which is tilted a little.
-# Middle, the bound rises to $\log p(x)$. Right, the gap magnified.
+# (c). Left in the figure, $q$ (blue) moves to the posterior (dashed). Middle, the bound rises. Right, the gap
+# magnified.
 
 # %% fold="What is drawn: the way of q, the bound as it rises, and the gap on a log scale" tags=["slide"]
 axes = plots.panels(3, height=4.2, width=4.9)
@@ -616,17 +603,16 @@ plots.show(
 
 # %% [markdown]
 # Our $q$ is **diagonal**, as in every VAE: its latents are independent, while the posterior's are correlated
-# ($r = 0.16$). That costs $-\tfrac12\log(1 - r^2) = 0.0126$ nats, nothing here; with $r = 0.9$ it would be 0.83. Why is
-# this so? [deeper/4a](deeper/4a_when_not_to_trust_it.ipynb). Training can also pay less by moving the *decoder*: it
-# comes to prefer latents whose posterior is nearly diagonal ([Rolinek et al.
-# 2019](https://doi.org/10.1109/CVPR.2019.01269), a result which we take on trust).
+# ($r = 0.16$). That costs $-\tfrac12\log(1 - r^2) = 0.0126$ nats, nothing here; with $r = 0.9$ it would be 0.83. Why?
+# [deeper/4a](deeper/4a_when_not_to_trust_it.ipynb). A *decoder* in training comes to prefer latents whose posterior is
+# nearly diagonal ([Rolinek et al. 2019](https://doi.org/10.1109/CVPR.2019.01269), which we take on trust).
 
 # %% [markdown]
 # ## 4.8 From the bound to the likelihood
 #
 # **Question.** Can models be compared by their ELBOs?
 #
-# Keep our $q$, and give the decoder more noise. The cell below prints the bound and $\log p(x)$ at three noise levels.
+# Keep our $q$, and give the decoder more noise.
 #
 # **Predict.** From 0.5 to 1 the ELBO *rises*. Does $\log p(x)$? (a) it rises too, (b) it stays, (c) it falls.
 
@@ -639,17 +625,14 @@ for value in (0.5, 1.0, 2.0):
 
 # %% [markdown]
 # (c): a worse model with a better bound, because its gap shrank. So we want $\log p(x)$ itself, and the line *before*
-# Jensen gives it. The mean of the weights is $p(x)$:
+# Jensen gives it:
 #
 # $$p(x) = \mathbb E_q\Big[\frac{p(x, z)}{q(z \mid x)}\Big] \approx \frac1S\sum_{s=1}^{S} w_s,
 # \qquad z_s \sim q(z \mid x).$$
 #
 # Draw where $q$ thinks the posterior is, and correct each draw by its weight: **importance sampling** ([Burda et al.
-# 2016](https://doi.org/10.48550/arXiv.1509.00519)). The logarithm of this average
-#
-# - is, at $S = 1$, one draw's $\log w$, whose mean is the ELBO;
-# - is too low on average for every $S$ (Jensen again), so its mean stays a **lower bound**;
-# - rises on average with $S$, to $\log p(x)$.
+# 2016](https://doi.org/10.48550/arXiv.1509.00519)). The mean of this logarithm is the ELBO at $S = 1$. It rises with
+# $S$ to $\log p(x)$, and by Jensen it stays a **lower bound** for every $S$.
 
 # %% [markdown]
 # Write it. Given `log_joint` $= \log p(x, z_s)$ and `log_q` $= \log q(z_s \mid x)$, both (S, cells), return the
@@ -658,8 +641,7 @@ for value in (0.5, 1.0, 2.0):
 # By hand, one cell and three draws with $\log p(x, z_s) = \log 2, \log 2, \log 3$ and
 # $\log q(z_s \mid x) = \log 2, 0, 0$: the weights are $1, 2, 3$, and the answer is $\log 2 = 0.6931$.
 #
-# Mind real cells: $\log p(x, z)$ is near $-350$ for our bits and may be $-10^4$ for counts, where the exponential of a
-# float is 0.
+# Mind real cells: $\log p(x, z)$ may be $-10^4$, where the exponential of a float is 0.
 
 # %% exercise="4.4" source="vae_course.distributions.log_marginal_likelihood" minutes=8 difficulty=2
 
@@ -706,22 +688,21 @@ plots.show(
 )
 
 # %% [markdown]
-# (b). From our $q$ the estimates close around the truth. From the narrow one, 94 % lie below it, by a nat in the
-# median, even with 1000 draws. Almost no draw strays to where the posterior is, and the few that do carry everything.
-# Repeating the estimate does not help: an error bar knows nothing of draws that have not come.
+# (b). From the narrow $q$, 94 % lie below the truth, by a nat in the median, even with 1000 draws. Almost no draw
+# strays to where the posterior is, and the few that do carry everything. An error bar knows nothing of draws that have
+# not come.
 #
 # What helps a little is to ask how many draws did the work. The **effective sample size** is $S$ if all weights are
 # alike, and 1 if one draw has all the weight:
 #
 # $$\mathrm{ESS} = \frac{\big(\sum_s w_s\big)^2}{\sum_s w_s^2}.$$
 #
-# It stands in the last column: of 1000 draws, 255 of ours did the work, and 29 of the narrow one's. **A low ESS proves
-# trouble. A high one proves nothing**: it is made of the same draws. ([Vehtari et al.
-# 2024](https://doi.org/10.48550/arXiv.1507.02646) look at the tail of the weights instead.) When calm is deceptive, and
-# why narrow is worse than wide: 20 minutes, [deeper/4a](deeper/4a_when_not_to_trust_it.ipynb).
+# Of 1000 draws, 255 of ours did the work, and 29 of the narrow one's. **A low ESS proves trouble. A high one proves
+# nothing**: it is made of the same draws. ([Vehtari et al. 2024](https://doi.org/10.48550/arXiv.1507.02646) look at the
+# tail of the weights instead.) Why narrow is worse than wide: 20 minutes,
+# [deeper/4a](deeper/4a_when_not_to_trust_it.ipynb).
 #
-# On average an honest estimate never lies above the truth. scVI 0.3.0's did, because it took $p(x \mid z)$ from other
-# draws than the rest of the weight: 15 minutes,
+# On average an honest estimate never lies above the truth. scVI 0.3.0's did: 15 minutes,
 # [deeper/4b](deeper/4b_an_estimator_that_beats_the_truth.ipynb).
 
 # %%
@@ -732,9 +713,8 @@ quiz("4.5")
 #
 # **Question.** Your draw, your price, your estimate: do they make a model that knows something about blood cells?
 #
-# The model is that of lesson 3, with your two functions inside. Beside it, a child that lost its hearing: one word,
-# `.detach()`, throws the path of the gradient away. Both train on the same 560 cells (genes detected or not); 140 are
-# kept away.
+# The model is that of lesson 3, with your two functions inside. Beside it trains a twin that is deaf: `.detach()`
+# throws the path of the gradient away. Both see the same 560 cells (genes detected or not); 140 are kept away.
 #
 # **Predict.** The deaf one's loss on its training cells will (a) stay where it is, (b) fall, (c) become NaN.
 
@@ -798,10 +778,10 @@ plots.show(
 # %% [markdown]
 # (b), and that is why nobody notices. The deaf encoder hears nothing from the decoder, but it does hear the price,
 # which needs no draw and has one wish: *be the prior*. So every cell gets $\mathcal N(0, I)$, and the decoder learns
-# how often each gene is detected. The sign to look for is a KL of zero.
+# only how often each gene is detected. The sign to look for is a KL of zero.
 #
-# **The rival.** A model without latents: every gene a coin of its own, detected as often as in the training cells. Is
-# the VAE worth its trouble on cells that neither has seen? We compare cell by cell, $\log p(x)$ of both.
+# **The rival.** A model without latents: every gene a coin of its own, detected as often as in the training cells. We
+# compare $\log p(x)$, held-out cell by cell.
 
 # %% tags=["volatile"]
 train, held_out = everything[trainer.train_set.indices], everything[trainer.test_set.indices]  # the same for both
@@ -823,32 +803,28 @@ assert gains["your VAE"].mean() > 25  # checks that your machine agrees; skip it
 assert abs(gains["deaf"].mean()) < 3
 
 # %% [markdown]
-# Your VAE gives a held-out cell about 33 nats more than independent genes do, many standard errors away from zero: a
-# factor of $e^{33}$ in probability, from two numbers a cell. And the estimate is a lower bound on average, so the true
-# lead is no smaller. The deaf model, with the same decoder and the same loss, ends where the rival does, to within a
-# nat. (All see the same cells, so the error is that of the differences.)
+# **A win.** Your VAE gives a held-out cell about 33 nats more than independent genes do, a factor of $e^{33}$ in
+# probability, from two numbers a cell. The estimate is a lower bound on average, so the true lead is no smaller. The
+# deaf model ends where the rival does, to within a nat.
 #
 # **Break it, and say how one would notice.** An open task, without a checker. Give `LessonVAE` a fault of your own
-# choice: `mean` instead of `sum` over the latents in the KL, `logvar.exp()` as standard deviation, the KL with the
-# wrong sign, weights without the $-\log S$, anything. Before you run: which of the printed numbers will give it away?
+# choice: `mean` instead of `sum` over the latents in the KL, `logvar.exp()` as standard deviation, weights without the
+# $-\log S$, anything. Before you run: which of the printed numbers will give it away?
 #
 # <details><summary><b>What a good answer contains</b></summary>
 #
-# A prediction, then a number that confirms or refutes it, and what a careful reader would check *without* knowing the
-# fault. For example: a KL halved by `mean` trains without complaint, and its "loss" looks *better*; the honest estimate
-# of $\log p(x)$, which uses no KL formula, does not. A wrong spread makes reconstruction and KL belong to two different
-# $q$. A forgotten $\log S$ lifts the estimate by exactly $\log 100 = 4.6$ nats at $S = 100$, and by nothing at $S = 1$:
-# a ladder that rises by $\log S$. The best tests are those with a known answer: the linear-Gaussian model above, or the
-# rival, close to which a model with a KL of zero has to end.
+# A prediction, a number that confirms or refutes it, and a check that works *without* knowing the fault. For example: a
+# KL halved by `mean` trains without complaint, and its "loss" looks *better*; the honest estimate of $\log p(x)$, which
+# uses no KL formula, does not. The best tests have a known answer: the linear-Gaussian model above, or the rival, close
+# to which a model with a KL of zero has to end.
 #
 # </details>
 
 # %% [markdown]
 # ## 4.10 Your own data
 #
-# **What can I now do with my data?** Ask whether a model knows more about your cells than independent genes do, with an
-# error bar, and which cells the answer can be trusted for. `importance_terms` is the package's; so is `marginal_ll`,
-# which returns an ESS for every cell:
+# **What can I now do with my data?** Ask whether a model knows more about your cells than independent genes do, and for
+# which cells the answer can be trusted. `marginal_ll` returns an ESS for each:
 #
 # ```python
 # bits = vc.load_h5ad("my_cells.h5ad", n_top_genes=1000).binarize()
@@ -858,13 +834,13 @@ assert abs(gains["deaf"].mean()) < 3
 # print(log_px.mean(), (ess < 5).sum(), "cells whose estimate rests on a few draws")
 # ```
 #
-# The rival is the cell above, with your cells in `everything`. Compare models on the same held-out cells and the same
-# genes only: nats grow with both.
+# The rival is computed as above, with your cells in `everything`. Compare models on the same held-out cells and the
+# same genes only.
 
 # %% [markdown]
 # ## 4.11 Quiz
 #
-# One more: decide first, then click.
+# One more.
 
 # %%
 quiz("4.6")
@@ -879,14 +855,12 @@ quiz("4.6")
 # | `elbo`, `elbo_and_gap` | `vae_course.distributions` | - | - |
 # | ELBO of a trained model | `vae_course.Posterior.elbo` | - | `get_elbo` |
 # | `log_marginal_likelihood` | `vae_course.distributions` | in `Posterior.marginal_ll` | in `get_marginal_ll` |
-# | `effective_sample_size` | `vae_course.distributions` | - | - |
 # | reconstruction, two KLs | `vae_course.VAE.loss_terms` | `VAE.forward` (the first two added) | `VAE.loss` |
 #
 # Symbols are in the [notation](../docs/notation.md), terms in the [glossary](../docs/glossary.md), and where the cells
 # come from in [data](../data/README.md).
 #
-# **Next.** All of this was about $q$ and the bound, whatever the likelihood. Lesson 5 changes the likelihood, from bits
-# to counts, gives the library its latent, and you will have scVI.
+# **Next.** Lesson 5 changes the likelihood, from bits to counts, gives the library its latent, and you will have scVI.
 
 # %% tags=["volatile"]
 progress()

@@ -8,7 +8,8 @@ fold="What is drawn"                   the code is folded away under these words
 source="vae_course.nn.Encoder"         the cell is filled with that source of the package; of a class, with
   methods="encode decode" base="..."   methods alone where they are named (and inheriting from another base)
 exercise="2.1" source="..."            the learner's cell: a decorated blank in the student edition, the package's own
-  minutes=10 difficulty=2              source in the solved one; the Markdown cell before it gets the heading line
+  minutes=10 difficulty=2              source in the solved one, or with plain=true the exercise's plain answer; the
+                                       Markdown cell before it gets the heading line
 
 The student edition `lessons/NN_slug.ipynb` has no outputs. The solved edition `solutions/NN_slug.ipynb` is executed.
 
@@ -37,6 +38,7 @@ from nbformat import NotebookNode
 from videos import Video, read_videos
 
 import vae_course
+from vae_course.exercises import EXERCISES
 from vae_course.exercises.sources import blanked, find, names_beside, source_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -161,10 +163,13 @@ def _add_exercise(cells: list[NotebookNode], metadata: dict, solve: Callable[[st
     heading = f"### Exercise {number} · `{name}` · {metadata['minutes']} minutes · {stars}"
     statement.source = f"{heading}\n\n{BOX}\n\n{statement.source}\n\n</div>"  # a box in JupyterLab and on the site
     cells.append(_code(f"from vae_course.exercises.stand_ins import {name}  # until yours is right"))
-    reference = source_of(find(symbol))
+    shown = find(symbol)
+    if "plain" in metadata and solve(source_of(shown)) == source_of(shown):
+        shown = EXERCISES[number].plain
+    reference = source_of(shown)
     answer = f'@exercise("{number}")\n{solve(reference)}'
     known = {name for cell in cells if cell.cell_type == "code" for name in _names_bound_in(cell.source)}
-    beside = [helper for helper in names_beside(find(symbol)) if helper not in known]
+    beside = [helper for helper in names_beside(shown) if helper not in known]
     if beside and solve(reference) == reference:
         answer = f"from {module} import {', '.join(beside)}\n\n\n{answer}"
     cells.append(_code(answer, ["exercise", "raises-exception"]))

@@ -28,7 +28,7 @@ from vae_course.exercises.recorded import recorded_comparison
 # **Question.** The lectures describe scVI 0.3.0, of 2019. Laboratories use [scvi-tools](https://scvi-tools.org) 1.4.
 # Is it the same model?
 #
-# Nearly. The table lists every default that differs:
+# Nearly. Every default that differs:
 #
 # | | scVI 0.3.0, the lectures | scvi-tools 1.4 by default | why |
 # |---|---|---|---|
@@ -42,8 +42,7 @@ from vae_course.exercises.recorded import recorded_comparison
 # Ours takes the latent library by default, as the paper does, adds $10^{-4}$ to the variances, and asks for the
 # warm-up in epochs.
 #
-# **What 0.3.0 got wrong**, and we mended. None of this was sloppy; most were found only when somebody checked against
-# a known answer:
+# **What 0.3.0 got wrong**, and we mended. Most was found only when somebody checked against a known answer:
 #
 # | in 0.3.0 | what happened | here |
 # |---|---|---|
@@ -56,8 +55,7 @@ from vae_course.exercises.recorded import recorded_comparison
 #
 # **What scvi-tools does that we do not.** Much. It trains on cells that do not fit in memory, maps new data onto
 # reference atlases, holds dozens of other models (for proteins, chromatin, spatial data, labels on some cells only),
-# and is tested by thousands of users. Ours is small enough to be read in an afternoon. Learn on this one; do your
-# research with that one.
+# and is tested by thousands of users. Ours is small enough to be read in an afternoon.
 
 # %% [markdown]
 # ## 5f.2 The first row is a trap
@@ -97,7 +95,7 @@ print({f"N up to {top:,}": round(sums[top - 1].item()) for top in (5_000, 20_000
 
 # %% [markdown]
 # The sum grows for ever. So its ELBO bounds no log-probability of a cell, and cannot be compared with one that does.
-# Now live, on simulated cells with a hundred genes, everything equal but the library:
+# Now on simulated cells with a hundred genes, everything equal but the library:
 
 # %% tags=["volatile"]
 cells = vc.simulate_counts(600, 100, n_labels=3, n_latent=2, mean_library=1000, share_de=0.2)
@@ -134,14 +132,13 @@ with torch.no_grad():
 
 # %% [markdown]
 # The same decoder, told the total, wins back most of the gap (five seeds: 15 ± 3 of 25 ± 3 nats). A leaked answer is
-# worth a few nats, as for the one gene; the rest is libraries guessed badly. The number cannot tell the two apart.
-# Compare such models by what both can be asked fairly: clusters, mixing, imputed counts. Never by this number.
+# worth a few nats, as for the one gene; the rest is libraries guessed badly. Compare such models by what both can be
+# asked fairly: clusters, mixing, imputed counts. Never by this number.
 #
 # <details><summary><b>Check yourself.</b> Is the observed library a mistake of scvi-tools, then?</summary>
 #
-# No. As a description of *shares*, given the total, the model is fine, and it is simpler: no encoder for $l$, no
-# local KL. What it gives up is a distribution over whole cells. It matters when one compares likelihoods, or wants to
-# draw a cell from nowhere: then the total has to come from somewhere else.
+# No. As a description of *shares*, given the total, the model is fine, and simpler. What it gives up is a distribution
+# over whole cells, which matters when one compares likelihoods, or wants to draw a cell from nowhere.
 #
 # </details>
 
@@ -153,10 +150,9 @@ with torch.no_grad():
 #
 # Two runs never agree: minibatches, dropout and draws are random. So we need pairs. For ten seeds both began with the
 # *same* initial weights, saw the same 630 training cells for 100 epochs with a warm-up of 50, and used the same
-# optimizer; one and the same code measured both. It takes minutes, so it was **recorded**, by
-# `benchmarks/paired_comparison.py`. Both trained in scVI's way, at a constant rate of 0.001 with a random start of
-# $\theta$; of both the averages of batch normalisation were finished. So the record compares two implementations, not
-# scvi-tools as it comes.
+# optimizer. This was **recorded** by `benchmarks/paired_comparison.py`. Both trained in scVI's way, at a constant rate
+# of 0.001 with a random start of $\theta$; of both the averages of batch normalisation were finished. So the record
+# compares two implementations, not scvi-tools as it comes.
 
 # %%
 record = recorded_comparison()
@@ -176,8 +172,8 @@ print("PCA, ten components, in the same record:", {key.upper(): round(v, 3) for 
 
 # %% [markdown]
 # (The second row is a lower bound, from S = 1,000 draws a cell.) Read the last column, the **paired** difference.
-# Seeds differ by some 15 nats. Inside a pair the held-out cells are the same, so the gaps tell whether those 15 nats
-# were the cells or luck in training.
+# Seeds differ by some 15 nats. Inside a pair the held-out cells are the same, so the gaps tell whether that was the
+# cells or luck in training.
 #
 # **Predict.** The standard deviation of the ten gaps in -ELBO: about 20, about 6, or about 1 nat?
 
@@ -188,8 +184,8 @@ print("-ELBO, ours minus scvi-tools, nats:", gaps.round().astype(int).tolist())
 print(f"sd of these gaps {gaps.std(ddof=1):.0f}; correlation inside pairs {np.corrcoef(ours, theirs)[0, 1]:.2f}")
 
 # %% [markdown]
-# Six: most of it was the held-out cells. What is left is training noise, which no pairing removes. Drawn below, each
-# point is a seed; on the line both are equal.
+# Six: most of it was the held-out cells. What is left is training noise. Below, each point is a seed; on the line both
+# are equal.
 
 # %% fold="What is drawn"
 axes = vc.plots.panels(3, height=3.6, width=3.9)
@@ -219,15 +215,14 @@ for key, name in metrics.items():
     print(f"{name:11} {gaps.mean() - reach:+.{d}f} to {gaps.mean() + reach:+.{d}f}")
 
 # %% [markdown]
-# So neither is better by more than 5 nats of some 770; a smaller difference ten pairs cannot see. That is what the
-# record shows, and all it shows. And PCA clusters these cells nearly as well as either.
+# So neither is better by more than 5 nats of some 770; a smaller difference ten pairs cannot see. And PCA clusters
+# these cells nearly as well as either.
 #
 # <details><summary><b>Check yourself.</b> A colleague trains each model once, finds a gap of 12 nats and calls one of
 # them better. What do you ask?</summary>
 #
 # How far apart two runs of the *same* model are. In our record they differ by up to 10 nats on the same held-out
-# cells, and have a standard deviation of some 15 on different ones. Without seeds, pairs and a standard error, 12
-# nats is a story about luck.
+# cells. Without seeds, pairs and a standard error, 12 nats is a story about luck.
 #
 # </details>
 
@@ -323,8 +318,8 @@ vc.plots.show(
 
 # %% [markdown]
 # Most cells gain, and a few lose badly. That is one split, with one error bar, over cells. The other error is over
-# *seeds*: another split, another training. **Recorded** with the code above, 100 epochs, S = 1,000; in every column
-# the gain of the model over the rival, nats per cell:
+# *seeds*: another split, another training. **Recorded** by `benchmarks/rivals.py`, with S = 1,000; the gain of the
+# model over the rival, nats per cell:
 #
 # | seed | 1000 | 1001 | 1002 | 1003 | 1004 | mean ± s.e. over seeds |
 # | --- | --- | --- | --- | --- | --- | --- |
@@ -335,8 +330,8 @@ vc.plots.show(
 #
 # So the network explains about four new cells in five better than one kind does, the median cell by 30 nats. Its
 # *mean* is only just ahead, for in every split some cell surprises it by hundreds of nats. Seed 1000 alone, the live
-# one, would have told a nicer story; seed 1001 alone a sadder one. Unfinished, it would have failed: trained in
-# scVI's way, on the same five splits, it is *behind* on average, by 23 ± 7 nats (S = 200).
+# one, would have told a nicer story; seed 1001 alone a sadder one. Trained in scVI's way, and not finished, it is
+# *behind* on average, by 20 ± 5 nats (S = 200).
 
 # %% [markdown]
 # ## 5f.6 The rival learns of kinds
@@ -380,8 +375,8 @@ print(
 assert mixture.mean() > one_kind.mean() + 15
 
 # %% [markdown]
-# The mixture, in all five splits: the network is behind it by 37 ± 6 nats (S = 1,000; 17 to 51 nats). Ten clusters
-# are further ahead still. That is this notebook's honest defeat, and worth a minute of thought.
+# The mixture, in all five splits of the same record: the network is behind it by 37 ± 6 nats, and behind ten clusters
+# by 48 ± 5. That is this notebook's honest defeat.
 #
 # - **The bound is loose, but not by that much.** From S = 200 to 1,000 it rose by 2 to 8 nats.
 # - **Few cells, probably.** 630 cells teach five tables of shares well, and half a million weights less well. No new
@@ -395,8 +390,8 @@ assert mixture.mean() > one_kind.mean() + 15
 # cells. Could it have overfitted?</summary>
 #
 # It could, and it would show, since all numbers are of cells that neither the clustering nor the shares have seen.
-# The 500 molecules of the common profile that are added to every cluster, less than a typical cell holds, keep a gene
-# that a cluster has not shown from being impossible in it.
+# The 500 molecules of the common profile that are added to every cluster keep a gene that it has not shown from being
+# impossible.
 #
 # </details>
 

@@ -8,4 +8,5 @@ def nb_log_prob(x: Tensor, mu: Tensor, theta: Tensor) -> Tensor:
     """Return log NB(x), elementwise, in float64."""
     x, mu, theta = x.double(), mu.double(), theta.double()
     log_choose = torch.lgamma(x + theta) - torch.lgamma(theta) - torch.lgamma(x + 1)
-    return log_choose + theta * torch.log(theta / (theta + mu)) + x * torch.log(mu / (theta + mu))
+    ratio = mu / theta
+    return log_choose - (x + theta) * torch.log1p(ratio) + torch.xlogy(x, ratio)
