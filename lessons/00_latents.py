@@ -78,7 +78,7 @@ plots.show(
 # A cell uses a gene by copying it to **messenger RNA**. A machine catches cells one by one, and tags each RNA molecule
 # that it can catch with two short sequences: a **barcode**, the same for the whole cell, and a **UMI** (unique
 # molecular identifier), which differs from molecule to molecule. So a **UMI count** counts molecules and not their
-# copies. The result is a **count matrix**, a row for each cell and a column for each gene. Ours are **PBMCs**, blood
+# PCR copies. The result is a **count matrix**, a row for each cell and a column for each gene. Ours are **PBMCs**, blood
 # cells with a single, unlobed nucleus ([Zheng et al. 2017](https://doi.org/10.1038/ncomms14049); [where the data come
 # from](../data/README.md)).
 
@@ -147,7 +147,7 @@ for name in ("CD14+ Monocyte", "T cell"):
 
 # %% [markdown]
 # A factor of five. Part of it is biology: a myeloid cell holds more RNA than a resting T cell. The rest is luck, how
-# much of a cell's RNA was caught: **sequencing depth**, which we do not want to discover.
+# much of a cell's RNA was caught and read: **sequencing depth**, which we do not want to discover.
 #
 # **How noisy is a count?** Were all cells alike but for their library, gene $g$ taking the share $s_g$ of all
 # molecules, a count would be **Poisson** with mean $N_i s_g$, and its variance would equal its mean. Below are counts
@@ -580,8 +580,8 @@ print(f"scVI, drawn counts   {at_held_out:17.0%}   {by_prior:20.0%}")
 assert at_held_out < 0.6 < by_prior < 0.98
 
 # %% [markdown]
-# Recorded, with scVI trained for 200 epochs, not 50, on five splits of the cells (`benchmarks/made_up_cells.py`; mean ±
-# standard error). *Distance* is the median one to the nearest training cell; held-out cells have 4.1.
+# 50 epochs are too few to judge by. Recorded after 200, on five splits of the cells (`benchmarks/made_up_cells.py`; mean
+# ± standard error). *Distance* is the median one to the nearest training cell; held-out cells have 4.1.
 #
 # | | too far out | distance |
 # |---|---|---|
@@ -612,7 +612,7 @@ vc.explore.batches()
 
 # %% [markdown]
 # Now with your own PCA, and a model trained here. `FastVAE` is scVI, written for speed; with `n_batch=2` it is told
-# which laboratory each cell comes from.
+# which laboratory (in code, **batch**) each cell comes from.
 
 # %%
 two = vc.load_two_batches()
@@ -677,7 +677,7 @@ for name, space in (("before", before), ("after", after)):
 # </details>
 
 # %%
-mine = ["FCGR3A", "FCN1", "FCER1A", "CLEC10A"]  # FCGR3A makes CD16; put your own genes here
+mine = ["FCGR3A"]  # which makes CD16; put your own genes here
 print(f"{'detected in':15}", *[f"{gene:>8}" for gene in mine])
 for name in ("CD14+ Monocyte", "Dendritic"):
     found = counts[groups == group_names.index(name)][:, [index[gene] for gene in mine]] > 0  # (cells, genes)
