@@ -78,8 +78,8 @@ plots.show(
 # A cell uses a gene by copying it to **messenger RNA**. A machine catches cells one by one, and tags each RNA molecule
 # that it can catch with two short sequences: a **barcode**, the same for the whole cell, and a **UMI** (unique
 # molecular identifier), which differs from molecule to molecule. So a **UMI count** counts molecules and not their
-# PCR copies. The result is a **count matrix**, a row for each cell and a column for each gene. Ours are **PBMCs**, blood
-# cells with a single, unlobed nucleus ([Zheng et al. 2017](https://doi.org/10.1038/ncomms14049); [where the data come
+# PCR copies. The result is a **count matrix**, a row for each cell and a column for each gene. Ours are **PBMCs**,
+# blood cells with a single, unlobed nucleus ([Zheng et al. 2017](https://doi.org/10.1038/ncomms14049); [where the data come
 # from](../data/README.md)).
 
 # %%
@@ -580,8 +580,8 @@ print(f"scVI, drawn counts   {at_held_out:17.0%}   {by_prior:20.0%}")
 assert at_held_out < 0.6 < by_prior < 0.98
 
 # %% [markdown]
-# 50 epochs are too few to judge by. Recorded after 200, on five splits of the cells (`benchmarks/made_up_cells.py`; mean
-# ± standard error). *Distance* is the median one to the nearest training cell; held-out cells have 4.1.
+# 50 epochs are too few to judge by. Recorded after 200, on five splits of the cells (`benchmarks/made_up_cells.py`;
+# mean ± standard error). *Distance* is the median one to the nearest training cell; held-out cells have 4.1.
 #
 # | | too far out | distance |
 # |---|---|---|

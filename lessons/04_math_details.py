@@ -157,9 +157,9 @@ print("on the grid", [round(value, 2) for value in spread.sqrt().tolist()])
 
 # %% [markdown]
 # (b): three genes speak about the second latent, and loudly. In this model formulas agree with the grid: $p(x)$ is a
-# Gaussian with mean $b$ and covariance $W W^\top + \tau^2 I$. The posterior is one with the inverse covariance (the
-# **precision**) $P^{-1} = I + W^\top W / \tau^2$ and the mean $P\,W^\top (x - b) / \tau^2$. Why is this so? 20
-# minutes: [deeper/4a](deeper/4a_when_not_to_trust_it.ipynb).
+# Gaussian with mean $b$ and covariance $W W^\top + \tau^2 I$. The posterior is one too: its covariance $P$ has the
+# inverse (the **precision**) $P^{-1} = I + W^\top W / \tau^2$, its mean is $P\,W^\top (x - b) / \tau^2$. Why is this so?
+# 20 minutes: [deeper/4a](deeper/4a_when_not_to_trust_it.ipynb).
 
 # %% [markdown]
 # ## 4.2 The bound, first way: Jensen
@@ -368,8 +368,8 @@ print(f"10,000 draws: mean {slopes.mean():.2f}   standard error {slopes.std() / 
 vc.explore.reparameterization()
 
 # %% [markdown]
-# **What breaks it.** If $f$ jumps, its derivative is 0 almost everywhere, and so is what the trick returns. What helps
-# then pays with variance ([Mohamed et al.
+# **What breaks it.** If $f$ jumps, its derivative is 0 almost everywhere, and so is what the trick returns. Estimators
+# that stand jumps are noisier ([Mohamed et al.
 # 2020](https://doi.org/10.48550/arXiv.1906.10652)). Curious? 20 minutes:
 # [deeper/4c](deeper/4c_when_f_jumps.ipynb).
 
@@ -444,7 +444,7 @@ print("slope in logvar", [round(v, 2) for v in logvar_leaf.grad.tolist()])
 
 # %% [markdown]
 # The slope is $\mu_j$ in the mean and $\tfrac12(\sigma_j^2 - 1)$ in the log-variance: two springs. One pulls the mean
-# to 0, the other the variance to 1: never with more than $\tfrac12$ from below, but ever harder from above.
+# to 0, the other the variance to 1: from below with a slope of at most $\tfrac12$, from above ever harder.
 #
 # **What breaks it.** Pass the *variance* where the log-variance belongs. There is no error, and no negative number. But
 # look which variance is now the cheapest: the spring pulls the wrong way.
@@ -471,7 +471,7 @@ quiz("4.4")
 # $$\underbrace{-\mathcal L}_{\text{loss}} = \underbrace{\mathbb E_q[-\log p(x \mid z)]}_{\text{reconstruction}}
 # + \underbrace{\mathrm{KL}(q(z \mid x) \,\|\, p(z))}_{\text{KL}}.$$
 #
-# **Find the slip.** The lecture notes arrive there by way of this line, "the loss is"
+# **Find the slip.** The lecture notes get there through this line, "the loss is"
 #
 # $$-\mathbb E_q\big[\log p(x \mid z)\,p(z) - \log q(z \mid x)\big] + \log p(x),$$
 #
@@ -603,7 +603,7 @@ plots.show(
 
 # %% [markdown]
 # Our $q$ is **diagonal**, as in every VAE: its latents are independent, while the posterior's are correlated
-# ($r = 0.16$). That costs $-\tfrac12\log(1 - r^2) = 0.0126$ nats, nothing here; with $r = 0.9$ it would be 0.83. Why?
+# ($r = 0.158$). That costs $-\tfrac12\log(1 - r^2) = 0.0126$ nats, nothing here; with $r = 0.9$ it would be 0.83. Why?
 # [deeper/4a](deeper/4a_when_not_to_trust_it.ipynb). A *decoder* in training comes to prefer latents whose posterior is
 # nearly diagonal ([Rolinek et al. 2019](https://doi.org/10.1109/CVPR.2019.01269), which we take on trust).
 
@@ -631,8 +631,8 @@ for value in (0.5, 1.0, 2.0):
 # \qquad z_s \sim q(z \mid x).$$
 #
 # Draw where $q$ thinks the posterior is, and correct each draw by its weight: **importance sampling** ([Burda et al.
-# 2016](https://doi.org/10.48550/arXiv.1509.00519)). The mean of this logarithm is the ELBO at $S = 1$. It rises with
-# $S$ to $\log p(x)$, and by Jensen it stays a **lower bound** for every $S$.
+# 2016](https://doi.org/10.48550/arXiv.1509.00519)). On average, the right side's logarithm is the ELBO at
+# $S = 1$, rises with $S$ to $\log p(x)$, and by Jensen stays a **lower bound** for every $S$.
 
 # %% [markdown]
 # Write it. Given `log_joint` $= \log p(x, z_s)$ and `log_q` $= \log q(z_s \mid x)$, both (S, cells), return the
@@ -702,7 +702,7 @@ plots.show(
 # tail of the weights instead.) Why narrow is worse than wide: 20 minutes,
 # [deeper/4a](deeper/4a_when_not_to_trust_it.ipynb).
 #
-# On average an honest estimate never lies above the truth. scVI 0.3.0's did: 15 minutes,
+# On average, an honest estimate of $\log p(x)$ never lies above it. scVI 0.3.0's did: 15 minutes,
 # [deeper/4b](deeper/4b_an_estimator_that_beats_the_truth.ipynb).
 
 # %%

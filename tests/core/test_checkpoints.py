@@ -138,7 +138,7 @@ def test_a_run_killed_again_and_again_ends_bitwise_as_one_never_killed(tmp_path,
         return list(tmp_path.glob(".run.*.partial.pt"))
 
     finish(start(child_that_trains, early_stopping, n_epochs, None, tmp_path / "undisturbed.pt"))
-    undisturbed = torch.load(tmp_path / "undisturbed.pt")
+    undisturbed = torch.load(tmp_path / "undisturbed.pt", weights_only=True)
     assert 60 < undisturbed["epoch"] <= n_epochs
     assert early_stopping == (undisturbed["epoch"] < n_epochs)
     process = start(child_that_trains, early_stopping, n_epochs, tmp_path / "timed.pt", tmp_path / "timed result.pt")
@@ -176,7 +176,7 @@ def test_a_run_killed_again_and_again_ends_bitwise_as_one_never_killed(tmp_path,
     assert len({epoch for epoch in epochs_at_kill if 0 < epoch < undisturbed["epoch"]}) >= 4, epochs_at_kill
 
     finish(start(child_that_trains, early_stopping, n_epochs, checkpoint, tmp_path / "killed.pt"))
-    assert_same(torch.load(tmp_path / "killed.pt"), undisturbed)
+    assert_same(torch.load(tmp_path / "killed.pt", weights_only=True), undisturbed)
     assert not partial()
 
 
