@@ -79,8 +79,8 @@ plots.show(
 # that it can catch with two short sequences: a **barcode**, the same for the whole cell, and a **UMI** (unique
 # molecular identifier), which differs from molecule to molecule. So a **UMI count** counts molecules and not their
 # PCR copies. The result is a **count matrix**, a row for each cell and a column for each gene. Ours are **PBMCs**,
-# blood cells with a single, unlobed nucleus ([Zheng et al. 2017](https://doi.org/10.1038/ncomms14049); [where the data come
-# from](../data/README.md)).
+# blood cells with a single, unlobed nucleus ([Zheng et al. 2017](https://doi.org/10.1038/ncomms14049); [where the
+# data come from](../data/README.md)).
 
 # %%
 counts = torch.from_numpy(data.counts.toarray())  # (cells, genes)

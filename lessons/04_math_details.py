@@ -158,8 +158,8 @@ print("on the grid", [round(value, 2) for value in spread.sqrt().tolist()])
 # %% [markdown]
 # (b): three genes speak about the second latent, and loudly. In this model formulas agree with the grid: $p(x)$ is a
 # Gaussian with mean $b$ and covariance $W W^\top + \tau^2 I$. The posterior is one too: its covariance $P$ has the
-# inverse (the **precision**) $P^{-1} = I + W^\top W / \tau^2$, its mean is $P\,W^\top (x - b) / \tau^2$. Why is this so?
-# 20 minutes: [deeper/4a](deeper/4a_when_not_to_trust_it.ipynb).
+# inverse (the **precision**) $P^{-1} = I + W^\top W / \tau^2$, its mean is $P\,W^\top (x - b) / \tau^2$. Why is
+# this so? 20 minutes: [deeper/4a](deeper/4a_when_not_to_trust_it.ipynb).
 
 # %% [markdown]
 # ## 4.2 The bound, first way: Jensen
