@@ -338,6 +338,27 @@ def _two_batches(figures: dict[str, Any]) -> str:
     )
 
 
+def _new_batch(figures: dict[str, Any]) -> str:
+    names = {
+        "negative_elbo": "-ELBO, unseen new cells",
+        "mixed": "mixed",
+        "purity": "purity of neighbours",
+        "transferred": "labels transferred",
+        "kept": "reference's neighbours kept",
+    }
+    rows = [
+        [what, *(f"{row[name]['mean']:.3f} ± {row[name]['standard_error']:.3f}" for name in names)]
+        for what, row in figures["summary"].items()
+    ]
+    settings = figures["settings"]
+    return (
+        "The bundled cells, 300 genes, dealt to three laboratories, of which two have a simulated batch effect of\n"
+        f"strength {settings['strength']:g}. A reference of two is grown by `add_batches` for the third, or all are\n"
+        f"trained anew, {settings['epochs']} epochs. Means and standard errors over {settings['seeds']} seeds; "
+        "differences are paired.\n\n" + table(["", *names.values()], rows)
+    )
+
+
 def _made_up_cells(figures: dict[str, Any]) -> str:
     rows = []
     for what, row in figures["summary"].items():
@@ -526,6 +547,7 @@ SECTIONS = (
     ),
     ("Two batches", "two_batches.py", "two_batches", _two_batches),
     ("Rivals without a network", "rivals.py", "rivals", _rivals),
+    ("A new batch on frozen weights", "new_batch.py", "new_batch", _new_batch),
     ("Made-up cells", "made_up_cells.py", "made_up_cells", _made_up_cells),
     ("How fast an epoch is", "train_speed.py", "train_speed", _train_speed),
     ("Evaluation against the number of cells", "evaluation_scale.py", "evaluation_scale", _evaluation_scale),

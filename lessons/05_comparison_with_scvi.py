@@ -971,7 +971,7 @@ quiz("5.7")
 #
 # Three things differ by default in scvi-tools: the library is the observed total, the warm-up lasts 400 epochs however
 # long one trains, and `get_elbo` is +ELBO while the history holds -ELBO. What else changed in six years, and why:
-# [deeper/5f](deeper/5f_six_years_later.ipynb).
+# [deeper/5f](deeper/5f_six_years_later.ipynb). A real run, and what came after: [deeper/6](deeper/6_after_scvi.ipynb).
 
 # %% [markdown]
 # ## 5.14 Was it worth it? Two laboratories

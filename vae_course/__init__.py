@@ -14,6 +14,7 @@ _NAMES = {
     "early_stopping": ["EarlyStopping"],
     "fast": ["FastVAE"],
     "files": ["load_counts", "load_h5ad"],
+    "mapping": ["add_batches"],
     "posterior": ["Posterior"],
     "simulate": ["load_two_batches", "simulate_counts", "simulate_noise"],
     "trainer": ["Trainer", "UnsupervisedTrainer"],

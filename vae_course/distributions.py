@@ -422,6 +422,28 @@ def elbo_and_gap(log_joint: Tensor, log_q: Tensor, log_px: Tensor) -> tuple[Tens
     return bound, log_px - bound  # E_q[log q(z|x) - log p(z|x)], where log p(z|x) = log p(x, z) - log p(x)
 
 
+def unlabelled_elbo(elbo_by_label: Tensor, log_q_y: Tensor) -> Tensor:
+    r"""Evidence lower bound of cells without a label: that of every label, weighted by q(y|x), and the entropy of q.
+
+    Kingma et al. (2014), equation 7, as in scANVI (Xu et al., 2021). A label that is ruled out counts as nothing.
+
+    Parameters
+    ----------
+    elbo_by_label
+        Bound on log p(x, y) for every label y, its prior p(y) included, (cells, labels).
+    log_q_y
+        log q(y|x), (cells, labels); rows of exp(log_q_y) sum to 1, and an entry may be minus infinity.
+
+    Returns
+    -------
+    Tensor
+        Nats per cell, (cells,); higher is better.
+    """
+    q_y = torch.exp(log_q_y)  # (cells, labels)
+    log_q_y = log_q_y.masked_fill(q_y == 0, 0.0)  # 0 * (-infinity) would be NaN
+    return (q_y * (elbo_by_label - log_q_y)).sum(dim=-1)  # sum_y q(y|x) [ELBO_y - log q(y|x)]
+
+
 def log_marginal_likelihood(log_joint: Tensor, log_q: Tensor) -> Tensor:
     r"""Importance-weighted estimate of log p(x), stable for logarithms of any size.
 

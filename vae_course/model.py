@@ -58,7 +58,7 @@ class Model(nn.Module):
     @classmethod
     def kind(cls) -> str:
         """Return the name by which files know the class; one whose files are those of another class returns its."""
-        return cls.__name__
+        return cls.__name__.removeprefix("Parametrized")  # which PyTorch adds where only a part of a weight learns
 
     def save(self, path: str | Path) -> None:
         """Write options, names and weights to one file, whole or not at all.

@@ -280,17 +280,18 @@ class VAE(ScviToolsExchange, Model):
         Raises
         ------
         ValueError
-            If the prior has not been set yet.
+            If the prior has not been set yet, for one of the batches of these cells.
         """
-        if torch.isnan(self.library_log_means).any() or torch.isnan(self.library_log_vars).any():
+        means, variances = self.library_log_means, self.library_log_vars  # (1, batches) each
+        if self.n_batch > 1:
+            codes = one_hot(batch_index, self.n_batch).argmax(dim=1)  # (cells,)
+            means, variances = means[0, codes].unsqueeze(-1), variances[0, codes].unsqueeze(-1)
+        if torch.isnan(means).any() or torch.isnan(variances).any():
             raise ValueError(
                 "The prior of the library is not set yet: train with a trainer, which sets it from its training cells, "
                 "or call model.prepare(data), or fill model.library_log_means and model.library_log_vars by hand."
             )
-        if self.n_batch <= 1:
-            return self.library_log_means, self.library_log_vars
-        indicator = one_hot(batch_index, self.n_batch)  # (cells, n_batch)
-        return indicator @ self.library_log_means.T, indicator @ self.library_log_vars.T
+        return means, variances
 
     def loss_terms(
         self,

@@ -27,7 +27,7 @@ CORE = [
     "binary_vae",
     "scvi_tools",
 ]
-CORE += ["vae", "fast", "metrics", "differential", "imputation", "posterior", "early_stopping", "trainer"]
+CORE += ["vae", "mapping", "fast", "metrics", "differential", "imputation", "posterior", "early_stopping", "trainer"]
 REPORT = ["report_svg", "report_page", "report_figures", "report"]
 ORDER = [
     "runtime",

@@ -1,5 +1,6 @@
 """Right answers to every exercise in the styles that people write them in, the least usual last."""
 
+import copy
 import math
 
 import numpy as np
@@ -747,6 +748,113 @@ def finish_with_update_bn(model, minibatches):
     model.eval()
 
 
+def unlabelled_by_distributions(elbo_by_label, log_q_y):
+    """A distribution has its entropy, also where a probability is 0."""
+    q = torch.distributions.Categorical(logits=log_q_y)
+    return (q.probs * elbo_by_label).sum(-1) + q.entropy()
+
+
+def unlabelled_in_place(elbo_by_label, log_q_y):
+    terms = elbo_by_label - log_q_y
+    terms[torch.isinf(terms)] = 0
+    return torch.einsum("ck,ck->c", terms, log_q_y.exp())
+
+
+def unlabelled_in_python(elbo_by_label, log_q_y):
+    """Cell by cell, in Python's own numbers."""
+    rows = zip(elbo_by_label.double().tolist(), log_q_y.double().tolist(), strict=True)
+    return torch.tensor([math.fsum(math.exp(q) * (e - q) for e, q in zip(*row, strict=True) if math.exp(q) > 0)
+                         for row in rows], dtype=torch.float64)  # fmt: skip
+
+
+class SplitLinear(nn.Linear):
+    """A layer whose input has one more block of columns, somewhere inside."""
+
+    def __init__(self, layer, start, n_new):
+        super().__init__(layer.in_features + n_new, layer.out_features)
+        self.start, self.n_new = start, n_new
+        del self.weight, self.bias
+        self.register_buffer("old", layer.weight.detach().clone())
+        self.register_buffer("bias", layer.bias.detach().clone())
+        self.new = nn.Parameter(torch.zeros(len(self.bias), n_new))
+
+    def forward(self, x):
+        new = x[..., self.start : self.start + self.n_new]
+        rest = torch.cat([x[..., : self.start], x[..., self.start + self.n_new :]], dim=-1)
+        return rest @ self.old.T + self.bias + new @ self.new.T
+
+
+class ByTheAverages(nn.Module):
+    """Batch normalisation without a mode."""
+
+    def __init__(self, norm):
+        super().__init__()
+        for name in ("weight", "bias", "running_mean", "running_var"):
+            self.register_buffer(name, getattr(norm, name).detach().clone())
+        self.eps = norm.eps
+
+    def forward(self, h):
+        return (h - self.running_mean) / (self.running_var + self.eps).sqrt() * self.weight + self.bias
+
+
+def grow_by_own_layers(model, n_new):
+    """A copy whose layers are replaced one by one."""
+    grown = copy.deepcopy(model)
+    grown.requires_grad_(False)
+    grown.n_batch += n_new
+    grown.options = {**model.options, "n_batch": grown.n_batch}
+    sizes = grown.decoder.px_decoder.n_cat_list = [grown.n_batch, *model.decoder.px_decoder.n_cat_list[1:]]
+    for network in (grown.z_encoder.encoder, grown.l_encoder.encoder, grown.decoder.px_decoder):
+        for layer in network.fc_layers:
+            layer[1] = ByTheAverages(layer[1])
+    for layer in grown.decoder.px_decoder.fc_layers:
+        layer[0] = SplitLinear(layer[0], layer[0].in_features - sum(sizes[1:]), n_new)
+    for name in ("library_log_means", "library_log_vars"):
+        grown.register_buffer(name, F.pad(getattr(model, name), (0, n_new), value=torch.nan))
+    if model.dispersion == "gene-batch":
+        px_r = torch.cat([model.px_r.detach(), *[model.px_r.detach()[:, :1]] * n_new], dim=1)
+        grown.px_r = nn.Parameter(px_r, requires_grad=False)
+    return grown
+
+
+class Masked(nn.Module):
+    def __init__(self, weight, learns):
+        super().__init__()
+        self.register_buffer("kept", weight.detach().clone())
+        self.register_buffer("learns", learns)
+
+    def forward(self, weight):
+        return torch.where(self.learns, weight, self.kept)
+
+
+def grow_by_masks(model, n_new):
+    """The parameter is whole, and only some of its columns are used; averages are kept by hooks."""
+    grown = VAE(**{**model.options, "n_batch": model.n_batch + n_new})
+    grown.requires_grad_(False)
+    weights = {}
+    for name, weight in model.state_dict().items():
+        if name.startswith("library"):
+            weight = torch.cat([weight, weight.new_full((1, n_new), torch.nan)], 1)
+        elif name == "px_r" and model.dispersion == "gene-batch":
+            weight = torch.cat([weight, weight.mean(1, keepdim=True).repeat(1, n_new)], 1)
+        elif "px_decoder.fc_layers" in name and name.endswith(".0.weight"):
+            sizes = [weight.shape[1] - sum(model.decoder.px_decoder.n_cat_list), *model.decoder.px_decoder.n_cat_list]
+            z, batch, *rest = weight.split([n for n in sizes if n], dim=1)
+            weight = torch.cat([z, batch, 0.1 * torch.ones(len(weight), n_new), *rest], 1)
+        weights[name] = weight
+    grown.load_state_dict(weights)
+    for layer in grown.decoder.px_decoder.fc_layers:
+        linear, others = layer[0], sum(model.decoder.px_decoder.n_cat_list[1:])
+        columns = torch.arange(linear.in_features)
+        learns = (columns >= linear.in_features - others - n_new) & (columns < linear.in_features - others)
+        nn.utils.parametrize.register_parametrization(linear, "weight", Masked(linear.weight, learns))
+        linear.parametrizations.weight.original.requires_grad_(True)
+    for norm in grown.modules():
+        if isinstance(norm, nn.BatchNorm1d):
+            norm.register_forward_pre_hook(lambda norm, _: (norm.eval(), None)[1])
+    return grown
+
+
 RIGHT = {  # the least usual answer comes last
     "0.1": [by_loops, lambda c: torch.einsum("ij->i", c), lambda c: c.double() @ torch.ones(c.shape[1]).double()],
     "0.2": [
@@ -863,4 +971,12 @@ RIGHT = {  # the least usual answer comes last
     "5.9": [ModelOfThePackage, ModelByHand, ModelInFloat64],
     "5.10": [fdr_by_sorting, fdr_by_matrix, fdr_in_numpy, fdr_in_python],
     "5.11": [finish_by_growing_momentum, finish_by_hooks, finish_with_update_bn],
+    "6.1": [
+        unlabelled_by_distributions,
+        unlabelled_in_place,
+        lambda e, a: torch.where(a > -1000, a.exp() * (e - a), 0).sum(-1),
+        lambda e, a: torch.sum(a.exp() * e + torch.special.entr(a.exp()), dim=1),
+        unlabelled_in_python,
+    ],
+    "6.2": [grow_by_masks, grow_by_own_layers],
 }

@@ -22,6 +22,7 @@ from right_answers import (
     factor_by_signs,
     fdr_by_matrix,
     finish_by_growing_momentum,
+    grow_by_masks,
     loss_in_float64,
     marginal_by_shifting,
     mixing_by_categorical,
@@ -32,6 +33,7 @@ from right_answers import (
     scvi_kl_by_einsum,
     standard_kl_by_loop,
     step_by_grad,
+    unlabelled_by_distributions,
     walk_step_by_step,
     wobbling_walk,
     zinb_by_softplus,
@@ -404,6 +406,12 @@ def finish_and_halve_momenta(model, minibatches):
             module.momentum /= 2
 
 
+def grow_and_shift(model, n_new):
+    grown = grow_by_masks(model, n_new)
+    grown.z_encoder.mean_encoder.bias.data += 1
+    return grown
+
+
 UNFORESEEN = [
     ("0.1", lambda c: c.sum(1) + 0.919, "off by a constant 0.919 everywhere"),
     ("0.1", lambda c: 3 * c.sum(1), "3 times as large as it should be"),
@@ -611,6 +619,12 @@ UNFORESEEN = [
     ("5.11", lambda m, b: finish_by_growing_momentum(m, b) or m.encoder.train(), "the whole model should be in eval"),
     ("5.11", lambda m, b: finish_by_growing_momentum(m, b) or 1.0, "returns nothing"),
     ("5.11", finish_and_halve_momenta, "the momenta of the layers are not what they were"),
+    ("6.1", lambda e, a: unlabelled_by_distributions(e, a) + 3, "no q reaches more"),
+    ("6.1", lambda e, a: unlabelled_by_distributions(e, a)[:, None], "should be of shape (2,)"),
+    ("6.1", lambda e, a: unlabelled_by_distributions(e, a).numpy(), "a NumPy array"),
+    ("6.2", lambda model, n_new: model.state_dict(), "it should return a new VAE"),
+    ("6.2", lambda model, n_new: grow_by_masks(model, n_new + 1), "should have n_batch=3"),
+    ("6.2", grow_and_shift, "for cells of the old batches `qz_m` is not"),
 ]
 
 

@@ -32,7 +32,7 @@ BY_LESSON = pytest.mark.parametrize("source", SOURCES, ids=NAMES)
 ASKING = [source for source in ALL if ' exercise="' in source.read_text(encoding="utf-8")]  # the others ask nothing
 PACKAGE = [vae_course.distributions, vae_course.nn, vae_course.model, vae_course.binary_vae, vae_course.vae]
 PACKAGE += [vae_course.scvi_tools, vae_course.data, vae_course.simulate, vae_course.posterior, vae_course.metrics]
-PACKAGE += [vae_course.differential, vae_course.imputation]
+PACKAGE += [vae_course.differential, vae_course.imputation, vae_course.mapping]
 
 
 def student(source):
@@ -172,6 +172,8 @@ def test_every_exercise_is_in_its_lesson_or_beside_it():
         asked = [exercise_id for one in (source, *beside) for exercise_id in exercise_cells(student(one))]
         there = [one for one in EXERCISES if one.startswith(f"{number_of(source)}.")]
         assert sorted(asked, key=lambda one: EXERCISES[one].number) == there
+    after = next(one for one in DEEPER if number_of(one) == "6")  # belongs to lesson 5, and has numbers of its own
+    assert list(exercise_cells(student(after))) == [one for one in EXERCISES if one.startswith("6.")]
 
 
 @BY_NAME
@@ -406,6 +408,7 @@ BUDGETS = {  # words of Markdown, all that a reader counts; cells, lines of visi
     "3": (3500, 90, 350, 90),
     "4": (3500, 90, 350, 90),
     "5": (5500, 140, 600, 150),
+    "6": (3500, 90, 350, 90),  # a deeper notebook that is as long as a lesson
 }
 
 
@@ -614,7 +617,9 @@ def test_the_glossary_is_sorted_and_its_words_are_used():
     text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
     lessons = [""] * len(SOURCES)
     for source in ALL:
-        lessons[int(number_of(source)[0])] += " ".join(markdown(student(source)) + code(student(source))).lower()
+        lessons[min(int(number_of(source)[0]), 5)] += " ".join(
+            markdown(student(source)) + code(student(source))
+        ).lower()
     for number, one in questions().items():
         lessons[int(number[0])] += " ".join([one.ask, *one.options, *one.why]).lower()
     for part in text.split("\n## ")[1:]:

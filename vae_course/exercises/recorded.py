@@ -1,4 +1,4 @@
-"""What was recorded of scvi-tools, for lesson 5 to compare with."""
+"""What was recorded of scvi-tools, for lesson 5 and deeper notebook 6 to compare with."""
 
 import json
 from importlib.resources import files
@@ -52,3 +52,13 @@ def recorded_comparison() -> dict[str, Any]:
     how they were made.
     """
     return json.loads((RECORDED / "comparison_pbmc.json").read_text(encoding="utf-8"))
+
+
+def recorded_scvi_run() -> dict[str, Any]:
+    """Return what data/record_scvi_run.py recorded of a training with scvi-tools 1.4.2, for deeper notebook 6.
+
+    "elbo_train" and "elbo_validation" hold -ELBO after every epoch, "latent" the posterior means of all cells, "genes",
+    "lfc" and "prob_de" the comparison of B cells with monocytes, "loaded" the largest change of a latent by saving.
+    """
+    with (RECORDED / "scvi_tools_run.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return dict(arrays.items())

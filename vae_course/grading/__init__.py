@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,8 @@ def check_notebook(path: str | Path) -> dict[str, Result]:
     if lesson not in names:
         raise ValueError(f"{path.name} has no exercise of the lessons in it.")
     deeper = (one for one in DEEPER if one.stem.removeprefix("deeper/") in path.name)
-    asked = next(deeper, CONTENTS[int(lesson)]).sections
+    numbered = (one for one in (*CONTENTS, *DEEPER) if one.number == str(int(lesson)))
+    asked = next(chain(deeper, numbered)).sections
     results, references = {}, {one.name: one.reference for one in EXERCISES.values()}
     for one in (one for one in EXERCISES.values() if one.id in asked):
         others = {name: value for name, value in references.items() if name != one.name}
@@ -166,10 +168,10 @@ def with_hidden_cases(exercise: Exercise, seed: int) -> Exercise:
 
 
 def _to_grade(lessons: Sequence[int] | None, deeper: bool) -> list[Exercise]:
-    known = sorted({one.lesson for one in EXERCISES.values()})
+    asked = [one for one in EXERCISES.values() if deeper or one.id in CORE]
+    known = sorted({one.lesson for one in asked})
     if lessons is not None and not (lessons and set(lessons) <= set(known)):
         raise ValueError(f"Expected lessons among {', '.join(map(str, known))}; got {', '.join(map(str, lessons))}.")
-    asked = [one for one in EXERCISES.values() if deeper or one.id in CORE]
     chosen = [one for one in asked if lessons is None or one.lesson in lessons]
     return sorted(chosen, key=lambda one: (3, 0, *one.number) if one.id in FIRST else one.number)
 

@@ -32,7 +32,7 @@ from vae_course.grading.commands import Commands, without_commands
 
 MOST_CODE = 2 * 10**6  # characters in a notebook; the lessons have a fiftieth of it
 LESSON = r"(?<!\d)0(\d)_(?:latents|problem_setup|pytorch_linear|demo|math_details|comparison_with_scvi)"
-DEEPER = r"(?<![a-zA-Z\d])([0-5])[a-f]_[a-z]"  # "1a_kl_in_many_dimensions" belongs to lesson 1
+DEEPER = r"(?<![a-zA-Z\d])(?:([0-5])[a-f]_[a-z]|(6)_after)"  # "1a_kl_in_many_dimensions" belongs to lesson 1
 SECONDS = 1.0  # of the processor for one statement that an answer may be made of
 NAMES = {  # what a lesson's setup cell imports, should a student have deleted it
     "torch": torch, "np": np, "math": math, "nn": nn, "F": nn.functional, "Tensor": Tensor, "Callable": Callable,
@@ -245,7 +245,7 @@ def _lesson_of(known: str, name: str, statements: list[Statement], exercises: Ma
     """Tell the lesson by the notebook's metadata, by its name if that is a lesson's, or by what it answers."""
     for text in (known, name):
         if found := re.search(LESSON, text) or re.search(DEEPER, text):
-            return f"0{found[1]}"
+            return f"0{found[1] or found[2]}"
     bound = {name for one in statements for name in one.binds if not one.is_import}
     best = max(exercises, key=lambda lesson: len(bound.intersection(exercises[lesson])))
     return best if bound.intersection(exercises[best]) else ""

@@ -28,7 +28,11 @@ SHIPPED = [
     *("exercises/e*/__init__.py", "exercises/e*/calls.py"),
     *("grading/answers.py", "grading/commands.py", "grading/runner.py"),
 ]
-GIVEN = {"vae_course.nn.one_hot_covariates"}  # stands beside an answer, and its lesson hands it to the readers
+GIVEN = {  # stand beside an answer, and its lesson hands them to the readers
+    "vae_course.nn.one_hot_covariates",
+    "vae_course.mapping.learn_columns",
+    "vae_course.mapping.freeze_batch_norm",
+}
 EXERCISES_STUB = '''"""Exercises, as they are while a notebook is graded: nothing is checked here."""
 
 

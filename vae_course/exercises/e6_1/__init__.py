@@ -1,0 +1,1 @@
+"""Exercise 6.1: write `unlabelled_elbo`."""

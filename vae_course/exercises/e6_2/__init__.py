@@ -1,0 +1,1 @@
+"""Exercise 6.2: write `add_batches`."""
