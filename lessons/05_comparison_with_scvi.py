@@ -751,8 +751,8 @@ assert bound.mean() > held_out.elbo()
 # A draw or two carry the whole estimate, so it is a bound, tighter than the ELBO, and not the truth.
 #
 # **A map.** `get_latent` gives the means of $q(z\mid x)$, in ten dimensions; t-SNE draws them in two. Read it by
-# neighbours: who lies beside whom means something. Distances between islands, and their sizes, do not ([Chari and
-# Pachter 2023](https://doi.org/10.1371/journal.pcbi.1011288)). Drawn: the cells in six groups, and by batch.
+# neighbours: who lies beside whom. Distances between islands, and their sizes, do not ([Chari and
+# Pachter 2023](https://doi.org/10.1371/journal.pcbi.1011288)). Drawn: the cells by group, and by batch.
 
 # %%
 latent, batch_index, labels = everyone.get_latent()
@@ -970,8 +970,8 @@ quiz("5.7")
 # | `entropy_batch_mixing`, `clustering_scores` | the same names | none: see scib-metrics |
 #
 # Three things differ by default in scvi-tools: the library is the observed total, the warm-up lasts 400 epochs however
-# long one trains, and `get_elbo` is +ELBO while the history holds -ELBO. What else changed in six years, and why:
-# [deeper/5f](deeper/5f_six_years_later.ipynb). A real run, and what came after: [deeper/6](deeper/6_after_scvi.ipynb).
+# long one trains, and `get_elbo` is +ELBO while the history holds -ELBO. What changed in six years, and why:
+# [deeper/5f](deeper/5f_six_years_later.ipynb). What came after: [deeper/6](deeper/6_after_scvi.ipynb).
 
 # %% [markdown]
 # ## 5.14 Was it worth it? Two laboratories
