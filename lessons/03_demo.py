@@ -497,7 +497,7 @@ plots.show(
 )
 
 # %% [markdown]
-# Neither saw a label. Over each plane stands which share of a cell's 30 nearest neighbours is of its own group. Merely
+# Neither saw a label. Each title gives the share of a cell's 30 nearest neighbours that are of its own group. Merely
 # which genes are seen, squeezed into two numbers, tells the kinds of cell apart, and the VAE does so better than PCA.
 # About one dendritic cell in seven lies among the monocytes. Hardly one of these shows FCER1A, which most others do:
 # there the plane may be right and the label wrong.

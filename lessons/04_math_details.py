@@ -11,9 +11,9 @@
 # - write the loss, and estimate the ELBO from draws (exercise 4.3)
 # - turn the bound into an estimate of the likelihood, and say when not to trust it (exercise 4.4, quiz 5 and 6)
 #
-# **Time:** about {{minutes}} minutes, exercises included. A good place to stop is the end of section 4.5. **You need:**
-# lesson 1 (KL divergence, Monte Carlo, Jensen's inequality), lesson 2 (`loss.backward()`), lesson 3 (`BinaryVAE`).
-# Stuck in an exercise? `hint("4.1")`, twice, then `solution("4.1")`.
+# **Time:** about {{minutes}} minutes, exercises included; if you try everything, half as much again, with a pause after
+# section 4.5. **You need:** lesson 1 (KL divergence, Monte Carlo, Jensen's inequality), lesson 2 (`loss.backward()`),
+# lesson 3 (`BinaryVAE`). Stuck? `hint("4.1")`, twice, then `solution("4.1")`. Exercise 4.6 comes first.
 
 # %% setup=true
 import torch
@@ -475,7 +475,7 @@ quiz("4.4")
 #
 # $$-\mathbb E_q\big[\log p(x \mid z)\,p(z) - \log q(z \mid x)\big] + \log p(x),$$
 #
-# where $\log$ is meant of the product $p(x \mid z)\,p(z)$. Here is its number, and the one without its last term:
+# where $\log$ is meant of the product $p(x \mid z)\,p(z)$. Its number, and that without the last term:
 
 # %%
 inner = mean_under_q(log_lik + log_prior - log_q)

@@ -555,7 +555,7 @@ print(tuple(column.shape), "+", tuple(kl_global.shape), "=", tuple((column + kl_
 print(f"mean of that table {(column + kl_global).mean():.4f}   right {(kl_local + kl_global).mean():.4f}")
 
 # %% [markdown]
-# Right, and always so: a mean of sums is a sum of means. Only who looks at single cells, as section 5.10 will, meets a
+# Right, always: a mean of sums is a sum of means. Only who looks at single cells, as section 5.10 will, meets a
 # table where a list should be.
 
 # %%
@@ -584,7 +584,7 @@ vc.plots.show(
 )
 
 # %% [markdown]
-# Read it from left to right: two encoders, which see $\log(1 + x)$, two draws, one decoder. The loss is the negative
+# From left to right: two encoders, which see $\log(1 + x)$, two draws, one decoder. The loss is the negative
 # ELBO:
 #
 # $$-\text{ELBO} = \underbrace{-\mathbb E_q[\log p(x\mid z, l)]}_{\text{reconstruction}}
@@ -799,6 +799,8 @@ print({name: round(float(value), 2) for name, value in mixing.items()}, "nats")
 assert mixing["yours"] > mixing["PCA"] + 0.1
 
 # %% [markdown]
+# Your model has just won: PCA hardly mixes them.
+#
 # **Imputation.** Hide a tenth of the non-zero counts (*corruption*), and ask for them. The published score is the
 # median absolute error:
 
@@ -848,9 +850,9 @@ whose(MyVAE, DecoderSCVI, zinb_log_prob, scvi_kl)
 # %% [markdown]
 # **Question.** Is yours the same model as theirs, or a model like theirs?
 #
-# Put *their* trained weights into *your* class, and give both the same cells: all numbers have
-# to agree. One wrong name or shape, and PyTorch complains. The weights, inputs and outputs below were **recorded** from
-# scvi-tools 1.4.2.
+# Put *their* trained weights into *your* class, and give both the same cells: all numbers must
+# agree. One wrong name or shape, and PyTorch complains. All below was **recorded** from a small model of scvi-tools
+# 1.4.2.
 
 # %%
 from vae_course.exercises.recorded import recorded_outputs
@@ -891,11 +893,11 @@ print(f"variance of q(z|x): off by {off:.0e}")
 # %% [markdown]
 # ## 5.12 The same cells, two trainings
 #
-# **Question.** The same model, yes. But does our *training* find weights as good as theirs?
+# **Question.** The same model. But does our *training* find weights as good as theirs?
 #
-# Two runs never agree: minibatches, dropout and draws are random. So we need pairs. For ten seeds both programs started
-# from the *same* weights and saw the same 630 cells, with scVI's settings; of both the averages were finished. This was
-# **recorded** (`benchmarks/paired_comparison.py`).
+# Two runs never agree: minibatches, dropout and draws are random. So: pairs. For ten seeds both programs started
+# from the *same* weights and saw the same 630 cells (one batch, with more counts than those of 5.9), with scVI's
+# settings; both averages were finished. This was **recorded** (`benchmarks/paired_comparison.py`).
 #
 # **Predict.** Two runs of the *same* model, on different held-out cells: how far apart are their ELBOs, in nats? (a)
 # Under 1. (b) About 5. (c) 10 and more.
@@ -915,7 +917,7 @@ for key, name, digits in (("negative_elbo", "-ELBO", 1), ("marginal_ll", "log p(
 
 # %% [markdown]
 # (c): seeds differ by some 15 nats, mostly since each has its own held-out cells. Inside a pair the cells are the same,
-# so read the **paired** difference. Each point below is a seed; on the line both are equal.
+# so read the **paired** difference. A point is a seed; on the line both are equal.
 
 # %% fold="What is drawn"
 axes = vc.plots.panels(2, height=3.4, width=4.2)
@@ -928,7 +930,7 @@ vc.plots.show(
 )
 
 # %% [markdown]
-# No difference is larger than chance makes it. But *not significant is not equal*. Ten pairs exclude what lies more
+# No difference exceeds chance. But *not significant is not equal*. Ten pairs exclude what lies more
 # than about 2.3 standard errors away, so neither is better by more than 5 nats of 770, or by 0.003 in NMI.
 #
 # **What finishing is worth.** Both programs above trained in scVI's way. Five seeds of the same cells, each step on top
@@ -976,7 +978,7 @@ quiz("5.7")
 # %% [markdown]
 # ## 5.14 Was it worth it? Two laboratories
 #
-# **Question.** PCA clusters these cells nearly as well, in a millisecond. What does your model do that PCA cannot?
+# **Question.** PCA clusters cells too, in a millisecond. What does your model do that PCA cannot?
 #
 # It can be *told* which batch a cell comes from. Raise the strength of the batch effect below. What happens on the map
 # of PCA, on that of a VAE that is not told, on that of one that is?
@@ -985,10 +987,10 @@ quiz("5.7")
 vc.explore.batches()
 
 # %% [markdown]
-# The same in numbers: five seeds of data and training at strength 1, **recorded** by `benchmarks/two_batches.py`.
+# In numbers: five seeds of data and training at strength 1, **recorded** by `benchmarks/two_batches.py`.
 # *Mixed* is the batch entropy of section 5.10 as a share of its most.
 #
-# | | mixed | ARI |
+# | | mixed | ARI, ten labels |
 # |---|---|---|
 # | PCA, ten components | 0.183 ± 0.009 | 0.384 ± 0.003 |
 # | VAE, not told the batch | 0.253 ± 0.009 | 0.390 ± 0.001 |
