@@ -206,8 +206,8 @@ print(f"torch.logsumexp {torch.logsumexp(log_terms, dim=0):.4f}")
 #
 # **Binary cross-entropy** is this number with a minus sign: a loss *is* a likelihood.
 #
-# A network puts out logits. Why not turn them into probabilities and use this line? Here are four; the outcome is $x = 0$
-# each time. **Predict** what the computer says at 1000: $-7$, $-1000$, or $-\infty$?
+# A network puts out logits. Why not turn them into probabilities and use this line? Here are four; the outcome is
+# $x = 0$ each time. **Predict** what the computer says at 1000: $-7$, $-1000$, or $-\infty$?
 
 # %%
 a = torch.tensor([2.2, 10.0, 17.0, 1000.0])  # logits
