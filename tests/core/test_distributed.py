@@ -29,7 +29,7 @@ if START == "forkserver":  # its children need not import again what takes long
 pytestmark = pytest.mark.skipif(
     not dist.is_available() or not dist.is_gloo_available(), reason="this PyTorch cannot train in several processes"
 )
-LONGEST_SECONDS = 60
+LONGEST_SECONDS = 150
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -284,7 +284,7 @@ def test_one_or_two_cells_get_a_sentence_before_training(cells, tmp_path, capsys
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", "ignore::DeprecationWarning")  # those of matplotlib, say
 def test_three_cells_train_and_what_cannot_be_reported_is_said(cells, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(report, "N_DRAWS", 2)
     adata = anndata.read_h5ad(cells)[:3].copy()
