@@ -294,7 +294,8 @@ def epoch_with_large_steps(model, minibatches, optimizer):
 
 def nb_by_distributions(x, mu, theta):
     logits = mu.double().log() - theta.double().log()
-    return torch.distributions.NegativeBinomial(theta.double(), logits=logits).log_prob(x.double())
+    log_p = torch.distributions.NegativeBinomial(theta.double(), logits=logits).log_prob(x.double())
+    return torch.where((x == 0) & (mu == 0), 0.0, log_p)
 
 
 def nb_in_place(x, mu, theta):

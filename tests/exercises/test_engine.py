@@ -529,7 +529,9 @@ def test_without_a_child_process_the_judgement_is_the_same(monkeypatch, capsys):
     assert check("0.1", chatting).printed.startswith("hello torch.Size([3, 2])")
     assert capsys.readouterr().out == ""
     monkeypatch.setattr(isolation, "SECONDS", 0.3)
-    assert "never ends" in check("0.1", asleep_for_a_while).message
+    message = check("0.1", asleep_for_a_while).message
+    assert "never ends" in message
+    assert "run the cell again" in message
 
 
 def asleep_for_a_while(counts):

@@ -37,10 +37,13 @@ class Case:
         What is special about it; completes "right for ..., wrong for ...".
     arguments
         Given to the exercise's `use` after the attempt, as copies.
+    values_only
+        Whether gradients are not looked at: where the right one is infinite, or is none.
     """
 
     label: str
     arguments: tuple[Any, ...]
+    values_only: bool = False
 
 
 @dataclass
@@ -110,7 +113,7 @@ def run_case(attempt: Any, use: Use, case: Case, gradients: Sequence[str], names
     watched = {
         name: argument.requires_grad_()
         for name, argument in zip(names, given, strict=False)
-        if name in gradients and isinstance(argument, Tensor)
+        if name in gradients and isinstance(argument, Tensor) and not case.values_only
     }
     try:
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():  # a child must not wake an accelerator

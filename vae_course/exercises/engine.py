@@ -228,7 +228,10 @@ def judge(exercise: Exercise, attempt: Any) -> Result:
 def verdict(exercise: Exercise, report: Report) -> Result:
     """Judge what an attempt did in all cases of an exercise, after `Exercise.examined`."""
     if report.trouble == "endless":
-        reason = f"It did not finish within {isolation.SECONDS:.0f} seconds. Is there a loop that never ends?"
+        reason = (
+            f"It did not finish within {isolation.SECONDS:.0f} seconds: is there a loop that never ends? "
+            "On a busy computer, run the cell again."
+        )
         return Result("error", reason, printed=report.printed)
     if report.trouble == "crash":
         return Result("error", "It made Python itself stop. Does it end the program, or use up all memory?")
@@ -265,7 +268,7 @@ def _compared(label: str, got: Outcome, want: Outcome, tolerance: float) -> tupl
             return None
         if not _same_value(yours, due, tolerance, any_dtype=True):
             wrong = ~_close(yours.tensor, due.tensor, tolerance)
-            shown = [", ".join(f"{number:.4g}" for number in one.tensor[wrong][:3].tolist()) for one in (yours, due)]
+            shown = [", ".join(f"{n + 0:.4g}" for n in one.tensor[wrong][:3].tolist()) for one in (yours, due)]  # no -0
             return (label, *(numbers + ", ..." * (int(wrong.sum()) > 3) for numbers in shown))
     return None
 

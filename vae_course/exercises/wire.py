@@ -88,14 +88,14 @@ def _is_whole(said: bytes | bytearray) -> bool:
 def pack_cases(cases: list[Case]) -> str:
     """Turn cases, made of tensors and plain data, into text."""
     file = io.BytesIO()
-    torch.save([(case.label, case.arguments) for case in cases], file)
+    torch.save([(case.label, case.arguments, case.values_only) for case in cases], file)
     return base64.b64encode(file.getvalue()).decode()
 
 
 def unpack_cases(text: str) -> list[Case]:
     """Undo `pack_cases`."""
     packed = torch.load(io.BytesIO(base64.b64decode(text)), weights_only=True)
-    return [Case(label, tuple(arguments)) for label, arguments in packed]
+    return [Case(label, tuple(arguments), values_only) for label, arguments, values_only in packed]
 
 
 def pack_outcomes(outcomes: list[Outcome]) -> list[dict[str, Any]]:

@@ -39,6 +39,9 @@ def visible_cases() -> list[Case]:
         given("counts up to 100,000", [500.0, 1e5, 7e4, 0.0], [300.0, 1e5, 1e6, 1e6], [12.0, 3.0, 0.5, 20.0]),
         given("a theta of 0.0001", [0.0, 1.0, 50.0, 1e5], [1e6, 2.0, 40.0, 1e-8], [1e-4]),
         given("a theta of 100 million", [3.0, 0.0, 1.0, 1e5], [3.0, 1e6, 1e-8, 1e5], [1e8]),
+        Case(  # last: an answer that is wrong elsewhere, too, hears of that
+            "a mean of 0", (torch.tensor([0.0, 1.0]), torch.zeros(2), torch.tensor([1.7, 0.6])), values_only=True
+        ),
     ]
 
 

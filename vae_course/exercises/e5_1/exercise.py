@@ -13,7 +13,7 @@ from vae_course.exercises.engine import Exercise
 
 
 def wrong_entries(got: Tensor, want: Tensor) -> Tensor:
-    return ~((got - want).abs() <= 1e-5 * want.abs().clamp(min=1))
+    return ~torch.where(want.isfinite(), (got - want).abs() <= 1e-5 * want.abs().clamp(min=1), got == want)
 
 
 def explain_rounding(case: Case, got: Mapping[str, Value], want: Mapping[str, Value]) -> str | None:
@@ -38,6 +38,17 @@ def explain_overflow(case: Case, got: Mapping[str, Value], want: Mapping[str, Va
     return (
         f"{int((~values.isfinite()).sum())} of {values.numel()} entries are not finite, because a number on the way "
         "is too large or too small for a float. Stay with logarithms from the start: lgamma, not the gamma function."
+    )
+
+
+def explain_zero_mean(case: Case, got: Mapping[str, Value], want: Mapping[str, Value]) -> str | None:
+    values, due = got["the result"].tensor, want["the result"].tensor
+    wrong, nothing = wrong_entries(values, due), (case.arguments[1] == 0).expand(due.shape)
+    if not wrong.any() or (wrong & ~nothing).any():
+        return None
+    return (
+        "with a mean of 0 every count is 0, so the logarithm is 0 at x = 0 and minus infinity at any other x. "
+        "torch.xlogy gives both: it is 0 at x = 0, where x * torch.log would be 0 times minus infinity, NaN."
     )
 
 
@@ -73,13 +84,13 @@ EXERCISE = Exercise(
     tolerance=1e-5,
     plain=nb_log_prob,
     shape="the broadcast shape of x, mu and theta",
-    properties=(explain_overflow, explain_rounding, explain_tiny_mean, explain_above_zero),
+    properties=(explain_zero_mean, explain_overflow, explain_rounding, explain_tiny_mean, explain_above_zero),
     hints=(
-        "Take the logarithm of the probability by hand: a generalised binomial coefficient, made of three gamma "
-        "functions, and two powers with exponents theta and x. torch.lgamma is the logarithm of the gamma "
-        "function, and x! is the gamma function of x + 1.",
-        "The bases of the two powers are the shares of theta and of mu in theta + mu. Turn all three arguments "
-        "into float64 with .double() before anything else: for a large theta the gamma functions nearly cancel.",
+        "Turn x, mu and theta into float64 with .double() first, then let ratio be mu / theta. Both logarithms "
+        "of shares hold minus torch.log1p(ratio), one of them theta times and the other x times: together "
+        "x + theta times. The three lgamma stay as they are.",
+        "What is left is x times the logarithm of ratio. With mu = 0 that logarithm is minus infinity, and 0 times "
+        "minus infinity is NaN: write torch.xlogy(x, ratio), which is 0 at x = 0.",
     ),
     built="Counts that scatter more than a Poisson have a likelihood.",
     mistakes=MISTAKES,

@@ -30,6 +30,10 @@ def nb_in_float32(x: Tensor, mu: Tensor, theta: Tensor) -> Tensor:
     return log_choose + theta * torch.log(theta / (theta + mu)) + x * torch.log(mu / (theta + mu))
 
 
+def nb_without_xlogy(x: Tensor, mu: Tensor, theta: Tensor) -> Tensor:
+    return _nb_with((1, -1, -1, 1, 1))(x, mu, theta)
+
+
 def nb_with_epsilon(x: Tensor, mu: Tensor, theta: Tensor, eps: float = 1e-8) -> Tensor:
     x, mu, theta = x.double(), mu.double(), theta.double()
     log_total = torch.log(theta + mu + eps)
@@ -209,5 +213,10 @@ MISTAKES = {
     "averaged": (
         lambda x, mu, theta: nb_log_prob(x, mu, theta).mean(),
         "You averaged over the entries. The function works elementwise; sums come later.",
+    ),
+    "nan-at-mean-zero": (
+        nb_without_xlogy,
+        "Right but for mu = 0: there x * torch.log(mu / ...) is 0 times minus infinity at x = 0, which is NaN. "
+        "torch.xlogy(x, y) is x * torch.log(y), and 0 at x = 0.",
     ),
 }

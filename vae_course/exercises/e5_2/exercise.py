@@ -8,6 +8,7 @@ from vae_course.exercises.e5_1.exercise import (
     explain_overflow,
     explain_rounding,
     explain_tiny_mean,
+    explain_zero_mean,
     wrong_entries,
 )
 from vae_course.exercises.e5_2.answer import zinb_log_prob
@@ -53,6 +54,7 @@ EXERCISE = Exercise(
     plain=zinb_log_prob,
     shape="the broadcast shape of x, mu, theta and zi_logits",
     properties=(
+        explain_zero_mean,
         _explain_large_logits,
         explain_overflow,
         explain_rounding,

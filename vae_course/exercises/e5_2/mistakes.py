@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vae_course.exercises.e5_1.answer import nb_log_prob
-from vae_course.exercises.e5_1.mistakes import nb_in_float32, nb_with_epsilon
+from vae_course.exercises.e5_1.mistakes import nb_in_float32, nb_with_epsilon, nb_without_xlogy
 from vae_course.exercises.e5_2.answer import zinb_log_prob
 
 
@@ -152,5 +152,10 @@ MISTAKES = {
     "summed": (
         lambda x, mu, theta, a: zinb_log_prob(x, mu, theta, a).sum(),
         "You summed over all entries. The function works elementwise; sums come later.",
+    ),
+    "nan-at-mean-zero": (
+        _zinb_of(nb=nb_without_xlogy),
+        "The mixture is right, but for mu = 0 the negative binomial in it is NaN at x = 0, by 0 times the logarithm "
+        "of 0. torch.xlogy(x, y) is x * torch.log(y), and 0 at x = 0.",
     ),
 }
