@@ -38,8 +38,8 @@ matplotlib==3.10.0 tqdm==4.67.1 platformdirs==4.5.0 numba==0.60.0 llvmlite==0.43
 h5py==3.15.1 natsort==8.4.0 networkx==3.5 joblib==1.5.2 packaging==25.0 patsy==1.0.2 typing_extensions==4.15.0
 fsspec==2025.3.0 google-crc32c==1.7.1 PyYAML==6.0.3"""
 WITHOUT_NUMPY = re.sub(r"(numpy|pandas)\S+", "", COLAB)
-OLDER = """torch==2.4.1+cu121 numpy==1.26.4 pandas==2.2.2 scipy==1.13.1 scikit-learn==1.5.2 matplotlib==3.8.0
-numba==0.60.0 llvmlite==0.43.0 statsmodels==0.14.4 seaborn==0.13.2 h5py==3.11.0 tqdm==4.66.6 platformdirs==4.3.6"""
+OLDER = """torch==2.5.1+cu124 numpy==1.26.4 pandas==2.2.2 scipy==1.13.1 scikit-learn==1.6.0 matplotlib==3.10.0
+numba==0.60.0 llvmlite==0.43.0 statsmodels==0.14.4 seaborn==0.13.2 h5py==3.12.1 tqdm==4.67.1 platformdirs==4.3.6"""
 
 
 def pretend_to_install(folder, name, version, requirements=()):
