@@ -89,7 +89,7 @@ def course(tmp_path_factory):
     sources = [answer("0.1") if '@exercise("0.1")' in text else text for text in sources]
     hand_in(folder, "some", sources, kinds, "00_latents.ipynb")
     hand_in(folder, "some", [answer("2.2")], name="02_pytorch_linear.ipynb")
-    for lesson, name in enumerate(LESSONS):
+    for lesson, name in enumerate([*LESSONS, "6_after_scvi.ipynb"]):
         ones = [one for one in EXERCISES.values() if one.id.startswith(f"{lesson}.")]
         hand_in(folder, "borrower", [borrowed(one) for one in ones], name=name)
         sources, kinds = cells_of("solutions", lesson)
