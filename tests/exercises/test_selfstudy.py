@@ -88,7 +88,7 @@ def test_progress_as_text(capsys):
     assert "  ✓ 1.2 normal_log_prob          1 attempt, solution seen" in repr(progress())
     lines = repr(progress()).splitlines()
     assert "Lesson 5  ░░░░░░   0 of 6  From our VAE to scVI, and the comparison" in lines
-    assert lines[-1] == "Deeper 5e ░░       0 of 2  Differential expression as it is done now"
+    assert lines[-1] == "Deeper 6  ░░       0 of 2  After scVI"
 
 
 def test_progress_as_a_table():
@@ -98,9 +98,9 @@ def test_progress_as_a_table():
     bars = [attributes for tag, attributes in page.tags if tag == "progress"]
     assert [(bar["value"], bar["max"]) for bar in bars] == [
         ("2", "5"), ("0", "5"), ("0", "5"), ("0", "5"), ("0", "5"), ("0", "6"),
-        ("0", "1"), ("0", "1"), ("0", "1"), ("0", "1"), ("0", "1"), ("1", "2"),
+        ("0", "1"), ("0", "1"), ("0", "1"), ("0", "1"), ("0", "1"), ("1", "2"), ("0", "2"),
     ]  # fmt: skip
-    assert bars[-1]["aria-label"] == "deeper 5e: 1 of 2 exercises passed"
+    assert bars[-2]["aria-label"] == "deeper 5e: 1 of 2 exercises passed"
     assert "1 of the deeper notebooks as well." in page.text
     assert f"2 of {len(CORE)} exercises passed." in page.text
     assert "Next: exercise 0.3 pca_encode in lesson 0, section 0.4 PCA: the first encoder and decoder." in page.text
@@ -249,7 +249,7 @@ def test_the_progress_fits_on_a_telephone(chromium):
     page.set_content(f'<body style="font: 14px/20px sans-serif; margin: 20px">{progress()._repr_html_()}')
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     heights = page.eval_on_selector_all("progress", "bars => bars.map(bar => bar.parentElement.clientHeight)")
-    assert len(heights) == 12  # the lessons, and the deeper notebooks that have exercises
+    assert len(heights) == 13  # the lessons, and the deeper notebooks that have exercises
     assert max(heights) <= 3 * 20  # a lesson's title, its bar and its exercises
 
 
@@ -262,7 +262,7 @@ def test_the_command_opens_jupyterlab_at_the_start_page(chromium, tmp_path):
         page.wait_for_selector(".jp-OutputArea-output progress", timeout=120_000)
         assert page.url.removesuffix("?").endswith("/lab/tree/START.ipynb")
         values = page.eval_on_selector_all(".jp-OutputArea-output progress", "bars => bars.map(bar => bar.value)")
-        assert values == [2] + [0] * 11
+        assert values == [2] + [0] * 12
         assert "Next: exercise 0.3 pca_encode" in page.inner_text(".jp-OutputArea-output")
         page.click("a:has-text('Problem setup and mathematical background')")
         page.wait_for_selector("h1:has-text('Lesson 1')", timeout=120_000)
