@@ -133,8 +133,7 @@ assert same > 0.8
 
 # %% [markdown]
 # They agree on the genes, and cluster alike: the model is one. (Ours are larger at the ends, where one share is nearly
-# 0 and small things decide.) Continue the Rosetta
-# table of section 5.13 with the calls of the last section:
+# 0 and small things decide.) Continue the Rosetta table of section 5.13 with the calls of the last section:
 #
 # | you write | and mean, in your own names |
 # |---|---|
@@ -318,7 +317,7 @@ assert abs(gain) < 0.1
 # %% [markdown]
 # No gain here. In our run 3 of 100 were even *lost*, though the bound rose all the same. It fits *clouds*, and those of
 # real kinds are not round, nor the ones that somebody has names for. **What breaks it** is the story: cells without
-# labels help as far as $p(z \mid y)$ is right, and mislead where it is not. scANVI's answer is to train both storeys
+# labels help as far as $p(z \mid y)$ is right, and mislead where it is not. scANVI's answer is to train both parts
 # together, so that $z$ may move to where the story fits. That is also why labels steer its map.
 
 # %% [markdown]
@@ -591,10 +590,10 @@ vc.plots.show(axes[0], alt="Two panels of the same map: by laboratory, where new
 # | mapped minus anew, paired | +51 ± 14 | +0.03 ± 0.01 | +0.00 ± 0.01 | +0.38 ± 0.01 |
 #
 # On the map nothing is lost: new cells mix, and get their labels from the atlas as well as after a full training, and
-# the atlas stays where it was. Trained anew, every third neighbourhood is another one, though nobody touched those
-# cells. The price is paid in *likelihood*: one column, which is added before the bend, cannot say that this laboratory
-# catches each gene with an efficiency of its own. Its errors are wide, since it depends on how odd the new laboratory
-# is.
+# the atlas stays where it was. Trained anew, more than a third of the neighbours are others, though nobody touched
+# those cells. The price is paid in *likelihood*: one column, which is added before the bend, cannot say that this
+# laboratory catches each gene with an efficiency of its own. Its errors are wide, since it depends on how odd the new
+# laboratory is.
 #
 # So map when you want labels and places from a reference that others use. Train anew when you want to model the new
 # counts themselves: imputation, differential expression, a likelihood. And mind what no table shows: a kind of cell

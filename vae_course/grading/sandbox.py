@@ -76,8 +76,8 @@ class Session:
     def close(self) -> None:
         """Kill the process, and with it all that it started.
 
-        The sandbox's first process is killed by name: where root graded, it is another user's, and bubblewrap, which
-        would end it in its own end, may not.
+        The sandbox's first process is killed directly. Where root grades, it runs as another user, so that bubblewrap,
+        which has given up its rights, cannot take it along when it ends itself.
         """
         if self._first is not None:
             with suppress(OSError):  # it has ended already
