@@ -1,0 +1,8 @@
+"""What the films of the lessons are made with; lessons/videos/README.md is the guide for their authors."""
+
+from manim import *
+
+from .lecture import Lecture
+from .lesson import Lesson
+from .look import *
+from .scenes import *
