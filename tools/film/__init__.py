@@ -2,6 +2,9 @@
 
 from manim import *
 
+from .charts import *
+from .diagrams import *
+from .figures import *
 from .lecture import Lecture
 from .lesson import Lesson
 from .look import *

@@ -42,7 +42,9 @@ class Lecture(Scene):
             animation = animations[cue]() if isinstance(animations[cue], FunctionType) else animations[cue]
             animation = list(animation) if isinstance(animation, list | tuple) else [animation]
             wanted = animation.pop() if isinstance(animation[-1], int | float) else None
-            room = (start + speech.cues[following] if following else start + speech.seconds + pause) - self.renderer.time
+            room = (
+                start + speech.cues[following] if following else start + speech.seconds + pause
+            ) - self.renderer.time
             seconds = min(1.0 if wanted is None else wanted, max(room, 0.3))
             if wanted and following and seconds < wanted * 2 / 3:
                 raise ValueError(f"{cue} takes {wanted:.2f} s, but {following} comes after {room:.2f}")
