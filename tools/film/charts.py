@@ -138,7 +138,7 @@ def band(axes: Plot | Axes, xs: Sequence[float], lows: Sequence[float], highs: S
 def histogram(
     axes: Plot | Axes, edges: Sequence[float], heights: Sequence[float], color: str = LATENT, opacity: float = 0.75
 ) -> VGroup:
-    """Return bars between edges, one fewer than edges; a height of 0 is a bar as well, so bars can be told by number."""
+    """Return bars between edges, one fewer than edges; a height of 0 is a bar as well."""
     low, high = axes.y_range[:2]
     bars = VGroup()
     for left, right, height in zip(edges[:-1], edges[1:], heights, strict=True):

@@ -6,12 +6,11 @@ from manim import *
 from .look import *
 
 BOX = "#1B2230"  # what a box of a model is filled with
+PIPS = {1: [4], 2: [0, 8], 3: [0, 4, 8], 4: [0, 2, 6, 8], 5: [0, 2, 4, 6, 8], 6: [0, 2, 3, 5, 6, 8]}
 
 
 class Die(VGroup):
     """A die; `show(face)` turns it to a face, `roll(...)` throws it."""
-
-    PIPS = {1: [4], 2: [0, 8], 3: [0, 4, 8], 4: [0, 2, 6, 8], 5: [0, 2, 4, 6, 8], 6: [0, 2, 3, 5, 6, 8]}
 
     def __init__(self, side: float = 1.15, color: str = NOISE):
         super().__init__()
@@ -23,7 +22,7 @@ class Die(VGroup):
     def show(self, face: int) -> "Die":
         """Show a face, 1 to 6."""
         for place in range(9):
-            self[1 + place].set_opacity(float(place in self.PIPS[face]))
+            self[1 + place].set_opacity(float(place in PIPS[face]))
         return self
 
     def roll(self, faces: list[int], turns: float = 1.0) -> Animation:

@@ -46,7 +46,7 @@ class Lens(Group):
         """Show what is below the lens, magnified."""
         x, y, zoom = self.place
         image, picture = self.shown.image, self.shown.picture
-        self.move_to(image.get_corner(DL) + [x * image.width, y * image.height, 0])
+        self.move_to(image.get_corner(DL) + RIGHT * x * image.width + UP * y * image.height)
         half = self.radius / zoom / image.height * picture.height
         middle = np.array([x * picture.width, (1 - y) * picture.height])
         part = picture.transform(
