@@ -1,4 +1,4 @@
-"""Colours, fonts, and the kinds of text of the films. Sizes are manim's; 20 is the smallest that may be shown."""
+"""Colours, fonts, and the kinds of text of the films. Sizes are manim's; the smallest is 20, of formulas 26."""
 
 from collections.abc import Callable
 
@@ -70,6 +70,9 @@ def listing(source: str, size: float = 24) -> VGroup:
     lines = shown.code_lines
     for line, text in zip(lines, source.splitlines(), strict=True):
         _marked(line, text, size)
+        for letter in line:
+            if letter.get_color().to_hex().upper() == "#7F848E":  # a comment, too dark to read
+                letter.set_color("#9AA4B5")
     card = RoundedRectangle(0.18, width=lines.width + 0.9, height=lines.height + 0.8, color=FAINT, stroke_width=2)
     group = VGroup(card.set_fill(CARD, 1).move_to(lines), lines)
     group.card, group.lines = card, lines

@@ -7,7 +7,9 @@ from manim import ImageMobject, ManimColor, Mobject, Text, Typst, VMobject
 
 from .look import GROUND
 
-SMALLEST = 20
+# Measured at 1280x720: an em of `words` and `mono` of size 20 is 25 px, so 20 is the smallest size; an em of `math` of
+# size 20 is only 19 px, and 26 is its smallest.
+SMALLEST, SMALLEST_MATH = 20, 26
 EDGE_X, EDGE_Y = 7.11 - 0.3, 4.0 - 0.3
 
 
@@ -37,10 +39,11 @@ def complaints(mobjects: list[Mobject]) -> list[str]:
     for one in texts:
         if (np.abs([one.low, one.high]) > [EDGE_X, EDGE_Y]).any():
             found.append(f"{one.text!r} leaves the frame, or comes too near its edge")
-        if one.size() < SMALLEST - 0.3:
-            found.append(f"{one.text!r} is of size {one.size():.1f}, and {SMALLEST} is the smallest")
+        smallest = SMALLEST_MATH if isinstance(one.drawn, Typst) else SMALLEST
+        if one.size() < smallest - 0.3:
+            found.append(f"{one.text!r} is of size {one.size():.1f}, and {smallest} is the smallest")
         if (contrast := _contrast(one, grounds)) < 4.5:
-            found.append(f"{one.text!r} has a contrast of {contrast:.1f} to what is behind it, less than 4.5")
+            found.append(f"{one.text!r} has a contrast of {contrast:.2f} to what is behind it, less than 4.5")
     for one, other in combinations(texts, 2):
         apart = one.owner == other.owner or _covers(one, other, grounds) or _covers(other, one, grounds)
         shared = np.minimum(one.high, other.high) - np.maximum(one.low, other.low)

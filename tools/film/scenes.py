@@ -9,7 +9,7 @@ from .look import *
 def glow(shown: VGroup, i: int, color: str = MEAN) -> Rectangle:
     """Return a bar of light over line i of a `listing`."""
     bar = Rectangle(width=shown.card.width - 0.1, height=_pitch(shown), stroke_width=0)
-    return bar.set_fill(color, 0.15).move_to(_middle(shown, i))
+    return bar.set_fill(color, 0.13).move_to(_middle(shown, i))
 
 
 def glow_to(bar: Rectangle, shown: VGroup, i: int) -> Animation:
