@@ -116,12 +116,14 @@ def _last_sound(sentence: Sentence, number: int) -> int:
 
 
 def _draft(text: str) -> Speech:
+    """Return times like those of the voice: fitted to what it takes for letters, digits, and stops."""
     now, cues, words = 0.0, {}, []
     for part in re.findall(r"\{\w+\}|[^\s{}]+", text):
         if part.startswith("{"):
             cues[part[1:-1]] = now
             continue
-        seconds = 0.14 + 0.05 * len(part)
+        letters = sum(4 if one.isdigit() else 3 if one.isupper() else 1 for one in part[:1].lower() + part[1:])
+        seconds = 0.03 + 0.066 * letters
         words.append((now, now + seconds, part))
-        now += seconds + (0.22 if part[-1] in ".?!" else 0.1 if part[-1] in ",;:" else 0.0)
+        now += seconds + (0.75 if part[-1] in ".?!" else 0.17 if part[-1] in ",;:" else 0.0)
     return Speech("", now, cues, words)
