@@ -30,7 +30,7 @@ from .script import Film, read_film
 from .transcript import write_transcript
 
 WORK, DOCS = ROOT / "build" / "videos", ROOT / "docs" / "videos"
-LOUDNESS, PEAK = -16.0, 0.8  # LUFS, and where the limiter holds the peaks, as a share
+LOUDNESS, PEAK = -16.0, 0.75  # LUFS, and where the limiter holds the peaks, as a share
 SOUND = 48_000
 FONTS = {"Inter": "fonts-inter", "JetBrains Mono": "fonts-jetbrains-mono"}
 
@@ -225,7 +225,8 @@ def _package(name: str) -> str:
 
 def encode(folder: Path, beats: list[dict], about: dict, vtt_file: Path, out: Path) -> None:
     """Join the pictures, which are not encoded again, with the sound, captions and chapters."""
-    (folder / "list.txt").write_text("".join(f"file '{beat['name']}.mp4'\n" for beat in beats), encoding="utf-8")
+    listed = [f"file '{beat['name']}.mp4'\nduration {round(beat['seconds'] * RATE) / RATE:.6f}" for beat in beats]
+    (folder / "list.txt").write_text("\n".join(listed) + "\n", encoding="utf-8")
     meta = [";FFMETADATA1", f"title={about['title']}", "artist=vae_course, with a synthetic voice", "language=eng"]
     ends = [one["start"] for one in about["chapters"][1:]] + [about["seconds"]]
     for chapter, end in zip(about["chapters"], ends, strict=True):
