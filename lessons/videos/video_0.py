@@ -695,7 +695,7 @@ class Turn(Lecture):
         self.total = lesson.number(r"loses [\d.]+,")
         assert f"{self.whole:.2f}" == self.total
         self.angle = ValueTracker(0.0)
-        self.plot = plot_axes(self.box, self.box, "", "", 5.4, 5.4).move_to([-3.6, -0.35, 0])
+        self.plot = plot_axes(self.box, self.box, "", "", 5.4, 5.4).move_to([0, -0.35, 0])
         genes = VGroup(words("HLA-DRA", 22, DIM).next_to(self.plot.frame, DOWN, buff=0.12))
         genes.add(words("CD74", 22, DIM).rotate(PI / 2).next_to(self.plot.frame, LEFT, buff=0.12))
         cloud = cells(on(self.plot, self.cells), colors=[INK], radius=0.045, opacity=0.75)
@@ -713,7 +713,7 @@ class Turn(Lecture):
         )
         self.remove(line, feet, lost)
         self.add(always_redraw(lambda: VGroup(*self.moving()[::-1])))
-        self.turn()
+        self.turn(VGroup(self.plot, genes, cloud))
 
     def moving(self) -> tuple[VMobject, VMobject, VMobject]:
         """Return the line at the angle, where the cells land on it, and what they lose."""
@@ -740,7 +740,7 @@ class Turn(Lecture):
         high = Rectangle(width=1.0, height=4.8 * (1 - kept), stroke_width=0).set_fill(BAD, 0.85)
         return VGroup(low, high.next_to(low, UP, buff=0))
 
-    def turn(self) -> None:
+    def turn(self, left: VGroup) -> None:
         stack = always_redraw(self.stack)
         both = VGroup(
             words("lost", 26, BAD).move_to([0.5, 2.55, 0]), words("kept", 26, LATENT).move_to([0.5, -2.95, 0])
@@ -759,7 +759,13 @@ class Turn(Lecture):
         self.say(
             "{ask} Predict: where cells are spread most along the line, is the loss large, or small?",
             pause=1.6,
-            ask=(FadeIn(stack), FadeIn(both), FadeIn(axes), 1.0),
+            ask=lambda: (
+                *[part.animate.shift(LEFT * 3.6) for part in left],
+                FadeIn(stack),
+                FadeIn(both),
+                FadeIn(axes),
+                1.4,
+            ),
         )
         self.add(drawn)
         whole = Brace(Line([1.0, 2.2, 0], [1.0, -2.6, 0]), RIGHT, color=INK, buff=0.12)
@@ -1136,16 +1142,11 @@ class Bend(Lecture):
         texts = VGroup(mono(f"PCA {pca}", 30, DIM), mono(f"autoencoder {bends}", 30, GOOD)).arrange(DOWN, buff=0.3)
         texts.move_to(plot.c2p(0, 0.25))
         self.say(
-            "{train} While it learns, its line bends, and bends, until it follows the arc. "
+            "{clear} While it learns, {train} its line bends, and bends, until it follows the arc. "
             f"{{error}} The error falls from PCA's {pca} to {bends}.",
             pause=0.5,
-            train=lambda: (
-                FadeOut(gone),
-                FadeIn(cloud),
-                FadeIn(path),
-                step.animate(rate_func=linear).set_value(len(EPOCHS) - 1.0),
-                4.2,
-            ),
+            clear=(FadeOut(gone), FadeIn(cloud), FadeIn(path), 0.8),
+            train=(step.animate(rate_func=linear).set_value(len(EPOCHS) - 1.0), 3.2),
             error=(FadeIn(texts, shift=UP * 0.2), 0.8),
         )
         path.clear_updaters()
@@ -1170,9 +1171,8 @@ class Bend(Lecture):
         self.say(
             "{fall} Every point goes to its place, {unroll} and one bent latent unrolls the arc.",
             pause=1.0,
-            fall=(cloud.to(on(plot, value("0.6", "unbend(bend(arc))"))), 1.0),
+            fall=(FadeOut(texts), cloud.to(on(plot, value("0.6", "unbend(bend(arc))"))), 1.0),
             unroll=lambda: (
-                FadeOut(texts),
                 FadeIn(ghost),
                 FadeIn(ruler),
                 FadeIn(z_name),
@@ -1515,7 +1515,7 @@ class Promise(Lecture):
         bars = Bars(
             ["real, held out", "autoencoder", "scVI"],
             [held, auto, scvi],
-            "distance to the nearest training cell",
+            "median distance to the nearest training cell",
             [DIM, BAD, GOOD],
         )
         bars.move_to([-0.3, -1.6, 0])
@@ -1602,7 +1602,7 @@ class Laboratories(Lecture):
             cheap=(Indicate(gauges[0][0], color=MEAN), 0.9),
             types=lambda: (
                 *paint(cloud, np.repeat(GROUPS[:6], 2)),
-                FadeOut(key),
+                FadeOut(key, code),
                 FadeIn(kinds),
                 FadeIn(gauges[1][:4]),
                 1.4,
