@@ -17,6 +17,7 @@ BENT = (  # the curve of the half circle after some epochs: every training start
     f"(fit_autoencoder(arc, n_latent=1, n_hidden=32, lr=1e-2, n_epochs=n)) for n in {EPOCHS}]"
 )
 OUT = "pca_encode({}, mean, components)[:, :2]"
+HELD = "distances(x[test]).min(dim=1).values"
 PLACES = "[TSNE(random_state=0).fit_transform(space) for space in (before, after)]"
 
 lesson = Lesson(
@@ -28,7 +29,7 @@ lesson = Lesson(
         "0.4": [TURNED, "z", "train", FIRST.format("counts"), FIRST.format("x"), B_ALONE],
         "0.5": ["sizes", "errors"],
         "0.6": ["arc", "on_line", "bend(arc)", "unbend(bend(arc))", BENT, "angle"],
-        "0.7": ["z_train", "z_drawn", "nearest.values > edge", OUT.format("x[train]"), OUT.format("invented")],
+        "0.7": ["z_train", "z_drawn", "nearest.values", "edge", HELD, OUT.format("x[train]"), OUT.format("invented")],
         "0.9": [PLACES, "two.batch_index"],
     },
 )
@@ -215,15 +216,14 @@ class Lists(Lecture):
         card = question("What will the map look like?").move_to(UP * 1.0)
         options = choices("one cloud", "a few islands", "an island a colour").move_to(DOWN * 1.3)
         self.say(
-            "scVI learns to sum up each of them {ten} in ten numbers, {two} this one, {three} and that one. Then "
-            "we draw a map.",
+            "It learns to sum up each {ten} in ten numbers, {two} this one, {three} and that one. Then we draw a map.",
             ten=(GrowArrow(down), FadeIn(shown[0][2], shift=DOWN * 0.3), FadeIn(shown[0][3]), 0.9),
             two=lambda: next_cell(1),
             three=lambda: next_cell(2),
         )
         gone = Group(picture, self.sides, mark, down, shown[2][0], shown[0][1], shown[2][2], shown[0][3])
         self.say(
-            "{ask} What will it look like? {a} One cloud? {b} A few islands? {c} Or a clean island for every kind "
+            "{ask} What will it look like? {a} One cloud, {b} a few islands, {c} or a clean island for every kind "
             "of cell?",
             pause=1.8,
             ask=(FadeOut(gone), ask(card), 0.9),
@@ -343,7 +343,7 @@ class Molecules(Lecture):
         left = VGroup(*[one for i, one in enumerate(rna) if i not in (*caught[0], *caught[1])])
         tags = words("each tagged, and counted once", 24, DIM).move_to([3.3, -2.3, 0])
         self.say(
-            "What exactly went in? {cell} A cell uses a gene by copying it {rna} to messenger RNA. "
+            "{cell} What exactly went in? A cell uses a gene by copying it {rna} to messenger RNA. "
             "{catch} A machine tags every molecule that it can catch. {count} A count says how many were caught.",
             pause=0.4,
             cell=(FadeIn(cell, scale=0.8), 0.7),
@@ -361,7 +361,8 @@ class Molecules(Lecture):
         notes = [note.next_to(cell, UP, buff=0.25) for note, cell in zip(notes, both, strict=True)]
         either = words("?", 72, MEAN, weight=BOLD).move_to([0, zeros.get_y(), 0])
         self.say(
-            "{two} Now look at a zero. {silent} Here, the gene is silent. {lost} There, its molecules were present, "
+            "{two} Now look at two zeros. {silent} Here, the gene is silent. {lost} There, its molecules were "
+            "present, "
             "{gone} and none was caught. {same} Both give zero. The matrix does not say which.",
             pause=0.8,
             two=lambda: (FadeOut(self.others(head)), FadeIn(both), 0.8),
@@ -394,16 +395,14 @@ class Markers(Lecture):
         self.say(
             "{genes} A gene in every column, {cells} a cell in every row. {whole} Whole numbers, many zeros, and "
             "a pattern. "
-            "{myeloid} LYZ and CST3 are loud in monocytes and dendritic cells, {b} CD79A in B cells, {t} CD3D in "
-            "T cells. "
+            "{myeloid} LYZ and CST3 are loud in monocytes and dendritic cells, {t} CD3D in T cells. "
             "{marker} Such genes are markers.",
             pause=0.5,
             genes=(LaggedStart(*[FadeIn(one, shift=DOWN * 0.2) for one in shown.header], lag_ratio=0.1), 0.9),
             cells=(LaggedStart(*[FadeIn(row, shift=RIGHT * 0.3) for row in shown.rows], lag_ratio=0.4), 1.5),
             whole=(LaggedStart(*numbers, lag_ratio=0.2), 1.8),
             myeloid=(Create(frames["LYZ"]), Create(frames["CST3"]), 0.8),
-            b=(FadeOut(frames["LYZ"]), FadeOut(frames["CST3"]), Create(frames["CD79A"]), 0.6),
-            t=(FadeOut(frames["CD79A"]), Create(frames["CD3D"]), 0.6),
+            t=(FadeOut(frames["LYZ"]), FadeOut(frames["CST3"]), Create(frames["CD3D"]), 0.6),
             marker=(FadeIn(marker, shift=UP * 0.2), *[FadeIn(frames[gene]) for gene in ("LYZ", "CST3", "CD79A")], 0.6),
         )
 
@@ -454,8 +453,8 @@ class Zeros(Lecture):
             c=offer(options, 2),
         )
         self.say(
-            f"{{zero}} {told[0]} percent. {{more}} And these genes were chosen because they vary.",
-            pause=0.5,
+            f"{{zero}} It is {told[0]} percent, {{more}} in genes that were chosen because they vary.",
+            pause=0.6,
             zero=(right(options, 2), grow[0], 0.9),
             more=(LaggedStart(*grow[1:], lag_ratio=0.5), 1.4),
         )
@@ -483,7 +482,7 @@ class Library(Lecture):
             ends.add(pair.move_to(plot.c2p(float(text), 12), DOWN))
         self.say(
             "{strip} Add up all counts of a cell: {sum} its library size. "
-            f"{{hist}} The smallest is {{small}} {smallest}, {{large}} the largest {largest}. A factor of five.",
+            f"{{hist}} The smallest is {{small}} {smallest}, {{large}} the largest {largest}, a factor of five.",
             pause=0.4,
             strip=(FadeIn(strip, shift=RIGHT * 0.3), FadeIn(more), 0.8),
             sum=(TransformFromCopy(strip, total), 0.9),
@@ -586,7 +585,7 @@ class Depth(Lecture):
         opening(self)
         kinds = ["T cell", "CD14+ Monocyte"]
         rows = np.concatenate([self.spread(names.index(name)) for name in kinds])
-        matrix = CountsMatrix(counts[rows][:, variable[:24]], 0.31).move_to([-0.1, 0.75, 0])
+        matrix = counts_matrix(counts[rows][:, variable[:24]], 0.31).move_to([-0.1, 0.75, 0])
         bars = VGroup(
             *[self.library(line, library[row] / library.max() * 2.6) for line, row in zip(matrix, rows, strict=True)]
         )
@@ -658,7 +657,7 @@ class Together(Lecture):
         frame = SurroundingRectangle(grid[i][j], color=INK, buff=0.03, stroke_width=6)
         self.say(
             f"{{ask}} {n_genes} numbers are still too many. {{grid}} But genes move together. "
-            "{warm} Warm: two genes rise together. {cold} Cold: one falls as the other rises.",
+            "{warm} Warm means that two rise together, {cold} cold that one falls as the other rises.",
             pause=0.3,
             ask=(FadeIn(sides, lag_ratio=0.1), FadeIn(above, lag_ratio=0.1), 1.0),
             grid=(LaggedStart(*[FadeIn(row, shift=DOWN * 0.2) for row in grid], lag_ratio=0.3), 1.5),
@@ -666,8 +665,8 @@ class Together(Lecture):
             cold=(FadeIn(key[1], shift=LEFT * 0.2), 0.6),
         )
         self.say(
-            "{pair} Tell me LYZ, and I can guess CST3. {few} If hundreds of genes follow a few hidden causes, "
-            "a few numbers say nearly everything.",
+            "{pair} Tell me LYZ, and I can guess CST3. {few} With a few hidden causes behind them, "
+            "a few numbers would say nearly everything.",
             pause=0.6,
             pair=(Create(frame), Indicate(sides[i], color=INK), Indicate(above[j], color=INK), 1.0),
             few=(FadeIn(few, shift=UP * 0.2), 0.8),
@@ -836,7 +835,7 @@ class ByHand(Lecture):
         )
         light = ShowPassingFlash(along.copy().set_stroke(INK, 12), time_width=0.6)
         self.say(
-            "The decoder walks back: {back} from the mean, {here} two steps along the direction. {gap} Close. But "
+            "The decoder walks back: {back} from the mean, {here} two steps along the direction. {gap} Close, but "
             "one number cannot hold two.",
             pause=0.7,
             back=(here.reveal(0), 1.0),
@@ -859,20 +858,22 @@ class Components(Lecture):
         code = shown_code("all_components = torch.linalg.svd", size=20).move_to(UP * 2.4)
         plot = pca_axes(8.6, 3.9).move_to([-1.9, -0.95, 0])
         cloud = cells(on(plot, np.column_stack([pca_map[:, 0], np.full(len(pca_map), plot.y_range[0])])), groups, [DIM])
-        key = kinds_legend().move_to([5.3, -0.6, 0])
+        key, middle = kinds_legend().move_to([5.3, -0.6, 0]), plot.c2p(0, 0)
+        axes = [way(middle, plot.c2p(*end), WARM, buff=0) for end in ((14, 0), (0, 9))]
         assert re.search(r"CST3 LYZ.*\(\+\).*IL32 CD3D", lesson.line(r"^PC1:"))
         ends = [words(text, 24).next_to(plot.frame, DOWN, buff=0.18) for text in ("IL32  CD3D", "CST3  LYZ")]
         self.say(
-            f"{{svd}} Among {n_genes} genes, one line of PyTorch finds the best directions, all at once. "
+            f"{{svd}} Among {n_genes} genes, one line of PyTorch {{best}} finds the best directions, all at once. "
             "{first} Keep the first number of each cell, {second} and the second.",
             pause=0.5,
-            svd=(FadeIn(code, shift=DOWN * 0.2), 0.9),
-            first=(FadeIn(plot), FadeIn(cloud), 0.9),
+            svd=(FadeIn(code, shift=DOWN * 0.2), FadeIn(plot), 0.9),
+            best=(*[GrowArrow(one) for one in axes], 1.2),
+            first=(FadeIn(cloud), FadeOut(*axes), 0.9),
             second=(cloud.to(on(plot, pca_map)), 1.6),
         )
         self.say(
             "{colour} A formula from 1901, and it was not told any cell type either. "
-            "{genes} Its first axis sets genes of myeloid cells against genes of T cells.",
+            "{genes} Its first axis goes from T cells to myeloid cells.",
             pause=0.6,
             colour=lambda: (*paint(cloud, GROUPS), FadeIn(key, shift=LEFT * 0.2), 1.2),
             genes=(
@@ -958,7 +959,7 @@ class FollowsDepth(Lecture):
             f"{{log}} Take the depth out, and decompose again: {told[1]}. {{tamed}} Tamed, not removed. "
             "{scvi} scVI will give depth a variable of its own.",
             pause=0.6,
-            log=(cloud.to(places[1]), ReplacementTransform(labels[0], labels[1]), 2.0),
+            log=(cloud.to(places[1]), FadeOut(labels[0], shift=UP * 0.3), FadeIn(labels[1], shift=UP * 0.3), 2.0),
             tamed=(Indicate(labels[1][1], color=MEAN), 0.9),
             scvi=(Circumscribe(plot.names[0], color=MEAN), 1.2),
         )
@@ -1006,62 +1007,93 @@ class HowWrong(Lecture):
 
 
 class Copying(Lecture):
+    """The error of held-out cells: first guessed, then drawn."""
+
     section = "0.5"
 
     def construct(self):
         opening(self)
-        sizes, errors = value("0.5", "sizes"), lesson.value("0.5", "errors")
-        end, left = lesson.number(r"559 latents: training\s+\d+\s+held-out"), lesson.number("559 latents: training")
-        assert (left, sizes[-1], len(train)) == ("0", 559, 560)
-        options = choices("falls to zero", "stops above it", "rises").move_to(DOWN * 1.0)
-        card = question("With more latents,\nwhat does the error of held-out cells do?").move_to(UP * 1.2)
+        self.at, self.errors = np.log10(value("0.5", "sizes")), lesson.value("0.5", "errors")
+        self.end, left = (
+            lesson.number(r"559 latents: training\s+\d+\s+held-out"),
+            lesson.number("559 latents: training"),
+        )
+        assert (left, round(10 ** self.at[-1]), len(train)) == ("0", 559, 560)
+        marks = {float(place): f"{10**place:.0f}" for place in self.at[::2]}
+        self.plot = plot_axes(
+            (0, np.log10(600)), (0, 1400), "latents", "squared error per cell", 9.0, 4.6, marks, [0, 500, 1000]
+        )
+        self.plot.move_to([-0.6, -0.35, 0])
+        self.seen = {name: ValueTracker(0.0) for name in self.errors}
+        both = VGroup(self.line("training cells", DIM), self.line("held-out cells", LATENT))
+        tags = [words("training", 26, DIM).move_to(self.plot.c2p(1.55, 470)), words("held out", 26, LATENT)]
+        tags[1].move_to(self.plot.c2p(0.9, 1300))
+        guesses = [self.guess(letter, end) for letter, end in zip("abc", (0, 480, 1350), strict=True)]
         self.say(
-            "So take more. With 559 directions, the 560 training cells fit exactly. {ask} And held-out cells? "
+            "{axes} So take more. {train} With 559 directions, the 560 training cells fit exactly. {ask} And "
+            "held-out cells? "
             "{a} Does their error fall to zero, {b} stop above it, {c} or rise?",
-            pause=1.6,
-            ask=(ask(card), 0.9),
-            a=offer(options, 0),
-            b=offer(options, 1),
-            c=offer(options, 2),
+            pause=1.8,
+            axes=lambda: (
+                FadeIn(self.plot),
+                FadeIn(both),
+                *[one.animate.set_value(1.0) for one in self.seen.values()],
+                1.0,
+            ),
+            train=lambda: (FadeIn(tags[0]), self.seen["training cells"].animate.set_value(self.at[-1]), 2.6),
+            ask=(FadeIn(tags[1]), Flash(self.plot.c2p(1, 1065), color=LATENT), 0.8),
+            a=(Create(guesses[0]), 0.7),
+            b=(Create(guesses[1]), 0.7),
+            c=(Create(guesses[2]), 0.7),
         )
-        marks = {float(np.log10(k)): str(k) for k in sizes[::2]}
-        plot = plot_axes(
-            (0, np.log10(600)), (0, 1400), "latents", "squared error per cell", 9.6, 4.6, marks, [0, 500, 1000]
+        self.answer(guesses)
+
+    def line(self, name: str, color: str) -> VMobject:
+        """Return the curve of some cells, as far as it has been seen, with a dot at its end."""
+
+        def draw() -> VGroup:
+            upto = self.seen[name].get_value()
+            known, ys = self.at <= upto + 1e-9, np.array(self.errors[name])
+            xs, ys = [*self.at[known], upto], [*ys[known], np.interp(upto, self.at, ys)]
+            return VGroup(
+                curve(self.plot, xs, ys, color, 6), Dot(self.plot.c2p(xs[-1], ys[-1]), radius=0.1, color=color)
+            )
+
+        return always_redraw(draw)
+
+    def guess(self, letter: str, end: float) -> VGroup:
+        """Return a way that the curve of held-out cells may take from ten latents on."""
+        start, goal = (
+            self.plot.c2p(1, np.interp(1, self.at, self.errors["held-out cells"])),
+            self.plot.c2p(self.at[-1], end),
         )
-        plot.move_to([-0.4, -0.35, 0])
-        self.upto, last = ValueTracker(0.0), plot.c2p(np.log10(559), float(end))
-        lines = always_redraw(lambda: self.curves(plot, sizes, errors))
-        tags = [
-            words(text, 26, color).move_to(plot.c2p(*at))
-            for text, color, at in (("training", DIM, (1.6, 480)), ("held out", LATENT, (2.2, 1080)))
-        ]
-        self.say(
-            "{axes} Up to about ten, {ten} both fall together: these directions are shared by all cells. "
-            f"{{later}} Later ones describe accidents of particular cells. {{end}} In training, nothing is left; "
-            f"held out, {end}.",
-            pause=0.5,
-            axes=(FadeOut(card, options), FadeIn(plot), 0.7),
-            ten=lambda: (FadeIn(*tags), FadeIn(lines), self.upto.animate.set_value(1.0), 2.4),
-            later=lambda: (self.upto.animate.set_value(2.3), 2.2),
-            end=lambda: (self.upto.animate.set_value(float(np.log10(559))), 1.8),
-        )
-        seen = words(end, 32, LATENT, weight=BOLD).next_to(last, RIGHT, buff=0.2)
-        moral = words("copying is not understanding", 28, MEAN, weight=BOLD).move_to(plot.c2p(0.86, 190))
-        self.say(
-            "{seen} That still falls, because each further number copies more of the very cell to be rebuilt. "
-            "{moral} Copying is not understanding.",
-            pause=0.8,
-            seen=(FadeIn(seen, scale=0.7), Flash(last, color=LATENT), 0.8),
-            moral=(FadeIn(moral, shift=UP * 0.2), 0.8),
+        return VGroup(
+            DashedLine(start, goal, color=MEAN, stroke_width=3),
+            words(letter, 30, MEAN, weight=BOLD).next_to(goal, UR, buff=0.08),
         )
 
-    def curves(self, plot: Plot, sizes: np.ndarray, errors: dict) -> VGroup:
-        upto, at, group = self.upto.get_value(), np.log10(sizes), VGroup()
-        for name, color in (("training cells", DIM), ("held-out cells", LATENT)):
-            seen = at <= upto + 1e-9
-            xs, ys = [*at[seen], upto], [*np.array(errors[name])[seen], np.interp(upto, at, errors[name])]
-            group.add(curve(plot, xs, ys, color, 6), Dot(plot.c2p(xs[-1], ys[-1]), radius=0.1, color=color))
-        return group
+    def answer(self, guesses: list[VGroup]) -> None:
+        last, held = self.plot.c2p(self.at[-1], float(self.end)), self.seen["held-out cells"]
+        shared = under(self.plot, [0, 1], [1400, 1400], GOOD, 0.1)
+        tag = words("shared", 26, GOOD).move_to(self.plot.c2p(0.5, 600))
+        seen = words(self.end, 32, LATENT, weight=BOLD).next_to(last, RIGHT, buff=0.2)
+        moral = words("copying is not understanding", 28, MEAN, weight=BOLD).move_to(self.plot.c2p(0.88, 190))
+        self.say(
+            "{ten} Up to about ten, both fall together: these directions are shared by all cells. "
+            f"{{later}} Later ones describe accidents of particular cells. {{end}} In training, nothing is left; "
+            f"held out, {self.end}.",
+            pause=0.5,
+            ten=(FadeIn(shared), FadeIn(tag), 1.0),
+            later=lambda: (FadeOut(*guesses), held.animate.set_value(2.3), 2.4),
+            end=lambda: (held.animate.set_value(self.at[-1]), FadeIn(seen, shift=LEFT * 0.2), 1.8),
+        )
+        self.say(
+            "{still} That still falls, because each further number copies more of the very cell to be rebuilt. "
+            "{moral} Copying is not understanding.",
+            pause=0.8,
+            still=(Flash(last, color=LATENT), 0.8),
+            moral=(FadeIn(moral, shift=UP * 0.2), 0.8),
+        )
 
 
 # -- 0.6 ---------------------------------------------------------------------------------------------------------------
@@ -1091,7 +1123,7 @@ class HalfCircle(Lecture):
         line = DashedLine(*(ends + 0.06 * (ends - ends[::-1])), color=INK, stroke_width=5)
         lost = segments(places, on_line)
         self.say(
-            "PCA only knows straight lines. {arc} What if the cells lie on a bent one? "
+            "{arc} PCA only knows straight lines. What if the cells lie on a bent one? "
             "{angle} Here, one number says where a point is: the angle.",
             pause=0.4,
             arc=(FadeIn(cloud, lag_ratio=0.15), 1.4),
@@ -1125,7 +1157,7 @@ class Bend(Lecture):
         self.say(
             "{parts} So keep encoder, latent, decoder and error, {bend} but let the two matrices become functions "
             "that can bend. "
-            "{name} That is an autoencoder. {loss} It is paid for one thing: to rebuild what came in.",
+            "{name} That is an autoencoder, {loss} paid for one thing: to rebuild what came in.",
             pause=0.5,
             parts=(FadeIn(parts, lag_ratio=0.3), GrowArrow(ways[0]), GrowArrow(ways[1]), 1.4),
             bend=(FadeIn(formula, shift=UP * 0.2), 0.8),
@@ -1209,7 +1241,8 @@ class Bend(Lecture):
 # -- 0.7 ---------------------------------------------------------------------------------------------------------------
 
 z_train, z_drawn = value("0.7", "z_train"), value("0.7", "z_drawn")
-far = value("0.7", "nearest.values > edge").astype(int)
+made_far, held_far, edge = value("0.7", "nearest.values"), value("0.7", HELD), float(value("0.7", "edge"))
+far = (made_far > edge).astype(int)
 
 
 def latent_plane(width: float, height: float) -> Plot:
@@ -1230,21 +1263,23 @@ class Sample(Lecture):
         real, places = cells(on(plot, z_train), colors=[LATENT], radius=0.045), on(plot, z_drawn)
         rings = [ellipse(plot, z_train.mean(axis=0), np.cov(z_train.T), NOISE, deviations) for deviations in (2, 1)]
         batches = [FadeIn(cells(places[i::10], colors=[NOISE]), shift=DOWN * 0.5) for i in range(10)]
+        picked = Dot(on(plot, [z_train.mean(axis=0)])[0], radius=0.11, color=NOISE)
         die = Die(1.1).move_to([4.7, 1.5, 0])
         name = words(f"{len(z_drawn)} draws", 30, NOISE).next_to(die, DOWN, buff=0.35)
         code = shown_code("invented = decoder(z_drawn)", size=20).move_to([4.1, -1.4, 0])
         self.say(
-            "A decoder turns two numbers into a cell. {plane} So pick two, and it invents one? "
-            "{real} Here are the latents of the training cells.",
-            pause=0.4,
+            "{plane} Here is the plane of two latents, {real} with the training cells in it. "
+            "The decoder turns two numbers into a cell. {pick} So pick two, and it invents one?",
+            pause=0.8,
             plane=(FadeIn(plot), 0.7),
-            real=(FadeIn(real), 1.2),
+            real=(FadeIn(real), 1.0),
+            pick=(FadeIn(picked, scale=0.3), Flash(picked, color=NOISE), 0.8),
         )
         self.say(
-            "{bell} Take a Gaussian with their mean and covariance: the right place, the right scale. "
+            "{bell} Take a Gaussian with their mean and covariance, in the right place, at the right scale. "
             f"{{draw}} Draw {len(z_drawn)} pairs, {{code}} and decode them.",
             pause=0.8,
-            bell=(*[FadeIn(ring, scale=0.8) for ring in rings], 1.2),
+            bell=(FadeOut(picked), *[FadeIn(ring, scale=0.8) for ring in rings], 1.2),
             draw=(
                 FadeIn(name),
                 FadeIn(die),
@@ -1300,44 +1335,58 @@ class TooFar(Lecture):
 
     def construct(self):
         opening(self)
-        card = VGroup(
-            words("too far out", 44, BAD, weight=BOLD),
-            words("farther from the training cells", 30),
-            words("than 95 % of held-out cells", 30),
-        )
-        card.arrange(DOWN, buff=0.28).move_to(UP * 1.2)
         assert lesson.text(r"Of real, held-out cells (5 %) lie further than a certain distance")
-        options = choices("5 %", "20 %", "more than half").move_to(DOWN * 1.5)
+        steps = np.linspace(0, max(made_far.max(), held_far.max()) * 1.02, 41)
+        shares = [np.histogram(one, steps)[0] / len(one) for one in (held_far, made_far)]
+        plot = plot_axes(
+            (0, steps[-1]), (0, 1.1 * np.max(shares)), "distance to the nearest cell", "", 8.4, 3.3
+        ).move_to([-0.1, 0.3, 0])
+        real, self.made = (
+            histogram(plot, steps, share, color, 0.65) for share, color in zip(shares, (LATENT, NOISE), strict=True)
+        )
+        wall = DashedLine(plot.c2p(edge), plot.c2p(edge, plot.y_range[1]), color=BAD, stroke_width=5)
+        tags = [words("held-out cells", 26, LATENT), words("too far out", 34, BAD, weight=BOLD)]
+        tags[0].next_to(wall, RIGHT, buff=0.35).align_to(wall, UP).shift(DOWN * 0.9)
+        tags[1].next_to(wall, RIGHT, buff=0.3).align_to(wall, UP)
+        options = choices("5 %", "20 %", "more than half").move_to(DOWN * 2.7)
         self.say(
-            "{yard} Call a cell too far out, if it lies farther from the training cells than 95 percent of "
-            "held-out cells do. "
+            "{real} How far are held-out cells from the training cells? {yard} Call a cell too far out, if it "
+            "lies farther than 95 percent of those. "
             f"{{ask}} How many of the {len(far)} are? {{a}} 5 percent, {{b}} 20 percent, {{c}} more than half?",
             pause=1.6,
-            yard=(FadeIn(card, shift=UP * 0.2), 0.9),
-            ask=(Indicate(card[0], color=BAD), 0.8),
+            real=(
+                FadeIn(plot),
+                FadeIn(tags[0]),
+                LaggedStart(*[GrowFromEdge(bar, DOWN) for bar in real], lag_ratio=0.05),
+                1.8,
+            ),
+            yard=(Create(wall), FadeIn(tags[1], shift=RIGHT * 0.3), 1.0),
+            ask=(Indicate(tags[1], color=BAD), 0.8),
             a=offer(options, 0),
             b=offer(options, 1),
             c=offer(options, 2),
         )
-        self.fly(Group(card, options))
+        self.fly(options)
 
-    def fly(self, gone: Group) -> None:
+    def fly(self, options: VGroup) -> None:
         share, held = lesson.number(r"decoded \d+%\s+invented"), lesson.number("held-out cells, encoded and decoded")
         assert abs(100 * far.mean() - float(share)) < 2
         assert float(share) > 50
-        left, (real_out, made_out) = (
-            latent_plane(5.0, 4.1).move_to([-3.3, -0.3, 0]),
-            (value("0.7", OUT.format(x)) for x in ("x[train]", "invented")),
+        left, real_out, made_out = (
+            latent_plane(5.0, 4.1),
+            value("0.7", OUT.format("x[train]")),
+            value("0.7", OUT.format("invented")),
         )
         every = np.concatenate([real_out, made_out])
         (x0, y0), (x1, y1) = every.min(axis=0) - 1, every.max(axis=0) + 1
-        goal = plot_axes((x0, x1), (y0, y1), "PC1", "PC2", 5.0, 4.1).move_to([3.5, -0.3, 0])
-        titles = VGroup(
-            *[
-                words(text, 28).move_to([plot.frame.get_x(), 2.65, 0])
-                for text, plot in (("what we drew", left), ("what came out", goal))
-            ]
+        left, goal = (
+            left.move_to([-3.3, -0.3, 0]),
+            plot_axes((x0, x1), (y0, y1), "PC1", "PC2", 5.0, 4.1).move_to([3.5, -0.3, 0]),
         )
+        titles = [
+            words(text, 28).move_to([plot.frame.get_x(), 2.65, 0])
+            for text, plot in (("what we drew", left), ("what came out", goal))
+        ]
         reals = [
             cells(points, colors=[LATENT], radius=0.035, opacity=0.6)
             for points in (on(left, z_train), on(goal, real_out))
@@ -1349,15 +1398,28 @@ class TooFar(Lecture):
             .move_to([0, -3.25, 0])
         )
         self.say(
-            "{maps} This is what we drew, {fly} and this is what came out. {share} "
-            f"{share} percent are too far out. {{held}} Of held-out cells, encoded and decoded, only {held} percent.",
+            f"{{made}} More than half: {share} percent.",
+            pause=0.8,
+            made=(right(options, 2), LaggedStart(*[GrowFromEdge(bar, DOWN) for bar in self.made], lag_ratio=0.05), 1.8),
+        )
+        self.say(
+            "{maps} Here is what we drew, {fly} and what came out, {colour} red where it is too far. "
+            f"{{held}} Of held-out cells, encoded and decoded, only {held} percent are.",
             pause=0.6,
-            maps=(FadeOut(gone), FadeIn(left), FadeIn(goal), FadeIn(titles), FadeIn(*reals), FadeIn(drawn), 1.0),
-            fly=(flying.to(on(goal, made_out)), 1.6),
-            share=lambda: (*paint(drawn, [GOOD, BAD]), *paint(flying, [GOOD, BAD]), FadeIn(verdict), 1.0),
+            maps=lambda: (
+                FadeOut(self.others(self.mobjects[0])),
+                FadeIn(left),
+                FadeIn(goal),
+                FadeIn(*titles),
+                FadeIn(*reals),
+                FadeIn(drawn),
+                1.0,
+            ),
+            fly=(flying.to(on(goal, made_out)), 1.1),
+            colour=lambda: (*paint(drawn, [GOOD, BAD]), *paint(flying, [GOOD, BAD]), FadeIn(verdict), 1.0),
             held=lambda: (flying.animate.set_fill(opacity=0.25), reals[1].animate.set_fill(opacity=1), 1.0),
         )
-        self.arms(left, drawn, Group(goal, reals[1], flying, titles, verdict), reals[0])
+        self.arms(left, drawn, Group(goal, reals[1], flying, *titles, verdict), reals[0])
 
     def arms(self, left: Plot, drawn: Cloud, gone: Group, real: Cloud) -> None:
         big = latent_plane(10.5, 5.2).move_to([-0.3, -0.35, 0])
@@ -1392,7 +1454,7 @@ class Clouds(Lecture):
         self.clouds = VGroup(*[self.cloud(dot.get_center()) for dot in self.dots])
         q = self.law("q({{z : z}} | x)", "around here, give or take", 2.0)
         self.say(
-            "The idea of the whole course. {points} So far, the encoder says: this cell is at z. "
+            "{points} Here is the idea of the whole course. So far, the encoder says: this cell is at z. "
             "{clouds} Let it say: around here, give or take. {q} A distribution, q of z given x.",
             pause=0.4,
             points=(FadeIn(plot), LaggedStart(*[FadeIn(dot, scale=0.4) for dot in self.dots], lag_ratio=0.08), 1.2),
@@ -1494,11 +1556,12 @@ class Promise(Lecture):
         ways = [arrow(*pair) for pair in pairwise([die, z, decoder, drawn])]
         law = math("cal(N)(0, I)", 36, NOISE).next_to(die, DOWN, buff=0.15)
         self.say(
-            "So scVI can be sampled? {die} Draw z from the prior, {decode} decode it, {counts} and draw whole "
-            "counts. "
+            "{die} So scVI can be sampled? {draw} Draw z from the prior, {decode} decode it, {counts} and draw "
+            "whole counts. "
             "How far is the nearest training cell?",
             pause=0.4,
-            die=(FadeIn(die), die.roll([3, 1, 6, 2, 5], 1.2), FadeIn(law), GrowArrow(ways[0]), FadeIn(z), 1.2),
+            die=(FadeIn(die), die.roll([3, 1, 6, 2, 5], 1.2), 1.0),
+            draw=(FadeIn(law), GrowArrow(ways[0]), FadeIn(z), 0.8),
             decode=(GrowArrow(ways[1]), FadeIn(decoder, shift=RIGHT * 0.3), 0.6),
             counts=(GrowArrow(ways[2]), FadeIn(drawn, shift=RIGHT * 0.3), 0.8),
         )
@@ -1552,7 +1615,7 @@ class Laboratories(Lecture):
 
     def construct(self):
         opening(self)
-        cloud = cells(fitted(before, 7.6, 5.9, [-2.6, -0.3, 0]), groups * 2 + lab, [DIM], radius=0.055)
+        cloud = cells(fitted(before, 7.4, 5.0, [-2.7, 0.2, 0]), groups * 2 + lab, [DIM], radius=0.055)
         key = legend({"laboratory 1": WARM, "laboratory 2": COLD}, 28).move_to([4.4, 2.0, 0])
         options = (
             VGroup(words("types", 36, MEAN), words("or", 28, DIM), words("laboratories?", 36, MEAN))
@@ -1644,6 +1707,10 @@ class Ahead(Lecture):
         card = notebook_card(
             0, [*items, ("0.5", "measure what they lose"), ("0.9", "find marker genes of your own")]
         ).move_to(DOWN * 0.3)
+        ahead = VGroup(words("next", 26, DIM), words("a distribution over latents", 34, LATENT, weight=BOLD)).arrange(
+            RIGHT, buff=0.4
+        )
+        ahead.move_to(DOWN * 3.2)
         rows = [(FadeIn(card.row(i), shift=RIGHT * 0.2), 0.5) for i in range(5)]
         self.say(
             "{card} In the notebook, {depth} you take depth out of real counts, {enc} write an encoder {dec} and "
@@ -1654,10 +1721,9 @@ class Ahead(Lecture):
             **dict(zip(("depth", "enc", "dec", "err", "open"), rows, strict=True)),
         )
         self.say(
-            "{next} Then comes lesson one: what is a distribution over latents, and why can nobody compute the "
-            "one that we want?",
+            "{next} Then comes lesson one: what is a distribution over latents?",
             pause=1.5,
-            next=(Circumscribe(card.title, color=MEAN), 1.4),
+            next=lambda: (card.animate.shift(UP * 0.35).set_opacity(0.35), FadeIn(ahead, shift=UP * 0.2), 1.2),
         )
 
 
