@@ -344,7 +344,7 @@ class Molecules(Lecture):
         tags = words("each tagged, and counted once", 24, DIM).move_to([3.3, -2.3, 0])
         self.say(
             "{cell} What exactly went in? A cell uses a gene by copying it {rna} to messenger RNA. "
-            "{catch} A machine tags every molecule that it can catch. {count} A count says how many were caught.",
+            "{catch} A machine tags every molecule that it can catch, {count} and the count says how many.",
             pause=0.4,
             cell=(FadeIn(cell, scale=0.8), 0.7),
             rna=(LaggedStart(*[Create(one) for one in rna], lag_ratio=0.15), 1.3),
@@ -543,9 +543,8 @@ class SameCell(Lecture):
         frames = [SurroundingRectangle(one, color=GOOD, buff=0.14, corner_radius=0.1, stroke_width=4) for one in alike]
         appear = [(FadeIn(label), GrowFromEdge(one, LEFT)) for label, one in zip(labels, raw, strict=True)]
         self.say(
-            "{one} Here is a toy: three cells, {two} two genes. {three} The last cell was caught twice as well as "
-            "the first. "
-            "{ask} How do we make them look the same?",
+            "{one} Three cells, {two} two genes. {three} The last was caught twice as well as the first: "
+            "{ask} how do we make them look the same?",
             pause=1.0,
             one=(*appear[0], FadeIn(key), 0.7),
             two=(*appear[1], 0.7),
@@ -656,8 +655,9 @@ class Together(Lecture):
         assert correlation[i, j] > 0.5
         frame = SurroundingRectangle(grid[i][j], color=INK, buff=0.03, stroke_width=6)
         self.say(
-            f"{{ask}} {n_genes} numbers are still too many. {{grid}} But genes move together. "
-            "{warm} Warm means that two rise together, {cold} cold that one falls as the other rises.",
+            f"{{ask}} {n_genes} numbers are too many. {{grid}} But genes move together: {{warm}} warm where two "
+            "rise, "
+            "{cold} cold where one falls as the other rises.",
             pause=0.3,
             ask=(FadeIn(sides, lag_ratio=0.1), FadeIn(above, lag_ratio=0.1), 1.0),
             grid=(LaggedStart(*[FadeIn(row, shift=DOWN * 0.2) for row in grid], lag_ratio=0.3), 1.5),
@@ -665,8 +665,7 @@ class Together(Lecture):
             cold=(FadeIn(key[1], shift=LEFT * 0.2), 0.6),
         )
         self.say(
-            "{pair} Tell me LYZ, and I can guess CST3. {few} With a few hidden causes behind them, "
-            "a few numbers would say nearly everything.",
+            "{pair} Tell me LYZ, and I can guess CST3. {few} So a few numbers may say nearly everything.",
             pause=0.6,
             pair=(Create(frame), Indicate(sides[i], color=INK), Indicate(above[j], color=INK), 1.0),
             few=(FadeIn(few, shift=UP * 0.2), 0.8),
@@ -872,9 +871,8 @@ class Components(Lecture):
             second=(cloud.to(on(plot, pca_map)), 1.6),
         )
         self.say(
-            "{colour} A formula from 1901, and it was not told any cell type either. "
-            "{genes} Its first axis goes from T cells to myeloid cells.",
-            pause=0.6,
+            "{colour} A formula from 1901, {genes} and it was not told any cell type either.",
+            pause=1.4,
             colour=lambda: (*paint(cloud, GROUPS), FadeIn(key, shift=LEFT * 0.2), 1.2),
             genes=(
                 FadeIn(ends[0].align_to(plot.frame, LEFT), shift=RIGHT * 0.4),
@@ -1088,7 +1086,7 @@ class Copying(Lecture):
             end=lambda: (held.animate.set_value(self.at[-1]), FadeIn(seen, shift=LEFT * 0.2), 1.8),
         )
         self.say(
-            "{still} That still falls, because each further number copies more of the very cell to be rebuilt. "
+            "{still} Even that falls, because each further number copies more of the very cell to be rebuilt. "
             "{moral} Copying is not understanding.",
             pause=0.8,
             still=(Flash(last, color=LATENT), 0.8),
@@ -1350,8 +1348,8 @@ class TooFar(Lecture):
         tags[1].next_to(wall, RIGHT, buff=0.3).align_to(wall, UP)
         options = choices("5 %", "20 %", "more than half").move_to(DOWN * 2.7)
         self.say(
-            "{real} How far are held-out cells from the training cells? {yard} Call a cell too far out, if it "
-            "lies farther than 95 percent of those. "
+            "{real} Here is how far held-out cells lie from the training cells. {yard} A cell farther than 95 "
+            "percent of them is too far out. "
             f"{{ask}} How many of the {len(far)} are? {{a}} 5 percent, {{b}} 20 percent, {{c}} more than half?",
             pause=1.6,
             real=(
