@@ -1336,9 +1336,7 @@ class TooFar(Lecture):
         assert lesson.text(r"Of real, held-out cells (5 %) lie further than a certain distance")
         steps = np.linspace(0, max(made_far.max(), held_far.max()) * 1.02, 41)
         shares = [np.histogram(one, steps)[0] / len(one) for one in (held_far, made_far)]
-        plot = plot_axes(
-            (0, steps[-1]), (0, 1.1 * np.max(shares)), "distance to the nearest cell", "", 8.4, 3.3
-        ).move_to([-0.1, 0.3, 0])
+        plot = plot_axes((0, steps[-1]), (0, 1.1 * np.max(shares)), "", "", 11.0, 3.6).move_to([0, 0.55, 0])
         real, self.made = (
             histogram(plot, steps, share, color, 0.65) for share, color in zip(shares, (LATENT, NOISE), strict=True)
         )
@@ -1346,14 +1344,15 @@ class TooFar(Lecture):
         tags = [words("held-out cells", 26, LATENT), words("too far out", 34, BAD, weight=BOLD)]
         tags[0].next_to(wall, RIGHT, buff=0.35).align_to(wall, UP).shift(DOWN * 0.9)
         tags[1].next_to(wall, RIGHT, buff=0.3).align_to(wall, UP)
-        options = choices("5 %", "20 %", "more than half").move_to(DOWN * 2.7)
+        axis = words("distance to the nearest training cell", 24, DIM).next_to(plot.frame, DOWN, buff=0.2)
+        options = choices("5 %", "20 %", "more than half").move_to(DOWN * 2.9)
         self.say(
             "{real} Here is how far held-out cells lie from the training cells. {yard} A cell farther than 95 "
             "percent of them is too far out. "
             f"{{ask}} How many of the {len(far)} are? {{a}} 5 percent, {{b}} 20 percent, {{c}} more than half?",
             pause=1.6,
             real=(
-                FadeIn(plot),
+                FadeIn(plot, axis),
                 FadeIn(tags[0]),
                 LaggedStart(*[GrowFromEdge(bar, DOWN) for bar in real], lag_ratio=0.05),
                 1.8,
@@ -1390,6 +1389,7 @@ class TooFar(Lecture):
             for points in (on(left, z_train), on(goal, real_out))
         ]
         drawn, flying = (cells(on(left, z_drawn), far, [NOISE], radius=0.04) for _ in range(2))
+        tag = words(f"invented cells: {share} %", 30, NOISE).move_to([1.6, 0.4, 0])
         verdict = (
             VGroup(mono(f"{share} %", 44, BAD), words("too far out", 28, BAD))
             .arrange(RIGHT, buff=0.25)
@@ -1398,7 +1398,12 @@ class TooFar(Lecture):
         self.say(
             f"{{made}} More than half: {share} percent.",
             pause=0.8,
-            made=(right(options, 2), LaggedStart(*[GrowFromEdge(bar, DOWN) for bar in self.made], lag_ratio=0.05), 1.8),
+            made=(
+                right(options, 2),
+                FadeIn(tag),
+                LaggedStart(*[GrowFromEdge(bar, DOWN) for bar in self.made], lag_ratio=0.05),
+                1.8,
+            ),
         )
         self.say(
             "{maps} Here is what we drew, {fly} and what came out, {colour} red where it is too far. "
@@ -1721,7 +1726,11 @@ class Ahead(Lecture):
         self.say(
             "{next} Then comes lesson one: what is a distribution over latents?",
             pause=1.5,
-            next=lambda: (card.animate.shift(UP * 0.35).set_opacity(0.35), FadeIn(ahead, shift=UP * 0.2), 1.2),
+            next=lambda: (
+                card.animate.scale(0.85).shift(UP * 0.45).set_opacity(0.35),
+                FadeIn(ahead, shift=UP * 0.2),
+                1.2,
+            ),
         )
 
 
