@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 import torch.nn.functional as F
-
 from film import *
+
 from vae_course.distributions import bernoulli_log_prob, normal_log_prob
 
 TERMS = "log_q_of(sample) - log_two_bells(sample).sum(dim=-1)"
@@ -252,7 +252,8 @@ class Wish(Lecture):
             words("backwards", 28, MEAN).next_to(back, DOWN),
         )
         self.say(
-            "{nodes} How do we come by such a cloud? {forth} Tell a story of how a cell is made. {back} Then tell it backwards.",
+            "{nodes} How do we come by such a cloud? {forth} Tell a story of how a cell is made. {back} Then "
+            "tell it backwards.",
             pause=0.6,
             nodes=lambda: (FadeOut(self.others(small)), FadeIn(z, scale=0.7), FadeIn(cell), 0.9),
             forth=(Create(forth), FadeIn(told, shift=RIGHT * 0.2), 1.0),
@@ -270,8 +271,9 @@ class Bits(Beat):
         names = cells.titles([f"{sizes[0]} T cells", f"{sizes[1]} myeloid cells"], cells.top + 0.3)
         seen = cells.titles([f"CD3D in {share} %" for share in shares], cells.top - 3.05, 30, weight=BOLD)
         self.say(
-            "{t} Here are T cells, {other} and here myeloid cells, from blood. {bit} Of each gene we keep one bit: detected, or "
-            f"not. {{seen}} CD3D is detected in {shares[0]}% of the T cells, {{few}} and in {shares[1]}% of the others.",
+            "{t} Here are T cells, {other} and myeloid cells, from blood. {bit} Of each gene we keep one bit: "
+            f"detected, or not. {{seen}} CD3D is detected in {shares[0]}% of the T cells, {{few}} and in {shares[1]}% "
+            "of the others.",
             t=(FadeIn(cells.group(0), cells.group(1), names[0], shift=UP * 0.2), 0.7),
             other=(FadeIn(cells.group(2), cells.group(3), names[1], shift=UP * 0.2), 0.8),
             bit=(LaggedStart(*[Indicate(cells.group(k), 1.02, color=INK) for k in (0, 2)], lag_ratio=0.4), 1.4),
@@ -312,8 +314,8 @@ class Story(Beat):
         dot = always_redraw(lambda: Dot(self.stage.c2p(coins.z.get_value()), radius=0.12, color=LATENT))
         fan = always_redraw(self.fan)
         self.say(
-            "{start} A cell's story has two steps. {roll} Draw z {fall} from a bell around 0, the prior. {coins} Then throw one coin a "
-            "gene. How each is loaded, z decides. {throw} And here is the cell.",
+            "{start} A cell's story has two steps. {roll} Draw z {fall} from a bell around 0, the prior. "
+            "{coins} Then throw one coin a gene. How each is loaded, z decides. {throw} And here is the cell.",
             pause=0.6,
             start=(FadeIn(self.stage), FadeIn(prior), FadeIn(named), FadeIn(die), 0.8),
             roll=(die.roll([3, 6, 2, 5], 1.0), 0.5),
@@ -322,8 +324,9 @@ class Story(Beat):
             throw=lambda: (coins.throw(cells[0]), 1.1),
         )
         self.say(
-            "{again} Again: another z, {fell} another cell. {third} Far on the left, {left} the T cell genes. "
-            "{fourth} A little to the right, {right} mostly the others. The genes go together, {tie} and all that ties them is z.",
+            "{again} Again: another z, {fell} another cell. {third} Far on the left, {left} the T cell "
+            "genes. {fourth} A little to the right, {right} mostly the others. The genes go together, {tie} "
+            "and all that ties them is z.",
             pause=0.5,
             again=lambda: (die.roll([5, 2, 4, 1], 1.0), coins.move(zs[1]), 0.8),
             fell=lambda: (coins.throw(cells[1]), 0.8),
@@ -370,9 +373,9 @@ class Decoder(Beat):
         marks, bars, lyz = always_redraw(self.marks), always_redraw(self.bars), genes.index("LYZ")
         rest = [k for k in range(len(genes)) if k != lyz]
         self.say(
-            "{axes} How does z load a coin? {one} Through a sigmoid, which squeezes any number into 0 to 1. {all} Each gene has its own. "
-            "{pin} Slide z to the right: {slide} the T cell genes fade, and the myeloid genes rise. {back} Six probabilities at any z: "
-            "{whole} that is the whole decoder.",
+            "{axes} How does z load a coin? {one} Through a sigmoid, which squeezes any number into 0 to 1. "
+            "{all} Each gene has its own. {pin} Slide z to the right: {slide} T cell genes fade, myeloid genes "
+            "rise. {back} Six probabilities at any z: {whole} that is the decoder.",
             axes=(FadeIn(self.stage), FadeIn(ends), 0.8),
             one=(Create(curves[lyz]), FadeIn(names[lyz]), 1.4),
             all=(*[Create(curves[k]) for k in rest], *[FadeIn(names[k]) for k in rest], 1.0),
@@ -408,7 +411,8 @@ class Decoder(Beat):
         bar, last = glow(shown, 0), glow(shown, 1)
         last.stretch(2, 1, about_edge=UP)
         self.say(
-            "{card} In code, these are two lines. {draw} Draw z. {throw} Throw the coins. {out} And out come four cells {rows} that never lived.",
+            "{card} In code, two lines. {draw} Draw z. {throw} Throw the coins. {out} Out come four cells "
+            "{rows} that never lived.",
             pause=0.9,
             card=lambda: (FadeOut(self.others(self.mobjects[0])), FadeIn(shown), 0.8),
             draw=(FadeIn(bar), 0.4),
@@ -431,15 +435,16 @@ class Counting(Beat):
         cells, prior = Cells(), percent(number(r"prior T"))
         seen, among = int(number(r"counting")), int(number(r"counting \d+ of"))
         answer = percent(number(r"Bayes .*="))
-        assert [(cells.groups == k).sum() for k in (0, 2)] == [seen, among - seen] and seen % 11 == among % 11 == 0
+        assert [(cells.groups == k).sum() for k in (0, 2)] == [seen, among - seen]
+        assert seen % 11 == among % 11 == 0
         titles = cells.titles([f"{prior} T cells", "myeloid cells"], cells.top + 0.3)
         card = question(f"A cell shows CD3D. Is it a T cell?\n{t_seen} %      {answer}      {prior}", 34).move_to(
             DOWN * 2.1
         )
         self.say(
-            "{head} The story runs from z to x. We hold x, and want z. "
-            f"{{prior}} {prior.replace(' ', '')} of these are T cells, and CD3D {{seen}} shows in {t_seen}% of T cells. "
-            f"{{ask}} A new cell shows CD3D. How probable is a T cell: {t_seen}, {answer.split()[0]}, or {prior.split()[0]}%?",
+            f"{{head}} We hold x, and want z. {{prior}} {prior.replace(' ', '')} of these are T cells, and CD3D "
+            f"{{seen}} shows in {t_seen}% of T cells. {{ask}} A new cell shows CD3D. How probable is a T cell: "
+            f"{t_seen}, {answer.split()[0]}, or {prior.split()[0]}%?",
             pause=2.5,
             head=(FadeIn(cells), 1.2),
             prior=(FadeIn(titles), 0.7),
@@ -453,8 +458,9 @@ class Counting(Beat):
         share = words(answer, 64, GOOD, weight=BOLD).move_to([3.8, 0.4, 0])
         gone = [cells.group(k) for k in (1, 3)]
         self.say(
-            f"{{drop}} Keep the cells that show it, {{sort}} and line them up. {{count}} {seen} of {among} are T cells: "
-            f"{{share}} {answer.split()[0]}%. {{why}} For there are twice as many myeloid cells here, and some show it too.",
+            f"{{drop}} Keep the cells that show it, {{sort}} and line them up. {{count}} {seen} of {among} are T "
+            f"cells: {{share}} {answer.split()[0]}%. {{why}} For there are twice as many myeloid cells here, and some "
+            "show it too.",
             pause=0.5,
             drop=(*[one.animate.set_fill(opacity=0) for one in gone], FadeOut(card), FadeOut(titles), 0.9),
             sort=lambda: (cells.line_up(), 1.1),
@@ -500,9 +506,9 @@ class Bayes(Beat):
         outline = VGroup(*[one.copy().set_fill(opacity=0).set_stroke(MEAN, 6) for one in fills])
         shares = self.shares(joint[:, 0])
         self.say(
-            "Draw it as a square. {prior} The prior splits the width. {like} The likelihoods are the heights. {evid} All that is "
-            "filled is p of x, the evidence. {post} And the posterior is the T cells' part of it: {rule} prior times likelihood, over the evidence. "
-            "{bayes} Bayes' rule.",
+            "Draw it as a square. {prior} The prior splits the width. {like} The likelihoods are the heights. "
+            "{evid} All that is filled is p of x, the evidence. {post} And the posterior is the T cells' part of "
+            "it: {rule} prior times likelihood, over the evidence. {bayes} Bayes' rule.",
             pause=0.7,
             prior=(FadeIn(strips), FadeIn(texts[0], texts[2]), FadeIn(tags["prior"], parts["prior"]), 0.8),
             like=(*[GrowFromEdge(one, DOWN) for one in fills], FadeIn(tags["like"], parts["like"]), 0.9),
@@ -537,8 +543,9 @@ class GeneByGene(Beat):
             live(lambda: f"sd {self.now()[3]:.2f}", 34, SPREAD).move_to([5.2, 1.1, 0]),
         )
         self.say(
-            "{grid} With a whole grid of z it is the same: multiply, sum, divide. {cd} CD3D is detected, {lean} and the bell leans to the left. "
-            "{like} The white curve is the likelihood, looked at over z. There its area can be anything: {area} only the posterior's must be 1.",
+            "{grid} On a whole grid of z: multiply, sum, divide. {cd} CD3D is detected, {lean} and the bell "
+            "leans to the left. {like} The white curve is the likelihood, looked at over z. Its area can be "
+            "anything: {area} only the posterior's must be 1.",
             pause=0.5,
             grid=(FadeIn(self.stage, self.tiles), FadeIn(self.stage.prior(), tag), FadeIn(drawn), FadeIn(sd), 1.2),
             cd=(self.tiles.see(0, 1.0), FadeIn(likely), 0.8),
@@ -564,8 +571,8 @@ class GeneByGene(Beat):
         too, gone = (signed(posterior([1.0, bit, 0.0, 0.0, 0.0, 0.0], known)[3]) for bit in (1.0, 0.0))
         assert float(gone) < float(too)
         self.say(
-            f"{{too}} Detected: a little, to {too}. {{undo}} Take it back. {{gone}} Not detected: to {gone}. {{why}} Two signs of a T cell leave the "
-            "left side open. {close} A contradiction closes both.",
+            f"{{too}} Detected: a little, to {too}. {{undo}} Take it back. {{gone}} Not detected: to {gone}. {{why}} "
+            "Two signs of a T cell leave the left side open. {close} A contradiction closes both.",
             pause=0.8,
             too=lambda: (FadeOut(self.card), *self.il32(1.0), 1.5),
             undo=lambda: (self.weights[1].animate.set_value(0), self.tiles.see(1, 0.0), 0.7),
@@ -575,13 +582,15 @@ class GeneByGene(Beat):
         )
 
     def rest(self) -> None:
-        assert sum(self.bits[2:]) == 0 and markers[T_CELL][1] == 1
+        assert sum(self.bits[2:]) == 0
+        assert markers[T_CELL][1] == 1
         steps = [
             AnimationGroup(self.weights[k].animate.set_value(1), Indicate(self.tiles.squares[k], 1.25, color=kinds[k]))
             for k in range(2, 6)
         ]
         self.say(
-            "{back} Our cell does show IL32, {rest} and none of the four myeloid genes. The cloud draws together. {end}",
+            "{back} Our cell does show IL32, {rest} and none of the four myeloid genes. The cloud draws "
+            "together. {end}",
             pause=1.2,
             back=lambda: (FadeOut(self.mark), self.weights[1].animate.set_value(0), 0.4),
             rest=lambda: (*self.il32(1.0), LaggedStart(*steps, lag_ratio=0.7), 2.8),
@@ -622,7 +631,8 @@ class Underflow(Beat):
         steps, logs = np.arange(len(probs) + 1), np.append(0, np.cumsum(np.log10(probs.astype(float))))
         product = np.cumprod(probs)  # in 32 bits, as the lesson's
         last, many = int(np.flatnonzero(product)[-1]) + 1, len(probs)
-        assert product[-1] == 0 and probs.dtype == np.float32
+        assert product[-1] == 0
+        assert probs.dtype == np.float32
         plot = plot_axes(
             (0, many),
             (-160, 0),
@@ -643,16 +653,16 @@ class Underflow(Beat):
         total = number(r"sum of their logarithms:")
         result = mono(f"{total} nats", 34, GOOD).move_to(plot.c2p(570, -68), aligned_edge=LEFT)
         self.say(
-            "Six genes went well. {ask} "
-            f"With {many}, the probability of a cell is a product of {many} numbers. "
+            f"Six genes went well. {{ask}} With {many}, the probability of a cell is a product of {many} numbers. "
             "Does the computer say 10 to the minus 2, {pulse} 10 to the minus 20, or 0?",
             pause=2.2,
             ask=(ask(card), 1.0),
             pulse=(Indicate(card.text[1], 1.08, color=MEAN), 1.2),
         )
         self.say(
-            "{axes} Gene by gene, {fall} the product falls. {floor} Near 10 to the minus 45, 32 bits end, {zero} and it is "
-            f"exactly 0. {{log}} The cure is a logarithm: a product becomes a sum, {{sum}} {total}.",
+            "{axes} Gene by gene, {fall} the product falls. {floor} Near 10 to the minus 45, 32 bits end, "
+            "{zero} and it is exactly 0. {log} The cure is a logarithm: a product becomes a sum, {sum} "
+            f"{total}.",
             pause=0.8,
             axes=(FadeOut(card), FadeIn(plot), 0.6),
             fall=(Create(falls, rate_func=linear), 1.0),
@@ -676,8 +686,9 @@ class Logit(Beat):
             .move_to(DOWN * 1.2)
         )
         self.say(
-            "{line} The log-probability of a coin fits on one line: {one} for a 1 the first term, {zero} for a 0 the second. {minus} With a "
-            "minus sign it is the binary cross-entropy: {same} a loss is a likelihood.",
+            "{line} The log-probability of a coin fits on one line: {one} for a 1 the first term, {zero} for a "
+            "0 the second. {minus} With a minus sign it is the binary cross-entropy: {same} a loss is a "
+            "likelihood.",
             pause=0.4,
             line=(Write(formula), 1.4),
             one=(formula.select("two").animate.set_opacity(0.15), 0.7),
@@ -705,8 +716,9 @@ class Logit(Beat):
         )
         lines.move_to([2.6, 1.6, 0])
         self.say(
-            "{axes} A network puts out a logit. {draw} Turn it into a probability, take the logarithm? {cut} From 17 on, that probability is rounded to 1, "
-            "{inf} and one surprise costs infinity. {safe} So simplify first, to minus softplus: {on} at 17 it costs 17, at 1000 a thousand.",
+            "{axes} A network puts out a logit. {draw} Turn it into a probability, take the logarithm? {cut} "
+            "From 17 on, that probability is rounded to 1, {inf} and one surprise costs infinity. {safe} So "
+            "simplify first, to minus softplus: {on} at 17 it costs 17, at 1000 a thousand.",
             pause=0.6,
             axes=lambda: (FadeOut(self.others(self.mobjects[0])), FadeIn(plot), FadeIn(lines[0]), 0.9),
             draw=(Create(broken, rate_func=linear), 1.8),
@@ -738,8 +750,9 @@ class TwoBells(Beat):
             return mean.animate.set_value(to[0]), var.animate.set_value(to[1])
 
         self.say(
-            "{head} Soon we shall replace a distribution p by a simpler one, q. {p} Say p has two bells, {q} q one. Where does the best q lie? "
-            "{wide} Over both, wide? {narrow} On one, narrow? {between} Or between?",
+            "{head} Soon we shall replace a distribution p by a simpler one, q. {p} Say p has two bells, {q} q "
+            "one. Where does the best q lie? {wide} Over both, wide? {narrow} On one, narrow? {between} Or "
+            "between?",
             pause=2.2,
             head=(FadeIn(stage), 0.8),
             p=(Create(p), FadeIn(name), 0.9),
@@ -754,8 +767,8 @@ class TwoBells(Beat):
         for part, color in (("q", MEAN), ("p", LATENT), ("draw", MEAN)):
             formula.select(part).set_color(color)
         self.say(
-            "{kl} The KL divergence judges. {draw} Draw z from q, and ask by how many nats q rates it above p, {mean} on average. "
-            "{zero} It is never negative, and 0 only if q is p.",
+            "{kl} The KL divergence judges. {draw} Draw z from q, and ask by how many nats q rates it above p, "
+            "{mean} on average. {zero} It is never negative, and 0 only if q is p.",
             pause=0.4,
             kl=(Write(formula), 1.0),
             draw=lambda: (Indicate(formula.select("draw"), 1.25, color=MEAN), 1.2),
@@ -780,8 +793,8 @@ class Pull(Beat):
         )
         (one, other), (first, second) = self.printed(NARROW, "narrow"), self.printed(WIDE, "wide  ")
         self.say(
-            "{stage} There are two ways round. {pull} Pull q over the larger bell. {q} From q to p, the KL is small: "
-            f"{one}. {{p}} From p to q, it is {other}.",
+            "{stage} There are two ways round. {pull} Pull q over the larger bell. {q} From q to p, the KL is "
+            f"small: {one}. {{p}} From p to q, it is {other}.",
             pause=0.7,
             stage=(FadeIn(stage), FadeIn(p), FadeIn(q), FadeIn(names), FadeIn(bars), 0.9),
             pull=lambda: (*self.go(NARROW), 1.6),
@@ -789,7 +802,8 @@ class Pull(Beat):
             p=lambda: (Indicate(names[1], 1.15, color=LATENT), 0.8),
         )
         self.say(
-            f"{{wide}} Stretch q over both bells: {{q}} {first}, that is worse. {{p}} And {second}, much better. {{swap}} The verdict is reversed.",
+            f"{{wide}} Stretch q over both bells: {{q}} {first}, that is worse. {{p}} And {second}, much better. "
+            "{swap} The verdict is reversed.",
             pause=1.0,
             wide=lambda: (*self.go(WIDE), 1.6),
             q=lambda: (Indicate(names[0], 1.15, color=MEAN), 0.8),
@@ -844,8 +858,8 @@ class WhoDraws(Beat):
         ]
         assert f"{weight[1]:.2f}" == "0.35"  # "a third"
         self.say(
-            "{stage} Why? {q} Draw from q: every draw lands where p is at home. {never} The other bell is never "
-            "visited, and so forgiven: {mode} mode-seeking.",
+            "{stage} Why? {q} Draw from q: every draw lands where p is at home. {never} The other bell is "
+            "never visited, and so forgiven: {mode} mode-seeking.",
             pause=0.4,
             stage=(FadeIn(stage), FadeIn(p), FadeIn(q), FadeIn(names), 0.4),
             q=(LaggedStart(*[FadeIn(one, shift=DOWN * 1.2) for one in first], lag_ratio=0.05), 2.0),
@@ -854,8 +868,8 @@ class WhoDraws(Beat):
         )
         nothing = words("q almost 0", 28).next_to(lost, UP, buff=1.2)
         self.say(
-            "{p} Draw from p: {lost} a third of the draws land where q has next to nothing. {zero} And where q is exactly 0, the "
-            "KL is infinite. {cover} That is mass-covering.",
+            "{p} Draw from p: {lost} a third of the draws land where q has next to nothing. {zero} And where q "
+            "is exactly 0, the KL is infinite. {cover} That is mass-covering.",
             pause=0.4,
             p=(FadeOut(first), FadeOut(verdicts[0]), *[FadeIn(one, shift=DOWN * 1.2) for one in second], 0.8),
             lost=lambda: (home.animate.set_opacity(0.2), FadeIn(nothing), 0.9),
@@ -863,8 +877,8 @@ class WhoDraws(Beat):
             cover=(FadeIn(verdicts[1], shift=UP * 0.2), 0.7),
         )
         self.say(
-            "{vae} A VAE uses the first, for it can draw from q, not from the posterior. {narrow} Where the truth has two answers, its q tends to "
-            "give one, and to be too sure.",
+            "{vae} A VAE uses the first, for it can draw from q, not from the posterior. {narrow} Where the "
+            "truth has two answers, its q tends to give one, and to be too sure.",
             pause=0.4,
             vae=lambda: (FadeOut(verdicts[1], nothing, second), FadeIn(first), 1.2),
             narrow=lambda: (Indicate(q, 1.1, color=MEAN), 1.6),
@@ -918,8 +932,9 @@ class Parabolas(Beat):
             .move_to([4.9, -1.6, 0])
         )
         self.say(
-            "{head} A VAE needs a KL for every latent of every cell. If both are Gaussian, there is a formula: {two} the logarithm of "
-            "a Gaussian is a parabola. {gap} The difference of two is one again, {mean} and its mean needs only means and variances.",
+            "{head} A VAE needs a KL for every latent of every cell. If both are Gaussian, there is a formula: "
+            "{two} the logarithm of a Gaussian is a parabola. {gap} The difference of two is one again, {mean} "
+            "and its mean needs only means and variances.",
             pause=0.4,
             head=(FadeIn(plot), 0.9),
             two=(Create(q), Create(one), FadeIn(names[:2]), 1.4),
@@ -927,8 +942,8 @@ class Parabolas(Beat):
             mean=lambda: (Indicate(names[2], 1.15, color=INK), 1.0),
         )
         self.say(
-            "{data} The data are nowhere in it, be they bits or counts. {bells} But give the prior two bells, {bent} and the formula fails: "
-            f"{{check}} it says {formula}, {{true}} and the truth is {true}.",
+            "{data} The data are nowhere in it, be they bits or counts. {bells} But give the prior two bells, "
+            f"{{bent}} and the formula fails: {{check}} it says {formula}, {{true}} and the truth is {true}.",
             pause=0.6,
             data=lambda: (Indicate(names, 1.06, color=INK), 1.4),
             bells=lambda: (ReplacementTransform(one, two), 1.0),
@@ -960,8 +975,8 @@ class MonteCarlo(Beat):
         )
         formula.select("q").set_color(NOISE)
         self.say(
-            "{head} Two bells: no formula. Ten dimensions: no grid. {draw} But a KL is a mean over draws from q. So draw, and average. "
-            "{run} At first the mean jumps about; {settle} then it settles.",
+            "{head} Two bells: no formula. Ten dimensions: no grid. {draw} But a KL is a mean over draws from q. "
+            "So draw, and average. {run} At first the mean jumps about; {settle} then it settles.",
             pause=1.2,
             head=(FadeIn(self.plot), FadeIn(true), FadeIn(named), 1.0),
             draw=(Write(formula), 1.6),
@@ -969,7 +984,6 @@ class MonteCarlo(Beat):
             settle=lambda: (self.now.animate(rate_func=linear).set_value(5.0), 2.0),
         )
         self.errors_of(drawn)
-        self.slip(formula)
 
     def drawn(self) -> VGroup:
         step = max(int(np.searchsorted(self.xs, self.now.get_value())), 2)
@@ -990,8 +1004,8 @@ class MonteCarlo(Beat):
         bars[2][2].shift(LEFT * 0.5)
         errors = [f"{float(error):.{digits}f}" for (_, error), digits in zip(found, (2, 2, 3), strict=True)]
         self.say(
-            f"{{ten}} Ten draws: give or take {errors[0]}. {{more}} A thousand: {errors[1]}. {{most}} A hundred thousand: {errors[2]}. "
-            "{rule} A hundred times the draws, ten times the precision.",
+            f"{{ten}} Ten draws: give or take {errors[0]}. {{more}} A thousand: {errors[1]}. {{most}} A hundred "
+            f"thousand: {errors[2]}. {{rule}} A hundred times the draws, ten times the precision.",
             pause=0.8,
             ten=(drawn.animate.set_opacity(0.3), FadeIn(bars[0]), 0.9),
             more=(FadeIn(bars[1]), 0.8),
@@ -999,33 +1013,8 @@ class MonteCarlo(Beat):
             rule=lambda: (LaggedStart(*[Indicate(one[2], 1.15, color=MEAN) for one in bars], lag_ratio=0.6), 2.2),
         )
 
-    def slip(self, formula: Mobject) -> None:
-        wrong, error, right = (
-            number(pattern) for pattern in ("draws from p:", r"draws from p: -[\d.]+ \+-", r"KL\(q \|\| p\) is")
-        )
-        line = number_line((-2, 2, 1), "nats", 9.5).move_to(DOWN * 1.0)
-        marks, labels = VGroup(), VGroup()
-        for text, color in ((wrong, BAD), (right, GOOD)):
-            marks.add(Dot(line.n2p(float(text.replace("−", "-"))) + UP * 0.4, radius=0.12, color=color))
-            labels.add(mono(f"{text} ± {error}" if color == BAD else text, 30, color).next_to(marks[-1], UP, buff=0.3))
-        never = Line(line.n2p(-2), line.n2p(0)).set_stroke(BAD, 14, 0.45)
-        self.say(
-            f"{{slip}} But draw from p by mistake, {{out}} and out comes {wrong}, give or take {error}. {{never}} No KL is negative. "
-            "{scatter} An error bar measures scatter, not mistakes.",
-            pause=0.6,
-            slip=lambda: (
-                FadeOut(self.others(self.mobjects[0], formula)),
-                FadeIn(line),
-                formula.select("q").animate.set_color(BAD),
-                0.9,
-            ),
-            out=(FadeIn(marks[0], scale=3), FadeIn(labels[0]), 0.9),
-            never=(Create(never), FadeIn(marks[1], labels[1]), 0.8),
-            scatter=lambda: (Indicate(labels[0], 1.12, color=BAD), 1.2),
-        )
 
-
-# ------------------------------------------------------------------------------------------ the posterior of a real cell
+# ----------------------------------------------------------------------------------------- the posterior of a real cell
 
 
 class ThreeCells(Beat):
@@ -1053,11 +1042,12 @@ class ThreeCells(Beat):
             log_lik = value("1.9", "log_lik")[i]
             likes.add(stage.curve(np.exp(log_lik - log_lik.max())[DRAWN], INK, 2.5))
         sds = [f"{value('1.9', 'post_sd')[i]:.2f}" for i in self.cells]
-        assert min(sds) == sds[1] and markers[ALL_SIX].sum() == 6
+        assert min(sds) == sds[1]
+        assert markers[ALL_SIX].sum() == 6
         labels = [mono(f"sd {sd}", 28, SPREAD).move_to([x, -3.2, 0]) for sd, x in zip(sds, xs, strict=True)]
         self.say(
-            f"{{head}} Three real cells, six genes, {len(grid)} values of z. {{one}} A T cell. {{two}} A T cell that shows all six genes. "
-            "{three} A dendritic cell. {ask} Whose posterior is the narrowest?",
+            f"{{head}} Three real cells, six genes, {len(grid)} values of z. {{one}} A T cell. {{two}} A T cell that "
+            "shows all six genes. {three} A dendritic cell. {ask} Whose posterior is the narrowest?",
             pause=2.3,
             head=(*[FadeIn(one[0]) for one in shown], 0.8),
             one=(FadeIn(shown[0][1:]), 0.6),
@@ -1071,8 +1061,9 @@ class ThreeCells(Beat):
         ]
         tags = [words("prior", 22, PRIOR).next_to(one.get_start(), UP, buff=0.12) for one in holds]
         self.say(
-            "{like} Here are the likelihoods, {post} and the posteriors. {sd} The middle one: genes that contradict each other leave only a small range. "
-            "{doublet} Perhaps a doublet, two cells in one droplet. {hold} Outside, only the prior holds z back.",
+            "{like} Here are the likelihoods, {post} and the posteriors. {sd} The middle one: genes that "
+            "contradict each other leave only a small range. {doublet} Perhaps a doublet, two cells in one "
+            "droplet. {hold} Outside, only the prior holds z back.",
             pause=0.8,
             like=(Create(likes, lag_ratio=0), 1.0),
             post=lambda: (FadeIn(drawn), self.heat.animate.set_value(1.0), 1.2),
@@ -1110,8 +1101,8 @@ class SureAndWrong(Beat):
         _, density, mean, sd = posterior([0.0] * 6, [1.0] * 6)
         assert f"{mean:.1f}" == "-0.4"
         self.say(
-            "{b} Now a B cell. Most show none of the six genes. {squeeze} The model knows one axis, so none can only mean: in between. {sure} And the "
-            "{sd} spread is small.",
+            "{b} Now a B cell. Most show none of the six genes. {squeeze} The model knows one axis, so none can "
+            "only mean: in between. {sure} And the {sd} spread is small.",
             pause=0.5,
             b=(FadeIn(stage, tiles, ends), 1.0),
             squeeze=lambda: (FadeIn(drawn), heat.animate.set_value(1.0), 2.6),
@@ -1122,8 +1113,8 @@ class SureAndWrong(Beat):
             ),
         )
         self.say(
-            "{given} A posterior is exact, given the model: in this model, few values of z fit. {place} But it has no place for a B cell. {wrong} It is sure, "
-            "and wrong.",
+            "{given} A posterior is exact, given the model: in this model, few values of z fit. {place} But it "
+            "has no place for a B cell. {wrong} It is sure, and wrong.",
             pause=0.6,
             given=(Indicate(tiles, 1.04, color=MEAN), 1.4),
             place=(Indicate(ends, 1.15), 1.0),
@@ -1138,7 +1129,6 @@ class GridsEnd(Beat):
 
     def construct(self):
         ages, power = lesson.text(r"second, (\d+) times the age"), lesson.text(r"801\^\{10\} \\approx 10\^\{(\d+)\}")
-        draws = lesson.text(r"nats for one B cell [^$]+\$10\^\{(\d+)\}\$ draws")
         assert f"{10 * np.log10(len(grid)):.0f}" == power
         n, pitch = 8, 0.48
         row = VGroup(*[Dot([pitch * (i - (n - 1) / 2), 0, 0], radius=0.07, color=LATENT) for i in range(n)])
@@ -1146,7 +1136,7 @@ class GridsEnd(Beat):
         deep = VGroup(
             *[square.copy().shift((RIGHT * 0.15 + UP * 0.1) * k).set_opacity(0.75 - 0.1 * k) for k in range(1, 7)]
         )
-        every = VGroup(deep, square, row).shift(LEFT * 4.0 + DOWN * 0.8)
+        VGroup(deep, square, row).shift(LEFT * 4.0 + DOWN * 0.8)
         points = len(grid)
         numbers = [
             math(text, 60, LATENT).move_to([3.2, 0.9, 0])
@@ -1154,32 +1144,14 @@ class GridsEnd(Beat):
         ]
         clock = words(f"{ages} × the age of the universe", 30, BAD).move_to([3.2, -0.3, 0])
         self.say(
-            f"{{one}} One latent took {points} points. {{two}} Two take a square, {{three}} three a cube. {{ten}} Ten take "
-            f"10 to the {power}: {{age}} {ages} times the age of the universe, for one cell.",
+            f"{{one}} One latent took {points} points. {{two}} Two take a square, {{three}} three a cube. {{ten}} Ten "
+            f"take 10 to the {power}: {{age}} {ages} times the age of the universe, for one cell.",
             pause=0.5,
             one=(FadeIn(row), FadeIn(numbers[0]), 0.9),
             two=(TransformFromCopy(row, square), ReplacementTransform(numbers[0], numbers[1]), 0.7),
             three=(FadeIn(deep, shift=RIGHT * 0.3 + UP * 0.2), ReplacementTransform(numbers[1], numbers[2]), 0.7),
             ten=(ReplacementTransform(numbers[2], numbers[3]), 0.9),
             age=(FadeIn(clock, shift=UP * 0.2), 0.8),
-        )
-        noise = torch.randn(60, 2, generator=torch.Generator().manual_seed(1)).clamp(-2.2, 2.2).numpy()
-        missed = [
-            Dot(square.get_center() + np.array([0.6 * x, 0.6 * y, 0]), radius=0.06, color=NOISE) for x, y in noise
-        ]
-        target = Circle(0.3, color=GOOD, stroke_width=5).move_to(square.get_center() + RIGHT * 1.45 + DOWN * 1.35)
-        label = math(f'10^{draws} "draws"', 44, NOISE).move_to([3.2, -1.5, 0])
-        self.say(
-            f"{{draw}} Draws from the prior? For a B cell about {{many}} 10 to the {draws}. {{where}} We should draw where the posterior is, {{that}} and that is what we look for.",
-            pause=0.6,
-            draw=(
-                every.animate.set_opacity(0.12),
-                LaggedStart(*[FadeIn(one, scale=2) for one in missed], lag_ratio=0.04),
-                1.6,
-            ),
-            many=(FadeIn(label), 0.7),
-            where=(Create(target), 0.9),
-            that=(Flash(target, color=GOOD, flash_radius=0.5), 1.0),
         )
 
 
@@ -1195,8 +1167,8 @@ class Family(Beat):
         hidden = DashedVMobject(stage.curve(exact(DENDRITIC), LATENT, 4), num_dashes=70)
         q = always_redraw(lambda: stage.curve(normal(mean.get_value(), sd.get_value() ** 2), MEAN, 5))
         self.say(
-            "{head} If we cannot compute the posterior, can we fit it? {family} Take a simple family, say all Gaussians. {move} Shift and stretch, "
-            "{best} to find the smallest KL to the posterior.",
+            "{head} If we cannot compute the posterior, can we fit it? {family} Take a simple family, say all "
+            "Gaussians. {move} Shift and stretch, {best} to find the smallest KL to the posterior.",
             pause=0.5,
             head=(FadeIn(stage), FadeIn(hidden), 0.9),
             family=(FadeIn(q), 0.8),
@@ -1209,8 +1181,8 @@ class Family(Beat):
         lines.move_to([-0.2, 1.75, 0])
         name = words("ELBO", 30, GOOD, weight=BOLD).next_to(lines.line(1).select("elbo"), DOWN, buff=0.22)
         self.say(
-            "{kl} But this KL contains the posterior. {bayes} Put in Bayes' rule: {px} log p of x comes out, and q cannot move it. "
-            "{elbo} What is left needs only prior and likelihood: the ELBO.",
+            "{kl} But this KL contains the posterior. {bayes} Put in Bayes' rule: {px} log p of x comes out, "
+            "and q cannot move it. {elbo} What is left needs only prior and likelihood: the ELBO.",
             pause=0.8,
             kl=(lines.reveal(0), 1.4),
             bayes=(lines.reveal(1), 1.0),
@@ -1245,8 +1217,9 @@ class Rising(Beat):
         assert f"{self.px:.3f}" == number(r"log p\(x\)").replace("−", "-")
         tank = always_redraw(self.tank)
         self.say(
-            "{stage} For a dendritic cell and one latent, the grid knows the answer. {tank} log p of x is the roof. {below} The gap below it is the KL. It is never "
-            "negative, {bound} so the ELBO is an evidence lower bound.",
+            "{stage} For one cell and one latent, the grid knows the answer. {tank} log p of x is the roof. "
+            "{below} The gap below it is the KL. It is never negative, {bound} so the ELBO is an evidence lower "
+            "bound.",
             pause=0.5,
             stage=(FadeIn(stage), FadeIn(post), FadeIn(q), FadeIn(legend), 1.0),
             tank=(Create(roof), FadeIn(top), 0.8),
@@ -1255,8 +1228,8 @@ class Rising(Beat):
         )
         rest = number(r"KL there")
         self.say(
-            "{slide} Slide q to the right: the ELBO rises, the KL falls by as much. {narrow} For their sum is log p of x, and stays. "
-            f"{{best}} The best Gaussian ends {{left}} just {rest} below the roof.",
+            "{slide} Slide q to the right: the ELBO rises, the KL falls by as much. {narrow} For their sum is "
+            f"log p of x, and stays. {{best}} The best Gaussian ends {{left}} just {rest} below the roof.",
             pause=0.9,
             slide=lambda: (self.mean.animate.set_value(best[0]), 2.8),
             narrow=lambda: (self.sd.animate.set_value(best[1]), 1.6),
@@ -1314,8 +1287,9 @@ class Landscape(Beat):
     def search(self, tried: str, plot: VGroup, heat_: tuple, star: Mobject, label: VGroup) -> None:
         shown, cover, edge = heat_
         self.say(
-            f"{{axes}} We tried {{sweep}} {tried} pairs of mean and standard deviation. {{star}} There is a single valley, and this is its bottom. {{two}} But a posterior with two bells, no search "
-            "could fit: the family is too small.",
+            f"{{axes}} We tried {{sweep}} {tried} pairs of mean and standard deviation. {{star}} There is a single "
+            "valley, and this is its bottom. {two} But a posterior with two bells, no search could fit: the family "
+            "is too small.",
             pause=0.4,
             axes=(FadeIn(plot), 0.5),
             sweep=lambda: (*self.sweep(shown, cover, edge), 2.6),
@@ -1338,7 +1312,8 @@ class Landscape(Beat):
         into = [way(network.get_right() + UP * y, one.get_left()) for y, one in zip((0.3, -0.3), nodes, strict=True)]
         out = [way(one.get_right(), [3.2, -0.3 + y, 0]) for y, one in zip((0.2, -0.2), nodes, strict=True)]
         self.say(
-            "{one} And that was for one cell. {vae} In a VAE, a network reads x {out} and puts out mean and variance of q: {q} the encoder, one search for all cells.",
+            "{one} And that was for one cell. {vae} In a VAE, a network reads x {out} and puts out mean and "
+            "variance of q: {q} the encoder, one search for all cells.",
             pause=0.6,
             one=lambda: (FadeOut(self.others(self.mobjects[0])), FadeIn(cell), 0.9),
             vae=(GrowArrow(arrow(cell, network)), FadeIn(network, shift=RIGHT * 0.2), 0.8),
@@ -1381,18 +1356,17 @@ class Contest(Beat):
         cells = Cells(np.arange(len(markers)) % 2 == 0)  # learnt from: the even rows
         assert scores[2] > scores[0]
         self.say(
-            "{head} T cell or myeloid? We learn from half of the cells, {half} and ask about the others. {ask} Against the one best gene, "
-            "does the posterior win clearly, barely, or not at all?",
+            "{head} T cell or myeloid? We learn from half of the cells, {half} and ask about the others. {ask} "
+            "Against the one best gene, does the posterior win clearly, barely, or not at all?",
             pause=2.3,
             head=(FadeIn(cells), 1.0),
             half=(*[cells.group(k).animate.set_fill(opacity=0.25) for k in (0, 2)], 0.8),
             ask=(ask(card), 1.0),
         )
         self.say(
-            f"{{post}} It is right in {scores[0]}%, {{vote}} a vote of the six genes in {scores[1]}. {{gene}} And CST3 alone, in {scores[2]}. {{no}} So, not at all.",
+            f"{{post}} It is right in {scores[0]}%. {{gene}} The gene CST3 alone, in {scores[2]}%. {{no}} Not at all.",
             pause=0.8,
-            post=(FadeOut(card, cells), FadeIn(self.plot, names), FadeIn(marks[0], labels[0]), 0.9),
-            vote=(FadeIn(marks[1], labels[1], shift=RIGHT * 0.3), 0.8),
+            post=(FadeOut(card, cells), FadeIn(self.plot, names), FadeIn(marks[:2], labels[:2]), 0.9),
             gene=(FadeIn(marks[2], labels[2], shift=RIGHT * 0.3), 0.8),
             no=lambda: (Indicate(labels[2], 1.3, color=MEAN), 0.7),
         )
@@ -1408,7 +1382,8 @@ class Contest(Beat):
 
     def tenth(self, marks: VGroup, labels: VGroup) -> None:
         runs = self.scores("for seed in range(5):")
-        assert len(runs) == 5 and all(run[0] > max(run[1:]) for run in runs)
+        assert len(runs) == 5
+        assert all(run[0] > max(run[1:]) for run in runs)
         gain, error = number(r"posterior less the best gene \+"), number(r"posterior less the best gene \+[\d.]+% \+-")
         sure, right, rest = number(r"best gene \+.*\n"), number(r"calls are sure:"), number(r"of the others")
         clouds = [VGroup(*[self.mark(run[i], i, 0.14 * (k % 3 - 1)) for k, run in enumerate(runs)]) for i in range(3)]
@@ -1422,8 +1397,9 @@ class Contest(Beat):
             .move_to([0.9, -3.3, 0])
         )
         self.say(
-            f"{{thin}} But keep only a tenth of the molecules, {{fall}} five times over. {{win}} Now one gene is missed too often, and the posterior wins by {float(gain):.0f} points: it weighs "
-            f"every gene, seen or not seen. {{sure}} And it says when it does not know: {sure}% of its calls are sure, {{right}} and of these {right}% are right.",
+            "{thin} But keep only a tenth of the molecules, {fall} five times over. {win} Now one gene is "
+            f"missed too often, and the posterior wins by {float(gain):.0f} points. {{sure}} And it says when it does "
+            f"not know: {sure}% of its calls are sure, {{right}} and of these {right}% are right.",
             pause=0.9,
             thin=(FadeOut(labels), marks.animate.set_opacity(0.35), 0.8),
             fall=lambda: (*moves, FadeOut(marks), 1.0),
@@ -1444,8 +1420,9 @@ class Exercises(Lecture):
         ]
         card = notebook_card(1, items)
         self.say(
-            "{card} Now the notebook. {one} Write the log-probability of a coin, which never says minus infinity. {five} Estimate a KL by drawing, with its error bar. "
-            "{six} Compute the posterior of all 700 cells. {own} And try marker genes of your own.",
+            "{card} Now the notebook. {one} Write the log-probability of a coin, which never says minus "
+            "infinity. {five} Estimate a KL by drawing, with its error bar. {six} Compute the posterior of all "
+            "700 cells. {own} And try marker genes of your own.",
             pause=1.5,
             card=(FadeIn(card.card), FadeIn(card.title), 0.8),
             one=(FadeIn(card.row(0), shift=RIGHT * 0.2), 0.8),
