@@ -243,6 +243,7 @@ class Wish(Lecture):
     def both_ways(self, small: VGroup) -> None:
         z, cell = node("z", LATENT, 0.7), Tiles(markers[DENDRITIC], side=0.7, pitch=0.85, names=False)
         VGroup(z, cell).arrange(RIGHT, buff=4.0).shift(DOWN * 0.3)
+        label = words("a cell", 26, DIM).next_to(cell, DOWN, buff=0.3)
         start, end = z.get_right() + RIGHT * 0.15, cell.get_left() + LEFT * 0.15
         up = UP * 0.25
         forth = CurvedArrow(start + up, end + up, angle=-0.9, color=LATENT, stroke_width=6)
@@ -255,7 +256,7 @@ class Wish(Lecture):
             "{nodes} How do we come by such a cloud? {forth} Tell a story of how a cell is made. {back} Then "
             "tell it backwards.",
             pause=0.6,
-            nodes=lambda: (FadeOut(self.others(small)), FadeIn(z, scale=0.7), FadeIn(cell), 0.9),
+            nodes=lambda: (FadeOut(self.others(small)), FadeIn(z, scale=0.7), FadeIn(cell, label), 0.9),
             forth=(Create(forth), FadeIn(told, shift=RIGHT * 0.2), 1.0),
             back=(Create(back), FadeIn(asked, shift=LEFT * 0.2), 0.9),
         )
@@ -307,7 +308,10 @@ class Story(Beat):
     def construct(self):
         zs, cells = value("1.1", "z_told")[:, 0], value("1.1", "x_told")
         self.stage, self.coins = Stage(at=(-0.6, 0.3), width=10, height=1.9, top=0.42, numbers=()), Coins(-2.1)
-        die, shown = Die(0.9).move_to([5.7, 2.1, 0]), live(lambda: f"z = {self.coins.z.get_value():+.2f}", 26, LATENT)
+        die, shown = (
+            Die(0.9).move_to([5.7, 2.1, 0]),
+            live(lambda: f"z = {signed(self.coins.z.get_value())}", 26, LATENT),
+        )
         shown.move_to([5.6, 1.2, 0])
         self.shown, coins, prior = shown, self.coins, self.stage.curve(normal(0, 1), PRIOR, 4, 0.15)
         named = words("prior", 26, PRIOR).next_to(self.stage.c2p(1, 0.26), RIGHT, buff=0.25)
@@ -443,13 +447,14 @@ class Counting(Beat):
         )
         self.say(
             f"{{head}} We hold x, and want z. {{prior}} {prior.replace(' ', '')} of these are T cells, and CD3D "
-            f"{{seen}} shows in {t_seen}% of T cells. {{ask}} A new cell shows CD3D. How probable is a T cell: "
+            f"{{seen}} shows in {t_seen}% of T cells. {{ask}} A new cell shows CD3D. How probable is a T cell: {{pick}} "
             f"{t_seen}, {answer.split()[0]}, or {prior.split()[0]}%?",
             pause=2.5,
             head=(FadeIn(cells), 1.2),
             prior=(FadeIn(titles), 0.7),
             seen=(cells.group(1).animate.set_fill(opacity=0.13), 0.7),
             ask=(ask(card), 1.0),
+            pick=(LaggedStart(*[Indicate(one, 1.2, color=MEAN) for one in self.options(card)], lag_ratio=0.7), 3.0),
         )
         pitch = 0.3
         left, right = [-5.0 - pitch / 2, -1.3, 0], [-5.0 + pitch * (seen // 11 - 0.5), -1.3, 0]
@@ -468,6 +473,11 @@ class Counting(Beat):
             share=(FadeIn(share, scale=0.7), 0.6),
             why=lambda: (Indicate(cells.group(2), 1.08, color=MYELOID), 1.2),
         )
+
+    def options(self, card: Question) -> list[VGroup]:
+        """Return the three answers in the second line of the question, three signs each."""
+        line = card.text[1]
+        return [line[k : k + 3] for k in (0, 3, 6)]
 
 
 class Bayes(Beat):
@@ -551,7 +561,7 @@ class GeneByGene(Beat):
             cd=(self.tiles.see(0, 1.0), FadeIn(likely), 0.8),
             lean=lambda: (self.weights[0].animate.set_value(1), 1.5),
             like=lambda: (Indicate(likely, 1.25, color=INK), 1.0),
-            area=lambda: (Indicate(self.fill(), 1.0, color=LATENT), 1.2),
+            area=lambda: (FadeIn(self.fill(), rate_func=there_and_back, remover=True), 1.4),
         )
         self.card = question("When does IL32 narrow it more?\ndetected  ·  not detected", 26).move_to([3.7, -0.4, 0])
         self.mark = SurroundingRectangle(
@@ -633,6 +643,7 @@ class Underflow(Beat):
         last, many = int(np.flatnonzero(product)[-1]) + 1, len(probs)
         assert product[-1] == 0
         assert probs.dtype == np.float32
+        assert lesson.text(r"hold nothing below about \$10\^\{-(45)\}\$")
         plot = plot_axes(
             (0, many),
             (-160, 0),
@@ -651,20 +662,22 @@ class Underflow(Beat):
         drop = Arrow(plot.c2p(last, -45), plot.c2p(last, -158), buff=0.05, color=BAD, stroke_width=6, tip_length=0.25)
         zero = mono("0.0", 40, BAD).next_to(drop.get_end(), LEFT, buff=0.25).shift(UP * 0.3)
         total = number(r"sum of their logarithms:")
+        tiles = Tiles(markers[T_CELL]).move_to([0, 2.2, 0])
         result = mono(f"{total} nats", 34, GOOD).move_to(plot.c2p(570, -68), aligned_edge=LEFT)
         self.say(
-            f"Six genes went well. {{ask}} With {many}, the probability of a cell is a product of {many} numbers. "
-            "Does the computer say 10 to the minus 2, {pulse} 10 to the minus 20, or 0?",
+            f"{{six}} Six genes went well. {{ask}} With {many}, the probability of a cell is a product of {many} numbers. "
+            "Does the computer say {pulse} 10 to the minus 2, 10 to the minus 20, or 0?",
             pause=2.2,
+            six=(FadeIn(tiles), 0.8),
             ask=(ask(card), 1.0),
-            pulse=(Indicate(card.text[1], 1.08, color=MEAN), 1.2),
+            pulse=(Indicate(card.text[1], 1.08, color=MEAN), 2.4),
         )
         self.say(
-            "{axes} Gene by gene, {fall} the product falls. {floor} Near 10 to the minus 45, 32 bits end, "
+            "{axes} Gene by gene, {fall} the product falls. {floor} Below 10 to the minus 45, 32 bits hold nothing, "
             "{zero} and it is exactly 0. {log} The cure is a logarithm: a product becomes a sum, {sum} "
             f"{total}.",
             pause=0.8,
-            axes=(FadeOut(card), FadeIn(plot), 0.6),
+            axes=(FadeOut(card, tiles), FadeIn(plot), 0.6),
             fall=(Create(falls, rate_func=linear), 1.0),
             floor=(Create(floor), FadeIn(ends), 0.9),
             zero=(GrowArrow(drop), FadeIn(zero), 0.8),
@@ -706,7 +719,8 @@ class Logit(Beat):
         a = torch.linspace(0, 24, 1201)
         naive, safe = torch.log(1 - torch.sigmoid(a)).numpy(), -F.softplus(a).numpy()
         last = int(np.flatnonzero(np.isfinite(naive))[-1])
-        assert 16 < a[last] < 17, "the lesson says: from 17 on"
+        assert 16 < a[last] < 17
+        assert lesson.text(r"The truth is tame: (17 and 1000) nats")
         broken, whole = curve(plot, a[: last + 1], naive[: last + 1], BAD, 6), curve(plot, a, safe, GOOD, 5)
         edge = plot.c2p(float(a[last]), naive[last])
         drop = Arrow(edge, [edge[0], plot.c2p(0, -24)[1], 0], buff=0, color=BAD, stroke_width=6, tip_length=0.25)
@@ -1130,13 +1144,11 @@ class GridsEnd(Beat):
     def construct(self):
         ages, power = lesson.text(r"second, (\d+) times the age"), lesson.text(r"801\^\{10\} \\approx 10\^\{(\d+)\}")
         assert f"{10 * np.log10(len(grid)):.0f}" == power
-        n, pitch = 8, 0.48
-        row = VGroup(*[Dot([pitch * (i - (n - 1) / 2), 0, 0], radius=0.07, color=LATENT) for i in range(n)])
-        square = VGroup(*[row.copy().shift(UP * pitch * (j - (n - 1) / 2)) for j in range(n)])
-        deep = VGroup(
-            *[square.copy().shift((RIGHT * 0.15 + UP * 0.1) * k).set_opacity(0.75 - 0.1 * k) for k in range(1, 7)]
-        )
-        VGroup(deep, square, row).shift(LEFT * 4.0 + DOWN * 0.8)
+        n, pitch, back = 6, 0.62, RIGHT * 0.17 + UP * 0.12
+        row = VGroup(*[Dot([pitch * i, 0, 0], radius=0.07, color=LATENT) for i in range(n)])
+        square = VGroup(*[row.copy().shift(UP * pitch * j) for j in range(n)])
+        deep = VGroup(*[square.copy().shift(back * k).set_opacity(0.75 - 0.15 * k) for k in range(1, 5)])
+        VGroup(deep, square, row).move_to(LEFT * 3.7 + DOWN * 0.5)
         points = len(grid)
         numbers = [
             math(text, 60, LATENT).move_to([3.2, 0.9, 0])
@@ -1149,7 +1161,7 @@ class GridsEnd(Beat):
             pause=0.5,
             one=(FadeIn(row), FadeIn(numbers[0]), 0.9),
             two=(TransformFromCopy(row, square), ReplacementTransform(numbers[0], numbers[1]), 0.7),
-            three=(FadeIn(deep, shift=RIGHT * 0.3 + UP * 0.2), ReplacementTransform(numbers[1], numbers[2]), 0.7),
+            three=(FadeIn(deep, shift=back), ReplacementTransform(numbers[1], numbers[2]), 0.7),
             ten=(ReplacementTransform(numbers[2], numbers[3]), 0.9),
             age=(FadeIn(clock, shift=UP * 0.2), 0.8),
         )
@@ -1211,7 +1223,7 @@ class Rising(Beat):
             .move_to([-5.6, 1.6, 0])
         )
         self.low = self.elbo() - 1.2
-        self.bottom, self.rise = np.array([3.5, -2.5, 0]), 4.3 / (self.px - self.low)
+        self.bottom, self.rise = np.array([3.0, -2.5, 0]), 4.3 / (self.px - self.low)
         roof = Line(LEFT * 1.3, RIGHT * 1.3, color=INK, stroke_width=5).move_to(self.height_of(self.px))
         top = math(f"log p(x) = {self.px:.3f}", 38).next_to(roof, UP, buff=0.15)
         assert f"{self.px:.3f}" == number(r"log p\(x\)").replace("−", "-")
@@ -1252,8 +1264,8 @@ class Rising(Beat):
             parts.add(one.move_to([self.bottom[0], low, 0], aligned_edge=DOWN))
         gap = min((level + roof) / 2, roof - 0.35)
         for text, y, color in (
-            (f"KL {self.px - elbo:.2f}", gap, BAD),
-            (f"ELBO {signed(elbo)}", min((floor + level) / 2, gap - 0.5), GOOD),
+            (f"KL {self.px - elbo:.3f}", gap, BAD),
+            (f"ELBO {signed(elbo, 3)}", min((floor + level) / 2, gap - 0.5), GOOD),
         ):
             parts.add(mono(text, 26, color).move_to([self.bottom[0] + 1.1, y, 0], aligned_edge=LEFT))
         return parts
