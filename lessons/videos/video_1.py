@@ -1,5 +1,7 @@
 """Film 1: a story about a cell, and the same story backwards."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -83,12 +85,22 @@ def divergences(mean: float, var: float) -> tuple[float, float]:
     return float(one.sum() * STEP), float(other.sum() * STEP)
 
 
+def following(text: Callable[[], str], at: list[float], size: float, color: str) -> Text:
+    """Return a printed line that is written anew in every frame."""
+    return always_redraw(lambda: mono(text(), size, color).move_to(at))
+
+
 class Beat(Lecture):
     """A beat with the heading of its section."""
 
     def setup(self) -> None:
         super().setup()
         self.add(heading(self.section, lesson.titles[self.section]))
+
+    def put(self, drawn: Mobject, *animations: Animation) -> tuple[Animation, ...]:
+        """Show what is redrawn, from now on, and return animations: it would stand still while it is faded in."""
+        self.add(drawn)
+        return animations
 
 
 class Stage(VGroup):
@@ -118,6 +130,13 @@ class Stage(VGroup):
 
     def pin(self, z: float, height: float, color: str = DIM) -> DashedLine:
         return DashedLine(self.c2p(z), self.c2p(z, height), color=color, stroke_width=3)
+
+
+def warming(stage: Stage, bits: list[float], heat: float) -> VMobject:
+    """Return the posterior when each gene counts with a weight from 0 (the prior, unseen yet) to 1."""
+    seen = min(6 * heat, 1.0)
+    drawn = stage.curve(posterior(bits, [heat] * len(bits))[1], LATENT, 5, 0.2)
+    return drawn.set_stroke(opacity=seen).set_fill(opacity=0.2 * seen)
 
 
 class Tiles(VGroup):
@@ -308,21 +327,18 @@ class Story(Beat):
     def construct(self):
         zs, cells = value("1.1", "z_told")[:, 0], value("1.1", "x_told")
         self.stage, self.coins = Stage(at=(-0.6, 0.3), width=10, height=1.9, top=0.42, numbers=()), Coins(-2.1)
-        die, shown = (
-            Die(0.9).move_to([5.7, 2.1, 0]),
-            live(lambda: f"z = {signed(self.coins.z.get_value())}", 26, LATENT),
-        )
-        shown.move_to([5.6, 1.2, 0])
-        self.shown, coins, prior = shown, self.coins, self.stage.curve(normal(0, 1), PRIOR, 4, 0.15)
+        coins, prior, die = self.coins, self.stage.curve(normal(0, 1), PRIOR, 4, 0.15), Die(0.9).move_to([5.7, 2.1, 0])
+        self.shown = following(lambda: f"z = {signed(coins.z.get_value())}", [5.6, 1.2, 0], 26, LATENT)
         named = words("prior", 26, PRIOR).next_to(self.stage.c2p(1, 0.26), RIGHT, buff=0.25)
         dot = always_redraw(lambda: Dot(self.stage.c2p(coins.z.get_value()), radius=0.12, color=LATENT))
         fan = always_redraw(self.fan)
         self.say(
-            "{start} A cell's story has two steps. {roll} Draw z {fall} from a bell around 0, the prior. "
-            "{coins} Then throw one coin a gene. How each is loaded, z decides. {throw} And here is the cell.",
+            "{start} A cell's story has two steps. {roll} First, draw z {fall} from a bell around 0, the "
+            "prior. {coins} Then throw one coin a gene. How each is loaded, z decides. {throw} And here is the "
+            "cell.",
             pause=0.6,
             start=(FadeIn(self.stage), FadeIn(prior), FadeIn(named), FadeIn(die), 0.8),
-            roll=(die.roll([3, 6, 2, 5], 1.0), 0.5),
+            roll=(die.roll([3, 6, 2, 5], 1.0), 0.7),
             fall=lambda: (self.drop(zs[0]), 0.8),
             coins=lambda: (*self.load(dot, fan), 1.0),
             throw=lambda: (coins.throw(cells[0]), 1.1),
@@ -349,6 +365,8 @@ class Story(Beat):
 
     def load(self, dot: Mobject, fan: Mobject) -> list[Animation]:
         self.remove(self.falling)
+        for one in (dot, fan, self.coins, self.shown):
+            one.update()
         self.add(dot)
         return [FadeIn(fan), FadeIn(self.coins), FadeIn(self.shown)]
 
@@ -447,8 +465,8 @@ class Counting(Beat):
         )
         self.say(
             f"{{head}} We hold x, and want z. {{prior}} {prior.replace(' ', '')} of these are T cells, and CD3D "
-            f"{{seen}} shows in {t_seen}% of T cells. {{ask}} A new cell shows CD3D. How probable is a T cell: {{pick}} "
-            f"{t_seen}, {answer.split()[0]}, or {prior.split()[0]}%?",
+            f"{{seen}} shows in {t_seen}% of T cells. {{ask}} A new cell shows CD3D. How probable is a T cell: "
+            f"{{pick}} {t_seen}, {answer.split()[0]}, or {prior.split()[0]}%?",
             pause=2.5,
             head=(FadeIn(cells), 1.2),
             prior=(FadeIn(titles), 0.7),
@@ -546,12 +564,9 @@ class GeneByGene(Beat):
     def construct(self):
         self.bits, self.weights = markers[T_CELL].tolist(), [ValueTracker(0.0) for _ in genes]
         self.stage, self.tiles = Stage(at=(0, -2.7), height=3.5, top=1.05), Tiles([0.0] * 6).move_to([0, 2.2, 0])
-        tag = words("prior", 24, PRIOR).next_to(self.stage.c2p(1.5, 0.13), UR, buff=0.08)
+        tag = words("prior", 24, PRIOR).next_to(self.stage.c2p(2.05, 0.1), UR, buff=0.05)
         likely = words("likelihood", 24, INK).move_to([-4.6, 0.95, 0])
-        drawn, sd = (
-            always_redraw(self.drawn),
-            live(lambda: f"sd {self.now()[3]:.2f}", 34, SPREAD).move_to([5.2, 1.1, 0]),
-        )
+        drawn, sd = always_redraw(self.drawn), following(lambda: f"sd {self.now()[3]:.2f}", [5.2, 1.1, 0], 34, SPREAD)
         self.say(
             "{grid} On a whole grid of z: multiply, sum, divide. {cd} CD3D is detected, {lean} and the bell "
             "leans to the left. {like} The white curve is the likelihood, looked at over z. Its area can be "
@@ -563,7 +578,7 @@ class GeneByGene(Beat):
             like=lambda: (Indicate(likely, 1.25, color=INK), 1.0),
             area=lambda: (FadeIn(self.fill(), rate_func=there_and_back, remover=True), 1.4),
         )
-        self.card = question("When does IL32 narrow it more?\ndetected  ·  not detected", 26).move_to([3.7, -0.4, 0])
+        self.card = question("When does IL32 narrow it more?\ndetected  ·  not detected", 26).move_to([3.2, -0.4, 0])
         self.mark = SurroundingRectangle(
             VGroup(self.tiles.squares[1], self.tiles.names[1]), color=MEAN, buff=0.12, corner_radius=0.1
         )
@@ -665,17 +680,17 @@ class Underflow(Beat):
         tiles = Tiles(markers[T_CELL]).move_to([0, 2.2, 0])
         result = mono(f"{total} nats", 34, GOOD).move_to(plot.c2p(570, -68), aligned_edge=LEFT)
         self.say(
-            f"{{six}} Six genes went well. {{ask}} With {many}, the probability of a cell is a product of {many} numbers. "
-            "Does the computer say {pulse} 10 to the minus 2, 10 to the minus 20, or 0?",
+            f"{{six}} Six genes went well. {{ask}} With {many}, the probability of a cell is a product of {many} "
+            "numbers. Does the computer say {pulse} 10 to the minus 2, 10 to the minus 20, or 0?",
             pause=2.2,
             six=(FadeIn(tiles), 0.8),
             ask=(ask(card), 1.0),
             pulse=(Indicate(card.text[1], 1.08, color=MEAN), 2.4),
         )
         self.say(
-            "{axes} Gene by gene, {fall} the product falls. {floor} Below 10 to the minus 45, 32 bits hold nothing, "
-            "{zero} and it is exactly 0. {log} The cure is a logarithm: a product becomes a sum, {sum} "
-            f"{total}.",
+            "{axes} Gene by gene, {fall} the product falls. {floor} Below 10 to the minus 45, 32 bits hold "
+            "nothing, {zero} and it is exactly 0. {log} The cure is a logarithm: a product becomes a sum, "
+            f"{{sum}} {total}.",
             pause=0.8,
             axes=(FadeOut(card, tiles), FadeIn(plot), 0.6),
             fall=(Create(falls, rate_func=linear), 1.0),
@@ -994,10 +1009,10 @@ class MonteCarlo(Beat):
             pause=1.2,
             head=(FadeIn(self.plot), FadeIn(true), FadeIn(named), 1.0),
             draw=(Write(formula), 1.6),
-            run=lambda: (FadeIn(drawn), self.now.animate(rate_func=linear).set_value(2.0), 1.5),
+            run=lambda: (*self.put(drawn, self.now.animate(rate_func=linear).set_value(2.0)), 1.5),
             settle=lambda: (self.now.animate(rate_func=linear).set_value(5.0), 2.0),
         )
-        self.errors_of(drawn)
+        self.errors_of()
 
     def drawn(self) -> VGroup:
         step = max(int(np.searchsorted(self.xs, self.now.get_value())), 2)
@@ -1005,7 +1020,7 @@ class MonteCarlo(Beat):
         edges, end = band(self.plot, xs, means - errors, means + errors, NOISE), self.plot.c2p(xs[-1], means[-1])
         return VGroup(edges, curve(self.plot, xs, means, INK, 4), Dot(end, radius=0.09, color=NOISE))
 
-    def errors_of(self, drawn: Mobject) -> None:
+    def errors_of(self) -> None:
         sizes, bars = ("10", "1000", "100000"), VGroup()
         found = [(number(rf"S = +{n}:"), number(rf"S = +{n}: [\d.]+ \+-")) for n in sizes]
         for n, (mean, error) in zip(sizes, found, strict=True):
@@ -1021,7 +1036,7 @@ class MonteCarlo(Beat):
             f"{{ten}} Ten draws: give or take {errors[0]}. {{more}} A thousand: {errors[1]}. {{most}} A hundred "
             f"thousand: {errors[2]}. {{rule}} A hundred times the draws, ten times the precision.",
             pause=0.8,
-            ten=(drawn.animate.set_opacity(0.3), FadeIn(bars[0]), 0.9),
+            ten=(FadeIn(bars[0]), 0.9),
             more=(FadeIn(bars[1]), 0.8),
             most=(FadeIn(bars[2]), 0.8),
             rule=lambda: (LaggedStart(*[Indicate(one[2], 1.15, color=MEAN) for one in bars], lag_ratio=0.6), 2.2),
@@ -1063,10 +1078,10 @@ class ThreeCells(Beat):
             f"{{head}} Three real cells, six genes, {len(grid)} values of z. {{one}} A T cell. {{two}} A T cell that "
             "shows all six genes. {three} A dendritic cell. {ask} Whose posterior is the narrowest?",
             pause=2.3,
-            head=(*[FadeIn(one[0]) for one in shown], 0.8),
-            one=(FadeIn(shown[0][1:]), 0.6),
-            two=(FadeIn(shown[1][1:]), 0.8),
-            three=(FadeIn(shown[2][1:]), 0.6),
+            head=(*[FadeIn(one[:2]) for one in shown], 0.8),
+            one=(FadeIn(shown[0][2:], shift=UP * 0.2), 0.6),
+            two=(FadeIn(shown[1][2:], shift=UP * 0.2), 0.8),
+            three=(FadeIn(shown[2][2:], shift=UP * 0.2), 0.6),
             ask=(LaggedStart(*[Indicate(name, 1.1, color=MEAN) for name in names], lag_ratio=0.3), 1.4),
         )
         holds = [
@@ -1080,15 +1095,19 @@ class ThreeCells(Beat):
             "droplet. {hold} Outside, only the prior holds z back.",
             pause=0.8,
             like=(Create(likes, lag_ratio=0), 1.0),
-            post=lambda: (FadeIn(drawn), self.heat.animate.set_value(1.0), 1.2),
+            post=lambda: (*self.put(drawn, self.heat.animate.set_value(1.0)), 1.2),
             sd=(FadeIn(*labels), 0.8),
             doublet=lambda: (Indicate(tiles[1], 1.12, color=MEAN), 1.2),
             hold=(*[GrowArrow(one) for one in holds], *[FadeIn(one) for one in tags], 1.2),
         )
 
     def drawn(self) -> VGroup:
-        heat, pairs = [self.heat.get_value()] * 6, zip(self.cells, self.stages, strict=True)
-        return VGroup(*[stage.curve(posterior(markers[i].tolist(), heat)[1], LATENT, 5, 0.2) for i, stage in pairs])
+        return VGroup(
+            *[
+                warming(stage, markers[i].tolist(), self.heat.get_value())
+                for i, stage in zip(self.cells, self.stages, strict=True)
+            ]
+        )
 
 
 class SureAndWrong(Beat):
@@ -1104,7 +1123,7 @@ class SureAndWrong(Beat):
         )
         none = number(r"\nB .*none of the six:")
         assert int(none) > 50  # "most"
-        drawn = always_redraw(lambda: stage.curve(posterior([0.0] * 6, [heat.get_value()] * 6)[1], LATENT, 5, 0.2))
+        drawn = always_redraw(lambda: warming(stage, [0.0] * 6, heat.get_value()))
         ends = VGroup(
             *[
                 words(text, 28, color).move_to(stage.c2p(z, 0.14))
@@ -1119,7 +1138,7 @@ class SureAndWrong(Beat):
             "only mean: in between. {sure} And the {sd} spread is small.",
             pause=0.5,
             b=(FadeIn(stage, tiles, ends), 1.0),
-            squeeze=lambda: (FadeIn(drawn), heat.animate.set_value(1.0), 2.6),
+            squeeze=lambda: (*self.put(drawn, heat.animate.set_value(1.0)), 2.6),
             sure=(Create(stage.pin(mean, density.max(), MEAN)), 0.3),
             sd=(
                 GrowFromCenter(Line(stage.c2p(mean - sd, 0.08), stage.c2p(mean + sd, 0.08)).set_stroke(SPREAD, 8)),
@@ -1299,7 +1318,7 @@ class Landscape(Beat):
     def search(self, tried: str, plot: VGroup, heat_: tuple, star: Mobject, label: VGroup) -> None:
         shown, cover, edge = heat_
         self.say(
-            f"{{axes}} We tried {{sweep}} {tried} pairs of mean and standard deviation. {{star}} There is a single "
+            f"{{axes}} We tried {tried} {{sweep}} pairs of mean and standard deviation. {{star}} There is a single "
             "valley, and this is its bottom. {two} But a posterior with two bells, no search could fit: the family "
             "is too small.",
             pause=0.4,
