@@ -252,7 +252,7 @@ class Wish(Lecture):
             "{cloud} It should be a cloud: {mean} probably here, {spread} and about this sure.",
             pause=0.4,
             title=(FadeIn(title, shift=UP * 0.2), 1.0),
-            point=(ReplacementTransform(title, small), FadeIn(stage), FadeIn(dot, scale=3), 1.2),
+            point=(FadeOut(title, shift=UP * 0.3), FadeIn(small), FadeIn(stage), FadeIn(dot, scale=3), 1.2),
             cloud=(ReplacementTransform(dot, cloud), 1.1),
             mean=(Create(pin), 0.6),
             spread=(GrowFromCenter(spread), 0.7),
@@ -290,13 +290,18 @@ class Bits(Beat):
         assert sizes == [str(size) for size in cells.sizes]
         names = cells.titles([f"{sizes[0]} T cells", f"{sizes[1]} myeloid cells"], cells.top + 0.3)
         seen = cells.titles([f"CD3D in {share} %" for share in shares], cells.top - 3.05, 30, weight=BOLD)
+        legend = VGroup(*[Dot(radius=0.1, color=INK, fill_opacity=one) for one in (1, 0.13)]).arrange(RIGHT, buff=2.4)
+        legend.move_to([-2.2, -1.75, 0])
+        legend.add(
+            *[words(text, 24).next_to(dot, RIGHT) for text, dot in zip(("detected", "not"), legend[:2], strict=True)]
+        )
         self.say(
             "{t} Here are T cells, {other} and myeloid cells, from blood. {bit} Of each gene we keep one bit: "
             f"detected, or not. {{seen}} CD3D is detected in {shares[0]}% of the T cells, {{few}} and in {shares[1]}% "
             "of the others.",
             t=(FadeIn(cells.group(0), cells.group(1), names[0], shift=UP * 0.2), 0.7),
             other=(FadeIn(cells.group(2), cells.group(3), names[1], shift=UP * 0.2), 0.8),
-            bit=(LaggedStart(*[Indicate(cells.group(k), 1.02, color=INK) for k in (0, 2)], lag_ratio=0.4), 1.4),
+            bit=(FadeIn(legend, shift=UP * 0.2), 0.8),
             seen=(cells.group(1).animate.set_fill(opacity=0.13), FadeIn(seen[0], shift=UP * 0.2), 0.8),
             few=(cells.group(3).animate.set_fill(opacity=0.13), FadeIn(seen[1], shift=UP * 0.2), 0.8),
         )
@@ -313,7 +318,7 @@ class Bits(Beat):
             "{call} Call it z, {both} the latent variable.",
             pause=0.9,
             coin=(LaggedStart(Indicate(seen[0], color=T), Indicate(seen[1], color=MYELOID), lag_ratio=0.4), 1.4),
-            z=(Create(line), 0.8),
+            z=(FadeOut(legend), Create(line), 0.8),
             call=(FadeIn(z, scale=1.6), 0.5),
             both=(*[FadeIn(one) for one in (*marks, *pins)], *[GrowArrow(one) for one in ways], 0.9),
         )
@@ -532,12 +537,13 @@ class Bayes(Beat):
         for name, color in (("evid", MEAN), ("post", LATENT)):
             tags[name].move_to([parts[name].set_color(color).get_x(), rule.get_bottom()[1] - 0.4, 0])
         outline = VGroup(*[one.copy().set_fill(opacity=0).set_stroke(MEAN, 6) for one in fills])
-        shares = self.shares(joint[:, 0])
+        shares, frame = self.shares(joint[:, 0]), Square(side, color=DIM, stroke_width=3).move_to(strips)
         self.say(
-            "Draw it as a square. {prior} The prior splits the width. {like} The likelihoods are the heights. "
-            "{evid} All that is filled is p of x, the evidence. {post} And the posterior is the T cells' part of "
-            "it: {rule} prior times likelihood, over the evidence. {bayes} Bayes' rule.",
+            "{square} Draw it as a square. {prior} The prior splits the width. {like} The likelihoods are the "
+            "heights. {evid} All that is filled is p of x, the evidence. {post} And the posterior is the T "
+            "cells' part of it: {rule} prior times likelihood, over the evidence. {bayes} Bayes' rule.",
             pause=0.7,
+            square=(Create(frame), 1.0),
             prior=(FadeIn(strips), FadeIn(texts[0], texts[2]), FadeIn(tags["prior"], parts["prior"]), 0.8),
             like=(*[GrowFromEdge(one, DOWN) for one in fills], FadeIn(tags["like"], parts["like"]), 0.9),
             evid=(Create(outline), FadeIn(tags["evid"], parts["evid"]), FadeIn(texts[1], texts[3]), 0.9),
@@ -583,7 +589,8 @@ class GeneByGene(Beat):
             VGroup(self.tiles.squares[1], self.tiles.names[1]), color=MEAN, buff=0.12, corner_radius=0.1
         )
         self.say(
-            "{next} IL32 is a T cell gene too. {ask} What narrows the cloud more: IL32 detected, or not detected?",
+            "{next} IL32 is a T cell gene too. {ask} What narrows the cloud more: IL32 detected, or not "
+            "detected?",
             pause=2.5,
             next=(Create(self.mark), 0.7),
             ask=(ask(self.card), 0.9),
@@ -779,12 +786,10 @@ class TwoBells(Beat):
             return mean.animate.set_value(to[0]), var.animate.set_value(to[1])
 
         self.say(
-            "{head} Soon we shall replace a distribution p by a simpler one, q. {p} Say p has two bells, {q} q "
-            "one. Where does the best q lie? {wide} Over both, wide? {narrow} On one, narrow? {between} Or "
-            "between?",
+            "{p} Soon we shall replace a distribution p by a simpler one, {q} q. Say p has two bells, q has one. "
+            "Where does the best q lie? {wide} Over both, wide? {narrow} On one, narrow? {between} Or between?",
             pause=2.2,
-            head=(FadeIn(stage), 0.8),
-            p=(Create(p), FadeIn(name), 0.9),
+            p=(FadeIn(stage), GrowFromEdge(p, DOWN), FadeIn(name), 1.2),
             q=(FadeIn(q), FadeIn(tag), 0.8),
             wide=lambda: (*go(WIDE), 1.0),
             narrow=lambda: (*go(NARROW), 0.9),
@@ -910,7 +915,7 @@ class WhoDraws(Beat):
             "truth has two answers, its q tends to give one, and to be too sure.",
             pause=0.4,
             vae=lambda: (FadeOut(verdicts[1], nothing, second), FadeIn(first), 1.2),
-            narrow=lambda: (Indicate(q, 1.1, color=MEAN), 1.6),
+            narrow=lambda: (ShowPassingFlash(q.copy().set_stroke(MEAN, 12), time_width=0.4), 2.0),
         )
 
     def bells(self) -> torch.Tensor:
@@ -961,12 +966,12 @@ class Parabolas(Beat):
             .move_to([4.9, -1.6, 0])
         )
         self.say(
-            "{head} A VAE needs a KL for every latent of every cell. If both are Gaussian, there is a formula: "
-            "{two} the logarithm of a Gaussian is a parabola. {gap} The difference of two is one again, {mean} "
-            "and its mean needs only means and variances.",
+            "{head} A VAE needs a KL for every latent of every cell. {two} If both are Gaussian, there is a "
+            "formula: the logarithm of a Gaussian is a parabola. {gap} The difference of two is one again, "
+            "{mean} and its mean needs only means and variances.",
             pause=0.4,
-            head=(FadeIn(plot), 0.9),
-            two=(Create(q), Create(one), FadeIn(names[:2]), 1.4),
+            head=(FadeIn(plot), FadeIn(names[:2]), 0.9),
+            two=(Create(q), Create(one), 1.8),
             gap=(Create(gap), FadeIn(names[2]), 1.4),
             mean=lambda: (Indicate(names[2], 1.15, color=INK), 1.0),
         )
@@ -1349,7 +1354,7 @@ class Landscape(Beat):
             one=lambda: (FadeOut(self.others(self.mobjects[0])), FadeIn(cell), 0.9),
             vae=(GrowArrow(arrow(cell, network)), FadeIn(network, shift=RIGHT * 0.2), 0.8),
             out=(*[GrowArrow(one) for one in into], *[FadeIn(one) for one in nodes], 1.0),
-            q=(*[GrowArrow(one) for one in out], FadeIn(stage), Create(q), 1.2),
+            q=(*[GrowArrow(one) for one in out], FadeIn(stage), GrowFromEdge(q, DOWN), 1.2),
         )
 
 
