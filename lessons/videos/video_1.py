@@ -571,12 +571,13 @@ class GeneByGene(Beat):
         self.bits, self.weights = markers[T_CELL].tolist(), [ValueTracker(0.0) for _ in genes]
         self.stage, self.tiles = Stage(at=(0, -2.7), height=3.5, top=1.05), Tiles([0.0] * 6).move_to([0, 2.2, 0])
         tag = words("prior", 24, PRIOR).next_to(self.stage.c2p(2.05, 0.1), UR, buff=0.05)
-        likely = words("likelihood", 24, INK).move_to([-4.6, 0.95, 0])
+        likely = always_redraw(self.likely)
+        first = signed(posterior(self.bits, [1.0, 0.0, 0.0, 0.0, 0.0, 0.0])[3])
         drawn, sd = always_redraw(self.drawn), following(lambda: f"sd {self.now()[3]:.2f}", [5.2, 1.1, 0], 34, SPREAD)
         self.say(
             "{grid} On a whole grid of z: multiply, sum, divide. {cd} CD3D is detected, {lean} and the bell "
-            "leans to the left. {like} The white curve is the likelihood, looked at over z. Its area can be "
-            "anything: {area} only the posterior's must be 1.",
+            f"leans to the left, with standard deviation {first}. {{like}} The white curve is the likelihood, looked "
+            "at over z. Its area can be anything: {area} only the posterior's must be 1.",
             pause=0.5,
             grid=(FadeIn(self.stage, self.tiles), FadeIn(self.stage.prior(), tag), FadeIn(drawn), FadeIn(sd), 1.2),
             cd=(self.tiles.see(0, 1.0), FadeIn(likely), 0.8),
@@ -589,8 +590,7 @@ class GeneByGene(Beat):
             VGroup(self.tiles.squares[1], self.tiles.names[1]), color=MEAN, buff=0.12, corner_radius=0.1
         )
         self.say(
-            "{next} IL32 is a T cell gene too. {ask} What narrows the cloud more: IL32 detected, or not "
-            "detected?",
+            "{next} IL32 is a T cell gene too. {ask} What narrows the cloud more: IL32 detected, or not detected?",
             pause=2.5,
             next=(Create(self.mark), 0.7),
             ask=(ask(self.card), 0.9),
@@ -633,6 +633,11 @@ class GeneByGene(Beat):
         """Return IL32 being looked at; write it late."""
         self.bits[1] = bit
         return self.tiles.see(1, bit), self.weights[1].animate.set_value(1)
+
+    def likely(self) -> Text:
+        """Return the name of the likelihood, which stays above its highest point."""
+        top = ZS[int(np.argmax(self.now()[0]))]
+        return words("likelihood", 24).move_to(self.stage.c2p(np.clip(top, -3.3, 3.3), 1.0) + UP * 0.25)
 
     def fill(self) -> VMobject:
         return self.stage.curve(self.now()[1], LATENT, 5, 0.5)
@@ -1166,7 +1171,10 @@ class GridsEnd(Beat):
     section = "1.9"
 
     def construct(self):
-        ages, power = lesson.text(r"second, (\d+) times the age"), lesson.text(r"801\^\{10\} \\approx 10\^\{(\d+)\}")
+        ages, power = (
+            lesson.text(r"at \$10\^9\$ a second, (\d+) times the age"),
+            lesson.text(r"801\^\{10\} \\approx 10\^\{(\d+)\}"),
+        )
         assert f"{10 * np.log10(len(grid)):.0f}" == power
         n, pitch, back = 6, 0.62, RIGHT * 0.17 + UP * 0.12
         row = VGroup(*[Dot([pitch * i, 0, 0], radius=0.07, color=LATENT) for i in range(n)])
@@ -1181,7 +1189,8 @@ class GridsEnd(Beat):
         clock = words(f"{ages} × the age of the universe", 30, BAD).move_to([3.2, -0.3, 0])
         self.say(
             f"{{one}} One latent took {points} points. {{two}} Two take a square, {{three}} three a cube. {{ten}} Ten "
-            f"take 10 to the {power}: {{age}} {ages} times the age of the universe, for one cell.",
+            f"take 10 to the {power}: at a billion a second, {{age}} {ages} times the age of the universe, for one "
+            "cell.",
             pause=0.5,
             one=(FadeIn(row), FadeIn(numbers[0]), 0.9),
             two=(TransformFromCopy(row, square), ReplacementTransform(numbers[0], numbers[1]), 0.7),
@@ -1253,7 +1262,7 @@ class Rising(Beat):
         assert f"{self.px:.3f}" == number(r"log p\(x\)").replace("−", "-")
         tank = always_redraw(self.tank)
         self.say(
-            "{stage} For one cell and one latent, the grid knows the answer. {tank} log p of x is the roof. "
+            "{stage} For one cell and one latent, the grid knows the answer. {tank} The roof is log p of x. "
             "{below} The gap below it is the KL. It is never negative, {bound} so the ELBO is an evidence lower "
             "bound.",
             pause=0.5,
@@ -1313,7 +1322,7 @@ class Landscape(Beat):
         edge = Line(UP, DOWN).set_stroke(MEAN, 4).match_height(shown).move_to(shown.get_left())
         star = Star(5, outer_radius=0.24, color=GROUND, stroke_width=2).set_fill(MEAN, 1).move_to(plot.c2p(*best))
         label = (
-            VGroup(mono(f"mean {best[0]:.2f}", 26, MEAN), mono(f"sd   {best[1]:.2f}", 26, MEAN))
+            VGroup(mono(f"mean {best[0]:.2f}", 26, MEAN), mono(f"sd   {best[1]:.2f}", 26, SPREAD))
             .arrange(DOWN, aligned_edge=LEFT)
             .move_to([5.2, 0.6, 0])
         )
