@@ -653,6 +653,9 @@ def bernoulli_log_prob(x, logits):
             os._exit(0)  # the new process
         if done != -1 or ctypes.get_errno() != (38 if name == "clone3" else 1):
             found.append(f"{name} {done} {ctypes.get_errno()}")
+    for family in (17, 29, 31, 38, 40, 2**32 + 40):  # packets, CAN, Bluetooth, the kernel's ciphers, vsock
+        if libc.syscall(41, ctypes.c_long(family), 2, 0) != -1 or ctypes.get_errno() != 1:
+            found.append(f"socket {family} {ctypes.get_errno()}")
     for process in (1, os.getppid()):
         for path in ("mem", "environ", "fd/1"):
             try:

@@ -61,7 +61,7 @@ def plot_axes(
         plot.names.add(label.next_to(plot.c2p(x_range[1], y_range[0]), RIGHT, buff=0.25))
     if y_label:
         label = words(y_label, 22, DIM) if isinstance(y_label, str) else y_label
-        above = label.next_to(plot.c2p(x_range[0], y_range[1]), UP, buff=0.18)
+        above = label.next_to(plot.c2p(x_range[0], y_range[1]), UP, buff=0.28)
         plot.names.add(above.shift(RIGHT * max(0.0, above.width / 2 - 0.6)))
     return plot.center()
 
@@ -272,8 +272,4 @@ def _cell(value: object, size: float, y: float, color: str) -> Mobject:
     """Return a cell whose letters stand on the line of its row, whatever hangs below it or rises above."""
     if isinstance(value, Mobject):
         return value.set_y(y + size * 0.004)
-    text = words("x" + str(value), size, color)
-    text.shift(UP * (y - text[0].get_bottom()[1]))
-    text.remove(text[0])
-    text.shown, text.written_height = str(value), text.height
-    return text
+    return seated(str(value), words, size, color).shift(UP * y)

@@ -33,14 +33,18 @@ class Die(VGroup):
 class _Roll(Animation):
     def __init__(self, die: Die, faces: list[int], turns: float):
         super().__init__(die, rate_func=linear)
-        self.faces, self.turns = faces, turns
+        self.faces, self.turns, self.rest = faces, turns, die.copy()
+
+    def begin(self) -> None:
+        if self.mobject[0].get_stroke_opacity() > 0:  # else it is faded in meanwhile
+            self.rest = self.mobject.copy()
+        super().begin()
 
     def interpolate_mobject(self, alpha: float) -> None:
         alpha = self.rate_func(alpha)
-        self.mobject.become(self.starting_mobject)
-        self.mobject.show(self.faces[min(int(alpha * len(self.faces)), len(self.faces) - 1)])
+        self.mobject.become(self.rest).show(self.faces[min(int(alpha * len(self.faces)), len(self.faces) - 1)])
         self.mobject.rotate(-TAU * self.turns * (1 - alpha) ** 2)
-        self.mobject.shift(UP * 0.5 * self.mobject[0].height * np.sin(PI * alpha) * (1 - alpha))
+        self.mobject.shift(UP * 0.45 * self.rest[0].height * np.sin(PI * alpha) * (1 - alpha))
 
 
 def glowing(*points: np.ndarray, color: str = SLOPE) -> VGroup:
@@ -140,10 +144,9 @@ def counts_column(
     column.squares = VGroup(*[Square(side, stroke_width=0) for _ in values]).arrange(DOWN, buff=side * 0.12)
     column.numbers, column.names = VGroup(), VGroup()
     for place, (square, value) in enumerate(zip(column.squares, values, strict=True)):
-        light = np.log1p(value) / high
-        square.set_fill(shade(light, color), 1)
-        number = mono(f"{value:g}", max(20, side * 42), GROUND if light > 0.45 else INK)
-        column.numbers.add(number.move_to(square))
+        square.set_fill(shade(np.log1p(value) / high, color), 1)
+        bright = square.get_fill_color().to_hsl()[2] > 0.46  # black on bright, white on dark: contrast above 4.5
+        column.numbers.add(mono(f"{value:g}", max(20, side * 42), BLACK if bright else WHITE).move_to(square))
         if names:
             column.names.add(words(names[place], 22, DIM).next_to(square, LEFT, buff=0.25))
     return column.add(column.squares, column.numbers, column.names)

@@ -20,7 +20,7 @@ def figure(lesson: Lesson, part: str, k: int = 0, height: float = 4.6) -> Group:
         raise ValueError(f"{part!r} is in {len(found)} cells of {lesson.path.name}, not in one")
     drawn = [one["data"]["image/png"] for one in found[0]["outputs"] if "image/png" in one.get("data", {})]
     picture = Image.open(io.BytesIO(base64.b64decode(drawn[k]))).convert("RGBA")
-    image = ImageMobject(np.array(picture)).set_resampling_algorithm(RESAMPLING_ALGORITHMS["lanczos"])
+    image = ImageMobject(np.array(picture)).set_resampling_algorithm(RESAMPLING_ALGORITHMS["bicubic"])
     image.height = height
     if image.width > 12.4:
         image.width = 12.4

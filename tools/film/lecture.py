@@ -8,6 +8,7 @@ from types import FunctionType
 from manim import Scene, config
 
 from . import voice
+from .camera import FilmCamera
 
 
 class Lecture(Scene):
@@ -15,6 +16,9 @@ class Lecture(Scene):
 
     section = ""
     chapter = ""
+
+    def __init__(self, *arguments: object, **options: object):
+        super().__init__(*arguments, **({"camera_class": FilmCamera} | options))
 
     def setup(self) -> None:
         self.spoken: list[dict] = []

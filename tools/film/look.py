@@ -1,4 +1,6 @@
-"""Colours, fonts, and the kinds of text of the films. Sizes are manim's; 20 is the smallest that may be shown."""
+"""Colours, fonts, and the kinds of text of the films. Sizes are manim's; the smallest is 20, of formulas 26."""
+
+from collections.abc import Callable
 
 from manim import (
     BOLD,
@@ -23,6 +25,8 @@ MEAN, SPREAD, NOISE, LATENT = "#FFD166", "#06D6A0", "#EF476F", "#5CC8FF"  # mu, 
 SLOPE, BAD, GOOD = "#FF9F1C", "#FF5A5F", "#7BD88F"
 GROUPS = ["#5CC8FF", "#FFD166", "#EF476F", "#06D6A0", "#C792EA", "#FF9F1C", "#A3BE8C", "#F4A6C0", "#8FA8FF", "#D9D2C5"]
 SANS, MONO = "Inter", "JetBrains Mono"
+UPRIGHT = ["KL", "ELBO", "NB", "ZINB", "Poisson", "Bernoulli", "softplus", "softmax", "sigmoid", "Var", "Cov", "ESS"]
+NAMES = "\n".join(f'#let {name} = $op("{name}")$' for name in UPRIGHT)  # what a formula can name
 config.background_color = GROUND
 
 
@@ -38,7 +42,7 @@ def mono(text: str, size: float = 26, color: str = INK) -> Text:
 
 def math(source: str, size: float = 52, color: str = INK) -> MathTypst:
     """Return a formula, written in Typst; {{part : label}} lets `.select("label")` find a part of it."""
-    return _marked(MathTypst(source, font_size=size, color=color), source, size)
+    return _marked(MathTypst(source, font_size=size, color=color, typst_preamble=NAMES), source, size)
 
 
 def piece(shown: Text, part: str) -> VGroup:
@@ -66,6 +70,9 @@ def listing(source: str, size: float = 24) -> VGroup:
     lines = shown.code_lines
     for line, text in zip(lines, source.splitlines(), strict=True):
         _marked(line, text, size)
+        for letter in line:
+            if letter.get_color().to_hex().upper() == "#7F848E":  # a comment, too dark to read
+                letter.set_color("#9AA4B5")
     card = RoundedRectangle(0.18, width=lines.width + 0.9, height=lines.height + 0.8, color=FAINT, stroke_width=2)
     group = VGroup(card.set_fill(CARD, 1).move_to(lines), lines)
     group.card, group.lines = card, lines
@@ -88,5 +95,14 @@ def arrow(one: Mobject, other: Mobject, color: str = DIM, buff: float = 0.12) ->
 
 def _marked(shown: Mobject, text: str, size: float) -> Mobject:
     """Remember what a text says and how large it was written: the checks of a picture ask for both."""
-    shown.shown, shown.written_size, shown.written_height = text, size, shown.height
+    shown.shown, shown.written_size = text, size
+    shown.written_height, shown.written_width = shown.height, shown.width
     return shown
+
+
+def seated(text: str, make: Callable, *options: object) -> Text:
+    """Return a text made by `words` or `mono` whose letters stand on the line y = 0 and start at x = 0."""
+    shown = make("x" + text, *options)
+    shown.shift(DOWN * shown[0].get_bottom()[1])
+    shown.remove(shown[0])
+    return _marked(shown.set_x(0, LEFT), text, shown.written_size)

@@ -9,7 +9,7 @@ from .look import *
 def glow(shown: VGroup, i: int, color: str = MEAN) -> Rectangle:
     """Return a bar of light over line i of a `listing`."""
     bar = Rectangle(width=shown.card.width - 0.1, height=_pitch(shown), stroke_width=0)
-    return bar.set_fill(color, 0.15).move_to(_middle(shown, i))
+    return bar.set_fill(color, 0.13).move_to(_middle(shown, i))
 
 
 def glow_to(bar: Rectangle, shown: VGroup, i: int) -> Animation:
@@ -26,6 +26,8 @@ def _pitch(shown: VGroup) -> float:
 
 def _middle(shown: VGroup, i: int) -> np.ndarray:
     """Return the middle of a line; letters that hang or rise shift a line's own middle, a fit through all does not."""
+    if not 0 <= i < len(shown.lines):
+        raise ValueError(f"the listing has {len(shown.lines)} lines, and no line {i}")
     at, heights = _places(shown)
     y = np.polyval(np.polyfit(at, heights, 1), i) if len(at) > 1 else heights[0]
     return np.array([shown.card.get_x(), y, 0.0])
@@ -43,14 +45,9 @@ def output(text: str, below: Mobject | None = None, size: float = 26, buff: floa
     """
     advance = mono("0" * 11, size).width - mono("0", size).width
     group, lines = VGroup(), VGroup()
-    for i, text_of_line in enumerate(text.rstrip("\n").splitlines()):
-        line = mono("x" + text_of_line.strip(), size)
-        line.shift(DOWN * (line[0].get_bottom()[1] + size * 0.021 * i))
-        indent = len(text_of_line) - len(text_of_line.lstrip())
-        line.set_x(indent * advance / 10 - advance / 10, LEFT)
-        line.remove(line[0])
-        line.shown, line.written_height = text_of_line.strip(), line.height
-        lines.add(line)
+    for i, one in enumerate(text.rstrip("\n").splitlines()):
+        indent = len(one) - len(one.lstrip())
+        lines.add(seated(one.strip(), mono, size).shift(RIGHT * indent * advance / 10 + DOWN * size * 0.021 * i))
     label = words("printed", 20, DIM).next_to(lines, UP, buff=0.2).align_to(lines, LEFT)
     group.add(label, lines)
     group.label, group.lines = label, lines
@@ -84,7 +81,7 @@ class Derivation(VGroup):
         edge = self.lines.get_right()[0] + 0.7
         for formula, reason in zip(self.lines, reasons or [], strict=False):
             text = words(reason, 24, DIM) if reason else VGroup()
-            self.reasons.add(text.set_x(edge, LEFT).set_y(formula.get_y()) if reason else text)
+            self.reasons.add(text.set_x(edge, LEFT).set_y(_sign(formula).get_y()) if reason else text)
         self.add(self.lines, self.reasons).center()
 
     def line(self, i: int) -> MathTypst:
@@ -115,28 +112,42 @@ def _aligned(source: str, size: float, colors: dict[str, str]) -> tuple[MathTyps
     for label, color in colors.items():
         if f": {label}}}}}" in source:
             formula.select(label).set_color(color)
-    return formula, formula.select("sign").get_left()[0] if sign else formula.get_left()[0]
+    formula.sign = bool(sign)
+    return formula, _sign(formula).get_left()[0]
 
 
-def question(text: str, size: float = 36) -> VGroup:
+def _sign(formula: MathTypst) -> VMobject:
+    return formula.select("sign") if formula.sign else formula
+
+
+class Question(VGroup):
+    """A question to the viewer: `.text` on a card, `.frame`."""
+
+    def settle(self, color: str) -> "Question":
+        """Give the frame the colour of an answer."""
+        self.frame.set_stroke(color)
+        return self
+
+
+def question(text: str, size: float = 36) -> Question:
     """Return a question to the viewer in a thin yellow frame, `.text` in `.frame`; lines are broken where text is."""
     lines = VGroup(*[words(line, size) for line in text.splitlines()]).arrange(DOWN, buff=0.25)
     card = RoundedRectangle(0.18, width=lines.width + 1.2, height=lines.height + 1.0, color=MEAN, stroke_width=2)
-    group = VGroup(card.set_fill(CARD, 1).move_to(lines), lines)
+    group = Question(card.set_fill(CARD, 1).move_to(lines), lines)
     group.frame, group.text = card, lines
     return group
 
 
-def ask(card: VGroup) -> Animation:
+def ask(card: Question) -> Animation:
     """Return a question appearing: its frame is drawn while its text comes up."""
     return AnimationGroup(Create(card.frame), FadeIn(card.text, shift=UP * 0.15))
 
 
-def answer_after(card: VGroup, answer: str | Mobject, color: str = GOOD, buff: float = 0.6) -> Animation:
+def answer_after(card: Question, answer: str | Mobject, color: str = GOOD, buff: float = 0.6) -> Animation:
     """Return the answer appearing below a question, whose frame takes its colour."""
     shown = words(answer, 40, color, weight=BOLD) if isinstance(answer, str) else answer
     card.answer = shown.next_to(card, DOWN, buff=buff)
-    return AnimationGroup(ApplyMethod(card.frame.set_stroke, color), FadeIn(shown, shift=DOWN * 0.2))
+    return AnimationGroup(ApplyMethod(card.settle, color), FadeIn(shown, shift=DOWN * 0.2))
 
 
 def notebook_card(number: int, items: list[str | tuple[str, str]]) -> VGroup:

@@ -14,6 +14,7 @@ from types import ModuleType
 
 SECONDS = 8.0  # for an attempt; one that takes longer counts as endless
 CLONE_THREAD = 0x00010000
+AF_NETLINK = 16
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 CALLS = {  # system calls, by what they give access to
     "processes": ("fork", "vfork"),
@@ -22,6 +23,7 @@ CALLS = {  # system calls, by what they give access to
     "memory that no limit counts": ("shmget", "msgget", "semget", "mq_open", "memfd_create", "memfd_secret"),
     "keyrings": ("keyctl", "add_key", "request_key"),
     "the kernel itself": ("io_uring_setup", "bpf", "userfaultfd", "perf_event_open"),
+    "sockets that no namespace holds": (),  # those of some families
 }
 
 
@@ -44,6 +46,8 @@ def forbid(*groups: str) -> bool:
         with suppress(OSError, ValueError):
             # A filter cannot read the flags of clone3; told that there is none, libc uses clone.
             rules.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")
+    if "sockets that no namespace holds" in groups:  # vsock to the machine around a virtual one, Bluetooth, and so on
+        rules.add_rule(refused, "socket", pyseccomp.Arg(0, pyseccomp.GT, AF_NETLINK))
     rules.load()
     return True
 

@@ -1,0 +1,108 @@
+"""What is wrong with a picture of a film: text that is cut off, covered, small, or hard to read."""
+
+from itertools import combinations
+
+import numpy as np
+from manim import ImageMobject, ManimColor, Mobject, Text, Typst, VMobject
+
+from .look import GROUND
+
+# Measured at 1280x720: an em of `words` and `mono` of size 20 is 25 px, so 20 is the smallest size; an em of `math` of
+# size 20 is only 19 px, and 26 is its smallest.
+SMALLEST, SMALLEST_MATH = 20, 26
+EDGE_X, EDGE_Y = 7.11 - 0.3, 4.0 - 0.3
+
+
+class Shown:
+    """A text in a picture: what it says, where it is, and what it belongs to."""
+
+    def __init__(self, drawn: Mobject, owner: int, place: int):
+        parts = [one for one in drawn.family_members_with_points() if _opacity(one) > 0.15]
+        self.drawn, self.owner, self.place, self.parts = drawn, owner, place, parts
+        self.text = str(getattr(drawn, "shown", getattr(drawn, "original_text", getattr(drawn, "typst_code", ""))))
+        if parts:
+            points = np.concatenate([one.points for one in parts])
+            self.low, self.high = points.min(axis=0)[:2], points.max(axis=0)[:2]
+
+    def size(self) -> float:
+        """Return the size of the text as it is shown; infinite for what was turned into something else."""
+        if not hasattr(self.drawn, "written_size"):
+            return self.drawn.font_size
+        tall, wide = self.drawn.height / self.drawn.written_height, self.drawn.width / self.drawn.written_width
+        return self.drawn.written_size * tall if abs(tall / wide - 1) < 0.05 else np.inf
+
+
+def complaints(mobjects: list[Mobject]) -> list[str]:
+    """Return what is wrong with a picture, a sentence for every text."""
+    texts, grounds = _look(mobjects)
+    found = []
+    for one in texts:
+        if (np.abs([one.low, one.high]) > [EDGE_X, EDGE_Y]).any():
+            found.append(f"{one.text!r} leaves the frame, or comes too near its edge")
+        smallest = SMALLEST_MATH if isinstance(one.drawn, Typst) else SMALLEST
+        if one.size() < smallest - 0.3:
+            found.append(f"{one.text!r} is of size {one.size():.1f}, and {smallest} is the smallest")
+        if (contrast := _contrast(one, grounds)) < 4.5:
+            found.append(f"{one.text!r} has a contrast of {contrast:.2f} to what is behind it, less than 4.5")
+    for one, other in combinations(texts, 2):
+        apart = one.owner == other.owner or _covers(one, other, grounds) or _covers(other, one, grounds)
+        shared = np.minimum(one.high, other.high) - np.maximum(one.low, other.low)
+        if not apart and (shared > 0.03).all():
+            found.append(f"{one.text!r} and {other.text!r} lie over each other")
+    return found
+
+
+def _look(mobjects: list[Mobject]) -> tuple[list[Shown], list[tuple]]:
+    """Return the texts seen, and the filled shapes: place in the order of drawing, corners, colour, opacity."""
+    texts, grounds, place = [], [], 0
+
+    def visit(one: Mobject, owner: int) -> None:
+        nonlocal place
+        place += 1
+        if isinstance(one, Text | Typst) or hasattr(one, "written_size"):
+            texts.append(Shown(one, owner or id(one), place))
+            return
+        if isinstance(one, ImageMobject):
+            grounds.append((place, one.get_corner([-1, -1, 0])[:2], one.get_corner([1, 1, 0])[:2], None, 1.0))
+        elif isinstance(one, VMobject) and len(one.points) and one.get_fill_opacity() > 0:
+            corners = one.points.min(axis=0)[:2], one.points.max(axis=0)[:2]
+            grounds.append((place, *corners, one.get_fill_color(), one.get_fill_opacity()))
+        inner = owner or (id(one) if hasattr(one, "lines") else 0)
+        for part in one.submobjects:
+            visit(part, inner)
+
+    for one in sorted(mobjects, key=lambda one: one.z_index):
+        visit(one, 0)
+    return [text for text in texts if text.parts], grounds
+
+
+def _opacity(one: VMobject) -> float:
+    return max(one.get_fill_opacity(), one.get_stroke_opacity() if one.get_stroke_width() > 0 else 0.0)
+
+
+def _covers(upper: Shown, lower: Shown, grounds: list[tuple]) -> bool:
+    """Return whether something opaque lies between two texts, such as the card of the upper one."""
+    middle = (np.maximum(upper.low, lower.low) + np.minimum(upper.high, lower.high)) / 2
+    return any(
+        lower.place < place < upper.place and opacity > 0.8 and (low <= middle).all() and (middle <= high).all()
+        for place, low, high, _, opacity in grounds
+    )
+
+
+def _contrast(text: Shown, grounds: list[tuple]) -> float:
+    """Return the contrast (WCAG) of a text to what was drawn before it at its middle."""
+    middle, ground = (text.low + text.high) / 2, ManimColor(GROUND)
+    for place, low, high, color, opacity in grounds:
+        if place < text.place and (low <= middle).all() and (middle <= high).all():
+            if color is None:
+                return np.inf  # on a figure of the lesson
+            ground = ground.interpolate(color, opacity)
+    behind = _luminance(ground)
+    every = {one.get_fill_color().to_hex() for one in text.parts if one.get_fill_opacity() > 0.15}
+    lights = [_luminance(ManimColor(color)) for color in every]
+    return min(((max(light, behind) + 0.05) / (min(light, behind) + 0.05) for light in lights), default=np.inf)
+
+
+def _luminance(color: ManimColor) -> float:
+    parts = np.array(color.to_rgb())
+    return float(np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722])
