@@ -3,6 +3,7 @@
 from manim import *
 
 from .charts import *
+from .clouds import *
 from .diagrams import *
 from .figures import *
 from .lecture import Lecture

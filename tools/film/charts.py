@@ -148,25 +148,6 @@ def histogram(
     return bars
 
 
-def dots(
-    axes: Plot | Axes,
-    points: np.ndarray,
-    groups: Sequence[int] | None = None,
-    colors: Sequence[str] | str | None = None,
-    radius: float = 0.05,
-    opacity: float = 0.85,
-) -> VGroup:
-    """Return a dot for every point, coloured by its group (a number), or by `colors`: one for all, or one for each."""
-    if groups is not None:
-        colors = [GROUPS[int(group) % len(GROUPS)] for group in groups]
-    elif colors is None or isinstance(colors, str):
-        colors = [colors or LATENT] * len(points)
-    pairs = zip(points, colors, strict=True)
-    return VGroup(
-        *[Dot(axes.c2p(*point[:2]), radius=radius, color=color, fill_opacity=opacity) for point, color in pairs]
-    )
-
-
 def bell(
     on: Plot | Axes | NumberLine, mean: float, sd: float, color: str = MEAN, height: float = 1.25, fill: float = 0.12
 ) -> VMobject:

@@ -20,12 +20,14 @@ def figure(lesson: Lesson, part: str, k: int = 0, height: float = 4.6) -> Group:
         raise ValueError(f"{part!r} is in {len(found)} cells of {lesson.path.name}, not in one")
     drawn = [one["data"]["image/png"] for one in found[0]["outputs"] if "image/png" in one.get("data", {})]
     picture = Image.open(io.BytesIO(base64.b64decode(drawn[k]))).convert("RGBA")
+    paper = np.array([*color_to_int_rgb(INK), 255])  # less glaring than white
+    picture = Image.fromarray(np.uint8(np.array(picture) * (paper / 255)))
     image = ImageMobject(np.array(picture)).set_resampling_algorithm(RESAMPLING_ALGORITHMS["bicubic"])
     image.height = height
     if image.width > 12.4:
         image.width = 12.4
     card = RoundedRectangle(0.15, width=image.width + 0.4, height=image.height + 0.4, stroke_width=0)
-    group = Group(card.set_fill(WHITE, 1), image)
+    group = Group(card.set_fill(INK, 1), image)
     group.card, group.image, group.picture = card, image, picture
     return group
 
@@ -54,7 +56,7 @@ class Lens(Group):
             Image.Transform.EXTENT,
             (*(middle - half), *(middle + half)),
             Image.Resampling.BICUBIC,
-            fillcolor="white",
+            fillcolor=INK,
         )
         round_ = Image.new("L", (400, 400))
         ImageDraw.Draw(round_).ellipse((1, 1, 398, 398), fill=255)

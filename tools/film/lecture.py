@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from types import FunctionType
 
-from manim import Scene, config
+from manim import Group, Mobject, Scene, config
 
 from . import voice
 from .camera import FilmCamera
@@ -55,6 +55,10 @@ class Lecture(Scene):
             self.play(*animation, run_time=seconds)
         self._until(start + speech.seconds + pause)
         self.said(text)
+
+    def others(self, *kept: Mobject) -> Group:
+        """Return all that is shown, besides what is to be kept; `clear=lambda: FadeOut(self.others(head))`."""
+        return Group(*[one for one in self.mobjects if one not in kept])
 
     def said(self, text: str) -> None:
         """Do nothing; where pictures are checked, a picture is taken here."""

@@ -6,6 +6,7 @@ from manim import (
     BOLD,
     DOWN,
     LEFT,
+    ORIGIN,
     RIGHT,
     UL,
     UP,
@@ -16,6 +17,7 @@ from manim import (
     Mobject,
     RoundedRectangle,
     Text,
+    VectorizedPoint,
     VGroup,
     config,
 )
@@ -91,6 +93,19 @@ def arrow(one: Mobject, other: Mobject, color: str = DIM, buff: float = 0.12) ->
     side = (RIGHT if way[0] > 0 else LEFT) if abs(way[0]) >= abs(way[1]) else (UP if way[1] > 0 else DOWN)
     ends = one.get_critical_point(side), other.get_critical_point(-side)
     return Arrow(*ends, buff=buff, color=color, stroke_width=5, max_tip_length_to_length_ratio=0.25, tip_length=0.2)
+
+
+def live(text: Callable[[], str], size: float = 28, color: str = INK) -> VGroup:
+    """Return a printed line that is written anew in every frame, such as live(lambda: f"{x.get_value():.2f}")."""
+
+    def write(group: VGroup) -> None:
+        place = group.submobjects[0]  # manim copies the group when it animates it
+        shown = seated(text(), mono, size, color).shift(place.get_location())
+        group.submobjects = [place, shown.set_fill(opacity=place.get_fill_opacity())]
+
+    shown = VGroup(VectorizedPoint(ORIGIN).set_opacity(1))
+    write(shown)
+    return shown.add_updater(write)
 
 
 def _marked(shown: Mobject, text: str, size: float) -> Mobject:

@@ -154,6 +154,7 @@ def _tell(number: int, done: list[Drawn], made: list[Path]) -> None:
     for drawn in done:
         for one in drawn.wrong:
             print(f"film {number}, {one}")
+    done = [drawn for drawn in done if drawn.seconds]  # without the poster
     minutes, words = sum(drawn.seconds for drawn in done) / 60, sum(drawn.words for drawn in done)
     rate = words / minutes if minutes else 0
     print(f"{len(done)} beats, {minutes:.2f} minutes, {words} words, {rate:.0f} words a minute")
