@@ -24,7 +24,8 @@ with torch.no_grad(), torch.random.fork_rng():
     for digit in range(10):
         x = test_x[one_each[digit]]
         (mu,), (logvar,) = model.eval().encode(x[None])
-        result[digit] = {"mu": mu, "sd": (0.5 * logvar).exp(), "rows": []}
+        drawn = torch.sigmoid(model.decode(mu + (0.5 * logvar).exp() * eps[:40]))
+        result[digit] = {"mu": mu, "sd": (0.5 * logvar).exp(), "drawn": drawn, "rows": []}
         for share in torch.linspace(0, 1.8, 91):
             logits = model.decode(share * mu + (0.5 * logvar).exp() * eps)
             bce = -bernoulli_log_prob(x, logits).sum(dim=1).mean().item()
@@ -250,6 +251,14 @@ def lag(ratio: float, *steps: Animation) -> Animation:
     return LaggedStart(*steps, lag_ratio=ratio)
 
 
+def colored(source: str, size: float, **colors: str) -> MathTypst:
+    """Return a formula whose labelled parts have colours."""
+    formula = math(source, size)
+    for part, color in colors.items():
+        formula.select(part).set_color(color)
+    return formula
+
+
 def slim(shown: VGroup) -> VGroup:
     """Narrow the card of a listing whose line is nearly as wide as the picture."""
     shown.card.stretch_to_fit_width(shown.lines.width + 0.5)
@@ -290,7 +299,8 @@ class Judge(Beat):
         chosen = wall[FOUR_SHOWN]
         rest = Group(*[one for one in wall if one is not chosen])
         self.say(
-            "{title} How do you build a machine that makes things up, {wall} and how do you see whether it does so well?",
+            "{title} How do you build a machine that makes things up, {wall} and how do you see whether it does so "
+            "well?",
             title=(FadeIn(title, shift=UP * 0.2), 0.8),
             wall=(
                 ReplacementTransform(title, heading("3.1", lesson.titles["3.1"])),
@@ -299,15 +309,17 @@ class Judge(Beat):
             ),
         )
         big = chosen.copy().scale(5.4).move_to(LEFT * 3.4 + DOWN * 0.3)
-        pixel = Square(big.height / 8, color=MEAN, stroke_width=6)
-        pixel.move_to(big.get_corner(UL) + big.height / 8 * (4.5 * RIGHT + 2.5 * DOWN))
+        pixel = Square(big.height / 8, color=MEAN, stroke_width=10)
+        down, across = np.argwhere(digits[FOUR_SHOWN].reshape(8, 8))[14] + 0.5
+        pixel.move_to(big.get_corner(UL) + big.height / 8 * (across * RIGHT + down * DOWN))
         names = VGroup(
             words("image = cell", 36), words("pixel = gene", 36, MEAN), words(f"shows a {truth[FOUR_SHOWN]}", 36, DIM)
         )
         names.arrange(DOWN, buff=0.75, aligned_edge=LEFT).move_to(RIGHT * 2.9 + DOWN * 0.3)
         cross = Line(names[2].get_left() + LEFT * 0.15, names[2].get_right() + RIGHT * 0.15, color=BAD, stroke_width=7)
         self.say(
-            "{one} By data that anyone can judge: handwritten digits, eight by eight pixels, on or off. {cell} An image stands "
+            "{one} By data that anyone can judge: handwritten digits, eight by eight pixels, on or off. {cell} An "
+            "image stands "
             "for a cell, {gene} a pixel for a gene. {told} No model is told which digit it sees.",
             one=lambda: (FadeOut(rest), chosen.animate.become(big), 1.2),
             cell=(FadeIn(names[0], shift=RIGHT * 0.2), 0.6),
@@ -345,7 +357,8 @@ class Coins(Beat):
         told = [image for *_, image in lesson.value("3.6", BARGAIN)[4]["rows"][:51]]
         z, made = node("z", LATENT, 0.65).move_to(LEFT * 2.8), Picture(told[0], 3.4).move_to(RIGHT * 2.6)
         self.say(
-            "{stroke} A stroke is made of pixels that agree. {z} Something has to tell the coins which digit it is going "
+            "{stroke} A stroke is made of pixels that agree. {z} Something has to tell the coins which digit it is "
+            "going "
             "to be. {name} That something is z.",
             pause=0.8,
             stroke=(FadeOut(specks, average, note), FadeIn(made), 0.8),
@@ -360,50 +373,51 @@ class Machine(Beat):
     def construct(self):
         self.head()
         net = Autoencoder().scale(0.93).shift(DOWN * 0.4)
-        kind, rebuilt = lesson.value("3.6", "one_each")[4], lesson.value("3.6", "rebuilt[one_each]")[4]
+        told, kind = lesson.value("3.6", BARGAIN)[4], lesson.value("3.6", "one_each")[4]
+        rebuilt = lesson.value("3.6", "rebuilt[one_each]")[4]
         before, after = Picture(digits[kind], 1.1).next_to(net, LEFT, buff=0.25), Picture(rebuilt, 1.1)
         after.next_to(net, RIGHT, buff=0.25)
         answer = bell(NumberLine([-3, 3, 1], length=2.4).move_to(net.mu.get_top() + UP * 0.4), 0, 1, MEAN, height=0.7)
-        law = math(
-            "{{z : z}} = {{mu : m}} + {{sigma : s}} thin {{epsilon : e}}, quad {{epsilon tilde cal(N)(0, 1) : n}}", 56
-        )
-        for part, color in {"z": LATENT, "m": MEAN, "s": SPREAD, "e": NOISE, "n": NOISE}.items():
-            law.select(part).set_color(color)
-        law.move_to(UP * 2.2)
+        source = "{{z : z}} = {{mu : m}} + {{sigma : s}} thin {{epsilon : e}}, quad {{epsilon tilde cal(N)(0, 1) : n}}"
+        law = colored(source, 56, z=LATENT, m=MEAN, s=SPREAD, e=NOISE, n=NOISE).move_to(UP * 2.2)
         heads = [GrowArrow(one) for one in net.ways[:2]] + [FadeIn(one, scale=0.7) for one in (net.mu, net.sigma)]
         self.say(
-            "{parts} Three parts make one model. {enc} The encoder looks at an image {q} and answers with a bell: mean mu, "
+            "{parts} Three parts make one model. {enc} The encoder looks at an image {q} and answers with a bell: "
+            "mean mu, "
             "width sigma. {die} A draw: a standard normal number, stretched by sigma, shifted by mu. {z} That is z.",
             parts=(FadeIn(before, shift=RIGHT * 0.3), 0.7),
             enc=(FadeIn(net.encoder, shift=RIGHT * 0.3), 0.7),
             q=(*heads, Create(answer), 1.0),
             die=(
-                GrowArrow(net.ways[2]),
-                GrowArrow(net.ways[3]),
-                net.die.roll([2, 6, 1, 3, 4, 5], 1.25),
+                *[GrowArrow(one) for one in net.ways[2:4]],
+                net.die.roll([2, 6, 1, 3, 5], 1.2),
                 FadeOut(answer),
                 Write(law),
                 1.8,
             ),
             z=(GrowArrow(net.ways[4]), FadeIn(net.z, scale=0.7), 0.6),
         )
-        parts = ("q(z | x)", MEAN, net.encoder), ("p(z)", DIM, net.die), ("p(x | z)", LATENT, net.decoder)
+        parts = ("q(z | x)", MEAN, net.encoder), ("p(z)", DIM, net.z), ("p(x | z)", LATENT, net.decoder)
         laws = VGroup(*[math(text, 40, color).move_to([part.get_x(), -2.5, 0]) for text, color, part in parts])
         self.say(
-            "{dec} The decoder makes of z {out} a loaded coin for every pixel. {prior} With a standard bell as the prior of z, "
+            "{dec} The decoder makes of z {out} a loaded coin for every pixel. {prior} With a standard bell as the "
+            "prior of z, "
             "the model is complete.",
             dec=(GrowArrow(net.ways[5]), FadeIn(net.decoder, shift=LEFT * 0.3), 0.7),
             out=(FadeIn(after, shift=RIGHT * 0.3), 0.8),
             prior=(lag(0.3, *[FadeIn(one, shift=UP * 0.2) for one in laws]), net.flow(), 2.4),
         )
+        drawn = told["drawn"]
+        other = drawn[np.abs(drawn - drawn[0]).sum(axis=1).argmax()]
         printed = lesson.printed('print("same mean:')
         assert "same mean:   True\nsame logits: False" in printed
         self.say(
-            "{twice} The same image twice gives two answers: {again} eval mode stops dropout, but not the draw. {mean} For one "
+            "{twice} The same image twice gives two answers: {again} eval mode stops dropout, but not the draw. "
+            "{mean} For one "
             "fixed place, take the mean.",
-            twice=(net.die.roll([4, 1, 6, 2], 1.0), 1.2),
-            again=(net.die.roll([6, 3, 5, 1], 1.0), net.flow(NOISE), 1.8),
-            mean=(Circumscribe(net.mu, Circle, color=MEAN, stroke_width=6), 1.2),
+            twice=(net.die.roll([4, 1, 6, 2], 1.0), into(after, drawn[0]), 1.2),
+            again=(net.die.roll([6, 3, 5, 1], 1.0), net.flow(NOISE), into(after, other), 2.0),
+            mean=(Circumscribe(net.mu, Circle, color=MEAN, stroke_width=6), into(after, rebuilt), 1.4),
         )
 
 
@@ -421,14 +435,14 @@ class Width(Beat):
         assert f"{np.exp(float(half)) ** 0.5:.2f}" == wrong
         chain = VGroup()
         for k, (name, value) in enumerate((("log-variance", logvar), ("half of it", half), ("exponential", sigma))):
-            place = [4.2 * (k - 1), 2.1, 0]
+            place = [4.2 * (k - 1), 1.9, 0]
             value = mono(value.replace("-", "−"), 46, SPREAD if k == 2 else INK).move_to(place)
             chain.add(VGroup(words(name, 24, DIM).move_to(place).shift(UP * 0.6), value))
-        ways = VGroup(*[way([4.2 * k - 2.8, 2.1, 0], [4.2 * k - 1.4, 2.1, 0]) for k in range(2)])
-        line = number_line((-3, 3, 1), math("z", 40, LATENT), 10).move_to(DOWN * 2.5)
+        ways = VGroup(*[way([4.2 * k - 2.8, 1.9, 0], [4.2 * k - 1.4, 1.9, 0]) for k in range(2)])
+        line = number_line((-4, 4, 1), math("z", 40, LATENT), 11.5).move_to(DOWN * 2.5)
         spread, rng = ValueTracker(1.0), np.random.default_rng(0)
         eps, heights = rng.standard_normal(60), rng.uniform(0.12, 0.75, 60)
-        true = always_redraw(lambda: bell(line, 0, spread.get_value(), SPREAD, 1.3))
+        true = always_redraw(lambda: bell(line, 0, spread.get_value(), SPREAD, 1.5))
 
         def fallen() -> VGroup:
             places = [line.n2p(spread.get_value() * e) + UP * h for e, h in zip(eps, heights, strict=True)]
@@ -450,10 +464,11 @@ class Width(Beat):
             ),
         )
         true.clear_updaters()
-        other = always_redraw(lambda: bell(line, 0, spread.get_value(), BAD, 1.3))
+        other = always_redraw(lambda: bell(line, 0, spread.get_value(), BAD, 1.5))
         tag = VGroup(words("spread", 30, BAD), mono(wrong, 40, BAD)).arrange(RIGHT, buff=0.25).move_to([3.4, -0.6, 0])
         self.say(
-            "{slip} The notes behind this course took that half for the log of sigma squared. {wide} Draws then spread by "
+            "{slip} The notes behind this course took that half for the log of sigma squared. {wide} Draws then "
+            "spread by "
             f"{wrong}, {{err}} and nothing raises an error.",
             pause=0.6,
             slip=(Circumscribe(chain[1], color=BAD), 1.4),
@@ -488,7 +503,8 @@ class Cost(Beat):
             ]
         )
         self.say(
-            "{loss} Which number says how good a model is? {pix} Four pixels, two on, two off, {logits} and the decoder's logits. "
+            "{loss} Which number says how good a model is? {pix} Four pixels, two on, two off, {logits} and the "
+            "decoder's logits. "
             "{ask} A coin costs minus the log of its probability. Which pixel costs most?",
             pause=2.0,
             loss=(FadeIn(names[0]), 0.5),
@@ -500,7 +516,8 @@ class Cost(Beat):
         whole.move_to([0.3, -3.05, 0])
         grow = [AnimationGroup(GrowFromEdge(one[2], DOWN), FadeIn(one[3])) for one in columns]
         self.say(
-            f"{{grow}} The last: promised, with a logit of {logits[3]:.0f}, and it did not come. {{sum}} Together, {total} nats: "
+            f"{{grow}} The last: promised, with a logit of {logits[3]:.0f}, and it did not come. {{sum}} Together, "
+            f"{total} nats: "
             "{name} the reconstruction part of the loss, binary cross-entropy. BCE.",
             grow=(lag(0.25, *grow), 1.8),
             sum=(FadeIn(whole, shift=UP * 0.2), 0.7),
@@ -520,9 +537,8 @@ class Price(Beat):
         prior = bell(line, 0, 1, DIM, 1.4, fill=0.05)
         mu, sd = ValueTracker(0), ValueTracker(1)
         own = always_redraw(lambda: bell(line, mu.get_value(), sd.get_value(), MEAN, 1.4))
-        law = math(r"KL = 1/2 ({{sigma^2 : s}} + {{mu^2 : m}} - 1 - log {{sigma^2 : t}})", 50).move_to(UP * 2.3)
-        for part, color in {"m": MEAN, "s": SPREAD, "t": SPREAD}.items():
-            law.select(part).set_color(color)
+        source = r"KL = 1/2 ({{sigma^2 : s}} + {{mu^2 : m}} - 1 - log {{sigma^2 : t}})"
+        law = colored(source, 50, m=MEAN, s=SPREAD, t=SPREAD).move_to(UP * 2.3)
         self.say(
             "{alone} With BCE alone, the encoder would shrink its bell {point} to a point, {far} anywhere it liked. "
             "{price} So leaving the prior has a price: KL.",
@@ -547,8 +563,10 @@ class Price(Beat):
             for text in (placed, sure, "0")
         ]
         self.say(
-            f"{{place}} Stand at one instead of zero: {float(placed):g} nats. {{sure}} Halve sigma: {sure}. {{both}} A special place "
-            "costs, and being sure costs. {nothing} To answer every image with the prior costs nothing, {says} and says nothing.",
+            f"{{place}} Stand at one instead of zero: {float(placed):g} nats. {{sure}} Halve sigma: {sure}. {{both}} "
+            "A special place "
+            "costs, and being sure costs. {nothing} To answer every image with the prior costs nothing, {says} and "
+            "says nothing.",
             pause=0.5,
             place=lambda: (FadeIn(name), FadeIn(bar), mu.animate.set_value(1), FadeIn(tags[0]), 1.2),
             sure=lambda: (mu.animate.set_value(0), sd.animate.set_value(0.5), FadeOut(tags[0]), FadeIn(tags[1]), 1.2),
@@ -580,6 +598,7 @@ class Bargain(Beat):
             words("the image", 24, DIM).next_to(real, UP, buff=0.2),
             words("decoded", 24, DIM).next_to(made, UP, buff=0.2),
         )
+        labels[1].align_to(labels[0], UP)
         bars = always_redraw(self.bars)
         names = VGroup(
             *[
@@ -589,7 +608,8 @@ class Bargain(Beat):
         )
         forces = always_redraw(self.forces)
         self.say(
-            "{stage} Two forces, then. Take a 4, {bars} its bell in the middle. {slide} Slide it outwards, and the decoder can tell it "
+            "{stage} Two forces, then. Take a 4, {bars} its bell in the middle. {slide} Slide it outwards, and the "
+            "decoder can tell it "
             "from the rest. {cheap} BCE falls: it pushes out.",
             stage=(FadeIn(plane), FadeIn(real), FadeIn(labels[0]), 0.8),
             bars=(FadeIn(own), FadeIn(made), FadeIn(labels[1]), FadeIn(names), FadeIn(bars), 0.8),
@@ -599,7 +619,8 @@ class Bargain(Beat):
         home = Dot(plane.at(mu), 0.09, color=GOOD)
         best = SurroundingRectangle(bars[2:], color=GOOD, buff=0.12, corner_radius=0.06, stroke_width=4)
         self.say(
-            "{dear} Further out, KL rises: it pulls back. {rest} In between, the sum is least, {real} and there training has put this 4.",
+            "{dear} Further out, KL rises: it pulls back. {rest} In between, the sum is least, {real} and there "
+            "training has put this 4.",
             pause=0.8,
             dear=lambda: (self.share.animate.set_value(1.7), 2.2),
             rest=lambda: (self.share.animate.set_value(balance), 1.4),
@@ -642,13 +663,8 @@ class Sum(Beat):
 
     def construct(self):
         self.head()
-        law = math(
-            r'"loss" = {{1/n sum_(i=1)^n : mean}} ( {{sum_g -log p(x_(i g) | z_i) : bce}} + {{sum_j KL_(i j) : kl}} )',
-            54,
-        )
-        law.move_to(UP * 1.6)
-        law.select("bce").set_color(FIT)
-        law.select("kl").set_color(PRICE)
+        source = '"loss" = {{1/n sum_(i=1)^n : m}} ( {{sum_g -log p(x_(i g) | z_i) : b}} + {{sum_j KL_(i j) : k}} )'
+        law = colored(source, 54, b=FIT, k=PRICE).move_to(UP * 1.8)
         grid = VGroup(
             *[
                 VGroup(
@@ -661,18 +677,15 @@ class Sum(Beat):
         cells = words("images", 24, DIM).next_to(grid, LEFT, buff=0.35)
         sums = VGroup(*[Square(0.36, stroke_width=0).set_fill(INK, 0.9).next_to(one, RIGHT, buff=0.9) for one in grid])
         mean = Square(0.5, stroke_width=0).set_fill(MEAN, 1).next_to(sums, RIGHT, buff=1.0)
-        frame = [
-            SurroundingRectangle(
-                VGroup(*[law.select(name) for name in names]), color=MEAN, buff=0.12, corner_radius=0.08
-            )
-            for names in (("bce", "kl"), ("mean",))
-        ]
+        both = VGroup(law.select("b"), law.select("k"))
+        frame = [Brace(one, DOWN, color=MEAN, buff=0.15) for one in (both, law.select("m"))]
         collapse = lag(0.15, *[TransformFromCopy(one, other) for one, other in zip(grid, sums, strict=True)])
         self.say(
-            "{law} The loss is fit plus price. {sum} Sum over all that belongs to one image; {mean} average over images only. Remember "
-            "that rule. {bound} Minus this loss is the ELBO of lesson 1.",
+            "{law} The loss is fit plus price. {sum} Sum over all that belongs to one image; {mean} average over "
+            "images only. Remember "
+            "that rule. {bound} Up to its sign, this is the ELBO of lesson 1.",
             law=(Write(law), lag(0.15, *[FadeIn(one, shift=RIGHT * 0.2) for one in grid]), FadeIn(cells), 1.8),
-            sum=(Create(frame[0]), collapse, 1.6),
+            sum=(FadeIn(frame[0], shift=UP * 0.2), collapse, 1.6),
             mean=lambda: (ReplacementTransform(*frame), TransformFromCopy(sums, VGroup(mean)), 1.4),
             bound=(FadeOut(frame[1]), Indicate(law, color=INK, scale_factor=1.05), 1.0),
         )
@@ -703,7 +716,8 @@ class Loop(Beat):
         order = np.random.default_rng(1).permutation(many)
         steps = lag(0.35, *[Indicate(block, color=GOOD, scale_factor=1.15) for block in blocks])
         self.say(
-            "{code} Training: {mix} shuffle the images, cut them into minibatches, {step} one step of the optimizer for each, {again} fifty "
+            "{code} Training: {mix} shuffle the images, cut them into minibatches, {step} one step of the optimizer "
+            "for each, {again} fifty "
             "times over. {own} That loop, you will write yourself.",
             code=(FadeIn(shown), FadeIn(bar), FadeIn(blocks), FadeIn(images), 0.7),
             mix=lambda: (
@@ -736,7 +750,8 @@ class Loop(Beat):
         )
         assert lesson.number(r"Adam\s+loss times 64: w =") == lesson.number(r"Adam\s+loss times  1: w =")
         self.say(
-            "{adam} The optimizer, Adam, divides each step by how large the gradients have been. {times} Multiply the loss by 64: {sgd} a plain "
+            "{adam} The optimizer, Adam, divides each step by how large the gradients have been. {times} Multiply the "
+            "loss by 64: {sgd} a plain "
             f"step lands at minus {far[1:]}, {{same}} Adam does not notice.",
             pause=0.6,
             adam=lambda: (
@@ -789,8 +804,10 @@ class Curves(Beat):
         )
         won.next_to(gap, LEFT, buff=0.2), paid.next_to(pile, UP, buff=0.25)
         self.say(
-            f"{{run}} BCE falls, to {bce_paid}. {{kl}} KL rises, to {kl_paid}, which is no fault. {{same}} At first it says the same to every image. "
-            "{apart} Then it moves them apart, and pays, as long as that saves more than it costs. {pay} About three nats paid, "
+            f"{{run}} BCE falls, to {bce_paid}. {{kl}} KL rises, to {kl_paid}, which is no fault. {{same}} At first "
+            "it says the same to every image. "
+            "{apart} Then it moves them apart, and pays, as long as that saves more than it costs. {pay} About three "
+            "nats paid, "
             "{save} about seven saved.",
             run=(FadeOut(card), Create(bce, rate_func=linear), Create(kl, rate_func=linear), 2.0),
             kl=(FadeIn(ends), 0.7),
@@ -816,7 +833,8 @@ class Organise(Beat):
         prior = VGroup(Line(LEFT * 0.3, RIGHT * 0.3, color=DIM, stroke_width=3), words("95 % of the prior", 26, DIM))
         prior.arrange(RIGHT, buff=0.2).move_to([-4.5, -1.6, 0])
         self.say(
-            "{plane} And the latents? There are two, so we can look. {one} Every held-out image stands at its mean, as the digit it shows. "
+            "{plane} And the latents? There are two, so we can look. {one} Every held-out image stands at its mean, "
+            "as the digit it shows. "
             "{circle} The circle holds 95 percent of the prior. {go} Now train.",
             pause=1.6,
             plane=(FadeIn(plane.box, plane.cross), 0.8),
@@ -825,7 +843,8 @@ class Organise(Beat):
             go=(plane.moving(numerals, snapshots[:5], smooth), epoch[1].run(0, 4, smooth), 2.2),
         )
         self.say(
-            "{one} They leave the heap, {two} spread into the circle, {three} and images of the same digit gather, though nobody said that "
+            "{one} They leave the heap, {two} spread into the circle, {three} and images of the same digit gather, "
+            "though nobody said that "
             "there are digits.",
             pause=2.5,
             one=(plane.moving(numerals, snapshots[4:7]), epoch[1].run(4, 6), 1.0),
@@ -863,7 +882,8 @@ class Turn(Beat):
             verdict[1].get_left() + LEFT * 0.1, verdict[1].get_right() + RIGHT * 0.1, color=BAD, stroke_width=6
         )
         self.say(
-            "{axis} But read no meaning into latent one. {turn} Turn the whole plane: the prior stays, and the decoder can undo the turn. "
+            "{axis} But read no meaning into latent one. {turn} Turn the whole plane: the prior stays, and the "
+            "decoder can undo the turn. "
             "{mean} Neighbours mean something, {axes} axes do not.",
             axis=(GrowArrow(axis), FadeIn(name), 0.9),
             turn=(plane.moving(numerals, turned, smooth), 3.6),
@@ -892,7 +912,8 @@ class Rebuild(Beat):
             )
         squeeze = [FadeIn(pair, target_position=image, scale=2) for pair, image in zip(pairs, above, strict=True)]
         self.say(
-            "{top} What can it do now? Rebuild: {two} 64 pixels, squeezed through two numbers {out} and decoded. {good} The 0, 4 and 6 come back "
+            "{top} What can it do now? Rebuild: {two} 64 pixels, squeezed through two numbers {out} and decoded. "
+            "{good} The 0, 4 and 6 come back "
             "clear, {bad} the 9 as a blurred 3. {ten} Two numbers do not hold ten kinds of digit.",
             pause=0.6,
             top=(lag(0.08, *[FadeIn(one, shift=UP * 0.2) for one in above]), 1.0),
@@ -938,7 +959,8 @@ class Atlas(Beat):
             group[1].show(film[k])
 
         self.say(
-            "{all} The decoder needs only a place. Decode a whole grid of places: {walk} where two regions meet, one digit becomes the other.",
+            "{all} The decoder needs only a place. Decode a whole grid of places: {walk} where two regions meet, one "
+            "digit becomes the other.",
             pause=3.0,
             all=(FadeIn(atlas), FadeIn(pin), FadeIn(frame), FadeIn(made), FadeIn(name), 1.4),
             walk=(Create(path, rate_func=linear), UpdateFromAlphaFunc(Group(pin, made), follow, rate_func=linear), 6.5),
@@ -992,7 +1014,8 @@ class MakeUp(Beat):
         rest = [AnimationGroup(*drop(k)) for k in range(2, 14)]
         crowd = VGroup(*[one for one, place in zip(points, z, strict=True) if np.linalg.norm(place) < 1.2])
         self.say(
-            "{many} Nobody wrote these digits. Many are the same blur, {blur} since the prior draws most from the crowded middle. "
+            "{many} Nobody wrote these digits. Many are the same blur, {blur} since the prior draws most from the "
+            "crowded middle. "
             "{throw} And for a real sample, throw the coins.",
             pause=1.2,
             many=(
@@ -1023,7 +1046,8 @@ class Rival(Beat):
             way([net.mu.get_right()[0], y, 0], net.z.get_left()),
         )
         self.say(
-            "{net} Take away the draw {cut} and the KL: a plain autoencoder is left. {ask} Which rebuilds better? Which makes up better?",
+            "{net} Take away the draw {cut} and the KL: a plain autoencoder is left. {ask} Which rebuilds better? "
+            "Which makes up better?",
             pause=2.0,
             net=(FadeIn(net), 0.7),
             cut=lambda: (FadeOut(net.sigma, net.die, net.ways[:5]), net.mu.animate.set_y(y), FadeIn(straight), 1.0),
@@ -1043,12 +1067,13 @@ class Rival(Beat):
         assert f"{off['VAE']:.0f}" == f"{off['held out']:.0f}" == "3"
         rows = []
         for k, (name, color) in enumerate((("held out", INK), ("VAE", GOOD), ("autoencoder", BAD))):
-            images = row(np.asarray(made[name])[:9], 0.9, 0.16).move_to([0.35, 1.2 - 1.5 * k, 0])
+            images = row(np.asarray(made[name])[:8], 0.92, 0.16).move_to([0.4, 1.2 - 1.5 * k, 0])
             title, mark = words(name, 28).next_to(images, LEFT, buff=0.35), mono(f"{off[name]:.1f}", 36, color)
             rows.append(Group(images, title, mark.next_to(images, RIGHT, buff=0.4)))
         unit = words("pixels off the nearest training image", 26, DIM).move_to([2.6, 2.4, 0])
         self.say(
-            "{real} Now draw z from the prior, and count pixels to the nearest training image. {new} New digits: about three off. {vae} The VAE: "
+            "{real} Now draw z from the prior, and count pixels to the nearest training image. {new} New digits: "
+            "about three off. {vae} The VAE: "
             "about three. {blot} The autoencoder makes blots: more than five.",
             pause=0.6,
             real=lambda: (FadeOut(self.others(head)), FadeIn(unit), 0.8),
@@ -1075,7 +1100,8 @@ class Rival(Beat):
         notes = VGroup(words("KL: near the prior", 30, PRICE), words("draws: no gaps", 30, NOISE))
         notes.arrange(DOWN, buff=0.7, aligned_edge=LEFT).move_to([-4.4, -0.1, 0])
         self.say(
-            "{kl} Why? KL puts the images where the prior draws, {fill} and the draws make the decoder answer for whole neighbourhoods. The gaps "
+            "{kl} Why? KL puts the images where the prior draws, {fill} and the draws make the decoder answer for "
+            "whole neighbourhoods. The gaps "
             "are filled.",
             pause=0.8,
             kl=lambda: (FadeOut(self.others(head)), FadeIn(plane), FadeIn(means), FadeIn(notes[0]), 1.2),
@@ -1099,7 +1125,8 @@ class Cells(Beat):
         frame = SurroundingRectangle(matrix, color=MEAN, buff=0.08, stroke_width=6)
         assert lesson.line(r"genes detected").startswith("(700, 765)")
         self.say(
-            "{bits} Now real data, where no eye can judge: 700 blood cells, 765 genes, each detected or not. {same} The same code.",
+            "{bits} Now real data, where no eye can judge: 700 blood cells, 765 genes, each detected or not. {same} "
+            "The same code.",
             bits=(FadeIn(matrix), FadeIn(names), 1.4),
             same=(ShowPassingFlash(frame, time_width=0.5), 1.2),
         )
@@ -1122,7 +1149,9 @@ class Cells(Beat):
                 for k, name in enumerate(kinds)
             ]
         )
-        legend.arrange(DOWN, buff=0.25, aligned_edge=LEFT).move_to([4.7, -1.3, 0])
+        for k, one in enumerate(legend):
+            one[0].move_to([3.2, -0.1 - 0.52 * k, 0])
+            one[1].move_to([3.5, -0.1 - 0.52 * k, 0], LEFT)
         titles = VGroup(
             *[
                 words(name, 38, color, weight=BOLD).move_to([3.5, 2.2 - 0.95 * k, 0], LEFT)
@@ -1183,7 +1212,8 @@ class Fade(Beat):
             return UpdateFromAlphaFunc(Group(dot, *big), step)
 
         self.say(
-            "{ends} What lies between two digits? {line} Walk the straight line between their means, {law} and decode every step. {fade} Or, the "
+            "{ends} What lies between two digits? {line} Walk the straight line between their means, {law} and decode "
+            "every step. {fade} Or, the "
             "lazy way, fade one into the other, pixel by pixel. {ask} What does each show halfway?",
             pause=2.0,
             ends=(FadeIn(plane), FadeIn(numerals), 0.9),
@@ -1224,7 +1254,7 @@ class Walk(Beat):
             y_marks=[0, 0.5, 1],
             x_marks={0: "T cell", 20: "monocyte"},
         )
-        axes.move_to([3.3, -0.4, 0])
+        axes.move_to([2.95, -0.4, 0])
         color = [GROUPS[kinds.index(name)] for name in ("T cell", "CD14+ Monocyte")]
         genes = list(zip(("CD3D", "IL32", "LYZ", "S100A9"), lesson.value("3.8", GENES).T, (0, 0, 1, 1), strict=True))
         curves = VGroup(*[curve(axes, np.linspace(0, 20, 121), values, color[k]) for _, values, k in genes])
@@ -1237,7 +1267,8 @@ class Walk(Beat):
         )
         late = squish_rate_func(smooth, 0.85, 1)
         self.say(
-            "{cells} Now cells, from a T cell {to} to a monocyte. {walk} Two genes of T cells leave the decoder's answer, two genes of monocytes "
+            "{cells} Now cells, from a T cell {to} to a monocyte. {walk} Two genes of T cells leave the decoder's "
+            "answer, two genes of monocytes "
             "come in. It looks like a cell changing its type.",
             pause=0.5,
             cells=(FadeIn(plane), FadeIn(cells), FadeIn(axes), FadeIn(dot, scale=2), 0.9),
@@ -1249,9 +1280,9 @@ class Walk(Beat):
                 6.0,
             ),
         )
-        self.nobody(plane, VGroup(dot, axes, curves, names), path)
+        self.nobody(plane, VGroup(dot, axes, curves, names), line, path)
 
-    def nobody(self, plane: Plot, gone: VGroup, path: np.ndarray) -> None:
+    def nobody(self, plane: Plot, gone: VGroup, line: Line, path: np.ndarray) -> None:
         """Count the cells near each step."""
         near = [int(one) for one in numbers(lesson.line(r"cells within 0\.3 of each step:"))[1:]]
         assert min(near[0], near[-1]) >= 24
@@ -1277,12 +1308,14 @@ class Walk(Beat):
             ask=(FadeOut(gone), ask(card), 0.9),
         )
         self.say(
-            "{sweep} Dozens near either end, {none} hardly one in the middle. {model} There, nothing ever corrected the decoder: a walk shows what "
-            "the model puts between two cells, not that such cells exist.",
+            "{sweep} Dozens near either end, {none} hardly one in the middle. {model} There, nothing ever corrected "
+            "the decoder: a walk shows what "
+            "the model puts between two cells, {exist} not that such cells exist.",
             pause=0.8,
             sweep=(FadeOut(card), FadeIn(axes), UpdateFromAlphaFunc(VGroup(ring, bars), sweep, rate_func=linear), 2.2),
             none=lambda: (ring.animate.move_to(plane.c2p(*path[10])).set_stroke(BAD), 1.0),
-            model=(Wiggle(ring), bars[8:13].animate.set_fill(BAD), 1.4),
+            model=lambda: (Wiggle(ring), bars[8:13].animate.set_fill(BAD), 1.4),
+            exist=(ShowPassingFlash(line.copy().set_stroke(BAD, 12), time_width=0.4), 2.0),
         )
 
 
@@ -1293,13 +1326,14 @@ class Colleague(Beat):
         self.head()
         source = code("return nn.functional.binary_cross_entropy_with_logits(logits, x) + kl")
         shown = slim(listing(source, 20)).move_to(UP * 2.1)
-        start, end = source.index("nn."), source.index("(logits")
+        start, end = (source[: source.index(part)].replace(" ", "") for part in ("nn.", "(logits"))
         ready = SurroundingRectangle(
-            shown.lines[0][start:end], color=BAD, buff=0.08, corner_radius=0.06, stroke_width=3
+            shown.lines[0][len(start) : len(end)], color=BAD, buff=0.08, corner_radius=0.06, stroke_width=3
         )
         smear = row(np.asarray(lesson.value("3.9", "rows")["colleague's"])[:8], 1.2, 0.25).move_to(DOWN * 0.9)
         self.say(
-            "{code} A colleague takes PyTorch's ready-made loss, and adds the KL. {run} It runs, the loss falls, {same} and every sample is the "
+            "{code} A colleague takes PyTorch's ready-made loss, and adds the KL. {run} It runs, the loss falls, "
+            "{same} and every sample is the "
             "same grey smear.",
             pause=0.6,
             code=(FadeIn(shown), 0.8),
@@ -1314,8 +1348,10 @@ class Colleague(Beat):
         ).move_to(DOWN * 0.1)
         card = question("Which run prints the smaller loss?", 32).move_to(DOWN * 2.75)
         self.say(
-            "{mean} That function averages over images and pixels: the sum, divided by 64. {front} Pull out the factor, which moves no minimum, and "
-            "which Adam does not notice: {beta} a weight of 64 on the KL is what stays. {ask} Which run prints the smaller loss?",
+            "{mean} That function averages over images and pixels: the sum, divided by 64. {front} Pull out the "
+            "factor, which moves no minimum, and "
+            "which Adam does not notice: {beta} a weight of 64 on the KL is what stays. {ask} Which run prints the "
+            "smaller loss?",
             pause=2.0,
             mean=(FadeOut(smear), steps.reveal(0), 1.2),
             front=(steps.reveal(1), 1.4),
@@ -1343,7 +1379,8 @@ class Collapse(Beat):
             DOWN, buff=0.25
         )
         self.say(
-            "{both} Train both, side by side. {go} Yours unfolds. {theirs} The colleague's shrinks, {point} until every digit stands at one point.",
+            "{both} Train both, side by side. {go} Yours unfolds. {theirs} The colleague's shrinks, {point} until "
+            "every digit stands at one point.",
             pause=0.8,
             both=(FadeIn(planes), FadeIn(names), FadeIn(*self.numerals), FadeIn(self.epoch), 0.9),
             go=self.both(0, 4, 1.1),
@@ -1369,7 +1406,8 @@ class Collapse(Beat):
                 .next_to(prints[-1], DOWN, buff=0.22)
             )
         self.say(
-            "{print} The wrong run prints the smaller loss, in other units. {parts} Its KL is 0, its BCE that of the coins. {name} A nat of KL has to "
+            "{print} The wrong run prints the smaller loss, in other units. {parts} Its KL is 0, its BCE that of the "
+            "coins. {name} A nat of KL has to "
             "save 64 nats of BCE, so the latents say nothing: {known} posterior collapse.",
             pause=0.8,
             print=(FadeIn(prints, shift=UP * 0.15), 0.8),
@@ -1401,7 +1439,7 @@ class Betas(Beat):
         saved = lesson.text(r"to save (0[\d.]+)\s+nats of bce")
         assert (f"{runs[4]['kl']:.2f}", f"{runs[0.01]['kl']:.1f}") == (shrunk, grown)
         assert f"{runs[1]['bce'] - runs[0.01]['bce']:.1f}" == saved
-        plane = Plane(6.5, 4.1).move_to([-2.9, -0.2, 0])
+        plane = Plane(6.3, 4.1).move_to([-2.9, -0.4, 0])
         numerals = plane.numerals(runs[1]["mu"], labels, 20)
         line = Line([1.9, 1.7, 0], [6.1, 1.7, 0], color=DIM, stroke_width=4)
         at = {beta: line.point_from_proportion(k / 2) for k, beta in enumerate(values)}
@@ -1424,7 +1462,8 @@ class Betas(Beat):
 
         assert lesson.text(r"code gives \$\\beta = (\d+)\$") == "765"
         self.say(
-            f"{{slider}} Such a weight is called beta. {{four}} At 4 already, the plane shrinks to a line, with a KL of {shrunk}.",
+            f"{{slider}} Such a weight is called beta. {{four}} At 4 already, the plane shrinks to a line, with a KL "
+            f"of {shrunk}.",
             pause=1.0,
             slider=(
                 FadeIn(plane),
@@ -1438,7 +1477,8 @@ class Betas(Beat):
             four=(*slide(1, 4), 2.6),
         )
         self.say(
-            f"{{low}} Below one it grows, and pays {grown} nats to save {saved}. {{rule}} So sum over what belongs to one cell, and average over cells. "
+            f"{{low}} Below one it grows, and pays {grown} nats to save {saved}. {{rule}} So sum over what belongs to "
+            "one cell, and average over cells. "
             "{cells} On 765 genes, that line sets beta to 765.",
             pause=0.8,
             low=(*slide(4, 0.01), 2.8),
@@ -1473,7 +1513,8 @@ class Gallery(Beat):
         )
         names.arrange(RIGHT, buff=0.8).move_to(DOWN * 3.3)
         self.say(
-            "{all} All you have is the curves of six runs, five with a fault. {move} Do they move, smoothly? {part} Do training and held-out part? "
+            "{all} All you have is the curves of six runs, five with a fault. {move} Do they move, smoothly? {part} "
+            "Do training and held-out part? "
             "{sense} Does the KL make sense?",
             pause=0.6,
             all=(
@@ -1482,8 +1523,8 @@ class Gallery(Beat):
                 2.6,
             ),
             move=(lag(0.15, *[Indicate(one, color=MEAN, scale_factor=1.03) for one in panels]), 1.6),
-            part=(lag(0.15, *[self.flash(curves[2], FIT) for curves in drawn]), 1.6),
-            sense=(lag(0.15, *[self.flash(curves[1], PRICE) for curves in drawn]), 1.4),
+            part=(lag(0.15, *[self.flash(curves[2]) for curves in drawn]), 1.6),
+            sense=(lag(0.15, *[self.flash(curves[1]) for curves in drawn]), 1.4),
         )
         flat = [
             k
@@ -1495,14 +1536,15 @@ class Gallery(Beat):
         frame = SurroundingRectangle(dead, color=BAD, buff=0.15, corner_radius=0.1, stroke_width=5)
         rest = VGroup(*[one[k] for one in (panels, drawn) for k in range(6) if k != flat[0]])
         self.say(
-            "{dead} KL at zero, BCE at the line of the coins: {check} look first for a weight on the KL. {rest} The others are yours to name.",
+            "{dead} KL at zero, BCE at the line of the coins: {check} look first for a weight on the KL. {rest} The "
+            "others are yours to name.",
             pause=0.6,
             dead=lambda: (Create(frame), rest.animate.set_stroke(opacity=0.25), 0.9),
             check=(Indicate(dead[1], color=BAD, scale_factor=1.0), 1.2),
             rest=lambda: (FadeOut(frame), rest.animate.set_stroke(opacity=1), 1.0),
         )
 
-    def flash(self, path: VMobject, color: str) -> Animation:
+    def flash(self, path: VMobject) -> Animation:
         """Return a light that runs along a curve, dashed or not."""
         parts = path.submobjects or [path]
         return lag(0.05, *[Indicate(one, color=INK, scale_factor=1.0) for one in parts])
@@ -1542,7 +1584,8 @@ class Worth(Beat):
         card = question("By how many nats a cell?\n3, 10 or 30?", 32).move_to(axes.c2p(45, 16))
         assert len(vae) == 140
         self.say(
-            "{axes} Was it worth it? The rival, on 140 held-out cells: coins that know how often each gene is detected. {ask} By how many nats a "
+            "{axes} Was it worth it? The rival, on 140 held-out cells: coins that know how often each gene is "
+            "detected. {ask} By how many nats a "
             "cell does the VAE win?",
             pause=2.0,
             axes=(FadeIn(axes), FadeIn(zero), FadeIn(sides), 0.9),
@@ -1550,7 +1593,8 @@ class Worth(Beat):
         )
         grow = [lag(0.05, *[GrowFromEdge(one, DOWN) for one in some]) for some in bars]
         self.say(
-            f"{{coins}} By {told[0][0]}, give or take {told[0][1]}. {{depth}} A rival that also knows how many genes a cell shows {{still}} loses by "
+            f"{{coins}} By {told[0][0]}, give or take {told[0][1]}. {{depth}} A rival that also knows how many genes "
+            f"a cell shows {{still}} loses by "
             f"{told[1][0]}, in {told[1][2]} percent of the cells.",
             pause=1.0,
             coins=(FadeOut(card), grow[0], FadeIn(tags[0]), 1.4),
@@ -1574,7 +1618,8 @@ class Asked(Beat):
         )
         card = notebook_card(3, items).scale(0.88).move_to(DOWN * 1.0)
         self.say(
-            "{card} Your turn. You will write {loss} the loss {loop} and the training loop, {walk} walk between two cells, {runs} and name what is wrong "
+            "{card} Your turn. You will write {loss} the loss {loop} and the training loop, {walk} walk between two "
+            "cells, {runs} and name what is wrong "
             "with six runs. {draw} Then paint a digit, and your own weights answer.",
             pause=0.8,
             card=(FadeIn(card.card), FadeIn(card.title), FadeIn(images), 0.8),
@@ -1593,15 +1638,15 @@ class Asked(Beat):
 
 class Poster(Lecture):
     def construct(self):
-        plane = Plane(7.0, 2.9).move_to([3.2, 0, 0])
+        plane = Plane(6.8, 2.9).move_to([3.3, 0, 0])
         title = VGroup(
             *[
-                words(text, 74, color, weight=BOLD)
+                words(text, 66, color, weight=BOLD)
                 for text, color in (("The demo,", INK), ("running", MEAN), ("the network", MEAN))
             ]
         )
-        title.arrange(DOWN, buff=0.3, aligned_edge=LEFT).move_to([-6.2, 0.7, 0], LEFT)
+        title.arrange(DOWN, buff=0.3, aligned_edge=LEFT).move_to([-6.4, 0.7, 0], LEFT)
         made = row(np.asarray(lesson.value("3.6", "made_up"))[[0, 3, 11, 2, 8]], 0.95, 0.2).move_to(
-            [-6.2, -2.1, 0], LEFT
+            [-6.4, -2.0, 0], LEFT
         )
         self.add(plane, plane.numerals(snapshots[-1], truth, 26), title, made)
