@@ -6,6 +6,7 @@ from textwrap import dedent
 import numpy as np
 from film import *
 
+EARLY, LATE = squish_rate_func(smooth, 0, 0.35), squish_rate_func(smooth, 0.35, 1)
 FIT, PRICE = "#8FA8FF", "#C792EA"  # what is said of bce, and of kl
 
 
@@ -181,17 +182,22 @@ class Reading(VGroup):
     """A text that changes: `show(i)` shows the i-th of its texts, all starting at one place."""
 
     def __init__(self, texts: list[str], size: float = 40, color: str = INK):
-        self.texts = [mono(text, size, color) for text in texts]
-        super().__init__(self.texts[0])
+        super().__init__(*[mono(text, size, color).set_opacity(0) for text in texts])
+        for one in self:
+            one.move_to(self[0], aligned_edge=LEFT)
+        self.shown_now = 0
+        self.show(0)
 
     def show(self, i: int) -> "Reading":
         """Show the i-th text."""
-        self.submobjects = [self.texts[i].move_to(self[0], aligned_edge=LEFT)]
+        self[self.shown_now].set_opacity(0)
+        self[i].set_opacity(1)
+        self.shown_now = i
         return self
 
     def run(self, first: int = 0, last: int | None = None, rate_func=linear) -> Animation:
         """Return the texts from one to another, one after the other."""
-        end = len(self.texts) - 1 if last is None else last
+        end = len(self) - 1 if last is None else last
         return UpdateFromAlphaFunc(
             self, lambda one, share: one.show(round(first + share * (end - first))), rate_func=rate_func
         )
@@ -251,6 +257,16 @@ def lag(ratio: float, *steps: Animation) -> Animation:
     return LaggedStart(*steps, lag_ratio=ratio)
 
 
+def swap(gone: Mobject, *come: Mobject) -> list[Animation]:
+    """Return things fading out, and then others fading in."""
+    return [FadeOut(gone, rate_func=EARLY), *[FadeIn(one, rate_func=LATE) for one in come]]
+
+
+def swell(shown: Mobject, factor: float = 1.06) -> Animation:
+    """Return a thing growing and shrinking back, in its own colours."""
+    return ScaleInPlace(shown, factor, rate_func=there_and_back)
+
+
 def colored(source: str, size: float, **colors: str) -> MathTypst:
     """Return a formula whose labelled parts have colours."""
     formula = math(source, size)
@@ -303,9 +319,11 @@ class Judge(Beat):
             "well?",
             title=(FadeIn(title, shift=UP * 0.2), 0.8),
             wall=(
-                ReplacementTransform(title, heading("3.1", lesson.titles["3.1"])),
-                lag(0.03, *[FadeIn(one, scale=0.6) for one in wall]),
-                2.2,
+                Succession(
+                    ReplacementTransform(title, heading("3.1", lesson.titles["3.1"])),
+                    lag(0.03, *[FadeIn(one, scale=0.6) for one in wall]),
+                ),
+                2.8,
             ),
         )
         big = chosen.copy().scale(5.4).move_to(LEFT * 3.4 + DOWN * 0.3)
@@ -319,8 +337,7 @@ class Judge(Beat):
         cross = Line(names[2].get_left() + LEFT * 0.15, names[2].get_right() + RIGHT * 0.15, color=BAD, stroke_width=7)
         self.say(
             "{one} By data that anyone can judge: handwritten digits, eight by eight pixels, on or off. {cell} An "
-            "image stands "
-            "for a cell, {gene} a pixel for a gene. {told} No model is told which digit it sees.",
+            "image stands for a cell, {gene} a pixel for a gene. {told} No model is told which digit it sees.",
             one=lambda: (FadeOut(rest), chosen.animate.become(big), 1.2),
             cell=(FadeIn(names[0], shift=RIGHT * 0.2), 0.6),
             gene=(FadeIn(names[1], shift=RIGHT * 0.2), Create(pixel), 0.6),
@@ -338,11 +355,11 @@ class Coins(Beat):
         note = words("how often each pixel is on", 24, DIM).next_to(average, DOWN, buff=0.3)
         card = question("What comes out?\nDigits, one blur, or specks?").move_to(RIGHT * 2.6 + DOWN * 0.2)
         self.say(
-            "{share} The simplest machine throws a loaded coin for every pixel: {often} on as often as in the training "
-            "images. {ask} What comes out?",
+            "{share} The simplest machine throws a loaded coin for every pixel: {often} on as often as in the "
+            "training images. {ask} What comes out?",
             pause=2.4,
             share=(FadeIn(average, scale=0.8), 0.8),
-            often=(FadeIn(note), Indicate(average, scale_factor=1.05, color=INK), 1.2),
+            often=(FadeIn(note), swell(average), 1.2),
             ask=(ask(card), 0.8),
         )
         thrown = np.asarray(lesson.value("3.1", "coins"))[:12]
@@ -351,17 +368,16 @@ class Coins(Beat):
         fall = lag(0.12, *[into(one, image) for one, image in zip(specks, thrown, strict=True)])
         self.say(
             "{specks} Specks. {each} Every pixel is on as often as it should be, and still no image is a digit.",
-            specks=(FadeOut(card), FadeIn(specks), 0.6),
+            specks=(*swap(card, specks), 0.8),
             each=(fall, 2.4),
         )
         told = [image for *_, image in lesson.value("3.6", BARGAIN)[4]["rows"][:51]]
         z, made = node("z", LATENT, 0.65).move_to(LEFT * 2.8), Picture(told[0], 3.4).move_to(RIGHT * 2.6)
         self.say(
             "{stroke} A stroke is made of pixels that agree. {z} Something has to tell the coins which digit it is "
-            "going "
-            "to be. {name} That something is z.",
+            "going to be. {name} That something is z.",
             pause=0.8,
-            stroke=(FadeOut(specks, average, note), FadeIn(made), 0.8),
+            stroke=(*swap(Group(specks, average, note), made), 1.0),
             z=(FadeIn(z, scale=0.6), GrowArrow(arrow(z, made, LATENT, 0.3)), 0.8),
             name=(frames(made, told, smooth), Flash(z, color=LATENT, flash_radius=0.8, line_length=0.25), 1.6),
         )
@@ -383,16 +399,16 @@ class Machine(Beat):
         heads = [GrowArrow(one) for one in net.ways[:2]] + [FadeIn(one, scale=0.7) for one in (net.mu, net.sigma)]
         self.say(
             "{parts} Three parts make one model. {enc} The encoder looks at an image {q} and answers with a bell: "
-            "mean mu, "
-            "width sigma. {die} A draw: a standard normal number, stretched by sigma, shifted by mu. {z} That is z.",
+            "mean mu, width sigma. {die} A draw: a standard normal number, stretched by sigma, shifted by mu. {z} "
+            "That is z.",
             parts=(FadeIn(before, shift=RIGHT * 0.3), 0.7),
             enc=(FadeIn(net.encoder, shift=RIGHT * 0.3), 0.7),
             q=(*heads, Create(answer), 1.0),
             die=(
                 *[GrowArrow(one) for one in net.ways[2:4]],
                 net.die.roll([2, 6, 1, 3, 5], 1.2),
-                FadeOut(answer),
-                Write(law),
+                FadeOut(answer, rate_func=EARLY),
+                Write(law, rate_func=LATE),
                 1.8,
             ),
             z=(GrowArrow(net.ways[4]), FadeIn(net.z, scale=0.7), 0.6),
@@ -401,8 +417,7 @@ class Machine(Beat):
         laws = VGroup(*[math(text, 40, color).move_to([part.get_x(), -2.5, 0]) for text, color, part in parts])
         self.say(
             "{dec} The decoder makes of z {out} a loaded coin for every pixel. {prior} With a standard bell as the "
-            "prior of z, "
-            "the model is complete.",
+            "prior of z, the model is complete.",
             dec=(GrowArrow(net.ways[5]), FadeIn(net.decoder, shift=LEFT * 0.3), 0.7),
             out=(FadeIn(after, shift=RIGHT * 0.3), 0.8),
             prior=(lag(0.3, *[FadeIn(one, shift=UP * 0.2) for one in laws]), net.flow(), 2.4),
@@ -413,8 +428,7 @@ class Machine(Beat):
         assert "same mean:   True\nsame logits: False" in printed
         self.say(
             "{twice} The same image twice gives two answers: {again} eval mode stops dropout, but not the draw. "
-            "{mean} For one "
-            "fixed place, take the mean.",
+            "{mean} For one fixed place, take the mean.",
             twice=(net.die.roll([4, 1, 6, 2], 1.0), into(after, drawn[0]), 1.2),
             again=(net.die.roll([6, 3, 5, 1], 1.0), net.flow(NOISE), into(after, other), 2.0),
             mean=(Circumscribe(net.mu, Circle, color=MEAN, stroke_width=6), into(after, rebuilt), 1.4),
@@ -468,11 +482,10 @@ class Width(Beat):
         tag = VGroup(words("spread", 30, BAD), mono(wrong, 40, BAD)).arrange(RIGHT, buff=0.25).move_to([3.4, -0.6, 0])
         self.say(
             "{slip} The notes behind this course took that half for the log of sigma squared. {wide} Draws then "
-            "spread by "
-            f"{wrong}, {{err}} and nothing raises an error.",
+            f"spread by {wrong}, {{err}} and nothing raises an error.",
             pause=0.6,
-            slip=(Circumscribe(chain[1], color=BAD), 1.4),
-            wide=lambda: (FadeIn(other), spread.animate.set_value(float(wrong)), FadeIn(tag, shift=LEFT * 0.2), 1.4),
+            slip=(Circumscribe(chain[1], color=BAD), FadeIn(other), 1.4),
+            wide=lambda: (spread.animate.set_value(float(wrong)), FadeIn(tag, shift=LEFT * 0.2), 1.4),
             err=(Indicate(tag, color=BAD), 0.8),
         )
 
@@ -504,21 +517,19 @@ class Cost(Beat):
         )
         self.say(
             "{loss} Which number says how good a model is? {pix} Four pixels, two on, two off, {logits} and the "
-            "decoder's logits. "
-            "{ask} A coin costs minus the log of its probability. Which pixel costs most?",
+            "decoder's logits. {ask} A coin costs minus the log of its probability. Which pixel costs most?",
             pause=2.0,
             loss=(FadeIn(names[0]), 0.5),
             pix=(lag(0.2, *[FadeIn(one[0], scale=0.6) for one in columns]), 1.0),
             logits=(lag(0.2, *[FadeIn(one[1], shift=UP * 0.2) for one in columns]), FadeIn(names[1]), 1.0),
-            ask=(lag(0.4, *[Indicate(one[0], color=MEAN, scale_factor=1.1) for one in columns]), FadeIn(names[2]), 2.4),
+            ask=(lag(0.4, *[Indicate(one[1], color=MEAN, scale_factor=1.3) for one in columns]), FadeIn(names[2]), 2.4),
         )
         whole = VGroup(words("sum", 30, DIM), mono(total, 40, FIT), words("nats", 30, DIM)).arrange(RIGHT, buff=0.25)
         whole.move_to([0.3, -3.05, 0])
         grow = [AnimationGroup(GrowFromEdge(one[2], DOWN), FadeIn(one[3])) for one in columns]
         self.say(
             f"{{grow}} The last: promised, with a logit of {logits[3]:.0f}, and it did not come. {{sum}} Together, "
-            f"{total} nats: "
-            "{name} the reconstruction part of the loss, binary cross-entropy. BCE.",
+            f"{total} nats: {{name}} the reconstruction part of the loss, binary cross-entropy. BCE.",
             grow=(lag(0.25, *grow), 1.8),
             sum=(FadeIn(whole, shift=UP * 0.2), 0.7),
             name=(lag(0.2, *[Indicate(one[2], color=INK, scale_factor=1.03) for one in columns]), 1.4),
@@ -539,14 +550,6 @@ class Price(Beat):
         own = always_redraw(lambda: bell(line, mu.get_value(), sd.get_value(), MEAN, 1.4))
         source = r"KL = 1/2 ({{sigma^2 : s}} + {{mu^2 : m}} - 1 - log {{sigma^2 : t}})"
         law = colored(source, 50, m=MEAN, s=SPREAD, t=SPREAD).move_to(UP * 2.3)
-        self.say(
-            "{alone} With BCE alone, the encoder would shrink its bell {point} to a point, {far} anywhere it liked. "
-            "{price} So leaving the prior has a price: KL.",
-            alone=(FadeIn(line), FadeIn(prior), FadeIn(own), 0.8),
-            point=lambda: (sd.animate.set_value(0.36), 0.8),
-            far=lambda: (mu.animate.set_value(3.1), 0.9),
-            price=lambda: (Write(law), mu.animate.set_value(0), sd.animate.set_value(1), 1.6),
-        )
         left = np.array([-2.4, 1.05, 0])
 
         def paid() -> Rectangle:
@@ -558,20 +561,33 @@ class Price(Beat):
             )
 
         bar, name = always_redraw(paid), words("price", 26, PRICE).next_to(left, LEFT, buff=0.3)
+        self.say(
+            "{alone} With BCE alone, the encoder would shrink its bell {point} to a point, {far} anywhere it liked. "
+            "{price} So leaving the prior has a price: KL.",
+            alone=(FadeIn(line), FadeIn(prior), FadeIn(own), 0.8),
+            point=lambda: (sd.animate.set_value(0.36), 0.8),
+            far=lambda: (mu.animate.set_value(3.1), 0.9),
+            price=lambda: (Write(law), FadeIn(name), mu.animate.set_value(0), sd.animate.set_value(1), 1.6),
+        )
+        self.add(bar)
         tags = [
             mono(text, 34, PRICE).move_to(left + RIGHT * (5 * float(text) + 0.35), aligned_edge=LEFT)
             for text in (placed, sure, "0")
         ]
         self.say(
             f"{{place}} Stand at one instead of zero: {float(placed):g} nats. {{sure}} Halve sigma: {sure}. {{both}} "
-            "A special place "
-            "costs, and being sure costs. {nothing} To answer every image with the prior costs nothing, {says} and "
-            "says nothing.",
+            "A special place costs, and being sure costs. {nothing} To answer every image with the prior costs "
+            "nothing, {says} and says nothing.",
             pause=0.5,
-            place=lambda: (FadeIn(name), FadeIn(bar), mu.animate.set_value(1), FadeIn(tags[0]), 1.2),
-            sure=lambda: (mu.animate.set_value(0), sd.animate.set_value(0.5), FadeOut(tags[0]), FadeIn(tags[1]), 1.2),
+            place=lambda: (mu.animate.set_value(1), FadeIn(tags[0], rate_func=LATE), 1.2),
+            sure=lambda: (
+                *swap(tags[0], tags[1]),
+                mu.animate.set_value(0),
+                sd.animate.set_value(0.5),
+                1.2,
+            ),
             both=(Indicate(law.select("m"), color=MEAN), Indicate(law.select("s"), color=SPREAD), 1.4),
-            nothing=lambda: (sd.animate.set_value(1), FadeOut(tags[1]), FadeIn(tags[2]), 1.2),
+            nothing=lambda: (*swap(tags[1], tags[2]), sd.animate.set_value(1), 1.2),
             says=(Indicate(tags[2], color=PRICE), 0.8),
         )
 
@@ -584,7 +600,7 @@ class Bargain(Beat):
     def construct(self):
         self.head()
         self.told = lesson.value("3.6", BARGAIN)[4]
-        self.share = ValueTracker(0)
+        self.share, self.seen = ValueTracker(0), ValueTracker(0)
         self.shares, self.bce, self.kl = (np.array([one[k] for one in self.told["rows"]]) for k in range(3))
         balance = float(self.shares[(self.bce + self.kl).argmin()])
         assert abs(balance - 1) < 0.05
@@ -606,15 +622,14 @@ class Bargain(Beat):
                 for text, color, y in (("BCE", FIT, 0.0), ("KL", PRICE, -0.8), ("sum", INK, -1.9))
             ]
         )
-        forces = always_redraw(self.forces)
+        self.add(always_redraw(self.forces))
         self.say(
             "{stage} Two forces, then. Take a 4, {bars} its bell in the middle. {slide} Slide it outwards, and the "
-            "decoder can tell it "
-            "from the rest. {cheap} BCE falls: it pushes out.",
+            "decoder can tell it from the rest. {cheap} BCE falls: it pushes out.",
             stage=(FadeIn(plane), FadeIn(real), FadeIn(labels[0]), 0.8),
             bars=(FadeIn(own), FadeIn(made), FadeIn(labels[1]), FadeIn(names), FadeIn(bars), 0.8),
             slide=lambda: (self.share.animate.set_value(0.5), 2.4),
-            cheap=lambda: (FadeIn(forces), self.share.animate.set_value(0.65), 1.4),
+            cheap=lambda: (self.seen.animate.set_value(1), self.share.animate.set_value(0.65), 1.4),
         )
         home = Dot(plane.at(mu), 0.09, color=GOOD)
         best = SurroundingRectangle(bars[2:], color=GOOD, buff=0.12, corner_radius=0.06, stroke_width=4)
@@ -655,7 +670,7 @@ class Bargain(Beat):
             across = np.array([-along[1], along[0], 0.0]) * 0.6 * abs(tip)
             head = Polygon(end + along * tip, end + across, end - across, stroke_width=0).set_fill(color, 1)
             arrows.add(Line(start, end, color=color, stroke_width=8), head)
-        return arrows
+        return arrows.set_z_index(1).set_opacity(self.seen.get_value())
 
 
 class Sum(Beat):
@@ -682,8 +697,7 @@ class Sum(Beat):
         collapse = lag(0.15, *[TransformFromCopy(one, other) for one, other in zip(grid, sums, strict=True)])
         self.say(
             "{law} The loss is fit plus price. {sum} Sum over all that belongs to one image; {mean} average over "
-            "images only. Remember "
-            "that rule. {bound} Up to its sign, this is the ELBO of lesson 1.",
+            "images only. Remember that rule. {bound} Up to its sign, this is the ELBO of lesson 1.",
             law=(Write(law), lag(0.15, *[FadeIn(one, shift=RIGHT * 0.2) for one in grid]), FadeIn(cells), 1.8),
             sum=(FadeIn(frame[0], shift=UP * 0.2), collapse, 1.6),
             mean=lambda: (ReplacementTransform(*frame), TransformFromCopy(sums, VGroup(mean)), 1.4),
@@ -717,8 +731,7 @@ class Loop(Beat):
         steps = lag(0.35, *[Indicate(block, color=GOOD, scale_factor=1.15) for block in blocks])
         self.say(
             "{code} Training: {mix} shuffle the images, cut them into minibatches, {step} one step of the optimizer "
-            "for each, {again} fifty "
-            "times over. {own} That loop, you will write yourself.",
+            "for each, {again} fifty times over. {own} That loop, you will write yourself.",
             code=(FadeIn(shown), FadeIn(bar), FadeIn(blocks), FadeIn(images), 0.7),
             mix=lambda: (
                 glow_to(bar, shown, 1),
@@ -750,18 +763,10 @@ class Loop(Beat):
         )
         assert lesson.number(r"Adam\s+loss times 64: w =") == lesson.number(r"Adam\s+loss times  1: w =")
         self.say(
-            "{adam} The optimizer, Adam, divides each step by how large the gradients have been. {times} Multiply the "
-            "loss by 64: {sgd} a plain "
-            f"step lands at minus {far[1:]}, {{same}} Adam does not notice.",
+            "{adam} The optimizer, Adam, divides each step by how large the gradients have been. {times} "
+            f"Multiply the loss by 64: {{sgd}} a plain step lands at minus {far[1:]}, {{same}} Adam does not notice.",
             pause=0.6,
-            adam=lambda: (
-                FadeOut(self.others(head)),
-                FadeIn(*lines),
-                FadeIn(names),
-                FadeIn(ghosts),
-                FadeIn(*balls.values()),
-                0.9,
-            ),
+            adam=lambda: (*swap(self.others(head), VGroup(*lines, names, ghosts), VGroup(*balls.values())), 1.2),
             times=(FadeIn(tag, shift=UP * 0.2), 0.7),
             sgd=lambda: (balls["SGD"].animate(path_arc=0.7).move_to(lines[0].n2p(ends["SGD"])), 1.2),
             same=lambda: (balls["Adam"].animate(path_arc=1.2).move_to(lines[1].n2p(ends["Adam"])), 1.0),
@@ -783,8 +788,8 @@ class Curves(Beat):
         card = question("BCE will fall.  KL: fall, stay, rise?", 30).move_to(axes.c2p(26, 38))
         assert len(digits) == 297
         self.say(
-            f"{{axes}} Watch the 297 images held out. {{coins}} Coins alone pay {coins_pay} nats an image. "
-            "{ask} BCE will fall. And KL: fall too, stay, or rise?",
+            f"{{axes}} Watch the 297 images held out. {{coins}} Coins alone pay {coins_pay} nats an image. {{ask}} "
+            "BCE will fall. And KL: fall too, stay, or rise?",
             pause=2.0,
             axes=(FadeIn(axes, epochs), 0.7),
             coins=(Create(line), FadeIn(tag), 0.8),
@@ -805,11 +810,9 @@ class Curves(Beat):
         won.next_to(gap, LEFT, buff=0.2), paid.next_to(pile, UP, buff=0.25)
         self.say(
             f"{{run}} BCE falls, to {bce_paid}. {{kl}} KL rises, to {kl_paid}, which is no fault. {{same}} At first "
-            "it says the same to every image. "
-            "{apart} Then it moves them apart, and pays, as long as that saves more than it costs. {pay} About three "
-            "nats paid, "
-            "{save} about seven saved.",
-            run=(FadeOut(card), Create(bce, rate_func=linear), Create(kl, rate_func=linear), 2.0),
+            "it says the same to every image. {apart} Then it moves them apart, and pays, as long as that saves "
+            "more than it costs. {pay} About three nats paid, {save} about seven saved.",
+            run=(FadeOut(card, rate_func=EARLY), Create(bce, rate_func=linear), Create(kl, rate_func=linear), 2.0),
             kl=(FadeIn(ends), 0.7),
             same=(
                 ShowPassingFlash(kl.copy().set_stroke(INK, 10).pointwise_become_partial(kl, 0, 0.2), time_width=0.6),
@@ -834,8 +837,7 @@ class Organise(Beat):
         prior.arrange(RIGHT, buff=0.2).move_to([-4.5, -1.6, 0])
         self.say(
             "{plane} And the latents? There are two, so we can look. {one} Every held-out image stands at its mean, "
-            "as the digit it shows. "
-            "{circle} The circle holds 95 percent of the prior. {go} Now train.",
+            "as the digit it shows. {circle} The circle holds 95 percent of the prior. {go} Now train.",
             pause=1.6,
             plane=(FadeIn(plane.box, plane.cross), 0.8),
             one=(FadeIn(numerals), FadeIn(epoch), 1.2),
@@ -844,8 +846,7 @@ class Organise(Beat):
         )
         self.say(
             "{one} They leave the heap, {two} spread into the circle, {three} and images of the same digit gather, "
-            "though nobody said that "
-            "there are digits.",
+            "though nobody said that there are digits.",
             pause=2.5,
             one=(plane.moving(numerals, snapshots[4:7]), epoch[1].run(4, 6), 1.0),
             two=(plane.moving(numerals, snapshots[6:12]), epoch[1].run(6, 11), 1.4),
@@ -883,8 +884,7 @@ class Turn(Beat):
         )
         self.say(
             "{axis} But read no meaning into latent one. {turn} Turn the whole plane: the prior stays, and the "
-            "decoder can undo the turn. "
-            "{mean} Neighbours mean something, {axes} axes do not.",
+            "decoder can undo the turn. {mean} Neighbours mean something, {axes} axes do not.",
             axis=(GrowArrow(axis), FadeIn(name), 0.9),
             turn=(plane.moving(numerals, turned, smooth), 3.6),
             mean=(FadeIn(verdict[0]), 0.6),
@@ -910,19 +910,18 @@ class Rebuild(Beat):
                 .arrange(DOWN, buff=0.12)
                 .move_to([image.get_x(), -0.2, 0])
             )
-        squeeze = [FadeIn(pair, target_position=image, scale=2) for pair, image in zip(pairs, above, strict=True)]
+        squeeze = [FadeIn(pair, target_position=image, scale=0.5) for pair, image in zip(pairs, above, strict=True)]
+        for one, image in zip(below, rebuilt, strict=True):
+            one.show(image)
+        emerge = [FadeIn(one, target_position=pair, scale=0.3) for one, pair in zip(below, pairs, strict=True)]
         self.say(
             "{top} What can it do now? Rebuild: {two} 64 pixels, squeezed through two numbers {out} and decoded. "
-            "{good} The 0, 4 and 6 come back "
-            "clear, {bad} the 9 as a blurred 3. {ten} Two numbers do not hold ten kinds of digit.",
+            "{good} The 0, 4 and 6 come back clear, {bad} the 9 as a blurred 3. {ten} Two numbers do not hold ten "
+            "kinds of digit.",
             pause=0.6,
             top=(lag(0.08, *[FadeIn(one, shift=UP * 0.2) for one in above]), 1.0),
             two=(lag(0.08, *squeeze), 1.4),
-            out=(
-                FadeIn(below, target_position=pairs),
-                *[into(one, image) for one, image in zip(below, rebuilt, strict=True)],
-                1.2,
-            ),
+            out=(lag(0.05, *emerge), 1.2),
             good=(lag(0.3, *[self.framed(below[k], GOOD) for k in (0, 4, 6)]), 1.2),
             bad=(self.framed(below[9], BAD), 0.8),
             ten=(lag(0.1, *[Indicate(pair, color=LATENT) for pair in pairs]), 1.6),
@@ -986,7 +985,7 @@ class MakeUp(Beat):
         kept = [Picture(image, 0.9).move_to(slot) for image, slot in zip(made, slots, strict=True)]
 
         def drop(k: int) -> list[Animation]:
-            return [FadeIn(points[k], shift=DOWN * 0.8), into(fresh, made[k]), FadeIn(kept[k], target_position=fresh)]
+            return [FadeIn(points[k], shift=DOWN * 0.8), into(fresh, made[k]), FadeIn(kept[k], shift=DOWN * 0.4)]
 
         self.say(
             "{law} Or make things up: draw z from the prior, {fall} and decode it. {two} Again.",
@@ -1005,21 +1004,19 @@ class MakeUp(Beat):
             ),
             two=(
                 die.roll([5, 1, 3, 2], 1.0),
-                FadeIn(kept[0], target_position=fresh),
+                FadeIn(kept[0], shift=DOWN * 0.4),
                 FadeIn(points[1], shift=DOWN * 0.8),
                 into(fresh, made[1]),
                 1.1,
             ),
         )
-        rest = [AnimationGroup(*drop(k)) for k in range(2, 14)]
+        rest = [FadeIn(kept[1], shift=DOWN * 0.4), *[AnimationGroup(*drop(k)) for k in range(2, 14)]]
         crowd = VGroup(*[one for one, place in zip(points, z, strict=True) if np.linalg.norm(place) < 1.2])
         self.say(
             "{many} Nobody wrote these digits. Many are the same blur, {blur} since the prior draws most from the "
-            "crowded middle. "
-            "{throw} And for a real sample, throw the coins.",
+            "crowded middle. {throw} And for a real sample, throw the coins.",
             pause=1.2,
             many=(
-                FadeIn(kept[1], target_position=fresh),
                 lag(0.5, *rest),
                 die.roll([3, 6, 2, 5, 1, 4, 2, 6, 3, 1], 3.0),
                 3.4,
@@ -1059,27 +1056,26 @@ class Rival(Beat):
         )
         self.say(
             f"{{bars}} Rebuilding: {{grow}} the autoencoder. {plain} nats of BCE, against {own}.",
-            bars=lambda: (FadeOut(self.others(head)), FadeIn(bars.names, bars.unit), 0.5),
+            bars=lambda: (*swap(self.others(head), VGroup(bars.names, bars.unit)), 0.6),
             grow=(bars.grow(0), bars.grow(1), 1.1),
         )
         off, made = lesson.value("3.6", "off"), lesson.value("3.6", "{name: x[20:34] for name, x in made.items()}")
         assert off["autoencoder"] > 5
         assert f"{off['VAE']:.0f}" == f"{off['held out']:.0f}" == "3"
-        rows = []
+        rows, marks = [], []
         for k, (name, color) in enumerate((("held out", INK), ("VAE", GOOD), ("autoencoder", BAD))):
             images = row(np.asarray(made[name])[:8], 0.92, 0.16).move_to([0.4, 1.2 - 1.5 * k, 0])
-            title, mark = words(name, 28).next_to(images, LEFT, buff=0.35), mono(f"{off[name]:.1f}", 36, color)
-            rows.append(Group(images, title, mark.next_to(images, RIGHT, buff=0.4)))
+            rows.append(Group(images, words(name, 28).next_to(images, LEFT, buff=0.35)))
+            marks.append(mono(f"{off[name]:.1f}", 36, color).next_to(images, RIGHT, buff=0.4))
         unit = words("pixels off the nearest training image", 26, DIM).move_to([2.6, 2.4, 0])
         self.say(
             "{real} Now draw z from the prior, and count pixels to the nearest training image. {new} New digits: "
-            "about three off. {vae} The VAE: "
-            "about three. {blot} The autoencoder makes blots: more than five.",
+            "about three off. {vae} The VAE: about three. {blot} The autoencoder makes blots: more than five.",
             pause=0.6,
-            real=lambda: (FadeOut(self.others(head)), FadeIn(unit), 0.8),
-            new=(FadeIn(rows[0], shift=UP * 0.2), 0.8),
-            vae=(FadeIn(rows[1], shift=UP * 0.2), 0.8),
-            blot=(FadeIn(rows[2], shift=UP * 0.2), 0.8),
+            real=lambda: (FadeOut(self.others(head), rate_func=EARLY), lag(0.4, *map(FadeIn, rows)), FadeIn(unit), 3.0),
+            new=(FadeIn(marks[0], scale=1.6), 0.6),
+            vae=(FadeIn(marks[1], scale=1.6), 0.6),
+            blot=(FadeIn(marks[2], scale=1.6), 0.6),
         )
         self.gaps(head)
 
@@ -1101,10 +1097,9 @@ class Rival(Beat):
         notes.arrange(DOWN, buff=0.7, aligned_edge=LEFT).move_to([-4.4, -0.1, 0])
         self.say(
             "{kl} Why? KL puts the images where the prior draws, {fill} and the draws make the decoder answer for "
-            "whole neighbourhoods. The gaps "
-            "are filled.",
+            "whole neighbourhoods. The gaps are filled.",
             pause=0.8,
-            kl=lambda: (FadeOut(self.others(head)), FadeIn(plane), FadeIn(means), FadeIn(notes[0]), 1.2),
+            kl=lambda: (*swap(self.others(head), plane, means, notes[0]), 1.4),
             fill=(lag(0.004, *[FadeIn(one, scale=0.3) for one in drawn]), FadeIn(notes[1]), 3.0),
         )
 
@@ -1167,15 +1162,15 @@ class Cells(Beat):
                 dot.move_to(place)
 
         self.say(
-            "{pca} In two principal components they look so, {vae} in two latents of the VAE, so. "
-            f"{{pure}} Of its {near} nearest neighbours, a cell has {purity[0]:.0%} of its own kind in PCA, "
+            "{pca} In two principal components they look so, {vae} in two latents of the VAE, so. {pure} Of "
+            f"its {near} nearest neighbours, a cell has {purity[0]:.0%} of its own kind in PCA, "
             f"{{more}} {purity[1]:.0%} in the VAE. {{label}} Neither saw a label.".replace("%", " percent"),
             pause=0.6,
-            pca=(FadeOut(matrix, names), FadeIn(cells), FadeIn(legend), FadeIn(titles[0]), 1.0),
+            pca=(*swap(Group(matrix, names), cells, legend, titles[0]), 1.2),
             vae=(UpdateFromAlphaFunc(cells, drift, rate_func=smooth), FadeIn(titles[1]), 2.0),
             pure=(FadeIn(shares[0]), 0.6),
             more=(FadeIn(shares[1].set_color(GOOD)), 0.6),
-            label=(Indicate(legend, color=INK, scale_factor=1.05), 1.2),
+            label=(swell(legend), 1.2),
         )
 
 
@@ -1213,8 +1208,8 @@ class Fade(Beat):
 
         self.say(
             "{ends} What lies between two digits? {line} Walk the straight line between their means, {law} and decode "
-            "every step. {fade} Or, the "
-            "lazy way, fade one into the other, pixel by pixel. {ask} What does each show halfway?",
+            "every step. {fade} Or, the lazy way, fade one into the other, pixel by pixel. {ask} What does each show "
+            "halfway?",
             pause=2.0,
             ends=(FadeIn(plane), FadeIn(numerals), 0.9),
             line=(Create(line), FadeIn(dot), FadeIn(big[0]), FadeIn(names[0]), 1.0),
@@ -1226,7 +1221,7 @@ class Fade(Beat):
         self.say(
             "{half} The fade is a smudge. {zero} The walk passes through a zero, {on} and becomes the 4.",
             pause=1.2,
-            half=(FadeOut(card), follow(0, 0.5), 1.8),
+            half=(FadeOut(card, rate_func=EARLY), follow(0, 0.5), 1.8),
             zero=(Create(frame), 0.8),
             on=(follow(0.5, 1), 2.0),
         )
@@ -1268,8 +1263,7 @@ class Walk(Beat):
         late = squish_rate_func(smooth, 0.85, 1)
         self.say(
             "{cells} Now cells, from a T cell {to} to a monocyte. {walk} Two genes of T cells leave the decoder's "
-            "answer, two genes of monocytes "
-            "come in. It looks like a cell changing its type.",
+            "answer, two genes of monocytes come in. It looks like a cell changing its type.",
             pause=0.5,
             cells=(FadeIn(plane), FadeIn(cells), FadeIn(axes), FadeIn(dot, scale=2), 0.9),
             to=(Create(line), 0.8),
@@ -1305,14 +1299,17 @@ class Walk(Beat):
         self.say(
             "{ask} How many of the 700 cells are near the middle?",
             pause=2.0,
-            ask=(FadeOut(gone), ask(card), 0.9),
+            ask=(FadeOut(gone, rate_func=EARLY), ask(card), 1.0),
         )
         self.say(
             "{sweep} Dozens near either end, {none} hardly one in the middle. {model} There, nothing ever corrected "
-            "the decoder: a walk shows what "
-            "the model puts between two cells, {exist} not that such cells exist.",
+            "the decoder: a walk shows what the model puts between two cells, {exist} not that such cells exist.",
             pause=0.8,
-            sweep=(FadeOut(card), FadeIn(axes), UpdateFromAlphaFunc(VGroup(ring, bars), sweep, rate_func=linear), 2.2),
+            sweep=(
+                *swap(card, axes),
+                UpdateFromAlphaFunc(VGroup(ring, bars), sweep, rate_func=squish_rate_func(linear, 0.3, 1)),
+                2.4,
+            ),
             none=lambda: (ring.animate.move_to(plane.c2p(*path[10])).set_stroke(BAD), 1.0),
             model=lambda: (Wiggle(ring), bars[8:13].animate.set_fill(BAD), 1.4),
             exist=(ShowPassingFlash(line.copy().set_stroke(BAD, 12), time_width=0.4), 2.0),
@@ -1333,8 +1330,7 @@ class Colleague(Beat):
         smear = row(np.asarray(lesson.value("3.9", "rows")["colleague's"])[:8], 1.2, 0.25).move_to(DOWN * 0.9)
         self.say(
             "{code} A colleague takes PyTorch's ready-made loss, and adds the KL. {run} It runs, the loss falls, "
-            "{same} and every sample is the "
-            "same grey smear.",
+            "{same} and every sample is the same grey smear.",
             pause=0.6,
             code=(FadeIn(shown), 0.8),
             run=(Create(ready), 0.8),
@@ -1349,11 +1345,10 @@ class Colleague(Beat):
         card = question("Which run prints the smaller loss?", 32).move_to(DOWN * 2.75)
         self.say(
             "{mean} That function averages over images and pixels: the sum, divided by 64. {front} Pull out the "
-            "factor, which moves no minimum, and "
-            "which Adam does not notice: {beta} a weight of 64 on the KL is what stays. {ask} Which run prints the "
-            "smaller loss?",
+            "factor, which moves no minimum, and which Adam does not notice: {beta} a weight of 64 on the KL is what "
+            "stays. {ask} Which run prints the smaller loss?",
             pause=2.0,
-            mean=(FadeOut(smear), steps.reveal(0), 1.2),
+            mean=(FadeOut(smear, rate_func=EARLY), steps.reveal(0), 1.2),
             front=(steps.reveal(1), 1.4),
             beta=(Circumscribe(steps.line(1).select("w"), color=BAD, stroke_width=6), 1.4),
             ask=(ask(card), 0.8),
@@ -1407,8 +1402,8 @@ class Collapse(Beat):
             )
         self.say(
             "{print} The wrong run prints the smaller loss, in other units. {parts} Its KL is 0, its BCE that of the "
-            "coins. {name} A nat of KL has to "
-            "save 64 nats of BCE, so the latents say nothing: {known} posterior collapse.",
+            "coins. {name} A nat of KL has to save 64 nats of BCE, so the latents say nothing: {known} posterior "
+            "collapse.",
             pause=0.8,
             print=(FadeIn(prints, shift=UP * 0.15), 0.8),
             parts=(FadeIn(below, shift=UP * 0.15), 0.8),
@@ -1462,7 +1457,7 @@ class Betas(Beat):
 
         assert lesson.text(r"code gives \$\\beta = (\d+)\$") == "765"
         self.say(
-            f"{{slider}} Such a weight is called beta. {{four}} At 4 already, the plane shrinks to a line, with a KL "
+            "{slider} Such a weight is called beta. {four} At 4 already, the plane shrinks to a line, with a KL "
             f"of {shrunk}.",
             pause=1.0,
             slider=(
@@ -1478,8 +1473,7 @@ class Betas(Beat):
         )
         self.say(
             f"{{low}} Below one it grows, and pays {grown} nats to save {saved}. {{rule}} So sum over what belongs to "
-            "one cell, and average over cells. "
-            "{cells} On 765 genes, that line sets beta to 765.",
+            "one cell, and average over cells. {cells} On 765 genes, that line sets beta to 765.",
             pause=0.8,
             low=(*slide(4, 0.01), 2.8),
             rule=(*slide(0.01, 1), 2.4),
@@ -1514,8 +1508,7 @@ class Gallery(Beat):
         names.arrange(RIGHT, buff=0.8).move_to(DOWN * 3.3)
         self.say(
             "{all} All you have is the curves of six runs, five with a fault. {move} Do they move, smoothly? {part} "
-            "Do training and held-out part? "
-            "{sense} Does the KL make sense?",
+            "Do training and held-out part? {sense} Does the KL make sense?",
             pause=0.6,
             all=(
                 FadeIn(panels, rules, names),
@@ -1584,20 +1577,19 @@ class Worth(Beat):
         card = question("By how many nats a cell?\n3, 10 or 30?", 32).move_to(axes.c2p(45, 16))
         assert len(vae) == 140
         self.say(
-            "{axes} Was it worth it? The rival, on 140 held-out cells: coins that know how often each gene is "
-            "detected. {ask} By how many nats a "
-            "cell does the VAE win?",
+            "{axes} Was it worth it? {rival} The rival, on 140 held-out cells: coins that know how often each gene is "
+            "detected. {ask} By how many nats a cell does the VAE win?",
             pause=2.0,
-            axes=(FadeIn(axes), FadeIn(zero), FadeIn(sides), 0.9),
+            axes=(FadeIn(axes), FadeIn(zero), 0.9),
+            rival=(FadeIn(sides, shift=UP * 0.2), 0.8),
             ask=(ask(card), 0.8),
         )
         grow = [lag(0.05, *[GrowFromEdge(one, DOWN) for one in some]) for some in bars]
         self.say(
             f"{{coins}} By {told[0][0]}, give or take {told[0][1]}. {{depth}} A rival that also knows how many genes "
-            f"a cell shows {{still}} loses by "
-            f"{told[1][0]}, in {told[1][2]} percent of the cells.",
+            f"a cell shows {{still}} loses by {told[1][0]}, in {told[1][2]} percent of the cells.",
             pause=1.0,
-            coins=(FadeOut(card), grow[0], FadeIn(tags[0]), 1.4),
+            coins=(FadeOut(card, rate_func=EARLY), grow[0], FadeIn(tags[0], rate_func=LATE), 1.4),
             depth=lambda: (bars[0].animate.set_fill(opacity=0.2), FadeOut(tags[0]), 0.9),
             still=(grow[1], FadeIn(tags[1]), 1.4),
         )
@@ -1608,31 +1600,45 @@ class Asked(Beat):
 
     def construct(self):
         self.head()
-        made, thrown = (np.asarray(lesson.value("3.6", name)) for name in ("made_up", "thrown"))
-        images = row(made[:12], 0.8, 0.2).move_to(UP * 2.25)
-        items = (
-            ("3.1", "write the loss, in two parts"),
-            ("3.2", "write one epoch of training"),
-            ("3.4", "walk between two cells"),
-            ("3.5", "name what is wrong with six runs"),
+        kind = lesson.value("3.6", "one_each")[6]
+        items = [("3.1", "write the loss, in two parts"), ("3.2", "write one epoch of training")]
+        items += [("3.4", "walk between two cells"), ("3.5", "name what is wrong with six runs")]
+        card = notebook_card(3, items).scale(0.88).move_to([-2.2, -0.2, 0])
+        strokes = np.flatnonzero(digits[kind])
+        film = [np.where(np.isin(np.arange(64), strokes[:k]), digits[kind], 0) for k in range(len(strokes) + 1)]
+        painted, answer = (
+            Picture(film[0], 2.2).move_to([4.9, 1.4, 0]),
+            Picture(digits[kind] * 0, 2.2).move_to([4.9, -1.9, 0]),
         )
-        card = notebook_card(3, items).scale(0.88).move_to(DOWN * 1.0)
+        names = VGroup(
+            words("painted", 24, DIM).next_to(painted, UP, buff=0.2),
+            words("your decoder", 24, DIM).next_to(answer, UP, buff=0.2),
+        )
         self.say(
-            "{card} Your turn. You will write {loss} the loss {loop} and the training loop, {walk} walk between two "
-            "cells, {runs} and name what is wrong "
-            "with six runs. {draw} Then paint a digit, and your own weights answer.",
-            pause=0.8,
-            card=(FadeIn(card.card), FadeIn(card.title), FadeIn(images), 0.8),
+            "{card} Your turn. You will write {loss} the loss {loop} and the training loop, {walk} walk between two cells, "
+            "{runs} and name what is wrong with six runs. {draw} Then paint a digit, {reply} and your own weights answer.",
+            pause=1.2,
+            card=(FadeIn(card.card), FadeIn(card.title), 0.8),
             loss=(FadeIn(card.row(0), shift=RIGHT * 0.2), 0.4),
             loop=(FadeIn(card.row(1), shift=RIGHT * 0.2), 0.5),
             walk=(FadeIn(card.row(2), shift=RIGHT * 0.2), 0.5),
             runs=(FadeIn(card.row(3), shift=RIGHT * 0.2), 0.5),
-            draw=(lag(0.1, *[into(one, image) for one, image in zip(images, thrown, strict=False)]), 1.8),
+            draw=(FadeIn(names[0], rate_func=EARLY), frames(painted, film), 1.3),
+            reply=(FadeIn(names[1]), into(answer, lesson.value("3.6", "rebuilt[one_each]")[6]), 1.4),
         )
+        die, z = Die(0.95).move_to([4.4, -0.2, 0]), node("z", LATENT).move_to([6.2, -0.2, 0])
+        mark = words("?", 60, SLOPE, weight=BOLD).move_to([4.4, 1.2, 0])
+        back = glowing(z.get_left(), die.get_right())
         self.say(
-            "{last} And how does a gradient get through the draw, and is the loss a bound? That is lesson 4.",
+            "{last} And how does a gradient {back} get through the draw, and is the loss a bound? That is lesson 4.",
             pause=1.5,
-            last=(lag(0.1, *[into(one, image) for one, image in zip(images, made, strict=False)]), 2.4),
+            last=(*swap(Group(painted, answer, names), die, z), 0.9),
+            back=(
+                die.roll([4, 2, 6, 1, 3, 5], 1.0),
+                Create(back, lag_ratio=0, rate_func=LATE),
+                FadeIn(mark, rate_func=LATE),
+                1.8,
+            ),
         )
 
 
