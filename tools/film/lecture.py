@@ -1,8 +1,6 @@
 """A beat of a film: `say` binds what is said to what moves."""
 
-import json
 import os
-from pathlib import Path
 from types import FunctionType
 
 from manim import Group, Mobject, Scene, config
@@ -23,10 +21,6 @@ class Lecture(Scene):
     def setup(self) -> None:
         self.spoken: list[dict] = []
 
-    def tear_down(self) -> None:
-        about = {"section": self.section, "chapter": self.chapter, "seconds": self.renderer.time, "spoken": self.spoken}
-        Path(config.media_dir, f"{type(self).__name__}.json").write_text(json.dumps(about))
-
     def say(self, text: str, pause: float = 0.25, **animations) -> None:
         """Say a text; each {cue} in it starts the animation of that name, at the word that follows it.
 
@@ -41,7 +35,7 @@ class Lecture(Scene):
         spoken = {"at": start, "wave": speech.wave, "seconds": speech.seconds, "words": speech.words, "text": text}
         self.spoken.append(spoken)
         order = sorted(speech.cues, key=speech.cues.get)
-        for cue, following in zip(order, [*order[1:], None], strict=True):
+        for cue, following in zip(order, [*order, None][1:], strict=True):
             self._until(start + speech.cues[cue])
             animation = animations[cue]() if isinstance(animations[cue], FunctionType) else animations[cue]
             animation = list(animation) if isinstance(animation, list | tuple) else [animation]
