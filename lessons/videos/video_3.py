@@ -206,7 +206,7 @@ class Reading(VGroup):
 class Plane(VGroup):
     """A latent plane from -reach to reach, with the circle that holds 95 % of the prior."""
 
-    def __init__(self, side: float = 6.0, reach: float = 3.0, name: str = "latent"):
+    def __init__(self, side: float = 6.0, reach: float = 3.0):
         super().__init__()
         self.reach = reach
         self.box = RoundedRectangle(0.12, width=side, height=side, color=FAINT, stroke_width=2).set_fill(CARD, 0.6)
@@ -297,7 +297,7 @@ def numbers(line: str) -> list[str]:
 
 FOUR_SHOWN = list(truth[:60]).index(4)
 coins_pay = lesson.number(r"coins, without latents:")
-bce_paid, kl_paid, total_paid, _ = numbers(lesson.line(r"held out: bce .* coins:"))
+bce_paid, kl_paid, *_ = numbers(lesson.line(r"held out: bce .* coins:"))
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The beats
@@ -327,9 +327,9 @@ class Judge(Beat):
             ),
         )
         big = chosen.copy().scale(5.4).move_to(LEFT * 3.4 + DOWN * 0.3)
-        pixel = Square(big.height / 8, color=MEAN, stroke_width=10)
+        pixel = Square(big.height / 8, color=MEAN, stroke_width=4)
         down, across = np.argwhere(digits[FOUR_SHOWN].reshape(8, 8))[14] + 0.5
-        pixel.move_to(big.get_corner(UL) + big.height / 8 * (across * RIGHT + down * DOWN))
+        pixel.set_fill(MEAN, 1).move_to(big.get_corner(UL) + big.height / 8 * (across * RIGHT + down * DOWN))
         names = VGroup(
             words("image = cell", 36), words("pixel = gene", 36, MEAN), words(f"shows a {truth[FOUR_SHOWN]}", 36, DIM)
         )
@@ -340,7 +340,7 @@ class Judge(Beat):
             "image stands for a cell, {gene} a pixel for a gene. {told} No model is told which digit it sees.",
             one=lambda: (FadeOut(rest), chosen.animate.become(big), 1.2),
             cell=(FadeIn(names[0], shift=RIGHT * 0.2), 0.6),
-            gene=(FadeIn(names[1], shift=RIGHT * 0.2), Create(pixel), 0.6),
+            gene=(FadeIn(names[1], shift=RIGHT * 0.2), FadeIn(pixel, scale=2), 0.6),
             told=(Succession(FadeIn(names[2]), Create(cross)), 1.4),
         )
 
@@ -664,7 +664,7 @@ class Bargain(Beat):
         mu, arrows = self.told["mu"], VGroup()
         along = np.array([*mu, 0.0]) / np.linalg.norm(mu)
         for values, color, side in ((self.bce, FIT, 0.14), (self.kl, PRICE, -0.14)):
-            size = np.clip(-self.now(np.gradient(values, self.shares)) / 16, -1.4, 1.4)
+            size = np.clip(-self.now(np.gradient(values, self.shares)) / 8, -1.5, 1.5)
             start = self.plane.at(mu * self.share.get_value()) + np.array([-along[1], along[0], 0.0]) * side
             end, tip = start + along * size, 0.22 * np.sign(size) * min(1, 4 * abs(size))
             across = np.array([-along[1], along[0], 0.0]) * 0.6 * abs(tip)
@@ -1606,14 +1606,10 @@ class Asked(Beat):
         card = notebook_card(3, items).scale(0.88).move_to([-2.2, -0.2, 0])
         strokes = np.flatnonzero(digits[kind])
         film = [np.where(np.isin(np.arange(64), strokes[:k]), digits[kind], 0) for k in range(len(strokes) + 1)]
-        painted, answer = (
-            Picture(film[0], 2.2).move_to([4.9, 1.4, 0]),
-            Picture(digits[kind] * 0, 2.2).move_to([4.9, -1.9, 0]),
-        )
-        names = VGroup(
-            words("painted", 24, DIM).next_to(painted, UP, buff=0.2),
-            words("your decoder", 24, DIM).next_to(answer, UP, buff=0.2),
-        )
+        painted = Picture(film[0], 2.2).move_to([4.9, 1.4, 0])
+        answer = Picture(digits[kind] * 0, 2.2).move_to([4.9, -1.9, 0])
+        names = VGroup(words("painted", 24, DIM), words("your decoder", 24, DIM))
+        names[0].next_to(painted, UP, buff=0.2), names[1].next_to(answer, UP, buff=0.2)
         self.say(
             "{card} Your turn. You will write {loss} the loss {loop} and the training loop, {walk} walk between two cells, "
             "{runs} and name what is wrong with six runs. {draw} Then paint a digit, {reply} and your own weights answer.",
