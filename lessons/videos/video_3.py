@@ -717,26 +717,26 @@ class Loop(Beat):
         )
         shown.move_to(UP * 1.5)
         bar = glow(shown, 0)
-        many = -(-1500 // 128)
-        blocks = VGroup(
-            *[RoundedRectangle(0.08, width=0.8, height=0.8, color=DIM, stroke_width=2) for _ in range(many)]
-        )
-        blocks.arrange(RIGHT, buff=0.2).move_to(DOWN * 0.9)
-        images = Group(*[Picture(digits[100 + k], 0.62).move_to(block) for k, block in enumerate(blocks)])
+        images = Group(*[Picture(image, 0.62) for image in digits[100:124]]).arrange_in_grid(2, 12, buff=0.22)
+        images.move_to(DOWN * 0.95)
+        order = np.random.default_rng(1).permutation(24)
+        fours = [Group(*[images[r * 12 + 2 * b + c] for r in (0, 1) for c in (0, 1)]) for b in range(6)]
+        blocks = VGroup(*[SurroundingRectangle(four, color=DIM, buff=0.08, corner_radius=0.08) for four in fours])
         epoch = VGroup(words("epoch", 28, DIM), Reading([str(k) for k in range(1, 51)], 40, MEAN)).arrange(
             RIGHT, buff=0.3
         )
-        epoch.move_to(DOWN * 2.4)
-        order = np.random.default_rng(1).permutation(many)
+        epoch.move_to(DOWN * 2.8)
+        places = [one.get_center() for one in images]
         steps = lag(0.35, *[Indicate(block, color=GOOD, scale_factor=1.15) for block in blocks])
         self.say(
             "{code} Training: {mix} shuffle the images, cut them into minibatches, {step} one step of the optimizer "
             "for each, {again} fifty times over. {own} That loop, you will write yourself.",
-            code=(FadeIn(shown), FadeIn(bar), FadeIn(blocks), FadeIn(images), 0.7),
+            code=(FadeIn(shown), FadeIn(bar), FadeIn(images), 0.7),
             mix=lambda: (
                 glow_to(bar, shown, 1),
-                *[image.animate(path_arc=1.2).move_to(blocks[int(b)]) for image, b in zip(images, order, strict=True)],
-                1.4,
+                *[one.animate(path_arc=1.2).move_to(places[k]) for one, k in zip(images, order, strict=True)],
+                FadeIn(blocks, rate_func=squish_rate_func(smooth, 0.75, 1)),
+                1.8,
             ),
             step=(steps, 1.5),
             again=(FadeIn(epoch[0]), epoch[1].run(), glow_to(bar, shown, 0), 1.4),
@@ -1611,8 +1611,9 @@ class Asked(Beat):
         names = VGroup(words("painted", 24, DIM), words("your decoder", 24, DIM))
         names[0].next_to(painted, UP, buff=0.2), names[1].next_to(answer, UP, buff=0.2)
         self.say(
-            "{card} Your turn. You will write {loss} the loss {loop} and the training loop, {walk} walk between two cells, "
-            "{runs} and name what is wrong with six runs. {draw} Then paint a digit, {reply} and your own weights answer.",
+            "{card} Your turn. You will write {loss} the loss {loop} and the training loop, {walk} walk between two "
+            "cells, {runs} and name what is wrong with six runs. {draw} Then paint a digit, {reply} and your own weights "
+            "answer.",
             pause=1.2,
             card=(FadeIn(card.card), FadeIn(card.title), 0.8),
             loss=(FadeIn(card.row(0), shift=RIGHT * 0.2), 0.4),
