@@ -1612,8 +1612,8 @@ class Asked(Beat):
         names[0].next_to(painted, UP, buff=0.2), names[1].next_to(answer, UP, buff=0.2)
         self.say(
             "{card} Your turn. You will write {loss} the loss {loop} and the training loop, {walk} walk between two "
-            "cells, {runs} and name what is wrong with six runs. {draw} Then paint a digit, {reply} and your own weights "
-            "answer.",
+            "cells, {runs} and name what is wrong with six runs. {draw} Then paint a digit, {reply} and your own "
+            "weights answer.",
             pause=1.2,
             card=(FadeIn(card.card), FadeIn(card.title), 0.8),
             loss=(FadeIn(card.row(0), shift=RIGHT * 0.2), 0.4),
