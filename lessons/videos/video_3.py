@@ -1163,8 +1163,8 @@ class Cells(Beat):
 
         self.say(
             "{pca} In two principal components they look so, {vae} in two latents of the VAE, so. {pure} Of "
-            f"its {near} nearest neighbours, a cell has {purity[0]:.0%} of its own kind in PCA, "
-            f"{{more}} {purity[1]:.0%} in the VAE. {{label}} Neither saw a label.".replace("%", " percent"),
+            f"its {near} nearest neighbours, a cell has {100 * purity[0]:.0f} percent of its own kind in PCA, "
+            f"{{more}} {100 * purity[1]:.0f} in the VAE. {{label}} Neither saw a label.",
             pause=0.6,
             pca=(*swap(Group(matrix, names), cells, legend, titles[0]), 1.2),
             vae=(UpdateFromAlphaFunc(cells, drift, rate_func=smooth), FadeIn(titles[1]), 2.0),
