@@ -565,7 +565,7 @@ class Price(Beat):
             "{alone} With BCE alone, the encoder would shrink its bell {point} to a point, {far} anywhere it liked. "
             "{price} So leaving the prior has a price: KL.",
             alone=(FadeIn(line), FadeIn(prior), FadeIn(own), 0.8),
-            point=lambda: (sd.animate.set_value(0.36), 0.8),
+            point=lambda: (sd.animate.set_value(0.36), 0.7),
             far=lambda: (mu.animate.set_value(3.1), 0.9),
             price=lambda: (Write(law), FadeIn(name), mu.animate.set_value(0), sd.animate.set_value(1), 1.6),
         )
@@ -1302,13 +1302,14 @@ class Walk(Beat):
             ask=(FadeOut(gone, rate_func=EARLY), ask(card), 1.0),
         )
         self.say(
-            "{sweep} Dozens near either end, {none} hardly one in the middle. {model} There, nothing ever corrected "
-            "the decoder: a walk shows what the model puts between two cells, {exist} not that such cells exist.",
+            "{sweep} Count them within reach of each step: dozens near either end, {none} hardly one in the middle. "
+            "{model} There, nothing ever corrected the decoder: a walk shows what the model puts between two cells, "
+            "{exist} not that such cells exist.",
             pause=0.8,
             sweep=(
                 *swap(card, axes),
                 UpdateFromAlphaFunc(VGroup(ring, bars), sweep, rate_func=squish_rate_func(linear, 0.3, 1)),
-                2.4,
+                3.2,
             ),
             none=lambda: (ring.animate.move_to(plane.c2p(*path[10])).set_stroke(BAD), 1.0),
             model=lambda: (Wiggle(ring), bars[8:13].animate.set_fill(BAD), 1.4),
@@ -1620,7 +1621,7 @@ class Asked(Beat):
             loop=(FadeIn(card.row(1), shift=RIGHT * 0.2), 0.5),
             walk=(FadeIn(card.row(2), shift=RIGHT * 0.2), 0.5),
             runs=(FadeIn(card.row(3), shift=RIGHT * 0.2), 0.5),
-            draw=(FadeIn(names[0], rate_func=EARLY), frames(painted, film), 1.3),
+            draw=(FadeIn(names[0], rate_func=EARLY), frames(painted, film), 1.2),
             reply=(FadeIn(names[1]), into(answer, lesson.value("3.6", "rebuilt[one_each]")[6]), 1.4),
         )
         die, z = Die(0.95).move_to([4.4, -0.2, 0]), node("z", LATENT).move_to([6.2, -0.2, 0])
