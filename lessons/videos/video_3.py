@@ -1084,7 +1084,7 @@ class Rival(Beat):
         widths, last = lesson.value("3.6", WIDTHS), snapshots[-1]
         plane = Plane(6.2, 2.9).move_to([2.4, -0.25, 0])
         means = VGroup(*[Dot(plane.at(z), 0.05, color=MEAN) for z in last])
-        eps = np.random.default_rng(0).standard_normal((3, *last.shape))
+        eps = np.random.default_rng(0).standard_normal((5, *last.shape))
         drawn = VGroup(
             *[
                 Dot(plane.at(z), 0.03, color=NOISE)
