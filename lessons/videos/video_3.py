@@ -1,6 +1,7 @@
 """Film 3: the demo, running the network."""
 
 import re
+from collections.abc import Iterable
 from textwrap import dedent
 
 import numpy as np
@@ -106,11 +107,7 @@ lesson = Lesson(
             "torch.randn(14, 2, generator=torch.Generator().manual_seed(0))",
         ],
         "3.7": ["cells[:26, :84]", "z_cells", "scores", "groups", "group_names", "purity"],
-        "3.8": [
-            *("ends", "path", "near"),
-            "latent_walk(model, test_x[one_each[6]], test_x[one_each[4]], 121)",
-            GENES,
-        ],
+        "3.8": [*("ends", "path", "near"), "latent_walk(model, test_x[one_each[6]], test_x[one_each[4]], 121)", GENES],
         "3.9": ["rows", COLLEAGUE, BETAS],
         "3.10": ["runs", "no_latents"],
         "3.11": ["of_vae", "of_coins", "of_depth"],
@@ -250,6 +247,11 @@ def row(images: np.ndarray, side: float = 0.72, buff: float = 0.14) -> Group:
 def price(mu: float, sd: float) -> float:
     """Return the KL of N(mu, sd squared) from N(0, 1), in nats."""
     return 0.5 * (sd**2 + mu**2 - 1 - 2 * np.log(sd))
+
+
+def every(things: Iterable[Mobject]) -> VGroup:
+    """Return things as a group."""
+    return VGroup(*things)
 
 
 def lag(ratio: float, *steps: Animation) -> Animation:
@@ -509,11 +511,9 @@ class Cost(Beat):
             bar = Rectangle(width=1.0, height=float(cost) * 0.85, stroke_width=0).set_fill(FIT, 0.9)
             bar.next_to(square, UP, buff=0.15)
             columns.add(VGroup(VGroup(square, state), said, bar, mono(cost, 30).next_to(bar, UP, buff=0.15)))
-        names = VGroup(
-            *[
-                words(text, 24, color).set_y(y).set_x(-4.5, RIGHT)
-                for text, color, y in (("pixel", DIM, -1.0), ("logit", LATENT, -2.0), ("nats", FIT, 0.0))
-            ]
+        names = every(
+            words(text, 24, color).set_y(y).set_x(-4.5, RIGHT)
+            for text, color, y in (("pixel", DIM, -1.0), ("logit", LATENT, -2.0), ("nats", FIT, 0.0))
         )
         self.say(
             "{loss} Which number says how good a model is? {pix} Four pixels, two on, two off, {logits} and the "
@@ -580,12 +580,7 @@ class Price(Beat):
             "nothing, {says} and says nothing.",
             pause=0.5,
             place=lambda: (mu.animate.set_value(1), FadeIn(tags[0], rate_func=LATE), 1.2),
-            sure=lambda: (
-                *swap(tags[0], tags[1]),
-                mu.animate.set_value(0),
-                sd.animate.set_value(0.5),
-                1.2,
-            ),
+            sure=lambda: (*swap(tags[0], tags[1]), mu.animate.set_value(0), sd.animate.set_value(0.5), 1.2),
             both=(Indicate(law.select("m"), color=MEAN), Indicate(law.select("s"), color=SPREAD), 1.4),
             nothing=lambda: (*swap(tags[1], tags[2]), sd.animate.set_value(1), 1.2),
             says=(Indicate(tags[2], color=PRICE), 0.8),
@@ -616,11 +611,9 @@ class Bargain(Beat):
         )
         labels[1].align_to(labels[0], UP)
         bars = always_redraw(self.bars)
-        names = VGroup(
-            *[
-                words(text, 26, color).set_y(y).set_x(1.1, RIGHT)
-                for text, color, y in (("BCE", FIT, 0.0), ("KL", PRICE, -0.8), ("sum", INK, -1.9))
-            ]
+        names = every(
+            words(text, 26, color).set_y(y).set_x(1.1, RIGHT)
+            for text, color, y in (("BCE", FIT, 0.0), ("KL", PRICE, -0.8), ("sum", INK, -1.9))
         )
         self.add(always_redraw(self.forces))
         self.say(
@@ -650,13 +643,11 @@ class Bargain(Beat):
         """Return bce and kl, and their sum, as bars of one scale."""
         one, other, unit = self.now(self.bce), self.now(self.kl), 0.125
         spans = ((0.0, 0.0, one, FIT), (-0.8, 0.0, other, PRICE), (-1.9, 0.0, one, FIT), (-1.9, one, other, PRICE))
-        return VGroup(
-            *[
-                Rectangle(width=size * unit, height=0.5, stroke_width=0)
-                .set_fill(color, 0.9)
-                .move_to([1.4 + start * unit, y, 0], LEFT)
-                for y, start, size, color in spans
-            ]
+        return every(
+            Rectangle(width=size * unit, height=0.5, stroke_width=0)
+            .set_fill(color, 0.9)
+            .move_to([1.4 + start * unit, y, 0], LEFT)
+            for y, start, size, color in spans
         )
 
     def forces(self) -> VGroup:
@@ -680,13 +671,11 @@ class Sum(Beat):
         self.head()
         source = '"loss" = {{1/n sum_(i=1)^n : m}} ( {{sum_g -log p(x_(i g) | z_i) : b}} + {{sum_j KL_(i j) : k}} )'
         law = colored(source, 54, b=FIT, k=PRICE).move_to(UP * 1.8)
-        grid = VGroup(
-            *[
-                VGroup(
-                    *[Square(0.36, stroke_width=0).set_fill(FIT if k < 12 else PRICE, 0.85) for k in range(14)]
-                ).arrange(RIGHT, buff=0.08)
-                for _ in range(5)
-            ]
+        grid = every(
+            every(Square(0.36, stroke_width=0).set_fill(FIT if k < 12 else PRICE, 0.85) for k in range(14)).arrange(
+                RIGHT, buff=0.08
+            )
+            for _ in range(5)
         )
         grid.arrange(DOWN, buff=0.14).move_to(DOWN * 1.5 + LEFT * 1.2)
         cells = words("images", 24, DIM).next_to(grid, LEFT, buff=0.35)
@@ -749,11 +738,9 @@ class Loop(Beat):
         kinds = ("SGD", "Adam")
         ends = {kind: float(lesson.number(rf"{kind}\s+loss times 64: w =").replace("−", "-")) for kind in kinds}
         lines = [number_line((-40, 10, 10), "w", 10.2).move_to([0.9, y, 0]) for y in (0.9, -1.9)]
-        names = VGroup(
-            *[
-                words(name, 30, weight=BOLD).move_to([-6.4, line.n2p(0)[1], 0], LEFT)
-                for name, line in zip(("plain", "Adam"), lines, strict=True)
-            ]
+        names = every(
+            words(name, 30, weight=BOLD).move_to([-6.4, line.n2p(0)[1], 0], LEFT)
+            for name, line in zip(("plain", "Adam"), lines, strict=True)
         )
         balls = {kind: Dot(line.n2p(3), 0.14, color=SLOPE) for kind, line in zip(kinds, lines, strict=True)}
         ghosts = VGroup(*[Dot(line.n2p(3), 0.14, color=DIM, fill_opacity=0.5) for line in lines])
@@ -1016,11 +1003,7 @@ class MakeUp(Beat):
             "{many} Nobody wrote these digits. Many are the same blur, {blur} since the prior draws most from the "
             "crowded middle. {throw} And for a real sample, throw the coins.",
             pause=1.2,
-            many=(
-                lag(0.5, *rest),
-                die.roll([3, 6, 2, 5, 1, 4, 2, 6, 3, 1], 3.0),
-                3.4,
-            ),
+            many=(lag(0.5, *rest), die.roll([3, 6, 2, 5, 1, 4, 2, 6, 3, 1], 3.0), 3.4),
             blur=(Indicate(crowd, color=NOISE, scale_factor=1.3), 1.4),
             throw=(
                 lag(0.1, *[into(one, image) for one, image in zip(kept, thrown, strict=True)]),
@@ -1085,13 +1068,11 @@ class Rival(Beat):
         plane = Plane(6.2, 2.9).move_to([2.4, -0.25, 0])
         means = VGroup(*[Dot(plane.at(z), 0.05, color=MEAN) for z in last])
         eps = np.random.default_rng(0).standard_normal((5, *last.shape))
-        drawn = VGroup(
-            *[
-                Dot(plane.at(z), 0.03, color=NOISE)
-                for places in last + widths * eps
-                for z in places
-                if np.abs(z).max() < 2.85
-            ]
+        drawn = every(
+            Dot(plane.at(z), 0.03, color=NOISE)
+            for places in last + widths * eps
+            for z in places
+            if np.abs(z).max() < 2.85
         )
         notes = VGroup(words("KL: near the prior", 30, PRICE), words("draws: no gaps", 30, NOISE))
         notes.arrange(DOWN, buff=0.7, aligned_edge=LEFT).move_to([-4.4, -0.1, 0])
@@ -1132,29 +1113,23 @@ class Cells(Beat):
         stage = plot_axes((-2.7, 2.3), (-2.2, 2.5), width=7.4, height=5.9).move_to([-2.4, -0.35, 0])
         flat = (scores - (scores.max(axis=0) + scores.min(axis=0)) / 2) / np.ptp(scores, axis=0) * [4.6, 4.2]
         before, after = (np.array([stage.c2p(*one) for one in places]) for places in (flat, z))
-        cells = VGroup(
-            *[
-                Dot(place, 0.055, color=GROUPS[group], fill_opacity=0.85)
-                for place, group in zip(before, groups, strict=True)
-            ]
+        cells = every(
+            Dot(place, 0.055, color=GROUPS[group], fill_opacity=0.85)
+            for place, group in zip(before, groups, strict=True)
         )
-        legend = VGroup(
-            *[
-                VGroup(Dot(radius=0.1, color=GROUPS[k]), words(name, 26)).arrange(RIGHT, buff=0.2)
-                for k, name in enumerate(kinds)
-            ]
+        legend = every(
+            VGroup(Dot(radius=0.1, color=GROUPS[k]), words(name, 26)).arrange(RIGHT, buff=0.2)
+            for k, name in enumerate(kinds)
         )
         for k, one in enumerate(legend):
             one[0].move_to([3.2, -0.1 - 0.52 * k, 0])
             one[1].move_to([3.5, -0.1 - 0.52 * k, 0], LEFT)
-        titles = VGroup(
-            *[
-                words(name, 38, color, weight=BOLD).move_to([3.5, 2.2 - 0.95 * k, 0], LEFT)
-                for k, (name, color) in enumerate((("PCA", DIM), ("VAE", MEAN)))
-            ]
+        titles = every(
+            words(name, 38, color, weight=BOLD).move_to([3.5, 2.2 - 0.95 * k, 0], LEFT)
+            for k, (name, color) in enumerate((("PCA", DIM), ("VAE", MEAN)))
         )
-        shares = VGroup(
-            *[mono(f"{share:.0%}", 44).move_to([5.2, 2.2 - 0.95 * k, 0], LEFT) for k, share in enumerate(purity)]
+        shares = every(
+            mono(f"{share:.0%}", 44).move_to([5.2, 2.2 - 0.95 * k, 0], LEFT) for k, share in enumerate(purity)
         )
 
         def drift(group: VGroup, share: float) -> None:
@@ -1254,11 +1229,9 @@ class Walk(Beat):
         genes = list(zip(("CD3D", "IL32", "LYZ", "S100A9"), lesson.value("3.8", GENES).T, (0, 0, 1, 1), strict=True))
         curves = VGroup(*[curve(axes, np.linspace(0, 20, 121), values, color[k]) for _, values, k in genes])
         places = (axes.c2p(20, 0.2), axes.c2p(20, 0.09), axes.c2p(20, 1.0), axes.c2p(20, 0.76))
-        names = VGroup(
-            *[
-                words(name, 24, color[k]).next_to(place, RIGHT, buff=0.15)
-                for (name, _, k), place in zip(genes, places, strict=True)
-            ]
+        names = every(
+            words(name, 24, color[k]).next_to(place, RIGHT, buff=0.15)
+            for (name, _, k), place in zip(genes, places, strict=True)
         )
         late = squish_rate_func(smooth, 0.85, 1)
         self.say(
@@ -1500,11 +1473,9 @@ class Gallery(Beat):
             panels.add(axes.frame)
             rules.add(Line(axes.c2p(0, level), axes.c2p(40, level), color=DIM, stroke_width=2))
             drawn.add(curves)
-        names = VGroup(
-            *[
-                words(text, 24, color)
-                for text, color in (("BCE", FIT), ("KL", PRICE), ("dashed: held out", DIM), ("grey line: coins", DIM))
-            ]
+        names = every(
+            words(text, 24, color)
+            for text, color in (("BCE", FIT), ("KL", PRICE), ("dashed: held out", DIM), ("grey line: coins", DIM))
         )
         names.arrange(RIGHT, buff=0.8).move_to(DOWN * 3.3)
         self.say(
@@ -1563,11 +1534,9 @@ class Worth(Beat):
             for rival, color in ((coins, LATENT), (depth, SPREAD))
         ]
         zero = DashedLine(axes.c2p(0, 0), axes.c2p(0, 31), color=INK, stroke_width=3)
-        sides = VGroup(
-            *[
-                words(text, 24, color).next_to(axes.c2p(0, 30), side, buff=0.2)
-                for text, color, side in (("rival wins", DIM, LEFT), ("VAE wins", GOOD, RIGHT))
-            ]
+        sides = every(
+            words(text, 24, color).next_to(axes.c2p(0, 30), side, buff=0.2)
+            for text, color, side in (("rival wins", DIM, LEFT), ("VAE wins", GOOD, RIGHT))
         )
         tags = [
             VGroup(words(text, 30, color), mono(f"+{found[0]} ± {found[1]}", 38, color))
@@ -1643,11 +1612,9 @@ class Asked(Beat):
 class Poster(Lecture):
     def construct(self):
         plane = Plane(6.8, 2.9).move_to([3.3, 0, 0])
-        title = VGroup(
-            *[
-                words(text, 66, color, weight=BOLD)
-                for text, color in (("The demo,", INK), ("running", MEAN), ("the network", MEAN))
-            ]
+        title = every(
+            words(text, 66, color, weight=BOLD)
+            for text, color in (("The demo,", INK), ("running", MEAN), ("the network", MEAN))
         )
         title.arrange(DOWN, buff=0.3, aligned_edge=LEFT).move_to([-6.4, 0.7, 0], LEFT)
         made = row(np.asarray(lesson.value("3.6", "made_up"))[[0, 3, 11, 2, 8]], 0.95, 0.2).move_to(
