@@ -723,12 +723,17 @@ class Loop(Beat):
             code=(FadeIn(shown), FadeIn(bar), FadeIn(images), 0.7),
             mix=lambda: (
                 glow_to(bar, shown, 1),
-                *[one.animate(path_arc=1.2).move_to(places[k]) for one, k in zip(images, order, strict=True)],
+                *[one.animate(path_arc=0.6).move_to(places[k]) for one, k in zip(images, order, strict=True)],
                 FadeIn(blocks, rate_func=squish_rate_func(smooth, 0.75, 1)),
                 1.8,
             ),
             step=(steps, 1.5),
-            again=(FadeIn(epoch[0]), epoch[1].run(), glow_to(bar, shown, 0), 1.4),
+            again=(
+                FadeIn(epoch[0], rate_func=squish_rate_func(smooth, 0, 0.1)),
+                epoch[1].run(),
+                glow_to(bar, shown, 0),
+                1.4,
+            ),
             own=(glow_to(bar, shown, 1), 0.8),
         )
         self.deaf(head)
@@ -1267,7 +1272,7 @@ class Walk(Beat):
         def sweep(group: VGroup, share: float) -> None:
             group[0].move_to((1 - share) * plane.c2p(*path[0]) + share * plane.c2p(*path[-1]))
             for k, bar in enumerate(group[1]):
-                bar.set_fill(opacity=0.85 if k <= share * 20 + 1e-6 else 0)
+                bar.set_fill(opacity=0.85 if share > 0 and k <= share * 20 + 1e-6 else 0)
 
         self.say(
             "{ask} How many of the 700 cells are near the middle?",
@@ -1280,7 +1285,8 @@ class Walk(Beat):
             "{exist} not that such cells exist.",
             pause=0.8,
             sweep=(
-                *swap(card, axes),
+                FadeOut(card, rate_func=squish_rate_func(smooth, 0, 0.15)),
+                FadeIn(axes, rate_func=squish_rate_func(smooth, 0.15, 0.3)),
                 UpdateFromAlphaFunc(VGroup(ring, bars), sweep, rate_func=squish_rate_func(linear, 0.3, 1)),
                 3.2,
             ),
