@@ -70,7 +70,7 @@ def _marks(span: Sequence[float], marks: dict | Sequence[float] | None) -> dict[
     if isinstance(marks, dict):
         return marks
     if marks is None:
-        marks = np.arange(span[0], span[1] + span[2] / 2, span[2]) if len(span) == 3 else []
+        marks = np.arange(span[0], span[1] + 1e-6 * span[2], span[2]) if len(span) == 3 else []
     return {float(place): f"{round(float(place), 6):,g}".replace("-", "−") for place in marks}
 
 

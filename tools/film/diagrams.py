@@ -152,16 +152,8 @@ def counts_column(
     return column.add(column.squares, column.numbers, column.names)
 
 
-class CountsMatrix(VGroup):
-    """A matrix of counts as squares, the brighter the higher: `.row(i)` is a cell, `.column(j)` a gene."""
-
-    def __init__(self, rows: list, side: float = 0.3, color: str = INK, top: float | None = None):
-        super().__init__()
-        high = np.log1p(np.max(rows) if top is None else top) or 1.0
-        for i, row in enumerate(rows):
-            cells = [Square(side * 0.9, stroke_width=0).set_fill(shade(np.log1p(one) / high, color), 1) for one in row]
-            self.add(VGroup(*[cell.move_to([j * side, -i * side, 0]) for j, cell in enumerate(cells)]))
-        self.center()
+class Counts(VGroup):
+    """A matrix of squares: `.row(i)` is a cell, `.column(j)` a gene."""
 
     def row(self, i: int) -> VGroup:
         """Return a cell."""
@@ -170,6 +162,15 @@ class CountsMatrix(VGroup):
     def column(self, j: int) -> VGroup:
         """Return a gene."""
         return VGroup(*[row[j] for row in self])
+
+
+def counts_matrix(rows: list, side: float = 0.3, color: str = INK, top: float | None = None) -> Counts:
+    """Return counts of cells (`.row(i)`) and genes (`.column(j)`) as squares, the brighter the higher."""
+    high, matrix = np.log1p(np.max(rows) if top is None else top) or 1.0, Counts()
+    for i, row in enumerate(rows):
+        cells = [Square(side * 0.9, stroke_width=0).set_fill(shade(np.log1p(one) / high, color), 1) for one in row]
+        matrix.add(VGroup(*[cell.move_to([j * side, -i * side, 0]) for j, cell in enumerate(cells)]))
+    return matrix.center()
 
 
 def digit(image: np.ndarray, side: float = 1.6, color: str = INK, top: float | None = None) -> VGroup:

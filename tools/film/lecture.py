@@ -1,8 +1,6 @@
 """A beat of a film: `say` binds what is said to what moves."""
 
-import json
 import os
-from pathlib import Path
 from types import FunctionType
 
 from manim import Group, Mobject, Scene, config
@@ -22,10 +20,6 @@ class Lecture(Scene):
 
     def setup(self) -> None:
         self.spoken: list[dict] = []
-
-    def tear_down(self) -> None:
-        about = {"section": self.section, "chapter": self.chapter, "seconds": self.renderer.time, "spoken": self.spoken}
-        Path(config.media_dir, f"{type(self).__name__}.json").write_text(json.dumps(about))
 
     def say(self, text: str, pause: float = 0.25, **animations) -> None:
         """Say a text; each {cue} in it starts the animation of that name, at the word that follows it.

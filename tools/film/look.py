@@ -1,6 +1,8 @@
 """Colours, fonts, and the kinds of text of the films. Sizes are manim's; the smallest is 20, of formulas 26."""
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 from manim import (
     BOLD,
@@ -26,10 +28,13 @@ INK, DIM, FAINT, GROUND, CARD = "#ECE8DF", "#8D98AB", "#2A3242", "#10141C", "#17
 MEAN, SPREAD, NOISE, LATENT = "#FFD166", "#06D6A0", "#EF476F", "#5CC8FF"  # mu, sigma, what is drawn, z
 SLOPE, BAD, GOOD = "#FF9F1C", "#FF5A5F", "#7BD88F"
 GROUPS = ["#5CC8FF", "#FFD166", "#EF476F", "#06D6A0", "#C792EA", "#FF9F1C", "#A3BE8C", "#F4A6C0", "#8FA8FF", "#D9D2C5"]
+LIGHTER = {"#7F848E": "#9AA4B5", "#E06C75": "#F28B93"}  # comments and names of the colour scheme, too dark under a glow
 SANS, MONO = "Inter", "JetBrains Mono"
 UPRIGHT = ["KL", "ELBO", "NB", "ZINB", "Poisson", "Bernoulli", "softplus", "softmax", "sigmoid", "Var", "Cov", "ESS"]
 NAMES = "\n".join(f'#let {name} = $op("{name}")$' for name in UPRIGHT)  # what a formula can name
 config.background_color = GROUND
+if Path("/etc/fonts/fonts.conf").exists():  # what our own file of settings begins with
+    os.environ.setdefault("FONTCONFIG_FILE", str(Path(__file__).with_name("fonts.conf")))
 
 
 def words(text: str, size: float = 30, color: str = INK, **options) -> Text:
@@ -73,8 +78,8 @@ def listing(source: str, size: float = 24) -> VGroup:
     for line, text in zip(lines, source.splitlines(), strict=True):
         _marked(line, text, size)
         for letter in line:
-            if letter.get_color().to_hex().upper() == "#7F848E":  # a comment, too dark to read
-                letter.set_color("#9AA4B5")
+            color = letter.get_color().to_hex().upper()
+            letter.set_color(LIGHTER.get(color, color))
     card = RoundedRectangle(0.18, width=lines.width + 0.9, height=lines.height + 0.8, color=FAINT, stroke_width=2)
     group = VGroup(card.set_fill(CARD, 1).move_to(lines), lines)
     group.card, group.lines = card, lines

@@ -1,5 +1,6 @@
 """What is wrong with a picture of a film: text that is cut off, covered, small, or hard to read."""
 
+from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
@@ -21,8 +22,9 @@ class Shown:
         self.drawn, self.owner, self.place, self.parts = drawn, owner, place, parts
         self.text = str(getattr(drawn, "shown", getattr(drawn, "original_text", getattr(drawn, "typst_code", ""))))
         if parts:
-            points = np.concatenate([one.points for one in parts])
-            self.low, self.high = points.min(axis=0)[:2], points.max(axis=0)[:2]
+            lows = np.array([one.points.min(axis=0)[:2] for one in parts])
+            highs = np.array([one.points.max(axis=0)[:2] for one in parts])
+            self.letters, self.low, self.high = (lows, highs), lows.min(axis=0), highs.max(axis=0)
 
     def size(self) -> float:
         """Return the size of the text as it is shown; infinite for what was turned into something else."""
@@ -46,34 +48,44 @@ def complaints(mobjects: list[Mobject]) -> list[str]:
             found.append(f"{one.text!r} has a contrast of {contrast:.2f} to what is behind it, less than 4.5")
     for one, other in combinations(texts, 2):
         apart = one.owner == other.owner or _covers(one, other, grounds) or _covers(other, one, grounds)
-        shared = np.minimum(one.high, other.high) - np.maximum(one.low, other.low)
-        if not apart and (shared > 0.03).all():
+        if not apart and _touch(one, other):
             found.append(f"{one.text!r} and {other.text!r} lie over each other")
     return found
 
 
+def _touch(one: Shown, other: Shown) -> bool:
+    """Return whether letters of two texts touch; texts that are turned have boxes that say little."""
+    if (np.minimum(one.high, other.high) - np.maximum(one.low, other.low) <= 0.03).any():
+        return False
+    lows, highs = zip(one.letters, other.letters, strict=True)
+    shared = np.minimum(highs[0][:, None], highs[1][None]) - np.maximum(lows[0][:, None], lows[1][None])
+    return bool((shared > 0.01).all(axis=-1).any())
+
+
 def _look(mobjects: list[Mobject]) -> tuple[list[Shown], list[tuple]]:
-    """Return the texts seen, and the filled shapes: place in the order of drawing, corners, colour, opacity."""
-    texts, grounds, place = [], [], 0
-
-    def visit(one: Mobject, owner: int) -> None:
-        nonlocal place
-        place += 1
-        if isinstance(one, Text | Typst) or hasattr(one, "written_size"):
+    """Return the texts that are seen, and the filled shapes: place in the drawing, outline, colour, opacity."""
+    texts, grounds = [], []
+    for place, (one, owner) in enumerate(_parts(sorted(mobjects, key=lambda one: one.z_index), 0)):
+        if _is_text(one):
             texts.append(Shown(one, owner or id(one), place))
-            return
-        if isinstance(one, ImageMobject):
-            grounds.append((place, one.get_corner([-1, -1, 0])[:2], one.get_corner([1, 1, 0])[:2], None, 1.0))
+        elif isinstance(one, ImageMobject):
+            grounds.append((place, one.points[[0, 1, 3, 2], :2], None, 1.0))
         elif isinstance(one, VMobject) and len(one.points) and one.get_fill_opacity() > 0:
-            corners = one.points.min(axis=0)[:2], one.points.max(axis=0)[:2]
-            grounds.append((place, *corners, one.get_fill_color(), one.get_fill_opacity()))
-        inner = owner or (id(one) if hasattr(one, "lines") else 0)
-        for part in one.submobjects:
-            visit(part, inner)
-
-    for one in sorted(mobjects, key=lambda one: one.z_index):
-        visit(one, 0)
+            fill = one.get_fill_color(), one.get_fill_opacity()
+            grounds.extend((place, part[:, :2], *fill) for part in one.get_subpaths())
     return [text for text in texts if text.parts], grounds
+
+
+def _parts(mobjects: list[Mobject], owner: int) -> Iterator[tuple[Mobject, int]]:
+    """Yield things as they are drawn, each with what it belongs to; a text is one thing."""
+    for one in mobjects:
+        yield one, owner
+        if not _is_text(one):
+            yield from _parts(one.submobjects, owner or (id(one) if hasattr(one, "lines") else 0))
+
+
+def _is_text(one: Mobject) -> bool:
+    return isinstance(one, Text | Typst) or hasattr(one, "written_size")
 
 
 def _opacity(one: VMobject) -> float:
@@ -84,16 +96,23 @@ def _covers(upper: Shown, lower: Shown, grounds: list[tuple]) -> bool:
     """Return whether something opaque lies between two texts, such as the card of the upper one."""
     middle = (np.maximum(upper.low, lower.low) + np.minimum(upper.high, lower.high)) / 2
     return any(
-        lower.place < place < upper.place and opacity > 0.8 and (low <= middle).all() and (middle <= high).all()
-        for place, low, high, _, opacity in grounds
+        lower.place < place < upper.place and opacity > 0.8 and _inside(middle, outline)
+        for place, outline, _, opacity in grounds
     )
+
+
+def _inside(point: np.ndarray, outline: np.ndarray) -> bool:
+    """Return whether a point lies within an outline: a line to the right crosses that an odd number of times."""
+    (x0, y0), (x1, y1) = (outline - point).T, (np.roll(outline, -1, axis=0) - point).T
+    crossing = (y0 > 0) != (y1 > 0)
+    return bool((crossing & (x0 - y0 * (x1 - x0) / np.where(y1 == y0, 1, y1 - y0) > 0)).sum() % 2)
 
 
 def _contrast(text: Shown, grounds: list[tuple]) -> float:
     """Return the contrast (WCAG) of a text to what was drawn before it at its middle."""
     middle, ground = (text.low + text.high) / 2, ManimColor(GROUND)
-    for place, low, high, color, opacity in grounds:
-        if place < text.place and (low <= middle).all() and (middle <= high).all():
+    for place, outline, color, opacity in grounds:
+        if place < text.place and _inside(middle, outline):
             if color is None:
                 return np.inf  # on a figure of the lesson
             ground = ground.interpolate(color, opacity)

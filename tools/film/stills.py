@@ -125,7 +125,7 @@ def main(number: int, names: list[str]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     logger.setLevel("WARNING")
     settings = {"pixel_width": SIZE[0], "pixel_height": SIZE[1], "frame_rate": 30, "progress_bar": "none"}
-    with tempconfig(settings | {"dry_run": True, "media_dir": str(ROOT / "build" / "videos" / "media")}):
+    with tempconfig(settings | {"dry_run": True, "media_dir": str(ROOT / "build" / "videos" / "shapes")}):
         film = read_film(number)
         beats = film.beats + ([film.poster] if film.poster else [])
         if unknown := set(names) - {beat.__name__ for beat in beats}:
@@ -139,7 +139,7 @@ def main(number: int, names: list[str]) -> int:
                 drawn = still(beat, folder)
             except Exception:
                 failed += 1
-                print(f"{beat.__name__}: {traceback.format_exc()}")
+                print(f"{beat.__name__}: {traceback.format_exc(limit=-3)}")
                 continue
             done.append(drawn)
             print(

@@ -1,0 +1,280 @@
+"""Make a film: python -m film.make 4 [Beat ...] [--rehearse] [--draft] [--poster].
+
+The beats are rendered two at a time into build/videos/film_4, where what has not changed stays, then joined with the
+voice into docs/videos/film_4.mp4, with captions (.vtt), poster (.jpg), transcript (.md) and what is known (.json).
+With names of beats, only these are rendered, and joined into build/videos/preview. --rehearse finds out whether the
+animations fit the voice, and draws nothing. --draft is a preview without the voice. --poster makes only the poster.
+"""
+
+import json
+import multiprocessing
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import traceback
+import wave
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from . import engines, voice
+from .captions import captions, vtt
+from .fetch_voice import SHA256
+from .lesson import ROOT
+from .render import RATE, key_of, poster, prepare, rehearse, render
+from .script import Film, read_film
+from .transcript import write_transcript
+
+WORK, DOCS = ROOT / "build" / "videos", ROOT / "docs" / "videos"
+LOUDNESS, PEAK = -16.0, 0.8  # LUFS, and where the limiter holds the peaks, as a share
+SOUND = 48_000
+FONTS = {"Inter": "fonts-inter", "JetBrains Mono": "fonts-jetbrains-mono"}
+
+
+def main(arguments: list[str]) -> None:
+    """Make what is asked for."""
+    options = {one for one in arguments if one.startswith("--")}
+    number, *names = [one for one in arguments if not one.startswith("--")]
+    check_tools()
+    if "--draft" in options:
+        os.environ["VIDEO_DRAFT"] = "1"
+    prepare("script")
+    film = read_film(int(number))
+    if unknown := set(names) - {beat.__name__ for beat in film.beats}:
+        raise SystemExit(f"film {number} has no beats {sorted(unknown)}, but {[one.__name__ for one in film.beats]}")
+    if "--poster" in options:
+        DOCS.mkdir(parents=True, exist_ok=True)
+        return poster(film.poster, DOCS / f"film_{number}.jpg")
+    chosen = [beat for beat in film.beats if not names or beat.__name__ in names]
+    folder = WORK / (f"draft_{number}" if "--draft" in options else f"film_{number}")
+    folder.mkdir(parents=True, exist_ok=True)
+    stale = [beat for beat in chosen if not fresh(film, beat.__name__, folder)]
+    in_parallel("rehearsed", film, stale, folder)
+    if "--rehearse" in options:
+        return None
+    in_parallel("rendered", film, stale, folder)
+    preview = bool(names) or "--draft" in options
+    out = WORK / "preview" if preview else DOCS
+    out.mkdir(parents=True, exist_ok=True)
+    beats = [json.loads((folder / f"{beat.__name__}.json").read_text(encoding="utf-8")) for beat in chosen]
+    join(film, beats, folder, out)
+    return None
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Beats
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def check_tools() -> None:
+    """Say in one sentence what is missing here to make a film."""
+    for program in ("ffmpeg", "ffprobe"):
+        if shutil.which(program) is None:
+            raise SystemExit(f"A film is encoded with {program}, which is not here: install ffmpeg, then try again.")
+    listed = run("fc-list", ":", "family") if shutil.which("fc-list") else ""
+    for font, package in FONTS.items():
+        if listed and font not in listed:
+            raise SystemExit(f"The films are written in {font}, which is not here: install {package}, then try again.")
+
+
+def fresh(film: Film, beat: str, folder: Path) -> bool:
+    """Return whether a beat is there as it would be made now."""
+    kept = folder / f"{beat}.json"
+    if not kept.exists() or not (folder / f"{beat}.mp4").exists():
+        return False
+    about = json.loads(kept.read_text(encoding="utf-8"))
+    if about["key"] != key_of(film.number, beat):
+        return False
+    drafted = "VIDEO_DRAFT" in os.environ
+    return drafted or all(one["wave"] == f"{voice.name_of(one['text'])}.wav" for one in about["spoken"])
+
+
+def in_parallel(what: str, film: Film, beats: list[type], folder: Path) -> None:
+    """Rehearse or render beats, two at a time, each in a process of its own; say which failed, and why."""
+    started, failed = time.time(), []
+    with multiprocessing.get_context("fork").Pool(2, maxtasksperchild=1) as pool:
+        jobs = [(what, film.number, beat.__name__, folder) for beat in beats]
+        for name, told, error in pool.imap_unordered(_work, jobs, chunksize=1):
+            print(f"{name:20} {what} {told}" if not error else f"{name:20} FAILED", flush=True)
+            failed += [f"film {film.number}, {name}: {error}"] if error else []
+    if failed:
+        raise SystemExit("\n".join(failed))
+    if beats:
+        print(f"{len(beats)} beats {what} in {time.time() - started:.0f} s", flush=True)
+
+
+def _work(job: tuple[str, int, str, Path]) -> tuple[str, str, str]:
+    what, number, name, folder = job
+    prepare(name)
+    beat = next(one for one in read_film(number).beats if one.__name__ == name)
+    spent, began = _cpu(), time.time()
+    try:
+        if what == "rehearsed":
+            about = rehearse(beat)
+        else:
+            (folder / f"{name}.json").unlink(missing_ok=True)
+            about = render(beat, folder / f"{name}.mp4")
+            about |= {"key": key_of(number, name), "cpu": _cpu() - spent}
+            partial = folder / f"{name}.json.partial"
+            partial.write_text(json.dumps(about), encoding="utf-8")
+            partial.replace(folder / f"{name}.json")
+    except Exception:
+        return name, "", traceback.format_exc(limit=-4)
+    words, talk = sum(len(one["words"]) for one in about["spoken"]), sum(one["seconds"] for one in about["spoken"])
+    told = f"{about['seconds']:5.1f} s, {words:3} words at {60 * words / max(talk, 0.1):3.0f} a minute, "
+    told += f"still {about['still']:4.1f} s, {_cpu() - spent:5.1f} CPU s in {time.time() - began:5.1f} s"
+    return name, told, ""
+
+
+def _cpu() -> float:
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# The film
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def join(film: Film, beats: list[dict], folder: Path, out: Path) -> None:
+    """Join beats to a film, and write all that belongs to it."""
+    name = f"film_{film.number}"
+    times, words, sound = [0.0], [], []
+    for beat in beats:
+        length = round(beat["seconds"] * RATE) / RATE
+        sound.append(track(beat, length))
+        for one in beat["spoken"]:
+            start = times[-1] + one["at"]
+            words += [(start + a, start + b, word) for a, b, word in one["words"]]
+        times.append(times[-1] + length)
+    shown = captions(words)
+    (out / f"{name}.vtt").write_text(vtt(shown), encoding="utf-8")
+    write_wave(folder / "sound.wav", np.concatenate(sound))
+    about = known_of(film, beats, times, words)
+    encode(folder, beats, about, out / f"{name}.vtt", out / f"{name}.mp4")
+    about["megabytes"] = round((out / f"{name}.mp4").stat().st_size / 1e6, 2)
+    (out / f"{name}.json").write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if film.poster:
+        poster(film.poster, out / f"{name}.jpg")
+    write_transcript(film, about, out)
+    told = f"{about['minutes']} minutes, {about['words']} words, {about['megabytes']} MB"
+    print(f"{(out / name).relative_to(ROOT)}.mp4: {told}")
+
+
+def track(beat: dict, length: float) -> np.ndarray:
+    """Return the sound of a beat, of a length in seconds."""
+    sound = np.zeros(round(length * SOUND), np.float32)
+    for one in beat["spoken"]:
+        if not Path(one["wave"]).suffix:  # of a draft
+            continue
+        with wave.open(str(voice.KEPT / one["wave"])) as file:
+            heard = np.frombuffer(file.readframes(file.getnframes()), np.int16) / np.float32(32768)
+            rate = file.getframerate()
+        at = np.arange(int(len(heard) * SOUND / rate)) * (rate / SOUND)
+        heard, start = np.interp(at, np.arange(len(heard)), heard), round(one["at"] * SOUND)
+        sound[start : start + len(heard)] += heard[: len(sound) - start].astype(np.float32)
+    return sound
+
+
+def write_wave(path: Path, sound: np.ndarray) -> None:
+    """Write a sound."""
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, SOUND, 0, "NONE", ""))
+        file.writeframes((np.clip(sound, -1, 1) * 32767).astype(np.int16).tobytes())
+
+
+def known_of(film: Film, beats: list[dict], times: list[float], words: list) -> dict:
+    """Return what is known of a film: chapters, beats, and what made it."""
+    starts = [(at, beat) for at, beat in zip(times, beats, strict=False) if beat["chapter"] or at == 0]
+    ffmpeg = run("ffmpeg", "-version").split()[2]
+    made = {name: version(name) for name in ("manim", "typst", "onnxruntime", "piper-tts")}
+    made |= {"ffmpeg": ffmpeg, "voice": engines.chosen(), "fonts": {one: _package(one) for one in FONTS.values()}}
+    model = "joe.onnx" if engines.chosen() == "joe" else "kokoro.onnx"
+    return {
+        "number": film.number,
+        "title": film.title,
+        "seconds": round(times[-1], 3),
+        "minutes": round(times[-1] / 60, 1),
+        "words": len(words),
+        "chapters": [{"start": round(at, 3), "section": one["section"], "title": one["chapter"]} for at, one in starts],
+        "beats": [_beat(at, one) for at, one in zip(times, beats, strict=False)],
+        "made with": made | {"model": {"file": model, "sha256": SHA256[model]}},
+    }
+
+
+def _beat(at: float, beat: dict) -> dict:
+    said = [[round(at + one["at"], 3), _plain(one["text"])] for one in beat["spoken"]]
+    talk = round(sum(one["seconds"] for one in beat["spoken"]), 2)
+    about = {"name": beat["name"], "start": round(at, 3), "section": beat["section"]}
+    about |= {"seconds": round(beat["seconds"], 3), "talk": talk, "still": round(beat["still"], 2)}
+    return about | {"said": said, "shown": beat["shown"]}
+
+
+def _plain(text: str) -> str:
+    return " ".join(re.sub(r"\{\w+\}", " ", text).split())
+
+
+def _package(name: str) -> str:
+    asked = ["dpkg-query", "-W", "-f", "${Version}", name]
+    return run(*asked) if shutil.which("dpkg-query") else ""
+
+
+def encode(folder: Path, beats: list[dict], about: dict, vtt_file: Path, out: Path) -> None:
+    """Join the pictures, which are not encoded again, with the sound, captions and chapters."""
+    (folder / "list.txt").write_text("".join(f"file '{beat['name']}.mp4'\n" for beat in beats), encoding="utf-8")
+    meta = [";FFMETADATA1", f"title={about['title']}", "artist=vae_course, with a synthetic voice", "language=eng"]
+    ends = [one["start"] for one in about["chapters"][1:]] + [about["seconds"]]
+    for chapter, end in zip(about["chapters"], ends, strict=True):
+        title = re.sub(r"([=;#\\])", r"\\\1", f"{chapter['section']} {chapter['title']}")
+        times = f"START={round(chapter['start'] * 1000)}\nEND={round(end * 1000)}"
+        meta.append(f"[CHAPTER]\nTIMEBASE=1/1000\n{times}\ntitle={title}")
+    (folder / "meta.txt").write_text("\n".join(meta) + "\n", encoding="utf-8")
+    inputs = ["-f", "concat", "-safe", "0", "-i", folder / "list.txt", "-i", folder / "sound.wav"]
+    inputs += ["-f", "ffmetadata", "-i", folder / "meta.txt", "-i", vtt_file]
+    streams = [word for one in ("0:v", "1:a", "3:s") for word in ("-map", one)]
+    streams += ["-map_metadata", "2", "-map_chapters", "2", "-c:v", "copy", "-c:s", "mov_text"]
+    sound = f"-ar {SOUND} -ac 1 -c:a aac -b:a 64k".split()
+    language = [word for one in "vas" for word in (f"-metadata:s:{one}:0", "language=eng")]
+    exact = ["-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact", "-movflags", "+faststart"]
+    partial = out.with_suffix(".partial.mp4")
+    level = ["-af", levelled(folder / "sound.wav")]
+    ffmpeg("-y", *inputs, *streams, *level, *sound, *language, *exact, partial)
+    partial.replace(out)
+
+
+def levelled(sound: Path) -> str:
+    """Return the filters that bring a sound to its loudness: the gain is measured twice, behind the limiter too."""
+    gain = 0.0
+    for _ in range(2):
+        heard = ffmpeg("-i", sound, "-af", f"{_filters(gain)},ebur128", "-f", "null", "-")
+        found = re.findall(r"I:\s+(-?[\d.]+) LUFS", heard)
+        if not found or float(found[-1]) < -60:  # a draft is silent
+            return "anull"
+        gain += LOUDNESS - float(found[-1])
+    return _filters(gain)
+
+
+def _filters(gain: float) -> str:
+    limiter = f"aresample=192000,alimiter=limit={PEAK}:level=false,aresample={SOUND}"
+    return f"highpass=f=70,volume={gain:.2f}dB,{limiter}"
+
+
+def run(*command: str) -> str:
+    """Return what a program prints."""
+    return subprocess.run(command, capture_output=True, text=True).stdout
+
+
+def ffmpeg(*arguments: object) -> str:
+    """Run ffmpeg; return what it told."""
+    done = subprocess.run(["ffmpeg", "-hide_banner", *map(str, arguments)], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"ffmpeg failed: {done.stderr[-1500:]}")
+    return done.stderr
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
