@@ -18,6 +18,7 @@ GROWING = "[round(10 ** (k / 20)) for k in range(61)]"  # from 1 to 1000 draws
 WALKS = f"[torch.stack([torch.logsumexp(w[:n], 0) - math.log(n) for n in {GROWING}]) for w in {RUN_LOG_W}]"
 TYPICAL = f"[w[:, run[3][1].argsort()[249]] for w, run in zip({RUN_LOG_W}, runs.values())]"  # of median ESS
 ESTIMATES = "[[values for values, _ in run] for run in runs.values()]"
+LOSSES = "[trainer.history['loss_train_set'] for trainer in trainers.values()]"
 MEANS_OF_Z = "[trainer.model.eval().encode(everything)[0] for trainer in trainers.values()]"
 
 lesson = Lesson(
@@ -29,7 +30,7 @@ lesson = Lesson(
         "4.4": ["many"],
         "4.7": ["trace", "gaps", "floor"],
         "4.8": [ESTIMATES, WALKS, TYPICAL],
-        "4.9": [MEANS_OF_Z, "groups", "group_names"],
+        "4.9": [LOSSES, MEANS_OF_Z, "groups", "group_names", "share[:9]"],
     },
 )
 
@@ -108,9 +109,19 @@ assert abs(BOUND - bound_with(NOISE_VAR)[0]) < 1e-6
 # --------------------------------------------------------------------------------------------------------------------
 
 
-def live(get: Callable[[], float], place: Sequence[float], size: float = 32, color: str = INK) -> Mobject:
+def live(get: Callable[[], float], place: Sequence[float], size: float, color: str = INK) -> Mobject:
     """Return a number that follows a value; its left end stays at a place."""
     return always_redraw(lambda: mono(written(get()), size, color).move_to(place, aligned_edge=LEFT))
+
+
+def valued(name: str, value: str, size: float, color: str = INK, toward: np.ndarray = RIGHT) -> VGroup:
+    """Return a name and its value, beside or below it."""
+    return VGroup(words(name, size, color), mono(value, size * 1.2, color)).arrange(toward, buff=size * 0.008)
+
+
+def slab(width: float, height: float, color: str, corner: Sequence[float], edge: np.ndarray = LEFT) -> Rectangle:
+    """Return a filled bar, the middle of an edge of which lies at a place."""
+    return Rectangle(width=width, height=height, stroke_width=0).set_fill(color, 0.85).move_to(corner, edge)
 
 
 def path(places: Sequence, color: str, width: float = 4) -> VMobject:
@@ -129,19 +140,24 @@ def cloud(places: Sequence, color: str, radius: float = 0.05, opacity: float = 1
 class Plane(VGroup):
     """The plane of z. `at` is where a point lies; `ellipse` is two standard deviations around a mean."""
 
-    def __init__(self, width: float = 5.6, x_range: tuple = (-2.4, 2.4), y_range: tuple = (-2.2, 2.4)):
-        self.unit = width / (x_range[1] - x_range[0])
-        sides = [path([[low, 0, 0], [high, 0, 0]], DIM, 2) for low, high in (x_range, y_range)]
-        self.lines = VGroup(sides[0], sides[1].rotate(PI / 2, about_point=ORIGIN)).scale(self.unit, about_point=ORIGIN)
+    def __init__(self, width: float, x_range: tuple = (-2.4, 2.4), y_range: tuple = (-2.2, 2.4), place: tuple = (0, 0)):
+        self.low, self.span = np.array([x_range[0], y_range[0]]), x_range[1] - x_range[0]
+        unit = width / self.span
+        ends = [[[x, 0, 0] for x in x_range], [[0, y, 0] for y in y_range]]
+        self.lines = VGroup(*[path(np.array(pair) * unit, DIM, 2) for pair in ends])
+        self.lines.move_to([*place, 0])
         names = VGroup(words("latent 1", 22, DIM), words("latent 2", 22, DIM))
-        names[0].next_to(self.lines[0].get_end(), DOWN, buff=0.15, aligned_edge=RIGHT)
-        names[1].next_to(self.lines[1].get_end(), RIGHT, buff=0.15, aligned_edge=UP)
+        names[0].next_to(self.lines[0].get_end(), RIGHT, buff=0.15)
+        names[1].next_to(self.lines[1].get_end(), UP, buff=0.12)
         super().__init__(self.lines, names)
-        self.low = np.array([x_range[0], y_range[0]])
 
     def at(self, point: Sequence[float]) -> np.ndarray:
+        """Return where a point lies, wherever the plane was moved or scaled to."""
         origin = np.array([self.lines[0].get_start()[0], self.lines[1].get_start()[1]])
-        return np.array([*(origin + self.unit * (np.asarray(point) - self.low)), 0.0])
+        return np.array([*(origin + self.unit() * (np.asarray(point) - self.low)), 0.0])
+
+    def unit(self) -> float:
+        return (self.lines[0].get_end()[0] - self.lines[0].get_start()[0]) / self.span
 
     def ellipse(self, mean: np.ndarray, cov: np.ndarray, color: str, width: float = 4, fill: float = 0.08) -> VMobject:
         around = np.linspace(0, TAU, 73)
@@ -168,7 +184,7 @@ def staircase(axes: Plot, edges: np.ndarray, heights: np.ndarray, color: str) ->
     return path([*points, axes.c2p(edges[-1], 0)], color, 2).set_fill(color, 0.35)
 
 
-def spring(start: Sequence[float], end: Sequence[float], color: str = SLOPE, turns: int = 7) -> VMobject:
+def spring(start: Sequence[float], end: Sequence[float], color: str = SLOPE, turns: int = 5) -> VMobject:
     """Return a spring between two places on a level."""
     (x0, y, _), (x1, *_) = start, end
     steps = np.linspace(0, 1, 2 * turns + 2)
@@ -207,30 +223,29 @@ class Promise(Lecture):
     def construct(self):
         title = words("The bound, the die and the estimate", 60, weight=BOLD)
         small = heading("4.1", lesson.titles["4.1"])
-        level = ValueTracker(0.5)
-        look = {"fill_color": Q, "fill_opacity": 0.85, "stroke_width": 0}
-        bar = always_redraw(lambda: Rectangle(width=2.2, height=level.get_value(), **look).move_to([-0.6, -3.1, 0], DOWN))
-        name = always_redraw(lambda: words("ELBO", 30, Q).next_to(bar, LEFT, buff=0.35).align_to(bar, UP))
-        places = 1.5, 0.95, 1.2, 1.85, 2.15
-        lines = VGroup(*[DashedLine([-2.6, y, 0], [2.2, y, 0], color=TRUTH, stroke_width=5) for y in places])
-        label = math("log p(x)", 52, TRUTH).next_to(lines[0], RIGHT, buff=0.3)
+        level, base = ValueTracker(0.5), np.array([-0.4, -3.0, 0])
+        bar = always_redraw(lambda: slab(2.4, level.get_value(), Q, base, DOWN))
+        name = always_redraw(lambda: words("ELBO", 32, Q).next_to(bar, LEFT, buff=0.35).align_to(bar, UP))
+        dashes = {"color": TRUTH, "stroke_width": 6, "dash_length": 0.14}
+        lines = VGroup(*[DashedLine([-3, y, 0], [2.2, y, 0], **dashes) for y in (1.5, 0.85, 1.15, 1.85, 2.2)])
+        label = math("log p(x)", 56, TRUTH).next_to(lines[0], RIGHT, buff=0.3)
         self.say(
             "{title} Every VAE is trained on a number {small} that is too low. {bar} It is called the ELBO, "
             "{rise} and lesson three pushed it up.",
             title=(FadeIn(title, shift=UP * 0.2), 0.9),
             small=(ReplacementTransform(title, small), 0.9),
             bar=(FadeIn(bar, shift=UP * 0.3), FadeIn(name), 0.8),
-            rise=(level.animate.set_value(2.9), 1.6),
+            rise=(level.animate.set_value(2.8), 1.6),
         )
-        doubt = words("?", 110, BAD, weight=BOLD).move_to([3.4, 1.5, 0])
-        lost = Brace(Line([0.6, -0.2, 0], [0.6, 1.5, 0]), RIGHT, color=GAP)
-        how_much = words("lost?", 30, GAP).next_to(lost, RIGHT, buff=0.2)
+        doubt = words("?", 120, TRUTH, weight=BOLD).next_to(lines, RIGHT, buff=0.6)
+        lost = Brace(Line([0.9, -0.2, 0], [0.9, 1.5, 0]), RIGHT, color=GAP)
+        how_much = words("lost?", 30, GAP).next_to(lost, RIGHT, buff=0.2).shift(DOWN * 0.4)
         self.say(
             "It is said to lie below {truth} log p of x, the score that we want. {many} But nobody can compute that "
             "score. {ask} So how do we know that it is a bound, {gap} and how much is lost?",
             pause=0.8,
             truth=(Create(lines[0]), FadeIn(label, shift=LEFT * 0.2), 1.0),
-            many=(lines.animate.set_stroke(opacity=0.3), FadeOut(label), 1.0),
+            many=lambda: (lines.animate.set_stroke(opacity=0.45), FadeOut(label), 1.0),
             ask=(FadeIn(doubt, scale=0.6), 0.6),
             gap=(GrowFromCenter(lost), FadeIn(how_much), 0.8),
         )
@@ -251,12 +266,16 @@ class Solvable(Lecture):
             edge.set_stroke(width=5 * abs(W[i, k]))
         told = words("one cell", 26, SPREAD).next_to(VGroup(*[gene[1] for gene in genes]), UP, buff=0.4)
         self.say(
-            "By going where everything can be computed. {z} Two latents, {W} a decoder without a bend, {genes} three "
-            "genes with Gaussian noise, {cell} and one cell.",
+            "Let us go where everything can be computed. {z} Two latents, {genes} three genes, {W} and a decoder without "
+            "a bend. {cell} And one cell.",
             z=(LaggedStart(*[FadeIn(one, scale=0.7) for one in latents], lag_ratio=0.3), 0.8),
+            genes=(LaggedStart(*[FadeIn(gene[0], scale=0.7) for gene in genes], lag_ratio=0.2), 0.7),
             W=(LaggedStart(*[Create(edge) for edge in edges], lag_ratio=0.15), 1.0),
-            genes=(LaggedStart(*[FadeIn(gene[0], scale=0.7) for gene in genes], lag_ratio=0.2), 0.8),
-            cell=(LaggedStart(*[FadeIn(gene[1], shift=LEFT * 0.2) for gene in genes], lag_ratio=0.2), FadeIn(told), 0.8),
+            cell=(
+                LaggedStart(*[FadeIn(gene[1], shift=LEFT * 0.2) for gene in genes], lag_ratio=0.2),
+                FadeIn(told),
+                0.8,
+            ),
         )
         self.sum_the_plane(VGroup(latents, edges, genes, told))
 
@@ -265,27 +284,30 @@ class Solvable(Lecture):
         return VGroup(ring, mono(written(X[i], 1), 34, SPREAD).next_to(ring, RIGHT, buff=0.6))
 
     def sum_the_plane(self, model: VGroup) -> None:
-        plane = Plane(6.2, (-2.4, 2.8)).move_to([-3.0, -0.35, 0])
-        centres = np.stack(np.meshgrid(np.arange(-2.3, 2.71, 0.2), np.arange(-2.1, 2.31, 0.2)), axis=-1)  # (rows, columns, 2)
+        plane = Plane(6.2, (-2.4, 2.8), place=(-3.2, -0.5))
+        centres = np.stack(
+            np.meshgrid(np.arange(-2.3, 2.71, 0.2), np.arange(-2.1, 2.31, 0.2)), axis=-1
+        )  # (rows, columns, 2)
         mass = np.exp(log_joint(centres)) * 0.2**2
         assert written(np.log(mass.sum())) == log_px
         rows = VGroup()
         for row, heavy in zip(centres, mass / mass.max(), strict=True):
-            squares = [Square(plane.unit * 0.188, stroke_width=0).move_to(plane.at(centre)) for centre in row]
+            squares = [Square(plane.unit() * 0.188, stroke_width=0).move_to(plane.at(centre)) for centre in row]
             rows.add(VGroup(*[one.set_fill(shade(h**0.6, LATENT), 1) for one, h in zip(squares, heavy, strict=True)]))
         swept, total = ValueTracker(1), np.log(np.cumsum(mass.sum(axis=1)))
-        counter = live(lambda: np.interp(swept.get_value(), np.arange(1, len(total) + 1), total), [2.2, 0, 0], 60, TRUTH)
+        counter = live(
+            lambda: np.interp(swept.get_value(), np.arange(1, len(total) + 1), total), [2.2, 0, 0], 60, TRUTH
+        )
         name = math("log sum_z p(x, z) =", 44).move_to([2.2, 1.0, 0], aligned_edge=LEFT)
         result = math("log p(x) =", 44, TRUTH).move_to(name, aligned_edge=LEFT)
         formula = words("by formula: the same", 26, DIM).move_to([2.2, -0.9, 0], aligned_edge=LEFT)
         self.say(
-            "{plane} Lay a grid over the plane of z. {sweep} In every little square, take the prior times the "
-            f"likelihood, and add them all up. {{sum}} Log p of x is {log_px}. {{formula}} In this model, a formula "
-            "agrees.",
+            "{plane} Lay a grid over the plane of z. {sweep} In every little square, take prior times likelihood, and "
+            f"add them all up. {{sum}} Log p of x is {log_px}. {{formula}} Here, a formula agrees.",
             pause=0.4,
             plane=(FadeOut(model), FadeIn(plane), 1.0),
             sweep=lambda: (
-                *[FadeIn(name), FadeIn(counter)],
+                *[FadeIn(name), FadeIn(counter, run_time=0.3)],
                 LaggedStart(*[FadeIn(row) for row in rows], lag_ratio=0.6),
                 swept.animate(rate_func=linear).set_value(len(total)),
                 3.4,
@@ -301,38 +323,41 @@ class Ellipses(Lecture):
     section = "4.1"
 
     def construct(self):
-        plane = Plane(6.4).move_to([-2.9, -0.35, 0])
+        plane = Plane(6.2, place=(-3.1, -0.45))
         prior, posterior, q = plane.prior(), plane.posterior(), plane.q()
         self.add(heading("4.1", lesson.titles["4.1"]), plane)
         names = VGroup(
-            words("prior", 26, PRIOR).move_to(plane.at([-1.55, 1.75])),
-            words("posterior", 26, POSTERIOR).move_to(plane.at([1.35, -1.25])),
+            words("prior", 26, PRIOR).move_to(plane.at([-1.75, 1.75])),
+            words("posterior", 26, POSTERIOR).move_to(plane.at([0.85, -1.15])),
             words("q", 30, Q).move_to(plane.at([-0.75, 0.35])),
         )
-        card = question("Which latent does\nthe cell pin down?", 32).move_to([4.1, 0.4, 0])
+        card = question("Which latent does\nthe cell pin down?", 32).move_to([4.3, 0.0, 0])
         self.say(
-            "{prior} Before we see the cell, z lies somewhere around here. This is the prior. {ask} Which of the two "
-            "latents will one cell pin down better?",
+            "{prior} Before we see the cell, z lies somewhere here: the prior. {ask} Which of the two latents will one "
+            "cell pin down better?",
             pause=2.2,
             prior=(Create(prior), FadeIn(names[0]), 1.2),
             ask=(ask(card), 0.8),
         )
-        columns = VGroup(*[self.column(k) for k in range(2)]).arrange(RIGHT, buff=0.9).move_to([4.1, 0.1, 0])
+        genes = VGroup(*[math(f"x_{i + 1}", 40) for i in range(3)])
+        numbers = [VGroup(*[mono(written(W[i, k], 1), 34) for i in range(3)]) for k in range(2)]
+        for i, gene in enumerate(genes):
+            gene.move_to([2.5, 0.3 - 0.8 * i, 0])
+            for k in range(2):
+                numbers[k][i].move_to([4.4 + 1.7 * k, gene.get_y(), 0], RIGHT)
+        heads = [words(f"latent {k + 1}", 24, LATENT).move_to([3.95 + 1.7 * k, 1.15, 0]) for k in range(2)]
+        columns = [VGroup(head, column) for head, column in zip(heads, numbers, strict=True)]
+        title = words("the decoder's weights", 24, DIM).next_to(VGroup(*heads), UP, buff=0.4)
         self.say(
-            "{post} This is the posterior: what the cell says about z. {flat} It is flat. {loud} Three genes speak about "
-            "the second latent, and loudly. {q} And this is q, our stand-in for it. {poor} Its mean is poor, on purpose.",
+            "{post} This is the posterior: what the cell says about z. {flat} It is flat, {loud} because three genes "
+            "speak about the second latent, and loudly. {q} And this is q, our stand-in, {poor} its mean poor on purpose.",
             pause=0.6,
             post=(Create(posterior[0], lag_ratio=0.1), FadeIn(posterior[1]), FadeIn(names[1]), 1.2),
-            flat=(FadeOut(card), FadeIn(columns[0], shift=UP * 0.2), FadeIn(columns[1], shift=UP * 0.2), 0.7),
+            flat=(FadeOut(card), FadeIn(title, genes, *columns, shift=UP * 0.2), 0.7),
             loud=(Circumscribe(columns[1], color=LATENT, buff=0.2), 1.6),
             q=(Create(q), FadeIn(names[2]), 1.0),
             poor=(GrowArrow(way(plane.at(Q_MEAN), plane.at(POST_MEAN), Q, 0.05)), 0.8),
         )
-
-    def column(self, k: int) -> VGroup:
-        numbers = VGroup(*[mono(written(W[i, k], 1), 34, INK if W[i, k] else DIM) for i in range(3)])
-        numbers.arrange(DOWN, buff=0.35, aligned_edge=RIGHT)
-        return VGroup(words(f"latent {k + 1}", 26, LATENT), numbers).arrange(DOWN, buff=0.4)
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -358,22 +383,24 @@ class FirstWay(Lecture):
             ],
             size=50,
             colors={"q": Q},
-        ).move_to([-1.4, -0.25, 0])
-        values = VGroup(*[mono(value, 38, color) for value, color in zip((log_px, log_px, bound), (TRUTH, TRUTH, Q), strict=True)])
+            buff=0.3,
+        ).move_to([-1.4, 0.0, 0])
+        values = VGroup(
+            *[mono(value, 38, color) for value, color in zip((log_px, log_px, bound), (TRUTH, TRUTH, Q), strict=True)]
+        )
         for value, i in zip(values, (0, 2, 3), strict=True):
             value.move_to([5.0, lines.line(i).get_y(), 0])
         name = words("ELBO", 34, Q, weight=BOLD).next_to(values[2], DOWN, buff=0.3)
         self.say(
             "How can a q that is only roughly right help? {one} Log p of x is the log of an integral over all z. {two} "
-            "Multiply by q, and divide by q. {three} An integral against q is a mean under q, {same} and the number is "
-            "the same.",
+            "Multiply by q, and divide by q. {three} Now it is a mean under q, {same} and the number is the same.",
             one=(lines.reveal(0), FadeIn(values[0]), 1.4),
             two=(lines.reveal(1), 1.4),
             three=(lines.reveal(2), 1.3),
             same=(FadeIn(values[1], shift=LEFT * 0.2), 0.6),
         )
         self.say(
-            f"Now let the logarithm {{four}} move inside. {{drop}} The number drops to {bound}. {{name}} This is the ELBO, "
+            f"Let the logarithm {{four}} move inside, {{drop}} and the number drops to {bound}. {{name}} This is the ELBO, "
             "the evidence lower bound. {why} Why did it drop?",
             pause=0.5,
             four=(TransformMatchingShapes(lines.line(2).copy(), lines.line(3)), 1.0),
@@ -390,16 +417,18 @@ class Jensen(Lecture):
 
     def construct(self):
         self.add(heading("4.2", lesson.titles["4.2"]))
-        self.axes = plot_axes((0, 4.2), (-2.0, 1.7), "weight", "log weight", 8.6, 5.0).move_to([-1.0, -0.3, 0])
+        self.axes = plot_axes((0, 4.2), (-2.0, 1.7), "weight", "log weight", 8.6, 5.0).move_to([-1.3, -0.3, 0])
         xs = np.linspace(0.14, 4.15, 120)
         bent = curve(self.axes, xs, np.log(xs), INK, 5)
-        apart = ValueTracker(0.9)
-        picture = always_redraw(lambda: self.two_weights(apart.get_value()))
-        weights, on_curve, chord, below, lost = (always_redraw(lambda i=i: self.two_weights(apart.get_value())[i]) for i in range(5))
-        del picture
-        names = VGroup(words("log of the mean", 26, TRUTH), words("mean of the logs", 26, Q)).arrange(DOWN, buff=0.3)
-        names.move_to([5.3, -0.2, 0])
-        keys = VGroup(*[Dot(color=color, radius=0.1).next_to(name, LEFT, buff=0.2) for name, color in zip(names, (TRUTH, Q), strict=True)])
+        apart = ValueTracker(1.1)
+        weights, on_curve, chord, below, lost = (
+            always_redraw(lambda part=part: self.two_weights(apart.get_value())[part]) for part in range(5)
+        )
+        names = VGroup(words("log of the mean", 26, TRUTH), words("mean of the logs", 26, Q), words("gap", 26, GAP))
+        names.arrange(DOWN, buff=0.3, aligned_edge=LEFT).move_to([5.2, -0.2, 0])
+        keys = VGroup(Dot(color=TRUTH, radius=0.12), Dot(color=Q, radius=0.12), path([UP * 0.18, DOWN * 0.18], GAP, 8))
+        for key, name in zip(keys, names, strict=True):
+            key.set_x(names.get_left()[0] - 0.35).set_y(name.get_y())
         self.say(
             "{curve} Because the logarithm is bent. {two} Take two weights. {log} The log of their mean lies on the curve. "
             "{chord} The mean of their logs lies halfway along this line, {below} below the curve.",
@@ -407,14 +436,14 @@ class Jensen(Lecture):
             two=(FadeIn(weights), 0.6),
             log=(FadeIn(on_curve), FadeIn(keys[0]), FadeIn(names[0]), 0.8),
             chord=(FadeIn(chord), 0.6),
-            below=(FadeIn(below), FadeIn(keys[1]), FadeIn(names[1]), FadeIn(lost), 0.7),
+            below=(*[FadeIn(one) for one in (lost, below, *keys[1:], *names[1:])], 0.7),
         )
         self.say(
-            "{pull} Pull the weights apart, and the gap grows. {push} Push them together, and it closes. {law} The log of a "
-            "mean is at least the mean of the logs: that is Jensen's inequality.",
-            pull=lambda: (apart.animate.set_value(1.8), 1.8),
-            push=lambda: (apart.animate.set_value(0.05), 1.8),
-            law=lambda: (apart.animate.set_value(1.5), 2.0),
+            "{pull} Pull the weights apart, and the gap grows. {push} Push them together, and it closes. {law} The log of "
+            "a mean is at least the mean of the logs: Jensen's inequality.",
+            pull=lambda: (apart.animate.set_value(1.82), 1.8),
+            push=lambda: (apart.animate.set_value(0.04), 1.8),
+            law=lambda: (apart.animate.set_value(1.7), 2.0),
         )
 
     def two_weights(self, apart: float) -> VGroup:
@@ -425,9 +454,9 @@ class Jensen(Lecture):
         ends = [Dot(at(w, np.log(w)), 0.11, color=NOISE) for w in (low, high)]
         return VGroup(
             VGroup(*pins, *ends),
-            Dot(top, 0.12, color=TRUTH),
+            Dot(top, 0.13, color=TRUTH),
             path([at(low, np.log(low)), at(high, np.log(high))], NOISE, 3),
-            Dot(middle, 0.12, color=Q),
+            Dot(middle, 0.13, color=Q),
             path([middle, top], GAP, 8),
         )
 
@@ -442,6 +471,7 @@ class Weights(Lecture):
         plane, axes = weight_stage()
         draws, log_w = lesson.value("4.2", "draws[:400]")[:60], lesson.value("4.2", "log_w")
         start = VGroup(*[Dot(plane.at(draw), 0.06, color=NOISE) for draw in draws])
+        ghosts = cloud([dot.get_center() for dot in start], NOISE, 0.06, 0.35)
         end, heaps = VGroup(), {}
         for value in log_w[:60]:
             heap = round(value / 0.3)
@@ -450,30 +480,33 @@ class Weights(Lecture):
         edges = np.linspace(-9, 1.5, 71)
         shares = np.histogram(log_w, edges)[0] / len(log_w)
         everything = staircase(axes, edges, shares / shares.max(), NOISE)
-        ratio = math("log w = log (p(x, z)) / {{q(z|x) : q}}", 44).move_to([3.4, 2.55, 0])
+        ratio = math("log w = log (p(x, z)) / {{q(z|x) : q}}", 44).move_to([3.4, 2.75, 0])
         ratio.select("q").set_color(Q)
         self.say(
-            "So look at the ratio inside the mean: the {ratio} weight of a draw. {draw} Draw z from q. {fall} Every draw drops "
+            "Look at the ratio inside the mean: the {ratio} weight of a draw. {draw} Draw z from q. {fall} Every draw drops "
             "its log weight on this axis. {all} Here are a hundred thousand.",
             ratio=(FadeIn(plane), FadeIn(ratio), FadeIn(axes), 1.0),
             draw=(LaggedStart(*[FadeIn(dot, scale=2) for dot in start], lag_ratio=0.1), 1.2),
-            fall=(LaggedStart(*[Transform(one, other, path_arc=-0.7) for one, other in zip(start, end, strict=True)], lag_ratio=0.05), 2.2),
+            fall=(
+                FadeIn(ghosts),
+                LaggedStart(
+                    *[Transform(one, other, path_arc=-0.7) for one, other in zip(start, end, strict=True)],
+                    lag_ratio=0.05,
+                ),
+                2.2,
+            ),
             all=(FadeOut(start), FadeIn(everything, shift=UP * 0.2), 0.9),
         )
         left, right = axes.c2p(BOUND), axes.c2p(LOG_PX)
         marks = VGroup(*[path([spot, spot + UP * 3.7], color, 5) for spot, color in ((left, Q), (right, TRUTH))])
-        names = VGroup(
-            VGroup(words("mean of the logs", 24, Q), mono(bound, 30, Q)).arrange(DOWN, buff=0.12),
-            VGroup(words("log of the mean", 24, TRUTH), mono(log_px, 30, TRUTH)).arrange(DOWN, buff=0.12),
-        )
+        names = valued("mean of the logs", bound, 24, Q, DOWN), valued("log of the mean", log_px, 24, TRUTH, DOWN)
         names[0].next_to(left + UP * 3.3, LEFT, buff=0.2)
         names[1].next_to(right + UP * 3.3, RIGHT, buff=0.2)
         between = VGroup(Line(left + UP * 1.6, right + UP * 1.6, color=INK, stroke_width=7), mono(gap, 30, INK))
         between[1].next_to(right + UP * 1.6, RIGHT, buff=0.2)
         self.say(
-            f"{{mean}} The mean of the logs is {bound}, the ELBO. {{log}} The log of the mean is log p of x. {{gap}} Between them "
-            f"lie {gap} nats. {{scatter}} This gap is the scatter: a mean of weights listens to the large ones, a mean of "
-            "logs listens to all alike.",
+            f"{{mean}} The mean of the logs is {bound}, the ELBO. {{log}} The log of the mean is log p of x. {{gap}} Between "
+            f"them lie {gap} nats. {{scatter}} The gap is the scatter of the weights.",
             pause=0.5,
             mean=(Create(marks[0]), FadeIn(names[0]), 0.9),
             log=(Create(marks[1]), FadeIn(names[1]), 0.9),
@@ -484,8 +517,10 @@ class Weights(Lecture):
 
 def weight_stage() -> tuple[Plane, Plot]:
     """Return the plane of z with posterior and q, and axes for log weights."""
-    plane = Plane(5.2, (-1.6, 2.4), (-2.0, 1.8)).move_to([-3.9, -0.5, 0])
-    axes = plot_axes((-9, 1.5), (0, 1.15), "", "", 6.0, 3.9, x_marks=[-8, -6, -4, -2, 0]).move_to([3.5, -0.85, 0])
+    plane = Plane(4.9, (-1.6, 2.4), (-1.9, 1.6), (-4.2, -0.7))
+    axes = plot_axes((-9, 1.5), (0, 1.15), "", "", 6.0, 3.9, x_marks=[-8, -6, -4, -2, 0]).move_to([3.4, -0.85, 0])
+    axes.frame.set_stroke(width=0)
+    axes.add(path([axes.c2p(-9), axes.c2p(1.5)], DIM, 3))
     axes.names.add(words("log weight of a draw (nats)", 22, DIM).next_to(axes.frame, DOWN, buff=0.65))
     return plane.add(plane.posterior(), plane.q()), axes
 
@@ -505,11 +540,11 @@ class Exact(Lecture):
         draws = always_redraw(lambda: cloud([plane.at(z) for z in self.draws()[:60]], NOISE, 0.05))
         heap = always_redraw(self.histogram)
         truth = path([self.axes.c2p(LOG_PX), self.axes.c2p(LOG_PX) + UP * 3.7], TRUTH, 5)
-        mark = always_redraw(lambda: path([self.axes.c2p(max(-9, self.bound())), self.axes.c2p(max(-9, self.bound())) + UP * 3.7], Q, 5))
-        names = VGroup(words("log p(x)", 24, TRUTH), mono(log_px, 30, TRUTH)).arrange(DOWN, buff=0.12)
+        mark = always_redraw(lambda: path([self.axes.c2p(self.bound()), self.axes.c2p(self.bound()) + UP * 3.7], Q, 5))
+        names = valued("log p(x)", log_px, 24, TRUTH, DOWN)
         names.next_to(truth.get_end(), RIGHT, buff=0.2).shift(DOWN * 0.4)
-        label = words("ELBO", 26, Q).move_to([0.9, 2.6, 0], aligned_edge=LEFT)
-        number = live(self.bound, [2.0, 2.6, 0], 34, Q)
+        label = words("ELBO", 30, Q).move_to([2.3, 2.6, 0], aligned_edge=LEFT)
+        number = live(self.bound, [3.6, 2.6, 0], 38, Q)
         self.add(plane, self.axes, heap, q, draws, truth, mark, names, label, number)
         self.say(
             "Now draw from the exact posterior instead. {ask} What will the weights look like?",
@@ -520,19 +555,19 @@ class Exact(Lecture):
         assert len(exact) == 5
         assert {written(float(one)) for one in exact} == {log_px}
         self.say(
-            "{walk} Let q walk there. {narrow} The weights draw together, the bound rises, {spike} and all of them become "
-            "the same number: log p of x. No scatter, no gap.",
+            "{walk} Let q walk there. {narrow} The weights draw together, the bound rises, {spike} and all become the same "
+            "number: log p of x. No scatter, no gap.",
             pause=0.6,
             walk=lambda: (self.walk.animate(rate_func=linear).set_value(0.35), 1.4),
             narrow=lambda: (self.walk.animate(rate_func=linear).set_value(0.85), 2.0),
             spike=lambda: (self.walk.animate(rate_func=rush_from).set_value(1), 1.6),
         )
         self.say(
-            "{back} The bound holds for any q. But it can be of no use. {shrink} Shrink q towards a point, and the bound "
-            "falls without limit.",
+            "{back} The bound holds for any q, but it can be of no use. {shrink} Shrink q towards a point, and it falls "
+            "without limit.",
             pause=0.5,
             back=lambda: (self.walk.animate.set_value(0), 1.6),
-            shrink=lambda: (self.size.animate.set_value(0.02), 2.6),
+            shrink=lambda: (self.size.animate.set_value(0.05), 2.6),
         )
 
     def now(self) -> tuple[np.ndarray, np.ndarray]:
@@ -581,47 +616,41 @@ class SecondWay(Lecture):
             colors={"p": TRUTH, "l": Q},
         ).move_to([-2.0, 1.15, 0])
         lines.shift(RIGHT * (-6.3 - lines.get_left()[0]))
-        boxed = math("{{log p(x) : p}} = {{cal(L) : l}} + {{KL(q || p(z|x)) : k}}", 54).move_to([-2.6, -2.3, 0])
+        boxed = math("{{log p(x) : p}} = {{cal(L) : l}} + {{KL(q || p(z|x)) : k}}", 54).move_to([-2.6, -2.2, 0])
         for label, color in (("p", TRUTH), ("l", Q), ("k", GAP)):
             boxed.select(label).set_color(color)
         card = SurroundingRectangle(boxed, color=MEAN, buff=0.3, corner_radius=0.15, stroke_width=3)
+        levels, lost, unknown, known = self.ladder()
         self.say(
-            "Jensen says that something is lost. What exactly? {kl} Begin with what we want to be small: the KL from q to the "
-            "posterior. {bayes} By Bayes' rule the posterior is the joint over p of x. {out} Log p of x holds no z, so it "
-            "leaves the mean, {minus} and what stays is minus the ELBO.",
+            "{lost} Jensen says that something is lost. {what} What? {kl} Begin with what we want to be small: the KL from "
+            "q to the posterior. {bayes} By Bayes' rule, the posterior is the joint over p of x. {out} Log p of x holds no "
+            "z, and leaves the mean. {minus} What stays is minus the ELBO.",
+            lost=(FadeIn(levels), 0.8),
+            what=(FadeIn(lost), FadeIn(unknown, scale=0.5), 0.6),
             kl=(lines.reveal(0), 1.6),
             bayes=(lines.reveal(1), 1.6),
             out=(Circumscribe(lines.line(1).select("p"), color=TRUTH, buff=0.12), 1.0),
             minus=(lines.reveal(2), 1.0),
         )
-        ladder, lost = self.ladder()
         self.say(
-            f"{{box}} So log p of x is the ELBO plus this KL. {{gap}} The gap is this KL: {gap} nats in our model. {{exact}} "
-            "Not at most, not at least: exactly what the ELBO lacks.",
+            f"{{box}} So log p of x is the ELBO plus this KL. {{gap}} The gap is this KL: {gap} nats, {{exact}} exactly what "
+            "the ELBO lacks, no more and no less.",
             pause=0.6,
-            box=(TransformMatchingShapes(lines.line(2).copy(), boxed), Create(card), FadeIn(ladder), 1.4),
-            gap=(FadeIn(lost, shift=UP * 0.2), 0.8),
-            exact=(Circumscribe(lost, color=GAP, buff=0.15), 1.4),
+            box=(TransformMatchingShapes(lines.line(2).copy(), boxed), Create(card), 1.4),
+            gap=(FadeOut(unknown, scale=0.5), FadeIn(known, scale=0.5), 0.8),
+            exact=(Circumscribe(lost, color=GAP, buff=0.1), 1.4),
         )
 
-    def ladder(self) -> tuple[VGroup, VGroup]:
-        """Return the levels of ELBO and log p(x) in nats, and what lies between."""
-        axis = number_line([-6, -4], "", 5.0, {-6: "−6", -5: "−5", -4: "−4"})
-        del axis
-        low, unit = -3.0, 2.6  # the level of -6 nats, and the height of a nat
-
-        def level(value: float) -> float:
-            return low + unit * (value + 6)
-
-        bar = Rectangle(width=1.3, height=unit * (BOUND + 6), stroke_width=0).set_fill(Q, 0.85).move_to([4.6, low, 0], DOWN)
-        lost = Rectangle(width=1.3, height=unit * (LOG_PX - BOUND), stroke_width=0).set_fill(GAP, 0.85)
-        lost.next_to(bar, UP, buff=0)
-        top = path([[3.6, level(LOG_PX), 0], [5.6, level(LOG_PX), 0]], TRUTH, 5)
-        names = VGroup(words("log p(x)", 24, TRUTH), mono(log_px, 28, TRUTH)).arrange(RIGHT, buff=0.25)
-        names.next_to(top, UP, buff=0.2)
-        elbo = VGroup(words("ELBO", 24, GROUND, weight=BOLD), mono(bound, 28, GROUND)).arrange(DOWN, buff=0.15).move_to(bar)
-        inside = VGroup(words("KL", 24, GROUND, weight=BOLD), mono(gap, 28, GROUND)).arrange(DOWN, buff=0.15).move_to(lost)
-        return VGroup(bar, elbo, top, names), VGroup(lost, inside)
+    def ladder(self) -> list[VMobject]:
+        """Return the levels of ELBO and log p(x), what lies between, and what is written on it before and after."""
+        low, unit, x = -3.0, 2.6, 5.2  # the level of -6 nats, the height of a nat
+        bar = slab(1.3, unit * (BOUND + 6), Q, [x, low, 0], DOWN)
+        lost = slab(1.3, unit * (LOG_PX - BOUND), GAP, bar.get_top(), DOWN)
+        top = path([lost.get_corner(UL) + LEFT * 0.3, lost.get_corner(UR) + RIGHT * 0.3], TRUTH, 5)
+        name = valued("log p(x)", log_px, 24, TRUTH).next_to(top, UP, buff=0.2)
+        inside = [valued(*what, 24, GROUND, DOWN) for what in (("ELBO", bound), ("KL", gap))]
+        unknown = words("?", 60, GROUND, weight=BOLD).move_to(lost)
+        return [VGroup(bar, inside[0].move_to(bar), top, name), lost, unknown, inside[1].move_to(lost)]
 
 
 class TwoPrices(Lecture):
@@ -631,38 +660,37 @@ class TwoPrices(Lecture):
 
     def construct(self):
         self.add(heading("4.3", lesson.titles["4.3"]))
-        plane = Plane(6.0).move_to([-3.3, -0.4, 0])
-        swell = ValueTracker(0)
-        root = np.sqrt(Q_VAR)
+        plane, swell = Plane(5.8, place=(-3.6, -0.5)), ValueTracker(0)
 
         def now() -> tuple[np.ndarray, np.ndarray]:
-            t = swell.get_value()
-            return (1 - t) * Q_MEAN, ((1 - t) * root + t) ** 2
+            share = swell.get_value()
+            return (1 - share) * Q_MEAN, ((1 - share) * np.sqrt(Q_VAR) + share) ** 2
 
         q = always_redraw(lambda: plane.ellipse(now()[0], np.diag(now()[1]), Q))
-        split = math("cal(L) = {{EE_q [log p(x|z)] : fit}} - {{KL(q || p(z)) : price}}", 42).move_to([3.5, 2.3, 0])
+        split = math("cal(L) = {{EE_q [log p(x|z)] : fit}} - {{KL(q || p(z)) : price}}", 42).move_to([3.5, 2.45, 0])
         split.select("price").set_color(PRICE)
-        under = VGroup(words("fit", 24, INK).next_to(split.select("fit"), DOWN, buff=0.2), words("price", 24, PRICE).next_to(split.select("price"), DOWN, buff=0.2))
-        prior_name, post_name = words("prior", 26, PRICE).move_to(plane.at([-1.6, 1.7])), words("posterior", 26, GAP).move_to(plane.at([1.45, -1.2]))
+        for name, color in (("fit", INK), ("price", PRICE)):
+            split.add(words(name, 24, color).next_to(split.select(name), DOWN, buff=0.2))
         prior, posterior = plane.prior(), plane.posterior()
+        names = [words("prior", 26, PRIOR).move_to(plane.at([-1.75, 1.8]))]
+        names.append(words("posterior", 26, POSTERIOR).move_to(plane.at([0.75, -1.2])))
         rows = VGroup(
-            *[
-                VGroup(words(name, 34, color, weight=BOLD), words(what, 24, DIM)).arrange(DOWN, buff=0.12, aligned_edge=LEFT).move_to([1.3, y, 0], aligned_edge=LEFT)
-                for name, what, color, y in (("price", "q against the prior", PRICE, 0.3), ("gap", "q against the posterior", GAP, -1.5))
-            ]
+            self.row("price", PRICE, "q against the prior", 0.3), self.row("gap", GAP, "q against the posterior", -1.5)
         )
-        numbers = VGroup(live(lambda: price_of(*now()), [5.4, 0.3, 0], 40, PRICE), live(lambda: gap_of(now()[0], np.diag(now()[1])), [5.4, -1.5, 0], 40, GAP))
+        numbers = VGroup(
+            live(lambda: price_of(*now()), [5.4, 0.3, 0], 40, PRICE),
+            live(lambda: gap_of(now()[0], np.diag(now()[1])), [5.4, -1.5, 0], 40, GAP),
+        )
         assert written(price_of(*now())) == written(float(price))
         assert written(gap_of(now()[0], np.diag(now()[1]))) == gap
         self.add(plane, q)
         self.say(
-            "{split} The ELBO is also a fit, minus a price. And the price is a KL, too. Do not mix them up. {prior} The price "
-            "compares q with the prior, and we can compute it. {post} The gap compares q with the posterior, and in a real "
-            "model we cannot.",
+            "{split} The ELBO is also a fit, minus a price. And the price is a KL, too. {prior} It compares q with the prior: we "
+            "can compute it. {post} The gap compares q with the posterior: in a real model, we cannot.",
             pause=0.4,
-            split=(FadeIn(split), FadeIn(under), 1.2),
-            prior=(Create(prior), FadeIn(prior_name), FadeIn(rows[0]), FadeIn(numbers[0]), 1.2),
-            post=(Create(posterior[0], lag_ratio=0.1), FadeIn(posterior[1]), FadeIn(post_name), FadeIn(rows[1]), FadeIn(numbers[1]), 1.2),
+            split=(FadeIn(split), 1.2),
+            prior=(Create(prior), *[FadeIn(one) for one in (names[0], rows[0], numbers[0])], 1.2),
+            post=(*[Create(posterior[0]), FadeIn(posterior[1]), FadeIn(names[1], rows[1], numbers[1])], 1.2),
         )
         self.say(
             "{ask} Suppose you push the price to zero. Will the bound be tight?",
@@ -670,12 +698,16 @@ class TwoPrices(Lecture):
             ask=(Circumscribe(VGroup(rows[0], numbers[0]), color=PRICE, buff=0.2), 1.4),
         )
         self.say(
-            "{swell} Watch. q turns into the prior. The price is gone, the gap has grown, {nothing} and z says nothing about "
-            "the cell.",
+            "{swell} No. q turns into the prior. The price is gone, the gap has grown, {nothing} and z says nothing about the "
+            "cell.",
             pause=0.6,
             swell=lambda: (swell.animate.set_value(1), 3.0),
             nothing=(Indicate(numbers[1], 1.15, color=GAP), 1.0),
         )
+
+    def row(self, name: str, color: str, what: str, y: float) -> VGroup:
+        lines = VGroup(words(name, 34, color, weight=BOLD), words(what, 24, DIM))
+        return lines.arrange(DOWN, buff=0.12, aligned_edge=LEFT).move_to([1.3, y, 0], LEFT)
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -735,7 +767,7 @@ class Silent(Lecture):
     def construct(self):
         self.add(heading("4.4", DIE))
         starts = "torch.manual_seed(0)", "mu = torch.tensor", "z = torch.normal", "((z - 3) ** 2).backward"
-        code = listing(lesson.lines(*starts, 'print(f"slope by backward'), 26).move_to(UP * 0.8)
+        code = listing(lesson.lines(*starts, 'print(f"slope by backward'), 23).move_to(UP * 0.8)
         lines, bar = code.lines, glow(code, 1)
         out = output(lesson.printed("z = torch.normal"), code, 32)
         line = out.lines[0]
@@ -769,7 +801,7 @@ class Dice(Lecture):
         self.add(heading("4.4", DIE))
         dice = lesson.value("4.4", "many")
         self.mus = np.linspace(-1, 6, 281)
-        self.kept, self.fresh = dice[:5], dice[5 : 5 + len(self.mus)]
+        self.kept, self.fresh = self.five(dice), dice[5 : 5 + len(self.mus)]
         self.mu = ValueTracker(self.mus[0])
         self.line = NumberLine([-4, 9, 1], length=12, color=DIM, stroke_width=3).move_to([-0.2, 1.15, 0])
         quiet = {"color": DIM, "stroke_width": 3, "include_ticks": False}
@@ -777,12 +809,18 @@ class Dice(Lecture):
         self.axes.shift(self.line.n2p(0) - self.axes.c2p(0, 0) + DOWN * 4.35)
         marks = [math(f"{one}", 28, DIM).next_to(self.line.n2p(one), DOWN, buff=0.14) for one in range(-1, 7)]
         names = VGroup(
-            math("z", 40, LATENT).next_to(self.line, RIGHT, buff=0.2),
-            math("mu", 40, MEAN).next_to(self.axes.x_axis, RIGHT, buff=0.2),
+            math("z", 40, LATENT).next_to(self.line.n2p(9), RIGHT, buff=0.3),
+            math("mu", 40, MEAN).next_to(self.axes.c2p(9, 0), RIGHT, buff=0.3),
             math("f(z) = (z - 3)^2", 36).next_to(self.axes.c2p(-4, 18), RIGHT, buff=0),
         )
         self.fresh_dice(VGroup(self.line, *marks, self.axes.x_axis, names))
         self.kept_dice()
+
+    def five(self, dice: np.ndarray) -> np.ndarray:
+        """Return the first five draws in a row that do not lie on top of one another."""
+        rows = np.lib.stride_tricks.sliding_window_view(dice, 5)
+        apart = np.diff(np.sort(rows, axis=1), axis=1).min(axis=1)
+        return rows[np.argmax((apart > 0.45) & (np.abs(rows).max(axis=1) < 1.9))]
 
     def fresh_dice(self, stage: VGroup) -> None:
         mu, mus, line, axes = self.mu, self.mus, self.line, self.axes
@@ -864,11 +902,11 @@ class Outside(Lecture):
         before = math("{{z : z}} tilde cal(N)({{mu : m}}, {{sigma^2 : s}})", 72)
         noise = "{{epsilon tilde cal(N)(0, 1) : n}}"
         after = math(f"{{{{z : z}}}} = {{{{mu : m}}}} + {{{{sigma : s}}}} thin {{{{epsilon : e}}}} , quad {noise}", 72)
-        for formula in (before, after):
+        colors = {"z": LATENT, "m": MEAN, "s": SPREAD, "e": NOISE, "n": NOISE}
+        for formula, labels in ((before, "zms"), (after, "zmsen")):
             formula.move_to(UP * 2.35)
-            for label, color in (("z", LATENT), ("m", MEAN), ("s", SPREAD), ("e", NOISE), ("n", NOISE)):
-                if label in formula.typst_code.split(": ") or formula is after or label in "zms":
-                    formula.select(label).set_color(color)
+            for label in labels:
+                formula.select(label).set_color(colors[label])
         net = Network().shift(DOWN * 0.55)
         plus, times, home = self.parts(net)
         ways = VGroup(
@@ -966,7 +1004,9 @@ class OnAverage(Lecture):
         assert written(means[-1]) == slope_mean
         truth = float(slope_truth.replace("−", "-"))
         marks = {power: f"{10**power:,}" for power in range(5)}
-        axes = plot_axes((0, 4), (-7, -1), "draws", "mean slope", 9, 3.2, marks, {truth: slope_truth}).move_to(DOWN * 1.4)
+        axes = plot_axes((0, 4), (-7, -1), "draws", "mean slope", 9, 3.2, marks, {truth: slope_truth}).move_to(
+            DOWN * 1.4
+        )
         axes.marks[-1].set_color(GOOD)
         true = DashedLine(axes.c2p(0, truth), axes.c2p(4, truth), color=GOOD, stroke_width=4)
         chosen = np.unique(np.round(np.logspace(0, 4, 400)).astype(int)) - 1
@@ -986,31 +1026,38 @@ class Formula(Lecture):
 
     def construct(self):
         self.add(heading("4.5", lesson.titles["4.5"]))
-        line = number_line((-3, 3), math("z", 34, LATENT), 6.0, []).move_to([0, 1.0, 0])
+        line = number_line((-3, 3), "", 6.0, []).move_to([0, 0.8, 0])
         bells = VGroup(bell(line, 0, 1, PRIOR, 1.0), bell(line, -1.1, 0.55, Q, 1.0))
-        names = VGroup(math("cal(N)(0, 1)", 34, PRIOR).move_to([1.9, 1.9, 0]), math("q", 38, Q).move_to([-1.9, 2.3, 0]))
-        first = math(
-            "KL = 1/2 lr(size: #150%, bracket.l {{EE_q lr(bracket.l z^2 bracket.r) : a}} - {{log sigma^2 : b}} - "
-            "{{EE_q lr(bracket.l (z - mu)^2 / sigma^2 bracket.r) : c}} bracket.r)",
-            48,
-        ).move_to([0, -0.6, 0])
-        last = math("KL = 1/2 lr(size: #120%, bracket.l {{mu^2 + sigma^2 : a}} - {{log sigma^2 : b}} - {{1 : c}} bracket.r)", 60)
-        last.move_to([0, -2.7, 0])
+        names = VGroup(math("cal(N)(0, 1)", 36, PRIOR).move_to([2.0, 1.8, 0]), math("q", 42, Q).move_to([-2.2, 2.0, 0]))
+        means = [f"EE_q lr(bracket.l {inside} bracket.r)" for inside in ("z^2", "(z - mu)^2 / sigma^2")]
+        first = math(f"KL = 1/2 lr(bracket.l thin {self.three(means[0], means[1])} thin bracket.r)", 48).move_to(
+            [0, -0.7, 0]
+        )
+        last = math(f"KL = 1/2 lr(bracket.l {self.three('mu^2 + sigma^2', '1')} bracket.r)", 60).move_to([0, -2.7, 0])
+        frames = []
         for label, color in (("a", MEAN), ("b", SPREAD), ("c", NOISE)):
             last.select(label).set_color(color)
-        frames = [SurroundingRectangle(first.select(label), color=color, buff=0.12, corner_radius=0.1) for label, color in (("a", MEAN), ("b", SPREAD), ("c", NOISE))]
+            frames.append(SurroundingRectangle(first.select(label), color=color, buff=0.08, corner_radius=0.1))
         rest = VGroup(*[part for part in last if all(part not in last.select(label) for label in "abc")])
+
+        def becomes(place: int, *more: Animation) -> tuple:
+            parts = [formula.select("abc"[place]) for formula in (first, last)]
+            return Create(frames[place]), TransformFromCopy(*parts), *more, 1.0
+
         self.say(
             "{kl} The price is a KL between two bells, q and the standard normal. {three} Write out both log-densities, and "
-            "three means remain. {first} The mean of z squared is mu squared plus sigma squared. {second} Log sigma squared is "
-            "a fixed number. {third} And the last is the variance over itself: one.",
+            "three means remain. {first} The mean of z squared is mu squared plus sigma squared. {second} Log sigma squared "
+            "is a fixed number. {third} And the last is the variance over itself: one.",
             pause=0.8,
-            kl=(FadeIn(line), LaggedStart(*[FadeIn(one, shift=UP * 0.2) for one in bells], lag_ratio=0.4), FadeIn(names), 1.4),
+            kl=(FadeIn(line), LaggedStart(*[FadeIn(one, shift=UP * 0.2) for one in bells]), FadeIn(names), 1.4),
             three=(Write(first), 1.6),
-            first=(Create(frames[0]), FadeIn(rest), TransformFromCopy(first.select("a"), last.select("a")), 1.2),
-            second=(Create(frames[1]), TransformFromCopy(first.select("b"), last.select("b")), 1.0),
-            third=(Create(frames[2]), TransformFromCopy(first.select("c"), last.select("c")), 1.0),
+            first=becomes(0, FadeIn(rest)),
+            second=becomes(1),
+            third=becomes(2),
         )
+
+    def three(self, first: str, last: str) -> str:
+        return f"{{{{{first} : a}}}} - {{{{log sigma^2 : b}}}} - {{{{{last} : c}}}}"
 
 
 class Springs(Lecture):
@@ -1022,18 +1069,31 @@ class Springs(Lecture):
         self.add(heading("4.5", lesson.titles["4.5"]))
         self.way = self.let_go()
         self.passed = ValueTracker(0)
-        self.line = number_line((-3, 3), math("z", 34, LATENT), 7.0, [-2, -1, 0, 1, 2]).move_to([-2.9, 0.3, 0])
-        self.rails = [NumberLine([0, 1, 1], length=7.0, include_ticks=False, color=FAINT).move_to([-2.9, y, 0]) for y in (-1.7, -2.9)]
-        rail_names = VGroup(words("mean", 24, MEAN).next_to(self.rails[0], UP, buff=0.2).align_to(self.rails[0], LEFT), words("variance", 24, SPREAD).next_to(self.rails[1], UP, buff=0.2).align_to(self.rails[1], LEFT))
-        prior = bell(self.line, 0, 1, PRIOR, 0.85)
-        q = always_redraw(lambda: bell(self.line, self.mean(), np.sqrt(self.var()), Q, 0.85))
+        self.line = number_line((-3.2, 3.2), "", 8.6, [-2, -1, 0, 1, 2])
+        self.line.shift(np.array([-2.3, -0.15, 0]) - self.line.n2p(0))
+        self.rails = [
+            NumberLine([0, 1, 1], length=8.6, include_ticks=False, color=FAINT).move_to([-2.3, y, 0])
+            for y in (-1.75, -2.95)
+        ]
+        rail_names = VGroup(
+            words("mean", 24, MEAN).next_to(self.rails[0], UP, buff=0.2).align_to(self.rails[0], LEFT),
+            words("variance", 24, SPREAD).next_to(self.rails[1], UP, buff=0.2).align_to(self.rails[1], LEFT),
+        )
+        prior = bell(self.line, 0, 1, PRIOR, 0.8)
+        q = always_redraw(lambda: bell(self.line, self.mean(), np.sqrt(self.var()), Q, 0.8))
         pulls = [always_redraw(lambda: self.pull(0)), always_redraw(lambda: self.pull(1))]
-        head = [("price", PRICE, 1.9), ("slope in the mean", MEAN, -1.7), ("slope in the log-variance", SPREAD, -2.9)]
-        names = VGroup(*[words(name, 24, color).move_to([2.0, y + 0.25, 0], aligned_edge=LEFT) for name, color, y in head])
+        head = [
+            ("price (nats)", PRICE, 1.9),
+            ("slope in the mean", SLOPE, -1.75),
+            ("in the log-variance", SLOPE, -2.95),
+        ]
+        names = VGroup(
+            *[words(name, 24, color).move_to([3.0, y + 0.28, 0], aligned_edge=LEFT) for name, color, y in head]
+        )
         numbers = VGroup(
-            live(lambda: price_of(np.array([self.mean()]), np.array([self.var()])), [2.0, 1.55, 0], 44, PRICE),
-            live(self.mean, [2.0, -1.95, 0], 34, SLOPE),
-            live(lambda: 0.5 * (self.var() - 1), [2.0, -3.15, 0], 34, SLOPE),
+            live(lambda: price_of(np.array([self.mean()]), np.array([self.var()])), [3.0, 1.5, 0], 48, PRICE),
+            live(self.mean, [3.0, -1.95, 0], 34, SLOPE),
+            live(lambda: 0.5 * (self.var() - 1), [3.0, -3.15, 0], 34, SLOPE),
         )
         printed = lesson.printed("price.backward()").splitlines()
         assert written(self.mean(), 1) in printed[1].replace("-", "−")
@@ -1045,11 +1105,11 @@ class Springs(Lecture):
             bell=(FadeIn(self.line), FadeIn(prior), FadeIn(q), FadeIn(names[0]), FadeIn(numbers[0]), 1.0),
             mean=(*[FadeIn(one) for one in (self.rails[0], rail_names[0], pulls[0], names[1], numbers[1])], 0.9),
             var=(*[FadeIn(one) for one in (self.rails[1], rail_names[1], pulls[1], names[2], numbers[2])], 0.9),
-            go=lambda: (self.passed.animate(rate_func=linear).set_value(8), 2.6),
+            go=lambda: (self.passed.animate(rate_func=rush_from).set_value(16), 2.8),
         )
         self.say(
-            "{zero} Mean zero, log-variance zero: the price is zero. {nothing} But now every cell draws from the same bell, and z "
-            "says nothing about the cell.",
+            "{zero} Mean zero, log-variance zero: the price is zero. {nothing} But if every cell gets the same bell, z says "
+            "nothing about the cell.",
             pause=0.6,
             zero=(Circumscribe(VGroup(names[0], numbers[0]), color=PRICE, buff=0.2), 1.4),
             nothing=(Indicate(q, 1.08, color=Q), 1.2),
@@ -1058,7 +1118,7 @@ class Springs(Lecture):
     def let_go(self) -> np.ndarray:
         """Return mean and log-variance as they follow the slopes of the price, (times, 2)."""
         state, kept = np.array([Q_MEAN[1], np.log(Q_VAR[1])]), []
-        for _ in range(801):
+        for _ in range(1601):
             kept.append(state.copy())
             state -= 0.01 * np.array([state[0], 0.5 * (np.exp(state[1]) - 1)])
         return np.array(kept)
@@ -1074,7 +1134,7 @@ class Springs(Lecture):
 
     def pull(self, which: int) -> VGroup:
         """Return the spring of the mean, to 0, or of the variance, to 1."""
-        x, y = self.line.n2p, (-1.7, -2.9)[which]
+        x, y = self.line.n2p, (-1.75, -2.95)[which]
         value, goal, color = ((self.mean(), 0, MEAN), (self.var(), 1, SPREAD))[which]
         ends = [np.array([x(one)[0], y, 0]) for one in (value, goal)]
         wall = Line(ends[1] + UP * 0.3, ends[1] + DOWN * 0.3, color=INK, stroke_width=5)
@@ -1088,23 +1148,40 @@ class WrongPrice(Lecture):
 
     def construct(self):
         self.add(heading("4.5", lesson.titles["4.5"]))
-        axes = plot_axes((0, 1.6), (0, 2.2), "variance", "price (nats)", 7.6, 4.4, [0, 0.5, 1, 1.5], [0, 1, 2]).move_to([-1.6, -0.35, 0])
+        axes = plot_axes((0, 1.6), (0, 2.2), "variance", "price (nats)", 7.6, 4.4, [0, 0.5, 1, 1.5], [0, 1, 2]).move_to(
+            [-1.6, -0.35, 0]
+        )
         xs = np.linspace(0.004, 1.6, 300)
         zero = torch.zeros(len(xs), 1)
         right, wrong = (kl_standard_normal(zero, torch.as_tensor(v)[:, None]).numpy() for v in (np.log(xs), xs))
         curves = [curve(axes, xs, right, GOOD, 5), curve(axes, xs, wrong, BAD, 5)]
-        names = VGroup(words("right", 26, GOOD).move_to(axes.c2p(0.33, 1.1)), words("variance passed\nas log-variance", 26, BAD, line_spacing=0.8).move_to(axes.c2p(1.82, 1.55)))
+        names = VGroup(
+            words("right", 26, GOOD).move_to(axes.c2p(0.33, 1.1)),
+            VGroup(words("variance passed", 26, BAD), words("as log-variance", 26, BAD))
+            .arrange(DOWN, buff=0.12)
+            .next_to(axes.c2p(1.6, 1.3), UR, buff=0.1),
+        )
         at = ValueTracker(0.3)
-        balls = [always_redraw(lambda i=i: Dot(axes.c2p(at.get_value(), np.interp(at.get_value(), xs, (right, wrong)[i])), 0.13, color=(GOOD, BAD)[i])) for i in range(2)]
+        balls = [
+            always_redraw(
+                lambda i=i: Dot(
+                    axes.c2p(at.get_value(), np.interp(at.get_value(), xs, (right, wrong)[i])),
+                    0.13,
+                    color=(GOOD, BAD)[i],
+                )
+            )
+            for i in range(2)
+        ]
         rows = [re.findall(r"[\d.]+", line) for line in lesson.printed("right, wrong =").splitlines()]
         small, low, too_low = rows[0]
         assert float(small) == 0.01
-        values = VGroup(mono(f"{low}", 34, GOOD), mono(f"{too_low}", 34, BAD))
-        values[0].next_to(axes.c2p(0.01, float(low)), RIGHT, buff=0.3)
-        values[1].next_to(axes.c2p(0.01, float(too_low)), UP, buff=0.2).shift(RIGHT * 0.6)
+        title = words(f"variance {small}", 26, DIM)
+        values = VGroup(mono(f"{low}", 40, GOOD), mono(f"{too_low}", 40, BAD)).arrange(DOWN, buff=0.35)
+        values.move_to([5.6, -1.6, 0])
+        title.next_to(values, UP, buff=0.4)
         self.say(
-            "{curve} A warning. This is the price of a variance. {roll} The cheapest is one. {slip} Now pass the variance where "
-            "the log-variance belongs. No error comes. {ask} Which variance is the cheapest now?",
+            "{curve} This is the price of a variance. {roll} The cheapest is one. {slip} Now pass the variance where the "
+            "log-variance belongs. No error comes. {ask} Which variance is the cheapest now?",
             pause=1.5,
             curve=(FadeIn(axes), Create(curves[0]), FadeIn(names[0]), 1.4),
             roll=lambda: (FadeIn(balls[0]), at.animate.set_value(1.0), 1.3),
@@ -1116,9 +1193,14 @@ class WrongPrice(Lecture):
             "The spring pulls the wrong way.",
             pause=0.5,
             wrong=lambda: (at.animate.set_value(0.01), 1.0),
-            low=(FadeIn(values[0], shift=LEFT * 0.2), FadeIn(Dot(axes.c2p(0.01, float(low)), 0.13, color=GOOD)), 0.8),
-            too=(FadeIn(values[1], shift=UP * 0.2), 0.6),
-            way=(GrowArrow(way(axes.c2p(0.75, 0.62), axes.c2p(0.25, 0.22), SLOPE)), 0.9),
+            low=(
+                FadeIn(title),
+                FadeIn(values[0], shift=LEFT * 0.2),
+                FadeIn(Dot(axes.c2p(0.01, float(low)), 0.13, color=GOOD)),
+                0.8,
+            ),
+            too=lambda: (at.animate.set_value(1.0), FadeIn(values[1], shift=LEFT * 0.2), 0.8),
+            way=lambda: (at.animate.set_value(0.01), 1.4),
         )
 
 
@@ -1142,17 +1224,27 @@ class Loss(Lecture):
         def block(start: float, end: float, y: float, color: str, name: str, value: float) -> VGroup:
             shape = Rectangle(width=unit * (end - start), height=1.0, stroke_width=0).set_fill(color, 0.85)
             shape.move_to([left + unit * start, y, 0], LEFT)
-            text = VGroup(words(name, 26, GROUND, weight=BOLD), mono(written(value), 28, GROUND)).arrange(RIGHT, buff=0.25)
+            text = VGroup(words(name, 26, GROUND, weight=BOLD), mono(written(value), 28, GROUND)).arrange(
+                RIGHT, buff=0.25
+            )
             if text.width > shape.width - 0.2:
                 text.arrange(DOWN, buff=0.08)
             return VGroup(shape, text.move_to(shape))
 
-        formula = math("{{- cal(L) : l}} = {{EE_q lr(bracket.l - log p(x|z) bracket.r) : r}} + {{KL(q || p(z)) : k}}", 50).move_to([0, 2.2, 0])
+        formula = math(
+            "{{- cal(L) : l}} = {{EE_q lr(bracket.l - log p(x|z) bracket.r) : r}} + {{KL(q || p(z)) : k}}", 50
+        ).move_to([0, 2.2, 0])
         formula.select("k").set_color(PRICE)
-        formula.select("r").set_color(LATENT)
-        parts = VGroup(block(0, recon, 0.6, LATENT, "reconstruction", recon), block(recon, float(loss), 0.6, PRICE, "price", float(price)))
+        parts = VGroup(
+            block(0, recon, 0.6, INK, "reconstruction", recon),
+            block(recon, float(loss), 0.6, PRICE, "price", float(price)),
+        )
         brace = Brace(parts, DOWN, color=INK)
-        total = VGroup(words("loss", 28, INK), mono(f"{float(loss):.2f}", 32, INK)).arrange(RIGHT, buff=0.25).next_to(brace, DOWN, buff=0.15)
+        total = (
+            VGroup(words("loss", 28, INK), mono(f"{float(loss):.2f}", 32, INK))
+            .arrange(RIGHT, buff=0.25)
+            .next_to(brace, DOWN, buff=0.15)
+        )
         back = block(float(notes), float(loss), -1.9, TRUTH, "+ log p(x)", LOG_PX)
         rest = block(0, float(notes), -1.9, GAP, "gap", float(notes))
         cross = words("nobody can compute it", 26, BAD).next_to(rest, DOWN, buff=0.3).align_to(rest, LEFT)
@@ -1160,7 +1252,12 @@ class Loss(Lecture):
             "{loss} The loss of lesson three is minus the ELBO: {recon} reconstruction, plus price. {sum} For our cell, "
             f"{float(loss):.2f} nats.",
             loss=(FadeIn(formula, shift=UP * 0.2), 1.0),
-            recon=(LaggedStart(*[AnimationGroup(GrowFromEdge(part[0], LEFT), FadeIn(part[1])) for part in parts], lag_ratio=0.6), 1.6),
+            recon=(
+                LaggedStart(
+                    *[AnimationGroup(GrowFromEdge(part[0], LEFT), FadeIn(part[1])) for part in parts], lag_ratio=0.6
+                ),
+                1.6,
+            ),
             sum=(GrowFromCenter(brace), FadeIn(total), 0.8),
         )
         self.say(
@@ -1168,7 +1265,7 @@ class Loss(Lecture):
             "network can compute it.",
             pause=0.5,
             slip=(GrowFromEdge(back[0], RIGHT), FadeIn(back[1]), 1.2),
-            left=(FadeIn(rest), Indicate(rest, 1.1, color=GAP), 0.9),
+            left=(FadeIn(rest, scale=0.7), 0.8),
             cannot=(FadeIn(cross, shift=UP * 0.2), 0.7),
         )
 
@@ -1182,30 +1279,43 @@ class Closing(Lecture):
         self.add(heading("4.7", lesson.titles["4.7"]))
         self.trace, self.gaps = lesson.value("4.7", "trace"), lesson.value("4.7", "gaps")
         self.step = ValueTracker(0)
-        plane = self.plane = Plane(5.6, (-3.1, 2.8), (-2.1, 2.9)).move_to([-3.7, -0.35, 0])
+        plane = self.plane = Plane(5.6, (-3.1, 2.6), (-2.1, 2.9), (-3.9, -0.6))
         q = always_redraw(lambda: plane.ellipse(*self.now(), Q))
-        trail = always_redraw(lambda: path([plane.at(m) for m in self.trace[: int(self.step.get_value()) + 1, 0]], MEAN, 2))
+        trail = always_redraw(
+            lambda: path([plane.at(mean) for mean in self.trace[: int(self.step.get_value()) + 1, 0]], MEAN, 2)
+        )
         posterior = plane.posterior()
-        counter = always_redraw(lambda: mono(f"step {round(self.step.get_value())}", 26, DIM).move_to([-6.4, 2.55, 0], LEFT))
-        axes = plot_axes((0, 60), (-12, -3.5), "step", "nats", 5.0, 4.2, [0, 20, 40, 60], [-12, -8]).move_to([3.4, -0.35, 0])
+        counter = always_redraw(
+            lambda: mono(f"step {round(self.step.get_value())}", 26, DIM).move_to([-6.5, 2.6, 0], LEFT)
+        )
+        axes = plot_axes((0, 60), (-12, -3.5), "step", "nats", 5.0, 4.2, [0, 20, 40, 60], [-12, -8])
+        axes.move_to([3.5, -0.35, 0])
         top = path([axes.c2p(0, LOG_PX), axes.c2p(60, LOG_PX)], TRUTH, 4)
-        top_name = words("log p(x)", 24, TRUTH).next_to(axes.c2p(48, LOG_PX), UP, buff=0.12)
+        names = VGroup(
+            words("log p(x)", 24, TRUTH).next_to(axes.c2p(48, LOG_PX), UP, buff=0.12),
+            words("ELBO", 26, Q).move_to(axes.c2p(12, -8.0)),
+            words("gap", 26, INK).move_to(axes.c2p(6, -4.9)),
+        )
         rising = always_redraw(lambda: self.rising(axes))
-        names = VGroup(words("ELBO", 24, Q).move_to(axes.c2p(14, -8.2)), words("gap", 24, GAP).move_to(axes.c2p(14, -9.6)))
         self.add(plane)
         self.say(
-            "Does climbing the bound bring q to the posterior? {start} Start far off, {go} and step downhill on the loss. The "
-            "bound rises, and q moves over.",
+            "Does climbing the bound bring q to the posterior? {start} Start far off, {go} and step downhill on the loss. "
+            "The bound rises, and q moves over.",
             pause=1.8,
-            start=(FadeIn(posterior), FadeIn(q), FadeIn(counter), FadeIn(axes), FadeIn(top), FadeIn(top_name), FadeIn(names), 0.9),
-            go=lambda: (self.add(rising, trail), self.step.animate(rate_func=rush_from).set_value(60), 4.6)[1:],
+            start=(*[FadeIn(one) for one in (posterior, q, counter, axes, top, names[0])], 0.9),
+            go=lambda: self.go(VGroup(rising, trail), names),
         )
-        self.magnify(VGroup(axes, top, top_name, names), rising, VGroup(posterior))
+        self.magnify(Group(axes, top, names, rising), Group(posterior, trail))
+
+    def go(self, drawn: VGroup, names: VGroup) -> tuple:
+        self.add(*drawn)
+        return self.step.animate(rate_func=rush_from).set_value(60), FadeIn(names[1:]), 4.6
 
     def now(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and covariance of q at this step, or between two."""
         at = self.step.get_value()
-        low = int(at)
-        mean, logvar = self.trace[low] + (at - low) * (self.trace[min(low + 1, len(self.trace) - 1)] - self.trace[low])
+        low, high = int(at), min(int(at) + 1, len(self.trace) - 1)
+        mean, logvar = self.trace[low] + (at - int(at)) * (self.trace[high] - self.trace[low])
         return mean, np.diag(np.exp(logvar))
 
     def rising(self, axes: Plot) -> VGroup:
@@ -1215,42 +1325,51 @@ class Closing(Lecture):
         filled = band(axes, steps, levels, np.full(len(steps), LOG_PX), GAP)
         return VGroup(filled, curve(axes, steps, levels, Q, 5))
 
-    def magnify(self, old: VGroup, rising: Mobject, posterior: VGroup) -> None:
-        marks = {power: text for power, text in zip(range(3), ("1", "10", "100"), strict=True)}
-        axes = plot_axes((0, 2.8), (-3, 1.5), "step", "gap (nats)", 5.0, 4.2, marks, {-2: "0.01", -1: "0.1", 0: "1", 1: "10"}).move_to([3.4, -0.35, 0])
-        steps = np.arange(1, 601)
-        fallen = always_redraw(lambda: self.fallen(axes, steps))
-        least = float(lesson.value("4.7", "floor"))
-        bottom = DashedLine(axes.c2p(0, np.log10(least)), axes.c2p(2.8, np.log10(least)), color=INK, stroke_width=3)
-        name = mono(floor, 28, INK).next_to(axes.c2p(0.55, np.log10(least)), DOWN, buff=0.15)
-        card = question("More steps:\nwill it close?", 30).move_to([3.9, 1.5, 0])
+    def magnify(self, old: Group, left: Group) -> None:
+        marks = {0: "1", 1: "10", 2: "100"}
+        y_marks = {-2: "0.01", -1: "0.1", 0: "1", 1: "10"}
+        axes = plot_axes((0, 2.8), (-3, 1.5), "step", "gap (nats)", 5.0, 4.2, marks, y_marks).move_to([3.5, -0.35, 0])
+        fallen = always_redraw(lambda: self.fallen(axes))
+        least = np.log10(float(lesson.value("4.7", "floor")))
+        bottom = DashedLine(axes.c2p(0, least), axes.c2p(2.8, least), color=INK, stroke_width=3)
+        name = mono(floor, 28, INK).next_to(axes.c2p(0.55, least), DOWN, buff=0.15)
+        card = question("Will it close?", 28).move_to(axes.c2p(1.95, 1.1))
         self.say(
             f"{{more}} After six hundred steps, the gap is {last_gap} nats. {{ask}} Would more steps close it?",
             pause=1.6,
-            more=lambda: (FadeOut(old), FadeOut(rising), FadeIn(axes), FadeIn(fallen), self.step.animate(rate_func=linear).set_value(599), 3.0),
+            more=lambda: (
+                *[FadeOut(old), FadeIn(axes), FadeIn(fallen)],
+                *[self.step.animate(rate_func=linear).set_value(599), 3.0],
+            ),
             ask=(ask(card), 0.8),
         )
-        close = Plane(13.5, (-0.5, 2.1), (-1.2, 0.7))
-        del close
-        tilt = VGroup(*self.axes_of(POST_MEAN, POST_COV, POSTERIOR))
+        posterior, trail = left
+        tilted = always_redraw(lambda: self.axes_of(POST_MEAN, POST_COV, POSTERIOR))
+        upright = always_redraw(lambda: self.axes_of(*self.now(), Q))
+        around = self.plane.at(POST_MEAN)
+
+        def near(one: VMobject) -> VMobject:
+            return one.animate.scale(2.1, about_point=around).shift(LEFT * 0.6)
+
         self.say(
-            "{floor} No. {tilt} The posterior is tilted, and our q cannot tilt: its latents are independent. {left} The best such "
-            f"q leaves {floor} nats.",
+            "{floor} No. {zoom} The posterior is tilted, {tilt} and our q cannot tilt: its latents are independent. {left} The "
+            f"best such q leaves {floor} nats.",
             pause=0.6,
-            floor=(FadeOut(card), Create(bottom), 0.7),
-            tilt=(*[Create(one) for one in tilt], 1.2),
+            floor=(FadeOut(card), FadeOut(trail), FadeOut(self.plane[1]), Create(bottom), 0.6),
+            zoom=lambda: (near(posterior), near(self.plane.lines).set_stroke(opacity=0), FadeIn(tilted), 1.3),
+            tilt=(FadeIn(upright), 0.8),
             left=(FadeIn(name, shift=UP * 0.2), 0.8),
         )
 
-    def axes_of(self, mean: np.ndarray, cov: np.ndarray, color: str) -> list[VMobject]:
+    def axes_of(self, mean: np.ndarray, cov: np.ndarray, color: str) -> VGroup:
         """Return the two axes of an ellipse."""
         values, vectors = np.linalg.eigh(cov)
         ends = [(mean - 2 * np.sqrt(v) * e, mean + 2 * np.sqrt(v) * e) for v, e in zip(values, vectors.T, strict=True)]
-        return [path([self.plane.at(one), self.plane.at(other)], color, 3) for one, other in ends]
+        return VGroup(*[path([self.plane.at(one), self.plane.at(other)], color, 3) for one, other in ends])
 
-    def fallen(self, axes: Plot, steps: np.ndarray) -> VMobject:
+    def fallen(self, axes: Plot) -> VMobject:
         seen = max(int(self.step.get_value()) + 1, 2)
-        return curve(axes, np.log10(steps[:seen]), np.log10(self.gaps[:seen]), GAP, 4)
+        return curve(axes, np.log10(np.arange(1, seen + 1)), np.log10(self.gaps[:seen]), GAP, 4)
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -1266,46 +1385,53 @@ class BetterBound(Lecture):
 
     def construct(self):
         self.add(heading("4.8", lesson.titles["4.8"]))
-        axes = plot_axes((0.5, 1.0), (-5.2, -4.1), "noise", "nats", 7.6, 4.6, {0.5: "0.5", 0.75: "0.75", 1.0: "1.0"}, {}).move_to([-1.4, -0.35, 0])
-        axes.marks[1].set_opacity(0)
-        noise, know = ValueTracker(0.5), ValueTracker(0)
         printed = [re.findall(r"-\d+\.\d+", lesson.line(rf"^noise_var {value}:")) for value in (0.5, 1.0)]
-        for value, (low, high) in zip((0.5, 1.0), printed, strict=True):
-            assert [f"{one:.2f}" for one in bound_with(value)] == [low, high]
-
-        def so_far(which: int, upto: Callable[[], float], color: str) -> VGroup:
-            xs = np.linspace(0.5, max(upto(), 0.501), 40)
-            ys = [bound_with(x)[which] for x in xs]
-            return VGroup(curve(axes, xs, ys, color, 6), Dot(axes.c2p(xs[-1], ys[-1]), 0.12, color=color))
-
-        elbo = always_redraw(lambda: so_far(0, noise.get_value, Q))
-        truth = always_redraw(lambda: so_far(1, lambda: 0.5 + 0.5 * know.get_value(), TRUTH))
-        names = VGroup(words("log p(x)", 28, TRUTH).next_to(axes.c2p(0.5, LOG_PX), UP, buff=0.2).shift(RIGHT), words("ELBO", 28, Q).next_to(axes.c2p(0.5, BOUND), UP, buff=0.25).shift(RIGHT * 0.8))
-        ends = VGroup(*[mono(text.replace("-", "−"), 30, color).next_to(axes.c2p(1, float(text)), RIGHT, buff=0.3) for text, color in zip(printed[1], (Q, TRUTH), strict=True)])
-        starts = VGroup(*[mono(text.replace("-", "−"), 30, color).next_to(axes.c2p(0.5, float(text)), LEFT, buff=0.3) for text, color in zip(printed[0], (Q, TRUTH), strict=True)])
+        at = plot_axes((0, 1), (-5.15, -4.15), "", "", 6.0, 4.6).move_to([0, -0.2, 0]).c2p
+        posts = VGroup(*[path([at(x, -5.15), at(x, -4.15)], FAINT, 3) for x in (0, 1)])
+        noise = [f"noise {value}" for value in ("0.5", "1.0")]
+        feet = VGroup(*[words(text, 26, DIM).next_to(at(x, -5.15), DOWN, buff=0.2) for x, text in enumerate(noise)])
+        (elbo_0, truth_0), (elbo_1, truth_1) = printed
+        ways = []
+        for start, end, color, name in ((elbo_0, elbo_1, Q, "ELBO"), (truth_0, truth_1, TRUTH, "log p(x)")):
+            line = Line(at(0, float(start)), at(1, float(end)), color=color, stroke_width=6)
+            first = mono(start.replace("-", "−"), 34, color).next_to(line.get_start(), LEFT, buff=0.35)
+            label = words(name, 28, color).next_to(first, LEFT, buff=0.35)
+            last = mono(end.replace("-", "−"), 34, color).next_to(line.get_end(), RIGHT, buff=0.35)
+            ways.append((line, VGroup(Dot(line.get_start(), 0.12, color=color), first, label), last))
+        gaps = [
+            Line(at(x, float(low)), at(x, float(high)), color=GAP, stroke_width=12)
+            for x, (low, high) in enumerate(printed)
+        ]
+        (elbo, elbo_start, elbo_end), (truth, truth_start, truth_end) = ways
         self.say(
-            "Can we compare models by their ELBOs? {start} Take our cell and our q, {noise} and give the decoder more noise. "
-            "The bound rises. {ask} Does log p of x rise, too?",
+            "Can we compare models by their ELBOs? {start} Keep our q, {noise} and give the decoder more noise. The bound "
+            "{rise} rises. {ask} Does log p of x rise, too?",
             pause=1.5,
-            start=(FadeIn(axes), FadeIn(elbo), FadeIn(truth), FadeIn(names), FadeIn(starts), 0.9),
-            noise=lambda: (noise.animate.set_value(1.0), 2.4),
-            ask=(FadeIn(ends[0]), Flash(axes.c2p(0.5, LOG_PX), color=TRUTH), 0.8),
+            start=(FadeIn(posts[0]), FadeIn(feet[0]), FadeIn(elbo_start), FadeIn(truth_start), 0.8),
+            noise=(FadeIn(posts[1]), FadeIn(feet[1]), 0.8),
+            rise=(self.travel(elbo), FadeIn(elbo_end), 1.2),
+            ask=(Flash(truth.get_start(), color=TRUTH, flash_radius=0.4), 0.8),
         )
         self.say(
             "{fall} It falls. A worse model with a better bound, {why} because its gap shrank.",
-            pause=0.7,
-            fall=lambda: (know.animate.set_value(1), FadeIn(ends[1]), 2.0),
-            why=(*[GrowFromCenter(Line(axes.c2p(x, low), axes.c2p(x, high), color=GAP, stroke_width=10)) for x, (low, high) in ((0.5, bound_with(0.5)), (1.0, bound_with(1.0)))], 0.9),
+            pause=0.9,
+            fall=(self.travel(truth), FadeIn(truth_end), 1.4),
+            why=(*[GrowFromCenter(one) for one in gaps], 0.9),
         )
+
+    def travel(self, line: Line) -> Animation:
+        dot = Dot(line.get_start(), 0.12, color=line.get_color())
+        return AnimationGroup(Create(line), MoveAlongPath(dot, line.copy()))
 
 
 def sampling_stage(variance: np.ndarray) -> tuple[Plane, Plot, VGroup]:
     """Return the plane of z with posterior and a q, axes for estimates against draws, and the line of log p(x)."""
-    plane = Plane(4.6, (-1.6, 2.4), (-2.0, 1.8)).move_to([-4.5, -0.5, 0])
+    plane = Plane(4.2, (-1.5, 2.2), (-1.8, 1.4), (-4.6, -0.9))
     marks = {0: "1", 1: "10", 2: "100", 3: "1,000"}
-    axes = plot_axes((0, 3), (-8, -2), "draws", "estimate (nats)", 6.0, 4.3, marks, [-8, -6, -4, -2]).move_to([2.9, -0.35, 0])
+    axes = plot_axes((0, 3), (-8, -2), "draws", "estimate (nats)", 5.5, 4.3, marks, [-8, -6, -4, -2])
+    axes.move_to([2.9, -0.45, 0])
     top = VGroup(path([axes.c2p(0, LOG_PX), axes.c2p(3, LOG_PX)], TRUTH, 4))
-    top.add(words("log p(x)", 24, TRUTH).next_to(axes.c2p(3, LOG_PX), RIGHT, buff=0.15))
+    top.add(words("log p(x)", 24, TRUTH).next_to(axes.c2p(3, LOG_PX), RIGHT, buff=0.25))
     return plane.add(plane.posterior(), plane.ellipse(Q_MEAN, np.diag(variance), Q)), axes, top
 
 
@@ -1342,7 +1468,7 @@ class March(Lecture):
         plane, axes, top = sampling_stage(Q_VAR)
         formula = math("p(x) approx 1/S sum_(s=1)^S {{(p(x, z_s)) / q(z_s|x) : w}}", 60)
         formula.select("w").set_color(NOISE)
-        small = formula.copy().scale(0.62).move_to([-4.5, 2.3, 0])
+        small = formula.copy().scale(0.62).move_to([-4.6, 2.3, 0])
         estimates, reached, dots_shown = walks(0), ValueTracker(0), ValueTracker(3)
         lines = marching(axes, estimates[:, :40], reached)
         draws = lesson.value("4.2", "draws[:400]")
@@ -1351,19 +1477,36 @@ class March(Lecture):
         middle, beads = path(levels, INK, 4), VGroup(*[Dot(level, 0.09, color=INK) for level in levels])
         name = words("medians of 500", 24, INK).move_to(axes.c2p(2.1, -6.9))
         self.say(
-            "So we want log p of x itself. {line} The line before Jensen gives it: {avg} average the weights of S draws, then "
-            "take the log. {one} With one draw, that is the ELBO on average.",
+            "So we want log p of x itself. {line} The line before Jensen gives it: {avg} average the weights, then take the "
+            "log. {one} With one draw, that is the ELBO on average.",
             line=(FadeIn(formula, shift=UP * 0.2), 1.0),
             avg=(Indicate(formula.select("w"), 1.1, color=NOISE), 1.2),
-            one=lambda: (ReplacementTransform(formula, small), *[FadeIn(one) for one in (plane, axes, top, lines, spots)], 1.2),
+            one=lambda: (
+                ReplacementTransform(formula, small),
+                *[FadeIn(one) for one in (plane, axes, top, lines, spots)],
+                1.2,
+            ),
         )
         self.say(
-            "{more} With more draws, the estimates march up, {thousand} and at a thousand they close around the truth. {below} On "
-            "average they stay below it, for every number of draws.",
+            "{more} With more draws, the estimates march up, {thousand} and at a thousand they close around the truth, {below} on "
+            "average always from below.",
             pause=0.6,
-            more=lambda: (reached.animate(rate_func=linear).set_value(36), dots_shown.animate(rate_func=linear).set_value(100), 2.2),
-            thousand=lambda: (reached.animate(rate_func=linear).set_value(60), dots_shown.animate(rate_func=linear).set_value(400), 2.0),
-            below=(Create(middle), LaggedStart(*[FadeIn(bead, scale=2) for bead in beads], lag_ratio=0.3), FadeIn(name), 1.6),
+            more=lambda: (
+                reached.animate(rate_func=linear).set_value(36),
+                dots_shown.animate(rate_func=linear).set_value(100),
+                2.2,
+            ),
+            thousand=lambda: (
+                reached.animate(rate_func=linear).set_value(60),
+                dots_shown.animate(rate_func=linear).set_value(400),
+                2.0,
+            ),
+            below=(
+                Create(middle),
+                LaggedStart(*[FadeIn(bead, scale=2) for bead in beads], lag_ratio=0.3),
+                FadeIn(name),
+                1.6,
+            ),
         )
 
 
@@ -1386,7 +1529,7 @@ class Narrow(Lecture):
         sizes = np.log10([round(10 ** (k / 20)) for k in range(61)])
         leap = curve(axes, sizes[: when + 2], jump[: when + 2], NOISE, 5)
         card = question("Where do its\nestimates end?", 30).move_to(axes.c2p(1.5, -5.5))
-        share = VGroup(mono(f"{below_narrow} %", 40, BAD), words("too low", 26, BAD)).arrange(RIGHT, buff=0.2).move_to(axes.c2p(2.3, -7.2))
+        share = words(f"{below_narrow} % too low", 30, BAD, weight=BOLD).move_to(axes.c2p(2.2, -7.3))
         self.add(plane, axes, top)
         self.say(
             "When should we not trust it? {narrow} Take a q with a tenth of the variances. {ask} Where will its estimates end?",
@@ -1395,8 +1538,8 @@ class Narrow(Lecture):
             ask=(ask(card), 0.8),
         )
         self.say(
-            f"{{run}} Even with a thousand draws, {below_narrow} percent lie below the truth. {{jump}} Look at the jumps: one draw "
-            "strays to where the posterior is, {carry} and it carries everything.",
+            f"{{run}} Even with a thousand draws, {below_narrow} percent lie below the truth. {{jump}} See the jumps: one draw "
+            "strays to where the posterior is, {carry} and carries everything.",
             pause=0.6,
             run=lambda: (FadeOut(card), FadeIn(lines), reached.animate(rate_func=linear).set_value(60), 3.2),
             jump=(Create(leap), FadeIn(share), 1.6),
@@ -1407,7 +1550,7 @@ class Narrow(Lecture):
         """Return the estimate that rises most in one step after its tenth draw, and the step before."""
         rises = np.diff(estimates, axis=0)
         rises[:20] = 0
-        rises[:, estimates.max(axis=0) > -2.2] = 0
+        rises[:, estimates.max(axis=0) > LOG_PX + 0.3] = 0
         when, which = np.unravel_index(rises.argmax(), rises.shape)
         return estimates[:, which], int(when)
 
@@ -1424,22 +1567,67 @@ class EffectiveSize(Lecture):
             weights = np.exp(log_w)
             assert written(weights.sum() ** 2 / (weights**2).sum(), 0) == size
             strips.add(self.strip(weights / weights.sum(), y))
-        names = VGroup(*[words(name, 26, INK).next_to(strip, UP, buff=0.2).align_to(strip, LEFT) for name, strip in zip(("our q", "a tenth of its variances"), strips, strict=True)])
-        sizes = VGroup(*[VGroup(words("effective sample size", 24, DIM), mono(size, 36, color)).arrange(RIGHT, buff=0.25).next_to(strip, UP, buff=0.15).align_to(strip, RIGHT) for size, strip, color in zip((ess, ess_narrow), strips, (GOOD, BAD), strict=True)])
-        low = VGroup(words("low", 30, BAD, weight=BOLD), words("proves trouble", 28)).arrange(RIGHT, buff=0.25).move_to([-3.4, -2.4, 0])
-        high = VGroup(words("high", 30, GOOD, weight=BOLD), words("proves nothing", 28)).arrange(RIGHT, buff=0.25).move_to([3.0, -2.4, 0])
+        names = VGroup(
+            *[
+                words(name, 26, INK).next_to(strip, UP, buff=0.2).align_to(strip, LEFT)
+                for name, strip in zip(("our q", "a tenth of its variances"), strips, strict=True)
+            ]
+        )
+        sizes = VGroup(
+            *[
+                VGroup(words("effective sample size", 24, DIM), mono(size, 36, color))
+                .arrange(RIGHT, buff=0.25)
+                .next_to(strip, UP, buff=0.15)
+                .align_to(strip, RIGHT)
+                for size, strip, color in zip((ess, ess_narrow), strips, (GOOD, BAD), strict=True)
+            ]
+        )
+        low = words("low: proves trouble", 32, BAD).move_to([-3.3, -2.4, 0])
+        high = words("high: proves nothing", 32, INK).move_to([3.3, -2.4, 0])
         self.say(
-            "So ask how many draws did the work. {strip} Here are the weights of a thousand draws, side by side. {ess} In our run, "
-            f"{ess} did the work. {{narrow}} From the narrow q, {ess_narrow}.",
+            "So ask how many draws did the work. {strip} Here are the weights of a thousand draws, side by side. "
+            f"{{ess}} From our q, {ess} did the work. {{narrow}} From the narrow one, {ess_narrow}.",
             strip=(FadeIn(names[0]), LaggedStart(*[FadeIn(part) for part in strips[0]], lag_ratio=0.02), 1.8),
             ess=(FadeIn(sizes[0], shift=LEFT * 0.2), 0.8),
-            narrow=(FadeIn(names[1]), LaggedStart(*[FadeIn(part) for part in strips[1]], lag_ratio=0.02), FadeIn(sizes[1]), 1.4),
+            narrow=(
+                FadeIn(names[1]),
+                LaggedStart(*[FadeIn(part) for part in strips[1]], lag_ratio=0.02),
+                FadeIn(sizes[1]),
+                1.4,
+            ),
         )
         self.say(
-            "{low} A low effective sample size proves trouble. {high} A high one proves nothing: it is made of the same draws.",
-            pause=0.4,
+            "{low} A low effective sample size proves trouble. {high} A high one proves nothing: it is made of the same "
+            "draws.",
+            pause=0.5,
             low=(FadeIn(low, shift=UP * 0.2), 0.8),
             high=(FadeIn(high, shift=UP * 0.2), 0.8),
+        )
+        self.ceiling(Group(strips, names, sizes, low, high))
+
+    def ceiling(self, old: Group) -> None:
+        marks = {0: "1", 1: "10", 2: "100", 3: "1,000"}
+        axes = plot_axes((0, 3), (-5.05, -4.05), "draws", "", 8.0, 4.6, marks, []).move_to([-0.8, -0.45, 0])
+        means = [float(np.mean(estimates)) for estimates in lesson.value("4.8", ESTIMATES)[0]]
+        assert all(mean < LOG_PX for mean in means)
+        top = path([axes.c2p(0, LOG_PX), axes.c2p(3, LOG_PX)], TRUTH, 6)
+        name = math("log p(x)", 48, TRUTH).next_to(top, RIGHT, buff=0.3)
+        levels = [axes.c2p(power, mean) for power, mean in enumerate(means)]
+        rise, beads = path(levels, INK, 5), VGroup(*[Dot(level, 0.11, color=INK) for level in levels])
+        what = words("mean of 500 estimates", 24, INK).next_to(levels[1], DR, buff=0.25)
+        above = Dot(axes.c2p(2.5, -4.15), 0.15, color=BAD)
+        bug = words("a bug", 34, BAD, weight=BOLD).next_to(above, LEFT, buff=0.3)
+        self.say(
+            "{rise} If ten times the draws still raise your estimate, look at that size. {ceiling} And log "
+            "p of x is a ceiling: on average, {above} an honest estimate never lies above it. {bug} One that does has a bug.",
+            pause=0.6,
+            rise=(
+                *[FadeOut(old), FadeIn(axes), FadeIn(what), Create(rise)],
+                *[LaggedStart(*[FadeIn(bead, scale=2) for bead in beads], lag_ratio=0.4), 2.4],
+            ),
+            ceiling=(Create(top), FadeIn(name), 1.0),
+            above=(Indicate(top, 1.05, color=TRUTH), 1.2),
+            bug=(FadeIn(above, shift=UP * 0.4), FadeIn(bug), 0.9),
         )
 
     def strip(self, shares: np.ndarray, y: float, length: float = 12.0) -> VGroup:
@@ -1452,37 +1640,6 @@ class EffectiveSize(Lecture):
             parts.add(piece_of.move_to([left, y, 0], LEFT))
             left += share * length
         return parts
-
-
-class Ceiling(Lecture):
-    """Estimates may lie below log p(x), and never above it on average."""
-
-    section = "4.8"
-
-    def construct(self):
-        self.add(heading("4.8", lesson.titles["4.8"]))
-        top = Line([-5.5, 0.9, 0], [3.6, 0.9, 0], color=TRUTH, stroke_width=6)
-        name = math("log p(x)", 48, TRUTH).next_to(top, RIGHT, buff=0.3)
-        axes = plot_axes((0, 3), (-5.05, -4.05), "draws", "", 8.0, 4.6, {0: "1", 1: "10", 2: "100", 3: "1,000"}, []).move_to([-0.8, -0.45, 0])
-        means = [float(np.mean(np.asarray(estimates))) for estimates in lesson.value("4.8", ESTIMATES)[0]]
-        assert all(mean < LOG_PX for mean in means)
-        top = path([axes.c2p(0, LOG_PX), axes.c2p(3, LOG_PX)], TRUTH, 6)
-        name.next_to(top, RIGHT, buff=0.3)
-        levels = [axes.c2p(power, mean) for power, mean in enumerate(means)]
-        rise, beads = path(levels, INK, 5), VGroup(*[Dot(level, 0.11, color=INK) for level in levels])
-        what = words("mean of 500 estimates", 24, INK).next_to(levels[1], DR, buff=0.25)
-        above = Dot(axes.c2p(2.5, -4.15), 0.15, color=BAD)
-        bug = words("a bug", 34, BAD, weight=BOLD).next_to(above, LEFT, buff=0.3)
-        self.say(
-            "{rise} If ten times the draws still raise your estimate, its weights scatter. Look at that size first. {ceiling} And "
-            "log p of x is a ceiling: on average, {above} an honest estimate never lies above it. {bug} One that does is not good. "
-            "It has a bug.",
-            pause=0.6,
-            rise=(FadeIn(axes), Create(rise), LaggedStart(*[FadeIn(bead, scale=2) for bead in beads], lag_ratio=0.4), FadeIn(what), 2.4),
-            ceiling=(Create(top), FadeIn(name), 1.0),
-            above=(Indicate(top, 1.05, color=TRUTH), 1.2),
-            bug=(FadeIn(above, shift=UP * 0.4), FadeIn(bug), 0.9),
-        )
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -1498,41 +1655,57 @@ class Deaf(Lecture):
 
     def construct(self):
         self.add(heading("4.9", lesson.titles["4.9"]))
-        spots = [VGroup(*self.panel(i)) for i in range(2)]
-        titles = VGroup(words("your model", 30, GOOD, weight=BOLD).move_to([-3.5, 2.45, 0]), words("its deaf twin", 30, BAD, weight=BOLD).move_to([3.5, 2.45, 0]))
-        nets = VGroup(*[Autoencoder().scale(0.48).move_to([x, 0.4, 0]) for x in (-3.5, 3.5)])
-        cut = Cross(Square(0.5), stroke_color=BAD, stroke_width=8).move_to(nets[1].ways[4])
-        card = question("What will the twin's\ntraining loss do?", 30).move_to([0, -2.4, 0])
-        trail = VGroup(*[glowing(nets[1].decoder.get_left(), nets[1].z.get_right())])
+        net = Autoencoder().scale(0.9).move_to([0, 0.3, 0])
+        yours = words("your model", 34, GOOD, weight=BOLD).move_to([0, 2.4, 0])
+        deaf = words("its deaf twin", 34, BAD, weight=BOLD).move_to(yours)
+        wall = Line(UP * 0.85, DOWN * 0.85, color=BAD, stroke_width=10).next_to(net.die, RIGHT, buff=0.12)
+        ends = ((net.decoder.get_left(), net.z.get_right()), (net.z.get_left(), wall.get_right()))
+        trail = VGroup(*[glowing(*pair) for pair in ends]).shift(DOWN * 0.2)
+        card = question("What will its training loss do?", 32).move_to([0, -2.5, 0])
         self.say(
-            "{cells} Now take real blood cells, and the model of lesson three with your draw and your price. {twin} Its twin is "
-            "deaf: no gradient passes the draw. {ask} What will its training loss do?",
+            "{cells} Now real blood cells, and the model of lesson three with your draw and your price. {twin} Its twin is "
+            "deaf: {wall} no gradient passes the draw. {ask} What will its training loss do?",
             pause=1.6,
-            cells=(FadeIn(titles[0]), nets[0].appear(), 1.8),
-            twin=(FadeIn(titles[1]), FadeIn(nets[1]), Create(trail[0], lag_ratio=0), Create(cut), 1.2),
+            cells=(FadeIn(yours), net.appear(), 2.0),
+            twin=(FadeOut(yours, shift=UP * 0.2), FadeIn(deaf, shift=UP * 0.2), 0.6),
+            wall=(LaggedStart(*[Create(leg, lag_ratio=0) for leg in trail], Create(wall), lag_ratio=0.6), 1.2),
             ask=(ask(card), 0.8),
         )
-        falls = mono(f"{deaf_first} → {deaf_last}", 40, INK).move_to([3.5, -1.6, 0])
-        kl = VGroup(words("KL", 30, PRICE, weight=BOLD), mono(f"{float(kl_deaf):.0f}", 34, PRICE)).arrange(RIGHT, buff=0.25).move_to([5.7, 2.45, 0])
+        self.fall(Group(net, wall, trail, card, deaf))
+
+    def fall(self, old: Group) -> None:
+        histories = [np.array(history) for history in lesson.value("4.9", LOSSES)]
+        assert [f"{histories[1][0]:.0f}", f"{histories[1][-1]:.0f}"] == [deaf_first, deaf_last]
+        axes = plot_axes((1, 40), (330, 470), "epoch", "training loss", 8.0, 4.4, [1, 20, 40], [350, 400, 450])
+        axes.move_to([-0.4, -0.4, 0])
+        curves, names = [], VGroup()
+        for history, name, color in zip(histories, ("your model", "deaf twin"), (GOOD, BAD), strict=True):
+            curves.append(curve(axes, np.arange(1, len(history) + 1), history, color, 6))
+            names.add(words(name, 26, color).next_to(axes.c2p(40, history[-1]), RIGHT, buff=0.2))
+        panels, titles = [VGroup(*self.panel(i)) for i in range(2)], VGroup()
+        for x, name, color in ((-3.5, "your model", GOOD), (3.5, "its deaf twin: KL 0", BAD)):
+            titles.add(words(name, 30, color, weight=BOLD).move_to([x, 2.5, 0]))
+        assert float(kl_deaf) == 0
+        heap = Circle(0.3, color=BAD, stroke_width=4).move_to(panels[1])
+        every = words(f"all {len(lesson.value('4.9', 'groups'))} cells", 26, BAD).next_to(heap, UR, buff=0.1)
         self.say(
-            f"{{fall}} It falls, from {deaf_first} to {deaf_last}. That is why nobody notices. {{heap}} But its KL is "
-            f"{'zero' if float(kl_deaf) == 0 else kl_deaf}, and all its cells lie in one heap. {{only}} The price, which needs "
-            "no draw, was the encoder's only teacher.",
+            f"{{fall}} It falls, from {deaf_first} to {deaf_last}, and nobody notices. {{heap}} But its KL is zero, and all its "
+            "cells lie in one heap. {only} The price needs no draw: it was the encoder's only teacher.",
             pause=0.8,
-            fall=lambda: (FadeOut(card), FadeIn(falls, shift=DOWN * 0.3), 1.0),
-            heap=lambda: (FadeOut(nets, cut, trail, falls), FadeIn(spots[0], spots[1], kl), 1.2),
-            only=(Indicate(kl, 1.2, color=PRICE), 1.2),
+            fall=(FadeOut(old), FadeIn(axes), *[Create(one) for one in curves], FadeIn(names), 2.2),
+            heap=(FadeOut(axes, names, *curves), FadeIn(*panels), FadeIn(titles), 1.2),
+            only=(Create(heap), FadeIn(every, shift=UP * 0.1), 1.0),
         )
 
     def panel(self, which: int) -> list[VMobject]:
         """Return the lesson's means of z, coloured by group, on a scale that both share."""
-        centre, unit = np.array([(-3.5, 3.5)[which], -0.6, 0]), 0.95
+        centre, unit = np.array([(-3.5, 3.5)[which], -0.5, 0]), 1.1
         means, groups = lesson.value("4.9", MEANS_OF_Z)[which], lesson.value("4.9", "groups")
-        shown = [path([centre + LEFT * 2.6, centre + RIGHT * 2.6], FAINT, 3), path([centre + UP * 2.4, centre + DOWN * 2.4], FAINT, 3)]
+        cross = [path([centre - side, centre + side], FAINT, 3) for side in (RIGHT * 2.6, UP * 2.5)]
         for group in np.unique(groups):
             places = [centre + unit * np.array([*mean, 0]) for mean in means[groups == group]]
-            shown.append(cloud(places, GROUPS[group], 0.045, 0.9))
-        return shown
+            cross.append(cloud(places, GROUPS[group], 0.045, 0.9))
+        return cross
 
 
 class Win(Lecture):
@@ -1542,21 +1715,27 @@ class Win(Lecture):
 
     def construct(self):
         self.add(heading("4.9", lesson.titles["4.9"]))
-        coins = VGroup(*[Circle(0.32, color=DIM, stroke_width=4) for _ in range(9)]).arrange(RIGHT, buff=0.25).move_to([0, 1.7, 0])
-        marks = VGroup(*[words("0" if i % 3 else "1", 26, DIM).move_to(coin) for i, coin in enumerate(coins)])
-        bars = Bars(["deaf twin", "your model"], [lead_deaf, lead], "nats above independent genes, per held-out cell", [BAD, GOOD], 8.0).move_to([0, -1.2, 0])
+        coins = VGroup(*[self.coin(share) for share in lesson.value("4.9", "share[:9]")])
+        coins.arrange(RIGHT, buff=0.4).move_to([0, 1.5, 0])
+        label = words("how often each gene is detected", 24, DIM).next_to(coins, UP, buff=0.35)
+        unit = "nats above independent genes, per held-out cell"
+        bars = Bars(["deaf twin", "your model"], [lead_deaf, lead], unit, [BAD, GOOD], 8.0).move_to([0, -1.5, 0])
         self.say(
-            "{rival} The rival has no latents: every gene is a coin of its own. {deaf} The deaf twin ends where the rival does. "
-            f"{{ours}} Your model gives a held-out cell {float(lead):.0f} nats more, {{two}} from two numbers a cell.",
+            "{rival} The rival has no latents: every gene is a coin of its own. {deaf} The deaf twin ends where the rival "
+            f"does. {{ours}} Your model gives a held-out cell {float(lead):.0f} nats more, {{two}} from two numbers a cell.",
             pause=1.0,
-            rival=(LaggedStart(*[AnimationGroup(SpinInFromNothing(coin), FadeIn(mark)) for coin, mark in zip(coins, marks, strict=True)], lag_ratio=0.1), 1.6),
+            rival=(FadeIn(label), LaggedStart(*[SpinInFromNothing(coin) for coin in coins], lag_ratio=0.1), 1.8),
             deaf=(FadeIn(bars.names, bars.unit), bars.grow(0), 1.0),
             ours=(bars.grow(1), 1.4),
             two=(Circumscribe(bars.bar(1), color=GOOD, buff=0.15), 1.0),
         )
 
+    def coin(self, share: float) -> VGroup:
+        ring = Circle(0.5, color=MEAN, stroke_width=4).set_fill(MEAN, 0.05 + 0.35 * float(share))
+        return VGroup(ring, mono(f"{float(share):.2f}", 24, INK).move_to(ring))
 
-class Notebook4(Lecture):
+
+class YourTurn(Lecture):
     """What the notebook asks."""
 
     section = "4.10"
@@ -1572,11 +1751,11 @@ class Notebook4(Lecture):
                 ("4.9", "break your model: how would one notice?"),
             ],
         )
+        card.scale(0.95).shift(DOWN * 0.25)
         self.add(heading("4.10", lesson.titles["4.10"]))
         self.say(
-            "Now it is your turn. In the notebook {a} you split log p of x into bound and gap. {b} You write the draw that lets "
-            "gradients pass, {c} its price, {d} and the estimate of log p of x. {e} Then break your model on purpose, and say how "
-            "one would notice.",
+            "Now it is your turn. {a} Split log p of x into bound and gap. {b} Write the draw that lets gradients pass, {c} its "
+            "price, {d} and the estimate of log p of x. {e} Then break your model on purpose, and say how one would notice.",
             pause=1.5,
             a=(FadeIn(card.card), FadeIn(card.title), FadeIn(card.row(0), shift=RIGHT * 0.2), 0.8),
             b=(FadeIn(card.row(1), shift=RIGHT * 0.2), 0.6),
