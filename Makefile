@@ -2,6 +2,7 @@
 PYTHON = .venv/bin/python
 
 .PHONY: environment lint test lessons slides budgets kits site explorer mistakes data comparison benchmarks
+.PHONY: video-tools voice videos
 
 environment:
 	python3 course.py test --collect-only -q
@@ -45,3 +46,22 @@ comparison:
 benchmarks:  # each of them writes what it measured, and RESULTS.md; cells of your own: train_speed.py cells.h5ad
 	for script in train_speed operations evaluation_scale train_scale gpu_speed grading_speed; do \
 		$(PYTHON) benchmarks/$$script.py || exit 1; done
+
+# Films: docs/videos/README.md. Nothing of this is needed by learners.
+FILM = PYTHONPATH=.:tools OMP_NUM_THREADS=1 TQDM_DISABLE=1 $(PYTHON) -m film
+
+video-tools:  # what apt has to install: docs/videos/README.md
+	$(PYTHON) -m pip install -c constraints.txt -e '.[listen,video]'
+
+voice:
+	$(FILM).fetch_voice
+
+stills-%:
+	$(FILM).stills $*
+
+video-%:
+	$(FILM).make $*
+	$(FILM).check $*
+
+videos:
+	for number in 0 1 2 3 4 5; do $(FILM).make $$number && $(FILM).check $$number || exit 1; done

@@ -17,13 +17,16 @@ class ByCostlyStart(LoadScopeScheduling):
     """Gives a worker all tests of a file, since they share a kernel, a browser or a site that is costly to start.
 
     Exercises are handed out one by one, each with all its tests, as what an exercise expects and what its mistakes
-    return is worked out once in a process. What runs a lesson shares nothing.
+    return is worked out once in a process; so are films, whose beats are run once. What runs a lesson shares nothing.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         path, _, test = nodeid.partition("::")
         if path.endswith("test_lessons.py"):
             return nodeid
+        if path.endswith("test_films.py"):
+            film = re.search(r"\[(film \d)", test)
+            return film[1] if film else path
         exercise = re.search(r"\[(\d\.\d+)\b", test) if path.startswith("tests/exercises") else None
         return exercise[1] if exercise else path
 

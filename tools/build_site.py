@@ -35,7 +35,7 @@ SITE = ROOT / "build" / "site"
 ADDRESS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Homepage"]
 LESSONS = sorted((ROOT / "solutions").glob("[0-9][0-9]_*.ipynb"))
 DEEPER = sorted((ROOT / "solutions" / "deeper").glob("*.ipynb"))
-NOT_PAGES = ("_static", "_templates", "conf.py", "explorer", "slides")
+NOT_PAGES = ("_static", "_templates", "conf.py", "explorer", "slides", "videos")
 
 
 class Section(NamedTuple):

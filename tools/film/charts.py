@@ -110,7 +110,11 @@ def _piece(path: VMobject, axes: Plot | Axes, one: tuple, other: tuple, low: flo
     if max(y0, y1) < low or min(y0, y1) > high:
         return
     rise = y1 - y0
-    cuts = sorted(np.clip([(low - y0) / rise, (high - y0) / rise], 0, 1)) if rise else [0.0, 1.0]
+    cuts = (
+        sorted(np.clip([(low - y0) / rise, (high - y0) / rise], 0, 1))
+        if abs(rise) > 1e-9 * (high - low)
+        else [0.0, 1.0]
+    )
     start, end = (axes.c2p(x0 + cut * (x1 - x0), np.clip(y0 + cut * rise, low, high)) for cut in cuts)
     if not len(path.points) or not np.allclose(path.points[-1], start, atol=1e-6):
         path.start_new_path(start)

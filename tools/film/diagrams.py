@@ -5,7 +5,7 @@ from manim import *
 
 from .look import *
 
-BOX = "#1B2230"  # what a box of a model is filled with
+BOX = CARD  # what a box of a model is filled with
 PIPS = {1: [4], 2: [0, 8], 3: [0, 4, 8], 4: [0, 2, 6, 8], 5: [0, 2, 4, 6, 8], 6: [0, 2, 3, 5, 6, 8]}
 
 

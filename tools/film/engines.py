@@ -9,12 +9,16 @@ import numpy as np
 from .fetch_voice import VOICE
 
 DEFAULT = "am_michael"
-FRAME = 0.025  # seconds of one of Kokoro's frames
+FRAME, LONGEST = 0.025, 509  # seconds of one of Kokoro's frames, and the most letters that it says at once
 # Kokoro's own letters for phonemes of espeak-ng.
 KOKORO = {
     "aɪ": "I", "aʊ": "W", "eɪ": "A", "ɔɪ": "Y", "oʊ": "O", "əʊ": "Q", "dʒ": "ʤ", "tʃ": "ʧ", "ɜːɹ": "ɜɹ", "ɜː": "ɜɹ",
     "ɐ": "ə", "ɚɹ": "əɹ", "ɚ": "əɹ", "n̩": "ᵊn", "l̩": "ᵊl", "ʲ": "", "ː": "",
 }  # fmt: skip
+
+LETTERS = frozenset(
+    "AIOQSTWYabcdefhijklmnopqrstuvwxyzɑɒæβɔɕçɖðʤəɛɜɟɡɥɨɪʝɯɰŋɳɲɴøɸθœɹɾɻʁɽʂʃʈʧʊʋʌɣɤχʎʒʔˈˌᵊᵻ ,;:.?!—"
+)  # of Kokoro
 
 
 def chosen() -> str:
@@ -33,16 +37,8 @@ def sound(said: str, voice: str) -> tuple[np.ndarray, list[float]]:
 
 
 def _kokoro(said: str, style: str) -> tuple[np.ndarray, list[float]]:
-    tokens, letters = [], []  # and how many tokens stand when a letter of `said` is over
-    for start, token in _translated(said):
-        letters += [len(tokens)] * (start - len(letters))
-        tokens += token
-    letters += [len(tokens)] * (len(said) - len(letters))
+    tokens, letters = spelled(said)
     session, ids, styles = _loaded(style)
-    if missing := {token for token in tokens if token not in ids}:
-        raise ValueError(f"Kokoro has no letter for {missing} in {said!r}: respell the word in respell.py")
-    if len(tokens) > 509:
-        raise ValueError(f"this sentence is too long to be said at once: {said!r}")
     given = {"tokens": np.array([[0, *(ids[token] for token in tokens), 0]]), "style": styles[len(tokens)][None]}
     wave, frames = session.run(None, given | {"speed": np.ones(1, np.float32)})
     wave, frames = wave.ravel(), frames.ravel()
@@ -53,15 +49,21 @@ def _kokoro(said: str, style: str) -> tuple[np.ndarray, list[float]]:
     return kept, [max(float(ends[count] - first), 0.0) for count in letters]
 
 
-def _translated(said: str) -> list[tuple[int, str]]:
-    """Return Kokoro's letters for each phoneme, and where in `said` the phoneme is over."""
-    found, at = [], 0
+def spelled(said: str) -> tuple[str, list[int]]:
+    """Return phonemes in Kokoro's letters, and how many of these stand when each letter of the phonemes is over."""
+    tokens, counts, at = "", [], 0
     while at < len(said):
-        length = next((size for size in (3, 2, 1) if said[at : at + size] in KOKORO), None)
-        token = KOKORO[said[at : at + length]] if length else said[at]
-        at += length or 1
-        found.append((at, token))
-    return found
+        length = next((size for size in (3, 2) if said[at : at + size] in KOKORO), 1)
+        part = said[at : at + length]
+        counts += [len(tokens)] * length
+        tokens += KOKORO.get(part, part)
+        counts[-1] = len(tokens)
+        at += length
+    if missing := set(tokens) - LETTERS:
+        raise ValueError(f"Kokoro has no letter for {missing} in {said!r}: respell the word in respell.py")
+    if len(tokens) > LONGEST:
+        raise ValueError(f"this sentence is too long to be said at once: {said!r}")
+    return tokens, counts
 
 
 @cache

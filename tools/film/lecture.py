@@ -35,7 +35,7 @@ class Lecture(Scene):
         spoken = {"at": start, "wave": speech.wave, "seconds": speech.seconds, "words": speech.words, "text": text}
         self.spoken.append(spoken)
         order = sorted(speech.cues, key=speech.cues.get)
-        for cue, following in zip(order, [*order[1:], None], strict=True):
+        for cue, following in zip(order, [*order, None][1:], strict=True):
             self._until(start + speech.cues[cue])
             animation = animations[cue]() if isinstance(animations[cue], FunctionType) else animations[cue]
             animation = list(animation) if isinstance(animation, list | tuple) else [animation]

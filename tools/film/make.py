@@ -30,7 +30,7 @@ from .script import Film, read_film
 from .transcript import write_transcript
 
 WORK, DOCS = ROOT / "build" / "videos", ROOT / "docs" / "videos"
-LOUDNESS, PEAK = -16.0, 0.8  # LUFS, and where the limiter holds the peaks, as a share
+LOUDNESS, PEAK = -16.0, 0.75  # LUFS, and where the limiter holds the peaks, as a share
 SOUND = 48_000
 FONTS = {"Inter": "fonts-inter", "JetBrains Mono": "fonts-jetbrains-mono"}
 
@@ -214,6 +214,27 @@ def _beat(at: float, beat: dict) -> dict:
     return about | {"said": said, "shown": beat["shown"]}
 
 
+def outdated(number: int, beats: list[dict], recorded: dict) -> list[str]:
+    """Return in which beats a finished film differs from what its script says and shows now, a sentence for each."""
+    found, again = [], f"run make video-{number} again"
+    then = {beat["name"]: beat for beat in recorded["beats"]}
+    now = {beat["name"]: _beat(0.0, beat) for beat in beats}
+    if list(then) != list(now):
+        found.append(f"film {number} has the beats {list(then)}, and its script {list(now)}: {again}")
+    for name in then.keys() & now.keys():
+        says, shows = (
+            ([text for _, text in one[name]["said"]] for one in (then, now)),
+            (then[name]["shown"], now[name]["shown"]),
+        )
+        for what, (before, after) in (("says", says), ("shows", shows)):
+            if before != after:
+                parts = [
+                    [part for part in one if part not in other] for one, other in ((before, after), (after, before))
+                ]
+                found.append(f"film {number}, beat {name}, {what} {parts[0]}, and its script {parts[1]}: {again}")
+    return found
+
+
 def _plain(text: str) -> str:
     return " ".join(re.sub(r"\{\w+\}", " ", text).split())
 
@@ -225,7 +246,8 @@ def _package(name: str) -> str:
 
 def encode(folder: Path, beats: list[dict], about: dict, vtt_file: Path, out: Path) -> None:
     """Join the pictures, which are not encoded again, with the sound, captions and chapters."""
-    (folder / "list.txt").write_text("".join(f"file '{beat['name']}.mp4'\n" for beat in beats), encoding="utf-8")
+    listed = [f"file '{beat['name']}.mp4'\nduration {round(beat['seconds'] * RATE) / RATE:.6f}" for beat in beats]
+    (folder / "list.txt").write_text("\n".join(listed) + "\n", encoding="utf-8")
     meta = [";FFMETADATA1", f"title={about['title']}", "artist=vae_course, with a synthetic voice", "language=eng"]
     ends = [one["start"] for one in about["chapters"][1:]] + [about["seconds"]]
     for chapter, end in zip(about["chapters"], ends, strict=True):
@@ -247,9 +269,9 @@ def encode(folder: Path, beats: list[dict], about: dict, vtt_file: Path, out: Pa
 
 
 def levelled(sound: Path) -> str:
-    """Return the filters that bring a sound to its loudness: the gain is measured twice, behind the limiter too."""
+    """Return the filters that bring a sound to its loudness: the gain is found behind the limiter."""
     gain = 0.0
-    for _ in range(2):
+    for _ in range(3):
         heard = ffmpeg("-i", sound, "-af", f"{_filters(gain)},ebur128", "-f", "null", "-")
         found = re.findall(r"I:\s+(-?[\d.]+) LUFS", heard)
         if not found or float(found[-1]) < -60:  # a draft is silent

@@ -37,7 +37,7 @@ class Shown:
 def complaints(mobjects: list[Mobject]) -> list[str]:
     """Return what is wrong with a picture, a sentence for every text."""
     texts, grounds = _look(mobjects)
-    found = []
+    found = [] if _seen(mobjects) else ["there is nothing to see below the heading"]
     for one in texts:
         if (np.abs([one.low, one.high]) > [EDGE_X, EDGE_Y]).any():
             found.append(f"{one.text!r} leaves the frame, or comes too near its edge")
@@ -51,6 +51,15 @@ def complaints(mobjects: list[Mobject]) -> list[str]:
         if not apart and _touch(one, other):
             found.append(f"{one.text!r} and {other.text!r} lie over each other")
     return found
+
+
+def _seen(mobjects: list[Mobject]) -> bool:
+    """Return whether anything is shown below the heading, which ends 0.8 below the upper edge."""
+    family = [part for one in mobjects for part in one.family_members_with_points()]
+    shown = [
+        one for one in family if isinstance(one, ImageMobject) or (isinstance(one, VMobject) and _opacity(one) > 0.15)
+    ]
+    return any(one.get_bottom()[1] < 3.2 for one in shown)
 
 
 def _touch(one: Shown, other: Shown) -> bool:

@@ -97,33 +97,34 @@ def watched(beat: type[Lecture]) -> type[Lecture]:
 
 def rehearse(beat: type[Lecture]) -> dict:
     """Run a beat without drawing it; return what is known of it."""
-    with tempconfig(_settings(dry_run=True)):
+    with tempconfig(settings(dry_run=True)):
         scene = watched(beat)(renderer=Undrawn(camera_class=FilmCamera, skip_animations=True))
         scene.setup()
         scene.construct()
-    return _about(scene)
+    return known_of(scene)
 
 
 def render(beat: type[Lecture], path: Path) -> dict:
     """Render a beat into a file of its name in a folder; return what is known of it."""
     OneFile.path = path.with_suffix(".partial.mp4")
-    with tempconfig(_settings()):
+    with tempconfig(settings()):
         scene = watched(beat)(renderer=CairoRenderer(file_writer_class=OneFile, camera_class=FilmCamera))
         scene.render()
     OneFile.path.replace(path)
-    return _about(scene)
+    return known_of(scene)
 
 
 def poster(picture: type[Lecture], path: Path) -> None:
     """Draw the poster of a film."""
-    with tempconfig(_settings(dry_run=True)):
+    with tempconfig(settings(dry_run=True)):
         scene = picture(renderer=Undrawn(camera_class=FilmCamera, skip_animations=True))
         scene.setup()
         scene.construct()
         scene.renderer.picture(scene).save(path, quality=88, optimize=True)
 
 
-def _about(scene: Lecture) -> dict:
+def known_of(scene: Lecture) -> dict:
+    """Return what is known of a beat that has run."""
     return {
         "name": type(scene).__name__,
         "section": scene.section,
@@ -141,6 +142,7 @@ def prepare(name: str) -> None:
     config.media_dir = str(ROOT / "build" / "videos" / "media" / name)
 
 
-def _settings(**more: object) -> dict:
+def settings(**more: object) -> dict:
+    """Return manim's settings for a film."""
     size = {"pixel_width": SIZE[0], "pixel_height": SIZE[1], "frame_rate": RATE}
     return size | {"progress_bar": "none", "disable_caching": True} | more

@@ -53,46 +53,54 @@ class _Renderer(CairoRenderer):
         return Image.fromarray(self.get_frame()).convert("RGB")
 
 
+class _Still(Lecture):
+    """What a beat is mixed with: it stops for pictures, in the middle and at the end of what is said.
+
+    Its names begin with `_still_`, which no beat uses.
+    """
+
+    def setup(self) -> None:
+        super().setup()
+        self._still_drawn, self._still_quiet, self._still_left = Drawn(type(self).__name__), 0.0, None
+
+    def say(self, text: str, pause: float = 0.25, **animations: object) -> None:
+        self._still_left = (len(animations) + 1) // 2 if len(animations) > 2 else None
+        super().say(text, pause, **animations)
+
+    def play(self, *animations: Animation, **options: object) -> None:
+        before = self.renderer.time
+        super().play(*animations, **options)
+        waits = len(animations) == 1 and isinstance(animations[0], Wait)
+        alive = any(one.has_time_based_updater() for top in self.mobjects for one in top.get_family())
+        self._still_quiet = self._still_quiet + self.renderer.time - before if waits and not alive else 0.0
+        self._still_drawn.still = max(self._still_drawn.still, self._still_quiet)
+        if self._still_left is not None and not waits:
+            self._still_left -= 1
+            if self._still_left == 0:
+                self._still_take()
+
+    def said(self, text: str) -> None:
+        self._still_take()
+
+    def _still_take(self) -> None:
+        """Take a picture, and look at it; what is wrong with it is told once a beat."""
+        drawn = self._still_drawn
+        path = self._still_folder / f"{drawn.name}_{len(drawn.pictures) + 1}.png"
+        self.renderer.picture(self).save(path)
+        drawn.pictures.append(path)
+        found = complaints([*self.mobjects, *self.foreground_mobjects])
+        drawn.wrong += [f"{path.stem}: {one}" for one in found if not any(one in known for known in drawn.wrong)]
+
+
 def still(beat: type[Lecture], folder: Path) -> Drawn:
     """Run a beat, take a picture in the middle and at the end of each thing said, and look at them."""
-    drawn = Drawn(beat.__name__)
-
-    class Still(beat):
-        """The beat, which stops for pictures."""
-
-        quiet, left = 0.0, None
-
-        def say(self, text: str, pause: float = 0.25, **animations: object) -> None:
-            self.left = (len(animations) + 1) // 2 if len(animations) > 2 else None
-            super().say(text, pause, **animations)
-
-        def play(self, *animations: Animation, **options: object) -> None:
-            before = self.renderer.time
-            super().play(*animations, **options)
-            waits = len(animations) == 1 and isinstance(animations[0], Wait)
-            alive = any(one.has_time_based_updater() for top in self.mobjects for one in top.get_family())
-            self.quiet = self.quiet + self.renderer.time - before if waits and not alive else 0.0
-            drawn.still = max(drawn.still, self.quiet)
-            if self.left is not None and not waits:
-                self.left -= 1
-                if self.left == 0:
-                    self.take()
-
-        def said(self, text: str) -> None:
-            self.take()
-
-        def take(self) -> None:
-            path = folder / f"{drawn.name}_{len(drawn.pictures) + 1}.png"
-            self.renderer.picture(self).save(path)
-            drawn.pictures.append(path)
-            found = complaints([*self.mobjects, *self.foreground_mobjects])
-            drawn.wrong += [f"{path.stem}: {one}" for one in found if not any(one in known for known in drawn.wrong)]
-
-    scene = Still(renderer=_Renderer(camera_class=FilmCamera, skip_animations=True))
+    mixed = type(beat.__name__, (_Still, beat), {"_still_folder": folder})
+    scene = mixed(renderer=_Renderer(camera_class=FilmCamera, skip_animations=True))
     scene.setup()
     scene.construct()
+    drawn = scene._still_drawn
     if not drawn.pictures:
-        scene.take()
+        scene._still_take()
     drawn.seconds = scene.renderer.time
     drawn.words = sum(len(one["words"]) for one in scene.spoken)
     if drawn.still > LONGEST:
@@ -130,24 +138,26 @@ def main(number: int, names: list[str]) -> int:
         beats = film.beats + ([film.poster] if film.poster else [])
         if unknown := set(names) - {beat.__name__ for beat in beats}:
             sys.exit(f"film {number} has no beats {sorted(unknown)}, but {[beat.__name__ for beat in beats]}")
-        done, failed = [], 0
-        for beat in beats:
-            if names and beat.__name__ not in names:
-                continue
-            began = time.time()
-            try:
-                drawn = still(beat, folder)
-            except Exception:
-                failed += 1
-                print(f"{beat.__name__}: {traceback.format_exc(limit=-3)}")
-                continue
-            done.append(drawn)
-            print(
-                f"{drawn.name:20} {drawn.seconds:6.1f} s {drawn.words:4} words, still {drawn.still:4.1f} s, "
-                f"{len(drawn.pictures)} pictures in {time.time() - began:.1f} s"
-            )
+        chosen = [beat for beat in beats if not names or beat.__name__ in names]
+        done = [drawn for beat in chosen if (drawn := _try(beat, folder))]
     _tell(number, done, sheets([path for drawn in done for path in drawn.pictures], folder))
-    return failed
+    return len(chosen) - len(done)
+
+
+def _try(beat: type[Lecture], folder: Path) -> Drawn | None:
+    """Draw a beat and print what there is to know; print why where it does not run."""
+    began = time.time()
+    try:
+        drawn = still(beat, folder)
+    except Exception:
+        print(f"{beat.__name__}: {traceback.format_exc(limit=-3)}", flush=True)
+        return None
+    print(
+        f"{drawn.name:20} {drawn.seconds:6.1f} s {drawn.words:4} words, still {drawn.still:4.1f} s, "
+        f"{len(drawn.pictures)} pictures in {time.time() - began:.1f} s",
+        flush=True,
+    )
+    return drawn
 
 
 def _tell(number: int, done: list[Drawn], made: list[Path]) -> None:

@@ -47,7 +47,7 @@ def speak(text: str, draft: bool = False) -> Speech:
     kept = KEPT / f"{name}.json"
     if not kept.exists():
         KEPT.mkdir(parents=True, exist_ok=True)
-        speech = _speak(_sentences(text), engines.chosen(), KEPT / f"{name}.wav")
+        speech = _speak(sentences(text), engines.chosen(), KEPT / f"{name}.wav")
         partial = kept.with_suffix(".partial")
         partial.write_text(json.dumps(asdict(speech)), encoding="utf-8")
         partial.replace(kept)
@@ -56,13 +56,14 @@ def speak(text: str, draft: bool = False) -> Speech:
 
 def name_of(text: str) -> str:
     """Return the name under which the speech of a text is kept: it differs where anything that is heard does."""
-    asked = [[asdict(one) for one in _sentences(" ".join(text.split()))], engines.chosen(), REST, MADE]
+    asked = [[asdict(one) for one in sentences(text)], engines.chosen(), REST, MADE]
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:20]
 
 
-def _sentences(text: str) -> list[Sentence]:
+def sentences(text: str) -> list[Sentence]:
+    """Return the sentences of a text with cues."""
     found = []
-    for sentence in re.split(r"(?<=[.?!]) +|(?<=[.?!][\"”)]) +", text):
+    for sentence in re.split(r"(?<=[.?!]) +|(?<=[.?!][\"”)]) +", " ".join(text.split())):
         words, cues = [], {}
         for part in re.findall(r"\{\w+\}|[^\s{}]+", sentence):
             if part.startswith("{"):
