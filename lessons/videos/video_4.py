@@ -109,9 +109,9 @@ assert abs(BOUND - bound_with(NOISE_VAR)[0]) < 1e-6
 # --------------------------------------------------------------------------------------------------------------------
 
 
-def live(get: Callable[[], float], place: Sequence[float], size: float, color: str = INK) -> Mobject:
+def counter(get: Callable[[], float], place: Sequence[float], size: float, color: str = INK) -> Mobject:
     """Return a number that follows a value; its left end stays at a place."""
-    return always_redraw(lambda: mono(written(get()), size, color).move_to(place, aligned_edge=LEFT))
+    return live(lambda: written(get()), size, color).shift(np.array(place) + DOWN * 0.005 * size)
 
 
 def valued(name: str, value: str, size: float, color: str = INK, toward: np.ndarray = RIGHT) -> VGroup:
@@ -230,11 +230,11 @@ class Promise(Lecture):
         lines = VGroup(*[DashedLine([-3, y, 0], [2.2, y, 0], **dashes) for y in (1.5, 0.85, 1.15, 1.85, 2.2)])
         label = math("log p(x)", 56, TRUTH).next_to(lines[0], RIGHT, buff=0.3)
         self.say(
-            "{title} Every VAE is trained on a number {small} that is too low. {bar} It is called the ELBO, "
-            "{rise} and lesson three pushed it up.",
+            "{title} Every VAE is trained on a number {small} that is too low. {name} It is called the ELBO, {rise} "
+            "and lesson three pushed it up.",
             title=(FadeIn(title, shift=UP * 0.2), 0.9),
-            small=(ReplacementTransform(title, small), 0.9),
-            bar=(FadeIn(bar, shift=UP * 0.3), FadeIn(name), 0.8),
+            small=(ReplacementTransform(title, small), FadeIn(bar, shift=UP * 0.5), 0.9),
+            name=(FadeIn(name, shift=RIGHT * 0.3), 0.6),
             rise=(level.animate.set_value(2.8), 1.6),
         )
         doubt = words("?", 120, TRUTH, weight=BOLD).next_to(lines, RIGHT, buff=0.6)
@@ -266,8 +266,8 @@ class Solvable(Lecture):
             edge.set_stroke(width=5 * abs(W[i, k]))
         told = words("one cell", 26, SPREAD).next_to(VGroup(*[gene[1] for gene in genes]), UP, buff=0.4)
         self.say(
-            "Let us go where everything can be computed. {z} Two latents, {genes} three genes, {W} and a decoder without "
-            "a bend. {cell} And one cell.",
+            "Let us go where everything can be computed. {z} Two latents, {genes} three genes, {W} and a decoder "
+            "without a bend. {cell} And one cell.",
             z=(LaggedStart(*[FadeIn(one, scale=0.7) for one in latents], lag_ratio=0.3), 0.8),
             genes=(LaggedStart(*[FadeIn(gene[0], scale=0.7) for gene in genes], lag_ratio=0.2), 0.7),
             W=(LaggedStart(*[Create(edge) for edge in edges], lag_ratio=0.15), 1.0),
@@ -295,24 +295,24 @@ class Solvable(Lecture):
             squares = [Square(plane.unit() * 0.188, stroke_width=0).move_to(plane.at(centre)) for centre in row]
             rows.add(VGroup(*[one.set_fill(shade(h**0.6, LATENT), 1) for one, h in zip(squares, heavy, strict=True)]))
         swept, total = ValueTracker(1), np.log(np.cumsum(mass.sum(axis=1)))
-        counter = live(
+        number = counter(
             lambda: np.interp(swept.get_value(), np.arange(1, len(total) + 1), total), [2.2, 0, 0], 60, TRUTH
         )
         name = math("log sum_z p(x, z) =", 44).move_to([2.2, 1.0, 0], aligned_edge=LEFT)
         result = math("log p(x) =", 44, TRUTH).move_to(name, aligned_edge=LEFT)
         formula = words("by formula: the same", 26, DIM).move_to([2.2, -0.9, 0], aligned_edge=LEFT)
         self.say(
-            "{plane} Lay a grid over the plane of z. {sweep} In every little square, take prior times likelihood, and "
-            f"add them all up. {{sum}} Log p of x is {log_px}. {{formula}} Here, a formula agrees.",
+            f"{{plane}} Lay a grid over the plane of z. {{sweep}} In every little square, take prior times "
+            f"likelihood, and add them all up. {{sum}} Log p of x is {log_px}. {{formula}} Here, a formula agrees.",
             pause=0.4,
             plane=(FadeOut(model), FadeIn(plane), 1.0),
             sweep=lambda: (
-                *[FadeIn(name), FadeIn(counter, run_time=0.3)],
+                *[FadeIn(name), Add(number)],
                 LaggedStart(*[FadeIn(row) for row in rows], lag_ratio=0.6),
                 swept.animate(rate_func=linear).set_value(len(total)),
                 3.4,
             ),
-            sum=lambda: (ReplacementTransform(name, result), Circumscribe(counter, color=TRUTH, buff=0.2), 1.0),
+            sum=lambda: (ReplacementTransform(name, result), Circumscribe(number, color=TRUTH, buff=0.2), 1.0),
             formula=(FadeIn(formula, shift=UP * 0.2), 0.6),
         )
 
@@ -333,8 +333,8 @@ class Ellipses(Lecture):
         )
         card = question("Which latent does\nthe cell pin down?", 32).move_to([4.3, 0.0, 0])
         self.say(
-            "{prior} Before we see the cell, z lies somewhere here: the prior. {ask} Which of the two latents will one "
-            "cell pin down better?",
+            "{prior} Before we see the cell, z lies somewhere here: the prior. {ask} Which of the two latents will "
+            "one cell pin down better?",
             pause=2.2,
             prior=(Create(prior), FadeIn(names[0]), 1.2),
             ask=(ask(card), 0.8),
@@ -350,7 +350,8 @@ class Ellipses(Lecture):
         title = words("the decoder's weights", 24, DIM).next_to(VGroup(*heads), UP, buff=0.4)
         self.say(
             "{post} This is the posterior: what the cell says about z. {flat} It is flat, {loud} because three genes "
-            "speak about the second latent, and loudly. {q} And this is q, our stand-in, {poor} its mean poor on purpose.",
+            "speak about the second latent, and loudly. {q} And this is q, our stand-in, {poor} its mean poor on "
+            "purpose.",
             pause=0.6,
             post=(Create(posterior[0], lag_ratio=0.1), FadeIn(posterior[1]), FadeIn(names[1]), 1.2),
             flat=(FadeOut(card), FadeIn(title, genes, *columns, shift=UP * 0.2), 0.7),
@@ -392,16 +393,17 @@ class FirstWay(Lecture):
             value.move_to([5.0, lines.line(i).get_y(), 0])
         name = words("ELBO", 34, Q, weight=BOLD).next_to(values[2], DOWN, buff=0.3)
         self.say(
-            "How can a q that is only roughly right help? {one} Log p of x is the log of an integral over all z. {two} "
-            "Multiply by q, and divide by q. {three} Now it is a mean under q, {same} and the number is the same.",
+            "How can a q that is only roughly right help? {one} Log p of x is the log of an integral over all z. "
+            "{two} Multiply by q, and divide by q. {three} Now it is a mean under q, {same} and the number is the "
+            "same.",
             one=(lines.reveal(0), FadeIn(values[0]), 1.4),
             two=(lines.reveal(1), 1.4),
             three=(lines.reveal(2), 1.3),
             same=(FadeIn(values[1], shift=LEFT * 0.2), 0.6),
         )
         self.say(
-            f"Let the logarithm {{four}} move inside, {{drop}} and the number drops to {bound}. {{name}} This is the ELBO, "
-            "the evidence lower bound. {why} Why did it drop?",
+            f"Let the logarithm {{four}} move inside, {{drop}} and the number drops to {bound}. {{name}} This is the "
+            f"ELBO, the evidence lower bound. {{why}} Why did it drop?",
             pause=0.5,
             four=(TransformMatchingShapes(lines.line(2).copy(), lines.line(3)), 1.0),
             drop=lambda: (TransformFromCopy(values[1], values[2]), 0.9),
@@ -430,8 +432,8 @@ class Jensen(Lecture):
         for key, name in zip(keys, names, strict=True):
             key.set_x(names.get_left()[0] - 0.35).set_y(name.get_y())
         self.say(
-            "{curve} Because the logarithm is bent. {two} Take two weights. {log} The log of their mean lies on the curve. "
-            "{chord} The mean of their logs lies halfway along this line, {below} below the curve.",
+            "{curve} Because the logarithm is bent. {two} Take two weights. {log} The log of their mean lies on the "
+            "curve. {chord} The mean of their logs lies halfway along this line, {below} below the curve.",
             curve=(FadeIn(self.axes), Create(bent), 1.2),
             two=(FadeIn(weights), 0.6),
             log=(FadeIn(on_curve), FadeIn(keys[0]), FadeIn(names[0]), 0.8),
@@ -439,8 +441,8 @@ class Jensen(Lecture):
             below=(*[FadeIn(one) for one in (lost, below, *keys[1:], *names[1:])], 0.7),
         )
         self.say(
-            "{pull} Pull the weights apart, and the gap grows. {push} Push them together, and it closes. {law} The log of "
-            "a mean is at least the mean of the logs: Jensen's inequality.",
+            "{pull} Pull the weights apart, and the gap grows. {push} Push them together, and it closes. {law} The "
+            "log of a mean is at least the mean of the logs: Jensen's inequality.",
             pull=lambda: (apart.animate.set_value(1.82), 1.8),
             push=lambda: (apart.animate.set_value(0.04), 1.8),
             law=lambda: (apart.animate.set_value(1.7), 2.0),
@@ -483,8 +485,8 @@ class Weights(Lecture):
         ratio = math("log w = log (p(x, z)) / {{q(z|x) : q}}", 44).move_to([3.4, 2.75, 0])
         ratio.select("q").set_color(Q)
         self.say(
-            "Look at the ratio inside the mean: the {ratio} weight of a draw. {draw} Draw z from q. {fall} Every draw drops "
-            "its log weight on this axis. {all} Here are a hundred thousand.",
+            "Look at the ratio inside the mean: the {ratio} weight of a draw. {draw} Draw z from q. {fall} Every draw "
+            "drops its log weight on this axis. {all} Here are a hundred thousand.",
             ratio=(FadeIn(plane), FadeIn(ratio), FadeIn(axes), 1.0),
             draw=(LaggedStart(*[FadeIn(dot, scale=2) for dot in start], lag_ratio=0.1), 1.2),
             fall=(
@@ -505,8 +507,8 @@ class Weights(Lecture):
         between = VGroup(Line(left + UP * 1.6, right + UP * 1.6, color=INK, stroke_width=7), mono(gap, 30, INK))
         between[1].next_to(right + UP * 1.6, RIGHT, buff=0.2)
         self.say(
-            f"{{mean}} The mean of the logs is {bound}, the ELBO. {{log}} The log of the mean is log p of x. {{gap}} Between "
-            f"them lie {gap} nats. {{scatter}} The gap is the scatter of the weights.",
+            f"{{mean}} The mean of the logs is {bound}, the ELBO. {{log}} The log of the mean is log p of x. {{gap}} "
+            f"Between them lie {gap} nats. {{scatter}} The gap is the scatter of the weights.",
             pause=0.5,
             mean=(Create(marks[0]), FadeIn(names[0]), 0.9),
             log=(Create(marks[1]), FadeIn(names[1]), 0.9),
@@ -544,7 +546,7 @@ class Exact(Lecture):
         names = valued("log p(x)", log_px, 24, TRUTH, DOWN)
         names.next_to(truth.get_end(), RIGHT, buff=0.2).shift(DOWN * 0.4)
         label = words("ELBO", 30, Q).move_to([2.3, 2.6, 0], aligned_edge=LEFT)
-        number = live(self.bound, [3.6, 2.6, 0], 38, Q)
+        number = counter(self.bound, [3.6, 2.6, 0], 38, Q)
         self.add(plane, self.axes, heap, q, draws, truth, mark, names, label, number)
         self.say(
             "Now draw from the exact posterior instead. {ask} What will the weights look like?",
@@ -555,16 +557,15 @@ class Exact(Lecture):
         assert len(exact) == 5
         assert {written(float(one)) for one in exact} == {log_px}
         self.say(
-            "{walk} Let q walk there. {narrow} The weights draw together, the bound rises, {spike} and all become the same "
-            "number: log p of x. No scatter, no gap.",
+            "{walk} Let q walk there. {narrow} The weights draw together, the bound rises, {spike} and all become the "
+            "same number: log p of x. No scatter, no gap.",
             pause=0.6,
             walk=lambda: (self.walk.animate(rate_func=linear).set_value(0.35), 1.4),
             narrow=lambda: (self.walk.animate(rate_func=linear).set_value(0.85), 2.0),
             spike=lambda: (self.walk.animate(rate_func=rush_from).set_value(1), 1.6),
         )
         self.say(
-            "{back} The bound holds for any q, but it can be of no use. {shrink} Shrink q towards a point, and it falls "
-            "without limit.",
+            "{back} Any q gives a bound. {shrink} But shrink q towards a point, and it falls without limit.",
             pause=0.5,
             back=lambda: (self.walk.animate.set_value(0), 1.6),
             shrink=lambda: (self.size.animate.set_value(0.05), 2.6),
@@ -622,9 +623,9 @@ class SecondWay(Lecture):
         card = SurroundingRectangle(boxed, color=MEAN, buff=0.3, corner_radius=0.15, stroke_width=3)
         levels, lost, unknown, known = self.ladder()
         self.say(
-            "{lost} Jensen says that something is lost. {what} What? {kl} Begin with what we want to be small: the KL from "
-            "q to the posterior. {bayes} By Bayes' rule, the posterior is the joint over p of x. {out} Log p of x holds no "
-            "z, and leaves the mean. {minus} What stays is minus the ELBO.",
+            "{lost} Jensen says that something is lost. {what} What? {kl} Begin with what we want to be small: the KL "
+            "from q to the posterior. {bayes} By Bayes' rule, the posterior is the joint over p of x. {out} Log p of "
+            "x holds no z, and leaves the mean. {minus} What stays is minus the ELBO.",
             lost=(FadeIn(levels), 0.8),
             what=(FadeIn(lost), FadeIn(unknown, scale=0.5), 0.6),
             kl=(lines.reveal(0), 1.6),
@@ -633,8 +634,8 @@ class SecondWay(Lecture):
             minus=(lines.reveal(2), 1.0),
         )
         self.say(
-            f"{{box}} So log p of x is the ELBO plus this KL. {{gap}} The gap is this KL: {gap} nats, {{exact}} exactly what "
-            "the ELBO lacks, no more and no less.",
+            f"{{box}} So log p of x is the ELBO plus this KL. {{gap}} The gap is this KL: {gap} nats, {{exact}} "
+            f"exactly what the ELBO lacks.",
             pause=0.6,
             box=(TransformMatchingShapes(lines.line(2).copy(), boxed), Create(card), 1.4),
             gap=(FadeOut(unknown, scale=0.5), FadeIn(known, scale=0.5), 0.8),
@@ -678,15 +679,15 @@ class TwoPrices(Lecture):
             self.row("price", PRICE, "q against the prior", 0.3), self.row("gap", GAP, "q against the posterior", -1.5)
         )
         numbers = VGroup(
-            live(lambda: price_of(*now()), [5.4, 0.3, 0], 40, PRICE),
-            live(lambda: gap_of(now()[0], np.diag(now()[1])), [5.4, -1.5, 0], 40, GAP),
+            counter(lambda: price_of(*now()), [5.4, 0.3, 0], 40, PRICE),
+            counter(lambda: gap_of(now()[0], np.diag(now()[1])), [5.4, -1.5, 0], 40, GAP),
         )
         assert written(price_of(*now())) == written(float(price))
         assert written(gap_of(now()[0], np.diag(now()[1]))) == gap
         self.add(plane, q)
         self.say(
-            "{split} The ELBO is also a fit, minus a price. And the price is a KL, too. {prior} It compares q with the prior: we "
-            "can compute it. {post} The gap compares q with the posterior: in a real model, we cannot.",
+            "{split} The ELBO is also a fit, minus a price. And the price is a KL, too. {prior} It compares q with "
+            "the prior: we can compute it. {post} The gap compares q with the posterior: in a real model, we cannot.",
             pause=0.4,
             split=(FadeIn(split), 1.2),
             prior=(Create(prior), *[FadeIn(one) for one in (names[0], rows[0], numbers[0])], 1.2),
@@ -698,8 +699,8 @@ class TwoPrices(Lecture):
             ask=(Circumscribe(VGroup(rows[0], numbers[0]), color=PRICE, buff=0.2), 1.4),
         )
         self.say(
-            "{swell} No. q turns into the prior. The price is gone, the gap has grown, {nothing} and z says nothing about the "
-            "cell.",
+            "{swell} No. q turns into the prior. The price is gone, the gap has grown, {nothing} and z says nothing "
+            "about the cell.",
             pause=0.6,
             swell=lambda: (swell.animate.set_value(1), 3.0),
             nothing=(Indicate(numbers[1], 1.15, color=GAP), 1.0),
@@ -733,8 +734,8 @@ class Blocked(Lecture):
             ),
         )
         self.say(
-            "{enc} The encoder says mu {sig} and sigma. {die} The die falls, {z} and there is z. {loss} The loss looks at z, "
-            "and complains.",
+            "{enc} The encoder says mu {sig} and sigma. {die} The die falls, {z} and there is z. {loss} The loss "
+            "looks at z, and complains.",
             enc=[FadeIn(net.encoder, shift=RIGHT * 0.3), GrowArrow(net.ways[0]), FadeIn(net.mu, scale=0.7)],
             sig=[GrowArrow(net.ways[1]), FadeIn(net.sigma, scale=0.7)],
             die=(GrowArrow(net.into[0]), GrowArrow(net.into[1]), net.die.roll([1, 4, 6, 2, 3], 1.0), 0.9),
@@ -774,8 +775,8 @@ class Silent(Lecture):
         number, true = piece(line, "0.0"), piece(line, slope_truth.replace("−", "-"))
         ring = SurroundingRectangle(number, color=BAD, buff=0.12, corner_radius=0.08, stroke_width=4)
         self.say(
-            "{card} Try it in PyTorch, {mu} with mu at one. {draw} Draw z, {back} and ask for the slope. {ask} The truth is "
-            f"{slope_truth}. What will PyTorch say?",
+            f"{{card}} Try it in PyTorch, {{mu}} with mu at one. {{draw}} Draw z, {{back}} and ask for the slope. "
+            f"{{ask}} The truth is {slope_truth}. What will PyTorch say?",
             pause=1.5,
             card=(FadeIn(code.card), FadeIn(lines[0]), 0.5),
             mu=(FadeIn(lines[1], shift=RIGHT * 0.2), FadeIn(bar), 0.5),
@@ -872,8 +873,8 @@ class Dice(Lecture):
         place(dots)
         mu.set_value(mus[-1])
         self.say(
-            "{keep} Now keep five dice, {move} and let mu only move them. {mean} Five smooth curves, around the true one. "
-            f"{{slope}} Where mu is one, its slope is {slope_truth}.",
+            f"{{keep}} Now keep five dice, {{move}} and let mu only move them. {{mean}} Five smooth curves, around "
+            f"the true one. {{slope}} Where mu is one, its slope is {slope_truth}.",
             pause=0.5,
             keep=lambda: (
                 *[mu.animate.set_value(mus[0]), self.jagged.animate.set_stroke(opacity=0.12), FadeOut(self.verdict)],
@@ -919,8 +920,8 @@ class Outside(Lecture):
         out = arrow(plus, net.z)
         self.add(heading("4.4", DIE), net)
         self.say(
-            "{law} So far, z came from a bell that mu moves. {idea} Roll the die outside instead: {new} z is mu, plus sigma "
-            "times epsilon.",
+            "{law} So far, z came from a bell that mu moves. {idea} Roll the die outside instead: {new} z is mu, plus "
+            "sigma times epsilon.",
             law=(Write(before), 1.0),
             idea=lambda: (
                 *[FadeOut(net.into, net.out), net.die.animate.become(home)],
@@ -961,8 +962,8 @@ class Outside(Lecture):
             return LaggedStart(*[Create(legs[number], lag_ratio=0) for number in numbers], lag_ratio=0.8)
 
         self.say(
-            "{roll} The die still falls, but mu only pushes. {flow} So the slope flows back: {mu} one for mu, {sigma} epsilon "
-            "for sigma, {all} and the encoder hears it.",
+            "{roll} The die still falls, but mu only pushes. {flow} So the slope flows back: {mu} one for mu, {sigma} "
+            "epsilon for sigma, {all} and the encoder hears it.",
             pause=0.8,
             roll=(net.die.roll([4, 1, 6, 2, 5], 1.0), 1.0),
             flow=(draw(0, 1), 0.9),
@@ -985,9 +986,9 @@ class OnAverage(Lecture):
         shown = VGroup(mono(slope_mean, 40, SLOPE), mono(f"± {slope_error}", 30, DIM)).arrange(RIGHT, buff=0.3)
         shown.move_to(axes.c2p(3.4, -3.2))
         self.say(
-            "{code} In code, {first} the die is rolled first, {shift} and mu only shifts it. {axes} One draw is noisy. "
-            "{curve} But average the slopes of ten thousand draws, {say} and you find "
-            f"{slope_mean}, give or take {slope_error}.",
+            f"{{code}} In code, {{first}} the die is rolled first, {{shift}} and mu only shifts it. {{axes}} One draw "
+            f"is noisy. {{curve}} But average the slopes of ten thousand draws, {{say}} and you find {slope_mean}, "
+            f"give or take {slope_error}.",
             pause=0.8,
             code=(FadeIn(code.card), FadeIn(code.lines[0]), 0.5),
             first=(FadeIn(bar), 0.5),
@@ -1045,9 +1046,9 @@ class Formula(Lecture):
             return Create(frames[place]), TransformFromCopy(*parts), *more, 1.0
 
         self.say(
-            "{kl} The price is a KL between two bells, q and the standard normal. {three} Write out both log-densities, and "
-            "three means remain. {first} The mean of z squared is mu squared plus sigma squared. {second} Log sigma squared "
-            "is a fixed number. {third} And the last is the variance over itself: one.",
+            "{kl} The price is a KL between two bells, q and the standard normal. {three} Write out both "
+            "log-densities, and three means remain. {first} The mean of z squared is mu squared plus sigma squared. "
+            "{second} Log sigma squared is a fixed number. {third} And the last is the variance over itself: one.",
             pause=0.8,
             kl=(FadeIn(line), LaggedStart(*[FadeIn(one, shift=UP * 0.2) for one in bells]), FadeIn(names), 1.4),
             three=(Write(first), 1.6),
@@ -1091,16 +1092,16 @@ class Springs(Lecture):
             *[words(name, 24, color).move_to([3.0, y + 0.28, 0], aligned_edge=LEFT) for name, color, y in head]
         )
         numbers = VGroup(
-            live(lambda: price_of(np.array([self.mean()]), np.array([self.var()])), [3.0, 1.5, 0], 48, PRICE),
-            live(self.mean, [3.0, -1.95, 0], 34, SLOPE),
-            live(lambda: 0.5 * (self.var() - 1), [3.0, -3.15, 0], 34, SLOPE),
+            counter(lambda: price_of(np.array([self.mean()]), np.array([self.var()])), [3.0, 1.5, 0], 48, PRICE),
+            counter(self.mean, [3.0, -1.95, 0], 34, SLOPE),
+            counter(lambda: 0.5 * (self.var() - 1), [3.0, -3.15, 0], 34, SLOPE),
         )
         printed = lesson.printed("price.backward()").splitlines()
         assert written(self.mean(), 1) in printed[1].replace("-", "−")
         assert written(0.5 * (self.var() - 1)) in printed[2].replace("-", "−")
         self.say(
-            "What does it want? {bell} This is q for the second latent. {mean} One spring pulls its mean to zero. {var} Another "
-            "pulls its variance to one. {go} Let go.",
+            "What does it want? {bell} This is q for the second latent. {mean} One spring pulls its mean to zero. "
+            "{var} Another pulls its variance to one. {go} Let go.",
             pause=2.2,
             bell=(FadeIn(self.line), FadeIn(prior), FadeIn(q), FadeIn(names[0]), FadeIn(numbers[0]), 1.0),
             mean=(*[FadeIn(one) for one in (self.rails[0], rail_names[0], pulls[0], names[1], numbers[1])], 0.9),
@@ -1108,8 +1109,8 @@ class Springs(Lecture):
             go=lambda: (self.passed.animate(rate_func=rush_from).set_value(16), 2.8),
         )
         self.say(
-            "{zero} Mean zero, log-variance zero: the price is zero. {nothing} But if every cell gets the same bell, z says "
-            "nothing about the cell.",
+            "{zero} Mean zero, log-variance zero: the price is zero. {nothing} But if every cell gets the same bell, "
+            "z says nothing about the cell.",
             pause=0.6,
             zero=(Circumscribe(VGroup(names[0], numbers[0]), color=PRICE, buff=0.2), 1.4),
             nothing=(Indicate(q, 1.08, color=Q), 1.2),
@@ -1180,17 +1181,17 @@ class WrongPrice(Lecture):
         values.move_to([5.6, -1.6, 0])
         title.next_to(values, UP, buff=0.4)
         self.say(
-            "{curve} This is the price of a variance. {roll} The cheapest is one. {slip} Now pass the variance where the "
-            "log-variance belongs. No error comes. {ask} Which variance is the cheapest now?",
+            "{curve} This is the price of a variance. {roll} The cheapest is one. {slip} Now pass the variance where "
+            "the log-variance belongs. No error comes. {ask} Which variance is the cheapest now?",
             pause=1.5,
             curve=(FadeIn(axes), Create(curves[0]), FadeIn(names[0]), 1.4),
-            roll=lambda: (FadeIn(balls[0]), at.animate.set_value(1.0), 1.3),
+            roll=lambda: (Add(balls[0]), at.animate.set_value(1.0), 1.3),
             slip=lambda: (Create(curves[1]), FadeIn(names[1]), 1.5),
-            ask=lambda: (FadeOut(balls[0]), at.animate.set_value(0.3), FadeIn(balls[1]), 1.0),
+            ask=lambda: (FadeOut(balls[0]), at.animate.set_value(0.3), Add(balls[1]), 1.0),
         )
         self.say(
-            f"{{wrong}} The smallest. {{low}} At {small}, the price should be {low} nats, {{too}} and it reads {too_low}. {{way}} "
-            "The spring pulls the wrong way.",
+            f"{{wrong}} The smallest. {{low}} At {small}, the price should be {low} nats, {{too}} and it reads "
+            f"{too_low}. {{way}} The spring pulls the wrong way.",
             pause=0.5,
             wrong=lambda: (at.animate.set_value(0.01), 1.0),
             low=(
@@ -1249,8 +1250,8 @@ class Loss(Lecture):
         rest = block(0, float(notes), -1.9, GAP, "gap", float(notes))
         cross = words("nobody can compute it", 26, BAD).next_to(rest, DOWN, buff=0.3).align_to(rest, LEFT)
         self.say(
-            "{loss} The loss of lesson three is minus the ELBO: {recon} reconstruction, plus price. {sum} For our cell, "
-            f"{float(loss):.2f} nats.",
+            f"{{loss}} The loss of lesson three is minus the ELBO: {{recon}} reconstruction, plus price. {{sum}} For "
+            f"our cell, {float(loss):.2f} nats.",
             loss=(FadeIn(formula, shift=UP * 0.2), 1.0),
             recon=(
                 LaggedStart(
@@ -1261,8 +1262,8 @@ class Loss(Lecture):
             sum=(GrowFromCenter(brace), FadeIn(total), 0.8),
         )
         self.say(
-            f"{{slip}} The lecture notes add log p of x. {{left}} What is left is {float(notes):.2f}: the gap, {{cannot}} and no "
-            "network can compute it.",
+            f"{{slip}} Add log p of x, as the lecture notes do, {{left}} and the gap is left: {float(notes):.2f}. "
+            f"{{cannot}} No network can compute it.",
             pause=0.5,
             slip=(GrowFromEdge(back[0], RIGHT), FadeIn(back[1]), 1.2),
             left=(FadeIn(rest, scale=0.7), 0.8),
@@ -1299,8 +1300,8 @@ class Closing(Lecture):
         rising = always_redraw(lambda: self.rising(axes))
         self.add(plane)
         self.say(
-            "Does climbing the bound bring q to the posterior? {start} Start far off, {go} and step downhill on the loss. "
-            "The bound rises, and q moves over.",
+            "Does climbing the bound bring q to the posterior? {start} Start far off, {go} and step downhill on the "
+            "loss. The bound rises, and q moves over.",
             pause=1.8,
             start=(*[FadeIn(one) for one in (posterior, q, counter, axes, top, names[0])], 0.9),
             go=lambda: self.go(VGroup(rising, trail), names),
@@ -1338,7 +1339,7 @@ class Closing(Lecture):
             f"{{more}} After six hundred steps, the gap is {last_gap} nats. {{ask}} Would more steps close it?",
             pause=1.6,
             more=lambda: (
-                *[FadeOut(old), FadeIn(axes), FadeIn(fallen)],
+                *[FadeOut(old), FadeIn(axes), Add(fallen)],
                 *[self.step.animate(rate_func=linear).set_value(599), 3.0],
             ),
             ask=(ask(card), 0.8),
@@ -1352,11 +1353,11 @@ class Closing(Lecture):
             return one.animate.scale(2.1, about_point=around).shift(LEFT * 0.6)
 
         self.say(
-            "{floor} No. {zoom} The posterior is tilted, {tilt} and our q cannot tilt: its latents are independent. {left} The "
-            f"best such q leaves {floor} nats.",
+            f"{{floor}} No. {{zoom}} The posterior is tilted, {{tilt}} and our q cannot tilt: its latents are "
+            f"independent. {{left}} The best such q leaves {floor} nats.",
             pause=0.6,
             floor=(FadeOut(card), FadeOut(trail), FadeOut(self.plane[1]), Create(bottom), 0.6),
-            zoom=lambda: (near(posterior), near(self.plane.lines).set_stroke(opacity=0), FadeIn(tilted), 1.3),
+            zoom=lambda: (near(posterior), near(self.plane.lines).set_stroke(opacity=0), Add(tilted), 1.3),
             tilt=(FadeIn(upright), 0.8),
             left=(FadeIn(name, shift=UP * 0.2), 0.8),
         )
@@ -1404,8 +1405,8 @@ class BetterBound(Lecture):
         ]
         (elbo, elbo_start, elbo_end), (truth, truth_start, truth_end) = ways
         self.say(
-            "Can we compare models by their ELBOs? {start} Keep our q, {noise} and give the decoder more noise. The bound "
-            "{rise} rises. {ask} Does log p of x rise, too?",
+            "Can we compare models by their ELBOs? {start} Keep our q, {noise} and give the decoder more noise. The "
+            "bound {rise} rises. {ask} Does log p of x rise, too?",
             pause=1.5,
             start=(FadeIn(posts[0]), FadeIn(feet[0]), FadeIn(elbo_start), FadeIn(truth_start), 0.8),
             noise=(FadeIn(posts[1]), FadeIn(feet[1]), 0.8),
@@ -1477,8 +1478,8 @@ class March(Lecture):
         middle, beads = path(levels, INK, 4), VGroup(*[Dot(level, 0.09, color=INK) for level in levels])
         name = words("medians of 500", 24, INK).move_to(axes.c2p(2.1, -6.9))
         self.say(
-            "So we want log p of x itself. {line} The line before Jensen gives it: {avg} average the weights, then take the "
-            "log. {one} With one draw, that is the ELBO on average.",
+            "So we want log p of x itself. {line} The line before Jensen gives it: {avg} average the weights, then "
+            "take the log. {one} With one draw, that is the ELBO on average.",
             line=(FadeIn(formula, shift=UP * 0.2), 1.0),
             avg=(Indicate(formula.select("w"), 1.1, color=NOISE), 1.2),
             one=lambda: (
@@ -1488,8 +1489,8 @@ class March(Lecture):
             ),
         )
         self.say(
-            "{more} With more draws, the estimates march up, {thousand} and at a thousand they close around the truth, {below} on "
-            "average always from below.",
+            "{more} With more draws, the estimates march up, {thousand} and at a thousand they close around the "
+            "truth, {below} on average always from below.",
             pause=0.6,
             more=lambda: (
                 reached.animate(rate_func=linear).set_value(36),
@@ -1532,16 +1533,17 @@ class Narrow(Lecture):
         share = words(f"{below_narrow} % too low", 30, BAD, weight=BOLD).move_to(axes.c2p(2.2, -7.3))
         self.add(plane, axes, top)
         self.say(
-            "When should we not trust it? {narrow} Take a q with a tenth of the variances. {ask} Where will its estimates end?",
+            "When should we not trust it? {narrow} Take a q with a tenth of the variances. {ask} Where will its "
+            "estimates end?",
             pause=1.4,
             narrow=(Transform(plane[-1], narrow), FadeIn(spots), 1.2),
             ask=(ask(card), 0.8),
         )
         self.say(
-            f"{{run}} Even with a thousand draws, {below_narrow} percent lie below the truth. {{jump}} See the jumps: one draw "
-            "strays to where the posterior is, {carry} and carries everything.",
+            f"{{run}} Even with a thousand draws, {below_narrow} percent lie below the truth. {{jump}} See the jumps: "
+            f"one draw strays to where the posterior is, {{carry}} and carries everything.",
             pause=0.6,
-            run=lambda: (FadeOut(card), FadeIn(lines), reached.animate(rate_func=linear).set_value(60), 3.2),
+            run=lambda: (FadeOut(card), Add(lines), reached.animate(rate_func=linear).set_value(60), 3.2),
             jump=(Create(leap), FadeIn(share), 1.6),
             carry=(Flash(axes.c2p(sizes[when + 1], jump[when + 1]), color=NOISE), 0.8),
         )
@@ -1585,8 +1587,8 @@ class EffectiveSize(Lecture):
         low = words("low: proves trouble", 32, BAD).move_to([-3.3, -2.4, 0])
         high = words("high: proves nothing", 32, INK).move_to([3.3, -2.4, 0])
         self.say(
-            "So ask how many draws did the work. {strip} Here are the weights of a thousand draws, side by side. "
-            f"{{ess}} From our q, {ess} did the work. {{narrow}} From the narrow one, {ess_narrow}.",
+            f"So ask how many draws did the work. {{strip}} Here are the weights of a thousand draws, side by side. "
+            f"{{ess}} From our q, {ess} count. {{narrow}} From the narrow one, {ess_narrow}.",
             strip=(FadeIn(names[0]), LaggedStart(*[FadeIn(part) for part in strips[0]], lag_ratio=0.02), 1.8),
             ess=(FadeIn(sizes[0], shift=LEFT * 0.2), 0.8),
             narrow=(
@@ -1597,8 +1599,8 @@ class EffectiveSize(Lecture):
             ),
         )
         self.say(
-            "{low} A low effective sample size proves trouble. {high} A high one proves nothing: it is made of the same "
-            "draws.",
+            "{low} A low effective sample size proves trouble. {high} A high one proves nothing: it is made of the "
+            "same draws.",
             pause=0.5,
             low=(FadeIn(low, shift=UP * 0.2), 0.8),
             high=(FadeIn(high, shift=UP * 0.2), 0.8),
@@ -1618,8 +1620,8 @@ class EffectiveSize(Lecture):
         above = Dot(axes.c2p(2.5, -4.15), 0.15, color=BAD)
         bug = words("a bug", 34, BAD, weight=BOLD).next_to(above, LEFT, buff=0.3)
         self.say(
-            "{rise} If ten times the draws still raise your estimate, look at that size. {ceiling} And log "
-            "p of x is a ceiling: on average, {above} an honest estimate never lies above it. {bug} One that does has a bug.",
+            "{rise} If ten times the draws still raise your estimate, look at that size. {ceiling} And log p of x is "
+            "a ceiling: on average, {above} an honest estimate never lies above it. {bug} One that does has a bug.",
             pause=0.6,
             rise=(
                 *[FadeOut(old), FadeIn(axes), FadeIn(what), Create(rise)],
@@ -1663,8 +1665,8 @@ class Deaf(Lecture):
         trail = VGroup(*[glowing(*pair) for pair in ends]).shift(DOWN * 0.2)
         card = question("What will its training loss do?", 32).move_to([0, -2.5, 0])
         self.say(
-            "{cells} Now real blood cells, and the model of lesson three with your draw and your price. {twin} Its twin is "
-            "deaf: {wall} no gradient passes the draw. {ask} What will its training loss do?",
+            "{cells} Now real blood cells, and a model with your draw and your price. {twin} Its twin is deaf: {wall} "
+            "no gradient passes the draw. {ask} What will its training loss do?",
             pause=1.6,
             cells=(FadeIn(yours), net.appear(), 2.0),
             twin=(FadeOut(yours, shift=UP * 0.2), FadeIn(deaf, shift=UP * 0.2), 0.6),
@@ -1689,8 +1691,8 @@ class Deaf(Lecture):
         heap = Circle(0.3, color=BAD, stroke_width=4).move_to(panels[1])
         every = words(f"all {len(lesson.value('4.9', 'groups'))} cells", 26, BAD).next_to(heap, UR, buff=0.1)
         self.say(
-            f"{{fall}} It falls, from {deaf_first} to {deaf_last}, and nobody notices. {{heap}} But its KL is zero, and all its "
-            "cells lie in one heap. {only} The price needs no draw: it was the encoder's only teacher.",
+            f"{{fall}} It falls, from {deaf_first} to {deaf_last}, and nobody notices. {{heap}} But its KL is zero, "
+            f"and all its cells lie in one heap. {{only}} The price needs no draw: it was the encoder's only teacher.",
             pause=0.8,
             fall=(FadeOut(old), FadeIn(axes), *[Create(one) for one in curves], FadeIn(names), 2.2),
             heap=(FadeOut(axes, names, *curves), FadeIn(*panels), FadeIn(titles), 1.2),
@@ -1721,8 +1723,9 @@ class Win(Lecture):
         unit = "nats above independent genes, per held-out cell"
         bars = Bars(["deaf twin", "your model"], [lead_deaf, lead], unit, [BAD, GOOD], 8.0).move_to([0, -1.5, 0])
         self.say(
-            "{rival} The rival has no latents: every gene is a coin of its own. {deaf} The deaf twin ends where the rival "
-            f"does. {{ours}} Your model gives a held-out cell {float(lead):.0f} nats more, {{two}} from two numbers a cell.",
+            f"{{rival}} The rival has no latents: every gene is a coin of its own. {{deaf}} The deaf twin ends where "
+            f"the rival does. {{ours}} Your model gives a held-out cell {float(lead):.0f} nats more, {{two}} from two "
+            f"numbers a cell.",
             pause=1.0,
             rival=(FadeIn(label), LaggedStart(*[SpinInFromNothing(coin) for coin in coins], lag_ratio=0.1), 1.8),
             deaf=(FadeIn(bars.names, bars.unit), bars.grow(0), 1.0),
@@ -1754,8 +1757,9 @@ class YourTurn(Lecture):
         card.scale(0.95).shift(DOWN * 0.25)
         self.add(heading("4.10", lesson.titles["4.10"]))
         self.say(
-            "Now it is your turn. {a} Split log p of x into bound and gap. {b} Write the draw that lets gradients pass, {c} its "
-            "price, {d} and the estimate of log p of x. {e} Then break your model on purpose, and say how one would notice.",
+            "Now it is your turn. {a} Split log p of x into bound and gap. {b} Write the draw that lets gradients "
+            "pass, {c} its price, {d} and the estimate of log p of x. {e} Then break your model on purpose, and say "
+            "how one would notice.",
             pause=1.5,
             a=(FadeIn(card.card), FadeIn(card.title), FadeIn(card.row(0), shift=RIGHT * 0.2), 0.8),
             b=(FadeIn(card.row(1), shift=RIGHT * 0.2), 0.6),
