@@ -63,6 +63,7 @@ def _quiet(tmp_path, monkeypatch):
         (lambda: [math("x^2", 22)], "size 22.0, and 26 is the smallest"),
         (lambda: [words("dark", 30, FAINT)], "contrast of 1.43"),
         (lambda: [question("On a card?"), words("pale", 30, INK)], "lie over each other"),
+        (lambda: [question("Does it fit?").to_edge(RIGHT, buff=0.1)], "a card"),
         (lambda: [words("over"), words("over it")], "lie over each other"),
         (lambda: [words("gone").set_opacity(0.1), words("over it")], ""),
         (lambda: [words("one line"), words("another").shift(DOWN)], ""),

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
-from manim import ImageMobject, ManimColor, Mobject, Text, Typst, VMobject
+from manim import DL, UR, ImageMobject, ManimColor, Mobject, Rectangle, Text, Typst, VMobject
 
 from .look import GROUND
 
@@ -46,6 +46,7 @@ def complaints(mobjects: list[Mobject]) -> list[str]:
             found.append(f"{one.text!r} is of size {one.size():.1f}, and {smallest} is the smallest")
         if (contrast := _contrast(one, grounds)) < 4.5:
             found.append(f"{one.text!r} has a contrast of {contrast:.2f} to what is behind it, less than 4.5")
+    found += ["a card leaves the frame, or comes too near its edge"] if _card_at_edge(mobjects) else []
     for one, other in combinations(texts, 2):
         apart = one.owner == other.owner or _covers(one, other, grounds) or _covers(other, one, grounds)
         if not apart and _touch(one, other):
@@ -60,6 +61,14 @@ def _seen(mobjects: list[Mobject]) -> bool:
         one for one in family if isinstance(one, ImageMobject) or (isinstance(one, VMobject) and _opacity(one) > 0.15)
     ]
     return any(one.get_bottom()[1] < 3.2 for one in shown)
+
+
+def _card_at_edge(mobjects: list[Mobject]) -> bool:
+    """Return whether a rectangle, but for one that fills the frame, ends within 0.2 of the edge, or beyond it."""
+    family = [part for one in mobjects for part in one.family_members_with_points()]
+    cards = [one for one in family if isinstance(one, Rectangle) and _opacity(one) > 0.15 and one.width < 13]
+    ends = [np.abs([one.get_corner(DL), one.get_corner(UR)])[:, :2] for one in cards if one.height > 0.5]
+    return any((end > [EDGE_X + 0.1, EDGE_Y + 0.1]).any() for end in ends)
 
 
 def _touch(one: Shown, other: Shown) -> bool:
