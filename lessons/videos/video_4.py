@@ -15,6 +15,7 @@ RUN_LOG_W = (
     f"(mean + s.sqrt() * {RUN_DRAWS}) for s in choices.values()]"
 )
 GROWING = "[round(10 ** (k / 20)) for k in range(61)]"  # from 1 to 1000 draws
+SIZES = np.log10([round(10 ** (k / 20)) for k in range(61)])
 WALKS = f"[torch.stack([torch.logsumexp(w[:n], 0) - math.log(n) for n in {GROWING}]) for w in {RUN_LOG_W}]"
 TYPICAL = f"[w[:, run[3][1].argsort()[249]] for w, run in zip({RUN_LOG_W}, runs.values())]"  # of median ESS
 ESTIMATES = "[[values for values, _ in run] for run in runs.values()]"
@@ -111,7 +112,7 @@ assert abs(BOUND - bound_with(NOISE_VAR)[0]) < 1e-6
 
 def counter(get: Callable[[], float], place: Sequence[float], size: float, color: str = INK) -> Mobject:
     """Return a number that follows a value; its left end stays at a place."""
-    return live(lambda: written(get()), size, color).shift(np.array(place) + DOWN * 0.005 * size)
+    return always_redraw(lambda: mono(written(get()), size, color).move_to(place, aligned_edge=LEFT))
 
 
 def valued(name: str, value: str, size: float, color: str = INK, toward: np.ndarray = RIGHT) -> VGroup:
@@ -266,8 +267,8 @@ class Solvable(Lecture):
             edge.set_stroke(width=5 * abs(W[i, k]))
         told = words("one cell", 26, SPREAD).next_to(VGroup(*[gene[1] for gene in genes]), UP, buff=0.4)
         self.say(
-            "Let us go where everything can be computed. {z} Two latents, {genes} three genes, {W} and a decoder "
-            "without a bend. {cell} And one cell.",
+            "{z} Take two latents, {genes} three genes, {W} and between them a decoder without a bend. {cell} And one "
+            "cell. {all} In this model, everything can be computed.",
             z=(LaggedStart(*[FadeIn(one, scale=0.7) for one in latents], lag_ratio=0.3), 0.8),
             genes=(LaggedStart(*[FadeIn(gene[0], scale=0.7) for gene in genes], lag_ratio=0.2), 0.7),
             W=(LaggedStart(*[Create(edge) for edge in edges], lag_ratio=0.15), 1.0),
@@ -276,6 +277,7 @@ class Solvable(Lecture):
                 FadeIn(told),
                 0.8,
             ),
+            all=(LaggedStart(*[pulse(edge) for edge in edges], lag_ratio=0.2), 1.6),
         )
         self.sum_the_plane(VGroup(latents, edges, genes, told))
 
@@ -392,11 +394,14 @@ class FirstWay(Lecture):
         for value, i in zip(values, (0, 2, 3), strict=True):
             value.move_to([5.0, lines.line(i).get_y(), 0])
         name = words("ELBO", 34, Q, weight=BOLD).next_to(values[2], DOWN, buff=0.3)
+        plane = Plane(6.2, (-1.6, 2.4), (-1.9, 1.6))
+        plane.add(plane.posterior(), plane.q())
         self.say(
-            "How can a q that is only roughly right help? {one} Log p of x is the log of an integral over all z. "
+            "{q} How can a q that is only roughly right help? {one} Log p of x is the log of an integral over all z. "
             "{two} Multiply by q, and divide by q. {three} Now it is a mean under q, {same} and the number is the "
             "same.",
-            one=(lines.reveal(0), FadeIn(values[0]), 1.4),
+            q=(FadeIn(plane), 0.8),
+            one=(FadeOut(plane), lines.reveal(0), FadeIn(values[0]), 1.4),
             two=(lines.reveal(1), 1.4),
             three=(lines.reveal(2), 1.3),
             same=(FadeIn(values[1], shift=LEFT * 0.2), 0.6),
@@ -485,7 +490,7 @@ class Weights(Lecture):
         ratio = math("log w = log (p(x, z)) / {{q(z|x) : q}}", 44).move_to([3.4, 2.75, 0])
         ratio.select("q").set_color(Q)
         self.say(
-            "Look at the ratio inside the mean: the {ratio} weight of a draw. {draw} Draw z from q. {fall} Every draw "
+            "{ratio} Look at the ratio inside the mean: the weight of a draw. {draw} Draw z from q. {fall} Every draw "
             "drops its log weight on this axis. {all} Here are a hundred thousand.",
             ratio=(FadeIn(plane), FadeIn(ratio), FadeIn(axes), 1.0),
             draw=(LaggedStart(*[FadeIn(dot, scale=2) for dot in start], lag_ratio=0.1), 1.2),
@@ -1100,7 +1105,7 @@ class Springs(Lecture):
         assert written(self.mean(), 1) in printed[1].replace("-", "−")
         assert written(0.5 * (self.var() - 1)) in printed[2].replace("-", "−")
         self.say(
-            "What does it want? {bell} This is q for the second latent. {mean} One spring pulls its mean to zero. "
+            "{bell} What does it want? This is q for the second latent. {mean} One spring pulls its mean to zero. "
             "{var} Another pulls its variance to one. {go} Let go.",
             pause=2.2,
             bell=(FadeIn(self.line), FadeIn(prior), FadeIn(q), FadeIn(names[0]), FadeIn(numbers[0]), 1.0),
@@ -1300,7 +1305,7 @@ class Closing(Lecture):
         rising = always_redraw(lambda: self.rising(axes))
         self.add(plane)
         self.say(
-            "Does climbing the bound bring q to the posterior? {start} Start far off, {go} and step downhill on the "
+            "{start} Does climbing the bound bring q to the posterior? Start far off, {go} and step downhill on the "
             "loss. The bound rises, and q moves over.",
             pause=1.8,
             start=(*[FadeIn(one) for one in (posterior, q, counter, axes, top, names[0])], 0.9),
@@ -1310,7 +1315,7 @@ class Closing(Lecture):
 
     def go(self, drawn: VGroup, names: VGroup) -> tuple:
         self.add(*drawn)
-        return self.step.animate(rate_func=rush_from).set_value(60), FadeIn(names[1:]), 4.6
+        return self.step.animate(rate_func=rush_into).set_value(60), FadeIn(names[1:]), 4.6
 
     def now(self) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and covariance of q at this step, or between two."""
@@ -1336,12 +1341,11 @@ class Closing(Lecture):
         name = mono(floor, 28, INK).next_to(axes.c2p(0.55, least), DOWN, buff=0.15)
         card = question("Will it close?", 28).move_to(axes.c2p(1.95, 1.1))
         self.say(
-            f"{{more}} After six hundred steps, the gap is {last_gap} nats. {{ask}} Would more steps close it?",
+            f"{{more}} After six hundred steps, {{fall}} the gap is {last_gap} nats. {{ask}} Would more steps close "
+            f"it?",
             pause=1.6,
-            more=lambda: (
-                *[FadeOut(old), FadeIn(axes), Add(fallen)],
-                *[self.step.animate(rate_func=linear).set_value(599), 3.0],
-            ),
+            more=lambda: (FadeOut(old), FadeIn(axes), 0.9),
+            fall=lambda: (Add(fallen), self.step.animate(rate_func=linear).set_value(599), 2.4),
             ask=(ask(card), 0.8),
         )
         posterior, trail = left
@@ -1405,7 +1409,7 @@ class BetterBound(Lecture):
         ]
         (elbo, elbo_start, elbo_end), (truth, truth_start, truth_end) = ways
         self.say(
-            "Can we compare models by their ELBOs? {start} Keep our q, {noise} and give the decoder more noise. The "
+            "{start} Can we compare models by their ELBOs? Keep our q, {noise} and give the decoder more noise. The "
             "bound {rise} rises. {ask} Does log p of x rise, too?",
             pause=1.5,
             start=(FadeIn(posts[0]), FadeIn(feet[0]), FadeIn(elbo_start), FadeIn(truth_start), 0.8),
@@ -1447,14 +1451,18 @@ def walks(which: int) -> np.ndarray:
 
 def marching(axes: Plot, estimates: np.ndarray, reached: ValueTracker, color: str = LATENT) -> Mobject:
     """Return lines of estimates, (sizes, lines), as far as draws have been counted, and a dot at the end of each."""
-    sizes = np.log10([round(10 ** (k / 20)) for k in range(61)])
+    low, high = axes.y_range[:2]
+    lines = [curve(axes, SIZES, one, color, 2).set_stroke(opacity=0.35) for one in estimates.T]
+    above, below = np.minimum(estimates[1:], estimates[:-1]) > high, np.maximum(estimates[1:], estimates[:-1]) < low
+    drawn = np.cumsum(~(above | below), axis=0)  # pieces of each line, after each size
+    assert all(len(line.points) == 4 * pieces for line, pieces in zip(lines, drawn[-1], strict=True))
 
     def so_far() -> VGroup:
-        upto = min(int(reached.get_value()), 60) + 1
-        lines = [curve(axes, sizes[:upto], one[:upto], color, 2).set_stroke(opacity=0.35) for one in estimates.T]
-        low, high = axes.y_range[:2]
-        heads = [axes.c2p(sizes[upto - 1], one) for one in estimates[upto - 1] if low <= one <= high]
-        return VGroup(*lines, cloud(heads, color, 0.06))
+        upto = min(int(reached.get_value()), 60)
+        ends = drawn[upto - 1] * 4 if upto else np.zeros(len(lines), dtype=int)
+        shown = [line.copy().set_points(line.points[:end]) for line, end in zip(lines, ends, strict=True) if end]
+        heads = [axes.c2p(SIZES[upto], one) for one in estimates[upto] if low <= one <= high]
+        return VGroup(*shown, cloud(heads, color, 0.06))
 
     return always_redraw(so_far)
 
@@ -1478,7 +1486,7 @@ class March(Lecture):
         middle, beads = path(levels, INK, 4), VGroup(*[Dot(level, 0.09, color=INK) for level in levels])
         name = words("medians of 500", 24, INK).move_to(axes.c2p(2.1, -6.9))
         self.say(
-            "So we want log p of x itself. {line} The line before Jensen gives it: {avg} average the weights, then "
+            "{line} So we want log p of x itself. The line before Jensen gives it: {avg} average the weights, then "
             "take the log. {one} With one draw, that is the ELBO on average.",
             line=(FadeIn(formula, shift=UP * 0.2), 1.0),
             avg=(Indicate(formula.select("w"), 1.1, color=NOISE), 1.2),
@@ -1527,8 +1535,7 @@ class Narrow(Lecture):
         assert float(medians[1][3]) < LOG_PX - 0.9
         lines = marching(axes, estimates[:, :40], reached)
         jump, when = self.jump(estimates[:, :40])
-        sizes = np.log10([round(10 ** (k / 20)) for k in range(61)])
-        leap = curve(axes, sizes[: when + 2], jump[: when + 2], NOISE, 5)
+        leap = curve(axes, SIZES[: when + 2], jump[: when + 2], NOISE, 5)
         card = question("Where do its\nestimates end?", 30).move_to(axes.c2p(1.5, -5.5))
         share = words(f"{below_narrow} % too low", 30, BAD, weight=BOLD).move_to(axes.c2p(2.2, -7.3))
         self.add(plane, axes, top)
@@ -1540,12 +1547,13 @@ class Narrow(Lecture):
             ask=(ask(card), 0.8),
         )
         self.say(
-            f"{{run}} Even with a thousand draws, {below_narrow} percent lie below the truth. {{jump}} See the jumps: "
-            f"one draw strays to where the posterior is, {{carry}} and carries everything.",
+            f"{{clear}} Even {{run}} with a thousand draws, {below_narrow} percent lie below the truth. {{jump}} See "
+            f"the jumps: one draw strays to where the posterior is, {{carry}} and carries everything.",
             pause=0.6,
-            run=lambda: (FadeOut(card), Add(lines), reached.animate(rate_func=linear).set_value(60), 3.2),
+            clear=(FadeOut(card), 0.3),
+            run=lambda: (Add(lines), reached.animate(rate_func=linear).set_value(60), 3.2),
             jump=(Create(leap), FadeIn(share), 1.6),
-            carry=(Flash(axes.c2p(sizes[when + 1], jump[when + 1]), color=NOISE), 0.8),
+            carry=(Flash(axes.c2p(SIZES[when + 1], jump[when + 1]), color=NOISE), 0.8),
         )
 
     def jump(self, estimates: np.ndarray) -> tuple[np.ndarray, int]:
@@ -1587,7 +1595,7 @@ class EffectiveSize(Lecture):
         low = words("low: proves trouble", 32, BAD).move_to([-3.3, -2.4, 0])
         high = words("high: proves nothing", 32, INK).move_to([3.3, -2.4, 0])
         self.say(
-            f"So ask how many draws did the work. {{strip}} Here are the weights of a thousand draws, side by side. "
+            f"{{strip}} So ask how many draws did the work. Here are the weights of a thousand draws, side by side. "
             f"{{ess}} From our q, {ess} count. {{narrow}} From the narrow one, {ess_narrow}.",
             strip=(FadeIn(names[0]), LaggedStart(*[FadeIn(part) for part in strips[0]], lag_ratio=0.02), 1.8),
             ess=(FadeIn(sizes[0], shift=LEFT * 0.2), 0.8),
@@ -1620,11 +1628,13 @@ class EffectiveSize(Lecture):
         above = Dot(axes.c2p(2.5, -4.15), 0.15, color=BAD)
         bug = words("a bug", 34, BAD, weight=BOLD).next_to(above, LEFT, buff=0.3)
         self.say(
-            "{rise} If ten times the draws still raise your estimate, look at that size. {ceiling} And log p of x is "
-            "a ceiling: on average, {above} an honest estimate never lies above it. {bug} One that does has a bug.",
+            "{clear} If ten {rise} times the draws still raise your estimate, look at that size. {ceiling} And log p "
+            "of x is a ceiling: on average, {above} an honest estimate never lies above it. {bug} One that does has a "
+            "bug.",
             pause=0.6,
+            clear=(FadeOut(old), 0.4),
             rise=(
-                *[FadeOut(old), FadeIn(axes), FadeIn(what), Create(rise)],
+                *[FadeIn(axes), FadeIn(what), Create(rise)],
                 *[LaggedStart(*[FadeIn(bead, scale=2) for bead in beads], lag_ratio=0.4), 2.4],
             ),
             ceiling=(Create(top), FadeIn(name), 1.0),
@@ -1691,10 +1701,12 @@ class Deaf(Lecture):
         heap = Circle(0.3, color=BAD, stroke_width=4).move_to(panels[1])
         every = words(f"all {len(lesson.value('4.9', 'groups'))} cells", 26, BAD).next_to(heap, UR, buff=0.1)
         self.say(
-            f"{{fall}} It falls, from {deaf_first} to {deaf_last}, and nobody notices. {{heap}} But its KL is zero, "
-            f"and all its cells lie in one heap. {{only}} The price needs no draw: it was the encoder's only teacher.",
+            f"{{clear}} It falls, {{fall}} from {deaf_first} to {deaf_last}, and nobody notices. {{heap}} But its KL "
+            f"is zero, and all its cells lie in one heap. {{only}} The price needs no draw: it was the encoder's only "
+            f"teacher.",
             pause=0.8,
-            fall=(FadeOut(old), FadeIn(axes), *[Create(one) for one in curves], FadeIn(names), 2.2),
+            clear=(FadeOut(old), 0.5),
+            fall=(FadeIn(axes), *[Create(one) for one in curves], FadeIn(names), 2.2),
             heap=(FadeOut(axes, names, *curves), FadeIn(*panels), FadeIn(titles), 1.2),
             only=(Create(heap), FadeIn(every, shift=UP * 0.1), 1.0),
         )
@@ -1757,11 +1769,12 @@ class YourTurn(Lecture):
         card.scale(0.95).shift(DOWN * 0.25)
         self.add(heading("4.10", lesson.titles["4.10"]))
         self.say(
-            "Now it is your turn. {a} Split log p of x into bound and gap. {b} Write the draw that lets gradients "
-            "pass, {c} its price, {d} and the estimate of log p of x. {e} Then break your model on purpose, and say "
-            "how one would notice.",
+            "{card} Now it is your turn. {a} Split log p of x into bound and gap. {b} Write the draw that lets "
+            "gradients pass, {c} its price, {d} and the estimate of log p of x. {e} Then break your model on purpose, "
+            "and say how one would notice.",
             pause=1.5,
-            a=(FadeIn(card.card), FadeIn(card.title), FadeIn(card.row(0), shift=RIGHT * 0.2), 0.8),
+            card=(FadeIn(card.card), FadeIn(card.title), 0.8),
+            a=(FadeIn(card.row(0), shift=RIGHT * 0.2), 0.6),
             b=(FadeIn(card.row(1), shift=RIGHT * 0.2), 0.6),
             c=(FadeIn(card.row(2), shift=RIGHT * 0.2), 0.5),
             d=(FadeIn(card.row(3), shift=RIGHT * 0.2), 0.6),
