@@ -55,6 +55,13 @@ W, B, X = (lesson.value("4.1", name) for name in ("W", "b", "x"))
 NOISE_VAR, LOG_PX, BOUND = (
     float(lesson.value(section, name)) for section, name in (("4.1", "noise_var"), ("4.1", "log_px"), ("4.2", "bound"))
 )
+assert W.shape == (3, 2)  # "three genes", "two latents"
+assert len(lesson.value("4.2", "log_w")) == 100_000
+assert len(lesson.value("4.4", "many")) == 10_000
+assert len(lesson.value("4.7", "trace")) == 600
+assert lesson.number(r"slope by backward\(\):") == "0.0"
+assert abs(float(lead_deaf)) < 1  # "ends where the rival does"
+assert lesson.value("4.9", MEANS_OF_Z)[0].shape[1] == 2  # "two numbers a cell"
 POSTERIOR, PRIOR, Q, TRUTH, GAP, PRICE = INK, DIM, MEAN, GOOD, BAD, GROUPS[4]
 DIE = lesson.titles["4.4"]
 
@@ -222,7 +229,8 @@ class Promise(Lecture):
     section = "4.1"
 
     def construct(self):
-        title = words("The bound, the die and the estimate", 60, weight=BOLD)
+        title = VGroup(words("The bound, the die", 72, weight=BOLD), words("and the estimate", 72, MEAN, weight=BOLD))
+        title.arrange(DOWN, buff=0.25)
         small = heading("4.1", lesson.titles["4.1"])
         level, base = ValueTracker(0.5), np.array([-0.4, -3.0, 0])
         bar = always_redraw(lambda: slab(2.4, level.get_value(), Q, base, DOWN))
@@ -234,7 +242,7 @@ class Promise(Lecture):
             "{title} Every VAE is trained on a number {small} that is too low. {name} It is called the ELBO, {rise} "
             "and lesson three pushed it up.",
             title=(FadeIn(title, shift=UP * 0.2), 0.9),
-            small=(ReplacementTransform(title, small), FadeIn(bar, shift=UP * 0.5), 0.9),
+            small=(FadeOut(title, shift=UP * 0.3), FadeIn(small), FadeIn(bar, shift=UP * 0.5), 0.9),
             name=(FadeIn(name, shift=RIGHT * 0.3), 0.6),
             rise=(level.animate.set_value(2.8), 1.6),
         )
@@ -410,7 +418,7 @@ class FirstWay(Lecture):
             f"Let the logarithm {{four}} move inside, {{drop}} and the number drops to {bound}. {{name}} This is the "
             f"ELBO, the evidence lower bound. {{why}} Why did it drop?",
             pause=0.5,
-            four=(TransformMatchingShapes(lines.line(2).copy(), lines.line(3)), 1.0),
+            four=(lines.reveal(3), 1.2),
             drop=lambda: (TransformFromCopy(values[1], values[2]), 0.9),
             name=(FadeIn(name, shift=UP * 0.2), 0.7),
             why=(Circumscribe(lines.line(3).select("sign"), color=GAP, buff=0.15), 1.0),
@@ -1530,6 +1538,8 @@ class Narrow(Lecture):
         narrow = plane.ellipse(Q_MEAN, np.diag(0.1 * Q_VAR), Q)
         draws = Q_MEAN + np.sqrt(0.1 * Q_VAR) * lesson.value("4.2", "eps[:20000]")[:400]
         spots = cloud([plane.at(z) for z in draws], NOISE, 0.035)
+        log_w = log_joint(draws) - log_density(draws, Q_MEAN, np.diag(0.1 * Q_VAR))
+        stray = Dot(plane.at(draws[log_w.argmax()]), 0.1, color=INK)
         estimates, reached = walks(1), ValueTracker(0)
         assert written(100 * np.mean(estimates[60] < LOG_PX), 0) == below_narrow
         assert float(medians[1][3]) < LOG_PX - 0.9
@@ -1553,7 +1563,7 @@ class Narrow(Lecture):
             clear=(FadeOut(card), 0.3),
             run=lambda: (Add(lines), reached.animate(rate_func=linear).set_value(60), 3.2),
             jump=(Create(leap), FadeIn(share), 1.6),
-            carry=(Flash(axes.c2p(SIZES[when + 1], jump[when + 1]), color=NOISE), 0.8),
+            carry=(FadeIn(stray, scale=3), Flash(stray.get_center(), color=INK), 0.8),
         )
 
     def jump(self, estimates: np.ndarray) -> tuple[np.ndarray, int]:
@@ -1592,12 +1602,14 @@ class EffectiveSize(Lecture):
                 for size, strip, color in zip((ess, ess_narrow), strips, (GOOD, BAD), strict=True)
             ]
         )
+        outline = Rectangle(width=strips[0].width, height=0.8, color=DIM, stroke_width=3).move_to(strips[0])
         low = words("low: proves trouble", 32, BAD).move_to([-3.3, -2.4, 0])
         high = words("high: proves nothing", 32, INK).move_to([3.3, -2.4, 0])
         self.say(
-            f"{{strip}} So ask how many draws did the work. Here are the weights of a thousand draws, side by side. "
-            f"{{ess}} From our q, {ess} count. {{narrow}} From the narrow one, {ess_narrow}.",
-            strip=(FadeIn(names[0]), LaggedStart(*[FadeIn(part) for part in strips[0]], lag_ratio=0.02), 1.8),
+            f"{{ask}} So ask how many draws did the work. {{strip}} Here are the weights of a thousand draws, side by "
+            f"side. {{ess}} From our q, {ess} count. {{narrow}} From the narrow one, {ess_narrow}.",
+            ask=(FadeIn(names[0]), Create(outline), 1.0),
+            strip=(LaggedStart(*[FadeIn(part) for part in strips[0]], lag_ratio=0.02), 1.8),
             ess=(FadeIn(sizes[0], shift=LEFT * 0.2), 0.8),
             narrow=(
                 FadeIn(names[1]),
@@ -1613,7 +1625,7 @@ class EffectiveSize(Lecture):
             low=(FadeIn(low, shift=UP * 0.2), 0.8),
             high=(FadeIn(high, shift=UP * 0.2), 0.8),
         )
-        self.ceiling(Group(strips, names, sizes, low, high))
+        self.ceiling(Group(strips, outline, names, sizes, low, high))
 
     def ceiling(self, old: Group) -> None:
         marks = {0: "1", 1: "10", 2: "100", 3: "1,000"}
@@ -1698,6 +1710,7 @@ class Deaf(Lecture):
         for x, name, color in ((-3.5, "your model", GOOD), (3.5, "its deaf twin: KL 0", BAD)):
             titles.add(words(name, 30, color, weight=BOLD).move_to([x, 2.5, 0]))
         assert float(kl_deaf) == 0
+        titles.add(words("mean of z, a colour for each kind of cell", 22, DIM).move_to([0, -3.4, 0]))
         heap = Circle(0.3, color=BAD, stroke_width=4).move_to(panels[1])
         every = words(f"all {len(lesson.value('4.9', 'groups'))} cells", 26, BAD).next_to(heap, UR, buff=0.1)
         self.say(
@@ -1713,7 +1726,7 @@ class Deaf(Lecture):
 
     def panel(self, which: int) -> list[VMobject]:
         """Return the lesson's means of z, coloured by group, on a scale that both share."""
-        centre, unit = np.array([(-3.5, 3.5)[which], -0.5, 0]), 1.1
+        centre, unit = np.array([(-3.5, 3.5)[which], -0.35, 0]), 1.1
         means, groups = lesson.value("4.9", MEANS_OF_Z)[which], lesson.value("4.9", "groups")
         cross = [path([centre - side, centre + side], FAINT, 3) for side in (RIGHT * 2.6, UP * 2.5)]
         for group in np.unique(groups):
@@ -1762,8 +1775,8 @@ class YourTurn(Lecture):
                 ("4.6", "split log p(x) into bound and gap"),
                 ("4.1", "write the draw that lets gradients pass"),
                 ("4.2", "write the price"),
-                ("4.4", "estimate log p(x) without overflow"),
-                ("4.9", "break your model: how would one notice?"),
+                ("4.4", "estimate log p(x) from the weights"),
+                ("?", "break your model: how would one notice?"),
             ],
         )
         card.scale(0.95).shift(DOWN * 0.25)
