@@ -124,7 +124,9 @@ def counter(get: Callable[[], float], place: Sequence[float], size: float, color
 
 def valued(name: str, value: str, size: float, color: str = INK, toward: np.ndarray = RIGHT) -> VGroup:
     """Return a name and its value, beside or below it."""
-    return VGroup(words(name, size, color), mono(value, size * 1.2, color)).arrange(toward, buff=size * 0.008)
+    return VGroup(words(name, size, color), mono(value, size * 1.2, color)).arrange(
+        toward, buff=size * (0.008 if toward is DOWN else 0.016)
+    )
 
 
 def slab(width: float, height: float, color: str, corner: Sequence[float], edge: np.ndarray = LEFT) -> Rectangle:
@@ -338,7 +340,7 @@ class Ellipses(Lecture):
         self.add(heading("4.1", lesson.titles["4.1"]), plane)
         names = VGroup(
             words("prior", 26, PRIOR).move_to(plane.at([-1.75, 1.75])),
-            words("posterior", 26, POSTERIOR).move_to(plane.at([0.85, -1.15])),
+            words("posterior", 26, POSTERIOR).move_to(plane.at([0.85, -1.3])),
             words("q", 30, Q).move_to(plane.at([-0.75, 0.35])),
         )
         card = question("Which latent does\nthe cell pin down?", 32).move_to([4.3, 0.0, 0])
@@ -687,7 +689,7 @@ class TwoPrices(Lecture):
             split.add(words(name, 24, color).next_to(split.select(name), DOWN, buff=0.2))
         prior, posterior = plane.prior(), plane.posterior()
         names = [words("prior", 26, PRIOR).move_to(plane.at([-1.75, 1.8]))]
-        names.append(words("posterior", 26, POSTERIOR).move_to(plane.at([0.75, -1.2])))
+        names.append(words("posterior", 26, POSTERIOR).move_to(plane.at([0.8, -1.3])))
         rows = VGroup(
             self.row("price", PRICE, "q against the prior", 0.3), self.row("gap", GAP, "q against the posterior", -1.5)
         )
@@ -1239,7 +1241,7 @@ class Loss(Lecture):
             shape = Rectangle(width=unit * (end - start), height=1.0, stroke_width=0).set_fill(color, 0.85)
             shape.move_to([left + unit * start, y, 0], LEFT)
             text = VGroup(words(name, 26, GROUND, weight=BOLD), mono(written(value), 28, GROUND)).arrange(
-                RIGHT, buff=0.25
+                RIGHT, buff=0.4
             )
             if text.width > shape.width - 0.2:
                 text.arrange(DOWN, buff=0.08)
@@ -1259,7 +1261,7 @@ class Loss(Lecture):
             .arrange(RIGHT, buff=0.25)
             .next_to(brace, DOWN, buff=0.15)
         )
-        back = block(float(notes), float(loss), -1.9, TRUTH, "+ log p(x)", LOG_PX)
+        back = block(float(notes), float(loss), -1.9, TRUTH, "log p(x)", LOG_PX)
         rest = block(0, float(notes), -1.9, GAP, "gap", float(notes))
         cross = words("nobody can compute it", 26, BAD).next_to(rest, DOWN, buff=0.3).align_to(rest, LEFT)
         self.say(
