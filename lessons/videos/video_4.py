@@ -1720,8 +1720,8 @@ class Deaf(Lecture):
             f"is zero, and all its cells lie in one heap. {{only}} The price needs no draw: it was the encoder's only "
             f"teacher.",
             pause=0.8,
-            clear=(FadeOut(old), 0.5),
-            fall=(FadeIn(axes), *[Create(one) for one in curves], FadeIn(names), 2.2),
+            clear=(Succession(FadeOut(old, run_time=0.3), FadeIn(axes, run_time=0.4)), 0.7),
+            fall=(*[Create(one) for one in curves], FadeIn(names), 2.2),
             heap=(FadeOut(axes, names, *curves), FadeIn(*panels), FadeIn(titles), 1.2),
             only=(Create(heap), FadeIn(every, shift=UP * 0.1), 1.0),
         )
@@ -1749,12 +1749,13 @@ class Win(Lecture):
         label = words("how often each gene is detected", 24, DIM).next_to(coins, UP, buff=0.35)
         unit = "nats above independent genes, per held-out cell"
         bars = Bars(["deaf twin", "your model"], [lead_deaf, lead], unit, [BAD, GOOD], 8.0).move_to([0, -1.5, 0])
+        self.add(label)
         self.say(
             f"{{rival}} The rival has no latents: every gene is a coin of its own. {{deaf}} The deaf twin ends where "
             f"the rival does. {{ours}} Your model gives a held-out cell {float(lead):.0f} nats more, {{two}} from two "
             f"numbers a cell.",
             pause=1.0,
-            rival=(FadeIn(label), LaggedStart(*[SpinInFromNothing(coin) for coin in coins], lag_ratio=0.1), 1.8),
+            rival=(LaggedStart(*[SpinInFromNothing(coin) for coin in coins], lag_ratio=0.1), 1.8),
             deaf=(FadeIn(bars.names, bars.unit), bars.grow(0), 1.0),
             ours=(bars.grow(1), 1.4),
             two=(Circumscribe(bars.bar(1), color=GOOD, buff=0.15), 1.0),
