@@ -29,8 +29,9 @@ from .script import Film, read_film
 from .transcript import write_transcript
 
 WORK, DOCS = ROOT / "build" / "videos", ROOT / "docs" / "videos"
-LOUDNESS, PEAK = -16.0, 0.65  # LUFS, and where the limiter holds the peaks, as a share
+LOUDNESS, PEAK, SILENT = -16.0, -1.4, -60.0  # LUFS, dBTP, and what is below is a draft
 SOUND = 48_000
+EXACT = ["-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact"]
 
 
 def main(arguments: list[str]) -> None:
@@ -196,34 +197,38 @@ def encode(folder: Path, beats: list[dict], about: dict, vtt_file: Path, out: Pa
         times = f"START={round(chapter['start'] * 1000)}\nEND={round(end * 1000)}"
         meta.append(f"[CHAPTER]\nTIMEBASE=1/1000\n{times}\ntitle={title}")
     (folder / "meta.txt").write_text("\n".join(meta) + "\n", encoding="utf-8")
-    inputs = ["-f", "concat", "-safe", "0", "-i", folder / "list.txt", "-i", folder / "sound.wav"]
+    inputs = ["-f", "concat", "-safe", "0", "-i", folder / "list.txt", "-i", folder / "sound.m4a"]
     inputs += ["-f", "ffmetadata", "-i", folder / "meta.txt", "-i", vtt_file]
     streams = [word for one in ("0:v", "1:a", "3:s") for word in ("-map", one)]
-    streams += ["-map_metadata", "2", "-map_chapters", "2", "-c:v", "copy", "-c:s", "mov_text"]
-    sound = f"-ar {SOUND} -ac 1 -c:a aac -b:a 64k".split()
+    streams += ["-map_metadata", "2", "-map_chapters", "2", "-c:v", "copy", "-c:a", "copy", "-c:s", "mov_text"]
     language = [word for one in "vas" for word in (f"-metadata:s:{one}:0", "language=eng")]
-    exact = ["-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact", "-movflags", "+faststart"]
     partial = out.with_suffix(".partial.mp4")
-    level = ["-af", levelled(folder / "sound.wav")]
-    ffmpeg("-y", *inputs, *streams, *level, *sound, *language, *exact, partial)
+    encode_sound(folder / "sound.wav", folder / "sound.m4a")
+    ffmpeg("-y", *inputs, *streams, *language, *EXACT, "-movflags", "+faststart", partial)
     partial.replace(out)
 
 
-def levelled(sound: Path) -> str:
-    """Return the filters that bring a sound to its loudness: the gain is found behind the limiter."""
-    gain = 0.0
-    for _ in range(3):
-        heard = ffmpeg("-i", sound, "-af", f"{_filters(gain)},ebur128", "-f", "null", "-")
-        found = re.findall(r"I:\s+(-?[\d.]+) LUFS", heard)
-        if not found or float(found[-1]) < -60:  # a draft is silent
-            return "anull"
-        gain += LOUDNESS - float(found[-1])
-    return _filters(gain)
+def encode_sound(sound: Path, out: Path) -> None:
+    """Bring a sound to its loudness and encode it; what the encoder adds to the peaks can only be found by trying."""
+    gain, limit = 12.5, 0.65
+    for _ in range(6):
+        evened = "highpass=f=70,acompressor=threshold=-22dB:ratio=3:attack=2:release=60:knee=4"
+        limited = f"aresample=192000,alimiter=limit={limit:.3f}:level=false,aresample={SOUND}"
+        filters = f"{evened},volume={gain:.2f}dB,{limited}"
+        ffmpeg("-y", "-i", sound, "-af", filters, "-ac", 1, "-c:a", "aac", "-b:a", "64k", *EXACT, out)
+        loudness, peak = measured(out)
+        if loudness < SILENT or (abs(loudness - LOUDNESS) <= 0.3 and peak <= PEAK):
+            return
+        gain += LOUDNESS - loudness
+        limit *= min(1.0, 10 ** ((PEAK - 0.3 - peak) / 20))
+    raise SystemExit(f"the sound could not be brought to {LOUDNESS} LUFS: it is at {loudness}, its peak at {peak} dBTP")
 
 
-def _filters(gain: float) -> str:
-    limiter = f"aresample=192000,alimiter=limit={PEAK}:level=false,aresample={SOUND}"
-    return f"highpass=f=70,volume={gain:.2f}dB,{limiter}"
+def measured(sound: Path) -> tuple[float, float]:
+    """Return the loudness of a sound in LUFS and its true peak in dB."""
+    told = ffmpeg("-nostats", "-i", sound, "-af", "ebur128=peak=true", "-f", "null", "-")
+    loudness, peak = (re.findall(rf"{name}:\s+(-?[\d.]+|-inf) ", told)[-1] for name in ("I", "Peak"))
+    return float(loudness), float(peak)
 
 
 def ffmpeg(*arguments: object) -> str:
