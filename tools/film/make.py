@@ -24,13 +24,13 @@ from . import voice
 from .captions import captions, vtt
 from .lesson import ROOT
 from .record import FONTS, run, whole
-from .render import RATE, key_of, poster, prepare, rehearse, render
+from .render import QUALITY, RATE, encoder, key_of, poster, prepare, rehearse, render
 from .script import Film, read_film
 from .transcript import write_transcript
 
 WORK, DOCS = ROOT / "build" / "videos", ROOT / "docs" / "videos"
 LOUDNESS, PEAK, SILENT = -16.0, -1.4, -60.0  # LUFS, dBTP, and what is below is a draft
-SOUND = 48_000
+SOUND, LARGEST = 48_000, 11_900_000  # samples a second, bytes of a film
 EXACT = ["-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact"]
 
 
@@ -187,7 +187,7 @@ def write_wave(path: Path, sound: np.ndarray) -> None:
 
 
 def encode(folder: Path, beats: list[dict], about: dict, vtt_file: Path, out: Path) -> None:
-    """Join the pictures, which are not encoded again, with the sound, captions and chapters."""
+    """Join the pictures with the sound, captions and chapters; only a film that is too large is encoded again."""
     listed = [f"file '{beat['name']}.mp4'\nduration {round(beat['seconds'] * RATE) / RATE:.6f}" for beat in beats]
     (folder / "list.txt").write_text("\n".join(listed) + "\n", encoding="utf-8")
     meta = [";FFMETADATA1", f"title={about['title']}", "artist=vae_course, with a synthetic voice", "language=eng"]
@@ -200,11 +200,14 @@ def encode(folder: Path, beats: list[dict], about: dict, vtt_file: Path, out: Pa
     inputs = ["-f", "concat", "-safe", "0", "-i", folder / "list.txt", "-i", folder / "sound.m4a"]
     inputs += ["-f", "ffmetadata", "-i", folder / "meta.txt", "-i", vtt_file]
     streams = [word for one in ("0:v", "1:a", "3:s") for word in ("-map", one)]
-    streams += ["-map_metadata", "2", "-map_chapters", "2", "-c:v", "copy", "-c:a", "copy", "-c:s", "mov_text"]
+    streams += ["-map_metadata", "2", "-map_chapters", "2", "-c:a", "copy", "-c:s", "mov_text"]
     language = [word for one in "vas" for word in (f"-metadata:s:{one}:0", "language=eng")]
     partial = out.with_suffix(".partial.mp4")
     encode_sound(folder / "sound.wav", folder / "sound.m4a")
-    ffmpeg("-y", *inputs, *streams, *language, *EXACT, "-movflags", "+faststart", partial)
+    for pictures in (["-c:v", "copy"], encoder(QUALITY + 2), encoder(QUALITY + 4)):
+        ffmpeg("-y", *inputs, *streams, *pictures, *language, *EXACT, "-movflags", "+faststart", partial)
+        if partial.stat().st_size <= LARGEST:
+            break
     partial.replace(out)
 
 
