@@ -7,6 +7,7 @@ animations fit the voice, and draws nothing. --draft is a preview without the vo
 """
 
 import json
+import math
 import multiprocessing
 import os
 import re
@@ -30,7 +31,7 @@ from .transcript import write_transcript
 
 WORK, DOCS = ROOT / "build" / "videos", ROOT / "docs" / "videos"
 LOUDNESS, PEAK, SILENT = -16.0, -1.4, -60.0  # LUFS, dBTP, and what is below is a draft
-SOUND, LARGEST = 48_000, 11_900_000  # samples a second, bytes of a film
+SOUND, LARGEST, SHRINKS = 48_000, 11_900_000, 0.89  # samples a second, bytes of a film, what a step of quality leaves
 EXACT = ["-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact"]
 
 
@@ -202,12 +203,17 @@ def encode(folder: Path, beats: list[dict], about: dict, vtt_file: Path, out: Pa
     streams = [word for one in ("0:v", "1:a", "3:s") for word in ("-map", one)]
     streams += ["-map_metadata", "2", "-map_chapters", "2", "-c:a", "copy", "-c:s", "mov_text"]
     language = [word for one in "vas" for word in (f"-metadata:s:{one}:0", "language=eng")]
-    partial = out.with_suffix(".partial.mp4")
+    partial, quality = out.with_suffix(".partial.mp4"), QUALITY
     encode_sound(folder / "sound.wav", folder / "sound.m4a")
-    for pictures in (["-c:v", "copy"], encoder(QUALITY + 2), encoder(QUALITY + 4)):
+    pictures = ["-c:v", "copy"]
+    for _ in range(4):
         ffmpeg("-y", *inputs, *streams, *pictures, *language, *EXACT, "-movflags", "+faststart", partial)
-        if partial.stat().st_size <= LARGEST:
+        more = partial.stat().st_size - LARGEST
+        if more <= 0:
             break
+        sound = (folder / "sound.m4a").stat().st_size
+        quality += max(1, math.ceil(math.log(1 - more / (LARGEST + more - sound)) / math.log(SHRINKS)))
+        pictures = encoder(quality)
     partial.replace(out)
 
 
