@@ -608,7 +608,7 @@ def test_the_networks_open_and_show_their_hidden_units(opened):
         button = page.locator(f"#{network} button")
         button.click()
         assert button.get_attribute("aria-expanded") == "true"
-        assert units.locator(".value").inner_text() == f"{(values > 0).sum()} of 256 active"
+        assert units.locator(".value").inner_text() == f"{(values > 0).sum()} of {len(values)} active"
         bars = units.locator(".bars")
         widths = bars.evaluate("bars => [...bars.querySelectorAll('rect')].map(rect => rect.width.baseVal.value)")
         np.testing.assert_allclose(np.array(widths) / max(widths), values / values.max(), atol=1e-4)
