@@ -31,7 +31,7 @@ from .transcript import write_transcript
 
 WORK, DOCS = ROOT / "build" / "videos", ROOT / "docs" / "videos"
 LOUDNESS, PEAK, SILENT = -16.0, -1.4, -60.0  # LUFS, dBTP, and what is below is a draft
-SOUND, LARGEST, SHRINKS = 48_000, 11_900_000, 0.89  # samples a second, bytes of a film, what a step of quality leaves
+SOUND, LARGEST, SHRINKS = 48_000, 11_900_000, 0.91  # samples a second, bytes of a film, what a step of quality leaves
 EXACT = ["-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact"]
 
 
