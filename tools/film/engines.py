@@ -13,7 +13,7 @@ FRAME, LONGEST = 0.025, 509  # seconds of one of Kokoro's frames, and the most l
 # Kokoro's own letters for phonemes of espeak-ng.
 KOKORO = {
     "aɪ": "I", "aʊ": "W", "eɪ": "A", "ɔɪ": "Y", "oʊ": "O", "əʊ": "Q", "dʒ": "ʤ", "tʃ": "ʧ", "ɜːɹ": "ɜɹ", "ɜː": "ɜɹ",
-    "ɐ": "ə", "ɚɹ": "əɹ", "ɚ": "əɹ", "n̩": "ᵊn", "l̩": "ᵊl", "ʲ": "", "ː": "",
+    "ɐ": "ə", "ɚɹ": "əɹ", "ɚ": "əɹ", "ʔˌn̩": "tᵊn", "ʔn̩": "tᵊn", "n̩": "ᵊn", "l̩": "ᵊl", "ʲ": "", "ː": "",
 }  # fmt: skip
 
 LETTERS = frozenset(
@@ -53,7 +53,7 @@ def spelled(said: str) -> tuple[str, list[int]]:
     """Return phonemes in Kokoro's letters, and how many of these stand when each letter of the phonemes is over."""
     tokens, counts, at = "", [], 0
     while at < len(said):
-        length = next((size for size in (3, 2) if said[at : at + size] in KOKORO), 1)
+        length = next((size for size in (4, 3, 2) if said[at : at + size] in KOKORO), 1)
         part = said[at : at + length]
         counts += [len(tokens)] * length
         tokens += KOKORO.get(part, part)

@@ -73,6 +73,7 @@ def _units(text: str) -> list[str]:
     text = re.sub(r"(?<=\d),(?=\d{3})", "", text)
     text = re.sub(r"\d+(\.\d+)?", lambda found: f" {in_words(found[0])} ", text)
     text = re.sub(r"(?<=[A-Z])'s\b", "s", text.replace("’", "'"))
+    text = re.sub(r"\bA(?=[ .-][A-Z]\b)|(?<=\b[A-Z][ .-])A\b", "eigh", text)  # the letter, as in "V A E"
     text = re.sub(r"z(?=(e|es|ed|er|ing|ations?)\b)", "s", text)  # as the British write
     words = re.sub(r"[\"“”()\[\]…—–]|-(?=\w)|(?<=\w)-", " ", text).split()
     return [bare for word in words if (bare := word.strip(f"{STOPS}-'"))]

@@ -104,12 +104,11 @@ def live(text: Callable[[], str], size: float = 28, color: str = INK) -> VGroup:
     """Return a printed line that is written anew in every frame, such as live(lambda: f"{x.get_value():.2f}")."""
 
     def write(group: VGroup) -> None:
-        place = group.submobjects[0]  # manim copies the group when it animates it
-        shown = seated(text(), mono, size, color).shift(place.get_location())
-        group.submobjects = [place, shown.set_fill(opacity=place.get_fill_opacity())]
+        place, line = group.submobjects  # manim copies the group when it animates it
+        new = seated(text(), mono, size, color).shift(place.get_location()).set_fill(opacity=place.get_fill_opacity())
+        _marked(line.become(new), new.shown, size)  # manim goes on drawing the letters it knows: no new ones
 
-    shown = VGroup(VectorizedPoint(ORIGIN).set_opacity(1))
-    write(shown)
+    shown = VGroup(VectorizedPoint(ORIGIN).set_opacity(1), seated(text(), mono, size, color))
     return shown.add_updater(write)
 
 

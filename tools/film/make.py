@@ -16,15 +16,14 @@ import sys
 import time
 import traceback
 import wave
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
-from . import engines, voice
+from . import voice
 from .captions import captions, vtt
-from .fetch_voice import SHA256
 from .lesson import ROOT
+from .record import FONTS, run, whole
 from .render import RATE, key_of, poster, prepare, rehearse, render
 from .script import Film, read_film
 from .transcript import write_transcript
@@ -32,7 +31,6 @@ from .transcript import write_transcript
 WORK, DOCS = ROOT / "build" / "videos", ROOT / "docs" / "videos"
 LOUDNESS, PEAK = -16.0, 0.75  # LUFS, and where the limiter holds the peaks, as a share
 SOUND = 48_000
-FONTS = {"Inter": "fonts-inter", "JetBrains Mono": "fonts-jetbrains-mono"}
 
 
 def main(arguments: list[str]) -> None:
@@ -154,7 +152,7 @@ def join(film: Film, beats: list[dict], folder: Path, out: Path) -> None:
     shown = captions(words)
     (out / f"{name}.vtt").write_text(vtt(shown), encoding="utf-8")
     write_wave(folder / "sound.wav", np.concatenate(sound))
-    about = known_of(film, beats, times, words)
+    about = whole(film, beats, times, len(words))
     encode(folder, beats, about, out / f"{name}.vtt", out / f"{name}.mp4")
     about["megabytes"] = round((out / f"{name}.mp4").stat().st_size / 1e6, 2)
     (out / f"{name}.json").write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -185,63 +183,6 @@ def write_wave(path: Path, sound: np.ndarray) -> None:
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, SOUND, 0, "NONE", ""))
         file.writeframes((np.clip(sound, -1, 1) * 32767).astype(np.int16).tobytes())
-
-
-def known_of(film: Film, beats: list[dict], times: list[float], words: list) -> dict:
-    """Return what is known of a film: chapters, beats, and what made it."""
-    starts = [(at, beat) for at, beat in zip(times, beats, strict=False) if beat["chapter"] or at == 0]
-    ffmpeg = run("ffmpeg", "-version").split()[2]
-    made = {name: version(name) for name in ("manim", "typst", "onnxruntime", "piper-tts")}
-    made |= {"ffmpeg": ffmpeg, "voice": engines.chosen(), "fonts": {one: _package(one) for one in FONTS.values()}}
-    model = "joe.onnx" if engines.chosen() == "joe" else "kokoro.onnx"
-    return {
-        "number": film.number,
-        "title": film.title,
-        "seconds": round(times[-1], 3),
-        "minutes": round(times[-1] / 60, 1),
-        "words": len(words),
-        "chapters": [{"start": round(at, 3), "section": one["section"], "title": one["chapter"]} for at, one in starts],
-        "beats": [_beat(at, one) for at, one in zip(times, beats, strict=False)],
-        "made with": made | {"model": {"file": model, "sha256": SHA256[model]}},
-    }
-
-
-def _beat(at: float, beat: dict) -> dict:
-    said = [[round(at + one["at"], 3), _plain(one["text"])] for one in beat["spoken"]]
-    talk = round(sum(one["seconds"] for one in beat["spoken"]), 2)
-    about = {"name": beat["name"], "start": round(at, 3), "section": beat["section"]}
-    about |= {"seconds": round(beat["seconds"], 3), "talk": talk, "still": round(beat["still"], 2)}
-    return about | {"said": said, "shown": beat["shown"]}
-
-
-def outdated(number: int, beats: list[dict], recorded: dict) -> list[str]:
-    """Return in which beats a finished film differs from what its script says and shows now, a sentence for each."""
-    found, again = [], f"run make video-{number} again"
-    then = {beat["name"]: beat for beat in recorded["beats"]}
-    now = {beat["name"]: _beat(0.0, beat) for beat in beats}
-    if list(then) != list(now):
-        found.append(f"film {number} has the beats {list(then)}, and its script {list(now)}: {again}")
-    for name in then.keys() & now.keys():
-        says, shows = (
-            ([text for _, text in one[name]["said"]] for one in (then, now)),
-            (then[name]["shown"], now[name]["shown"]),
-        )
-        for what, (before, after) in (("says", says), ("shows", shows)):
-            if before != after:
-                parts = [
-                    [part for part in one if part not in other] for one, other in ((before, after), (after, before))
-                ]
-                found.append(f"film {number}, beat {name}, {what} {parts[0]}, and its script {parts[1]}: {again}")
-    return found
-
-
-def _plain(text: str) -> str:
-    return " ".join(re.sub(r"\{\w+\}", " ", text).split())
-
-
-def _package(name: str) -> str:
-    asked = ["dpkg-query", "-W", "-f", "${Version}", name]
-    return run(*asked) if shutil.which("dpkg-query") else ""
 
 
 def encode(folder: Path, beats: list[dict], about: dict, vtt_file: Path, out: Path) -> None:
@@ -283,11 +224,6 @@ def levelled(sound: Path) -> str:
 def _filters(gain: float) -> str:
     limiter = f"aresample=192000,alimiter=limit={PEAK}:level=false,aresample={SOUND}"
     return f"highpass=f=70,volume={gain:.2f}dB,{limiter}"
-
-
-def run(*command: str) -> str:
-    """Return what a program prints."""
-    return subprocess.run(command, capture_output=True, text=True).stdout
 
 
 def ffmpeg(*arguments: object) -> str:

@@ -13,9 +13,15 @@ SAID = {
     "Bernoulli": "[[bɚnˈuːli]]",
     "BCE": "[[bˌiː sˌiː ˈiː]]",
     "ELBO": "[[ˈɛlboʊ]]",
+    "ELBOs": "[[ˈɛlboʊz]]",
+    "HLA-DRA": "[[ˌeɪtʃ ˌɛl ˈeɪ dˌiː ˌɑːɹ ˈeɪ]]",
+    "IL32": "[[ˌaɪ ˈɛl θˈɜːɾi tˈuː]]",
     "IWAE": "[[ˌaɪ dˌʌbəljuː ˌeɪ ˈiː]]",
+    "KLs": "[[kˌeɪ ˈɛlz]]",
+    "LYZ": "[[ˌɛl wˌaɪ zˈiː]]",
     "NB": "[[ˌɛn bˈiː]]",
     "nn.Linear": "[[ˌɛn ˈɛn lˈɪniɚ]]",
+    "NK": "[[ˌɛn kˈeɪ]]",
     "NMI": "[[ˌɛn ˌɛm ˈaɪ]]",
     "PBMC": "[[pˌiː bˌiː ˌɛm sˈiː]]",
     "PBMCs": "[[pˌiː bˌiː ˌɛm sˈiːz]]",
@@ -51,12 +57,16 @@ SAID = {
     # Words
     "autoencoder": "[[ˌɔːɾoʊ ɛŋkˈoʊdɚ]]",
     "autoencoders": "[[ˌɔːɾoʊ ɛŋkˈoʊdɚz]]",
+    "covariance": "[[koʊvˈɛɹiəns]]",
+    "covariances": "[[koʊvˈɛɹiənsᵻz]]",
     "die": "dye",
+    "epochs": "[[ˈɛpəks]]",
     "logit": "[[lˈoʊdʒɪt]]",
     "logits": "[[lˈoʊdʒɪts]]",
     "logvar": "log var",
     "megakaryocyte": "[[mˌɛɡəkˈæɹiəsˌaɪt]]",
     "megakaryocytes": "[[mˌɛɡəkˈæɹiəsˌaɪts]]",
+    "myeloid": "[[mˈaɪəlˌɔɪd]]",
     "nats": "[[nˈæts]]",
     "reparameterisation": "[[ɹˌiːpəɹˌæmɪɾɚɹᵻzˈeɪʃən]]",
     "reparameterise": "[[ɹˌiːpəɹˈæmɪɾɚɹˌaɪz]]",
@@ -73,10 +83,19 @@ STOPS = ",;:.?!"
 def phonemes(text: str) -> str:
     """Return what is said for a text, in the phonemes of espeak-ng, with the stops of the text."""
     respelled = _table().sub(lambda found: SAID.get(found[0]) or SAID[found[0][0].lower() + found[0][1:]], text)
+    respelled = re.sub(r"(\S*)\]\]['’]s\b", lambda found: f"{found[1]}{_owns(found[1])}]]", respelled)
+    respelled = re.sub(r"(?<=\w )A\b(?!['’])", "[[ˈeɪ]]", respelled)  # the letter, as in "batch A"
     said = ""
     for part in re.split(r"(\[\[.*?\]\])", respelled):
         said += f" {part[2:-2]}" if part.startswith("[[") else "".join(map(_spoken, _clauses(part)))
     return re.sub(rf"\s+([{STOPS}])", r"\1", re.sub(r"\s+", " ", said)).strip()
+
+
+def _owns(said: str) -> str:
+    """Return how the s of "PyTorch's" is said."""
+    return (
+        "ɪz" if said.endswith(("tʃ", "dʒ", "s", "z", "ʃ")) else "s" if said.endswith(("p", "t", "k", "f", "θ")) else "z"
+    )
 
 
 @cache
@@ -98,7 +117,9 @@ def _spoken(clause: str) -> str:
     bare = clause.strip().rstrip(STOPS)
     stop = clause.strip()[len(bare) :][:1]
     start, _, last = bare.rpartition(" ")
-    if not stop and last.lower() in ALONE:  # espeak-ng would stress it, as it does what ends a sentence
+    if (
+        not stop and last.lower() in ALONE and (last.islower() or not start)
+    ):  # espeak-ng would stress it, as it does what ends a sentence
         return f" {_espeak(start)} {ALONE[last.lower()]}"
     return f" {_espeak(bare)}{stop}"
 

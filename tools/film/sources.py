@@ -12,8 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(__file__).parent
 # Modules that have no part in what a beat shows; what is spoken has a name of its own (voice.name_of).
 ELSEWHERE = {
-    "__init__", "captions", "check", "engines", "fetch_voice", "listen", "make", "picture", "render", "respell",
-    "script", "sources", "stills", "transcript", "voice",
+    "__init__", "captions", "check", "engines", "fetch_voice", "listen", "make", "picture", "record", "render",
+    "respell", "script", "sources", "stills", "transcript", "voice",
 }  # fmt: skip
 
 
