@@ -62,6 +62,8 @@ stills-%:
 video-%:
 	$(FILM).make $*
 	$(FILM).check $*
+	$(PYTHON) tools/build_lessons.py --text-only  # the lesson tells the film's minutes
 
 videos:
 	for number in 0 1 2 3 4 5; do $(FILM).make $$number && $(FILM).check $$number || exit 1; done
+	$(PYTHON) tools/build_lessons.py --text-only

@@ -5,7 +5,7 @@ from videos import Chapter, Film, Video, clock
 
 LABELS = {"exercise": "**Your turn.** ", "quiz": "**Your turn.** "}
 AS_IN_THE_FILM = (
-    "The text is what is said in the course's film, a paragraph for each of its scenes; where it asks a question, wait. "
+    "The text is what is said in the course's film, a paragraph for each of its scenes; where it asks something, wait. "
     "At a chapter stand the slides of its sections, some of which the film passes over."
 )
 AS_IN_THE_LESSON = "The text is the lesson's own, slide by slide, and longer than the time of its chapter: choose."
