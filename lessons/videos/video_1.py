@@ -333,7 +333,7 @@ class Story(Beat):
         zs, cells = value("1.1", "z_told")[:, 0], value("1.1", "x_told")
         self.stage, self.coins = Stage(at=(-0.6, 0.3), width=10, height=1.9, top=0.42, numbers=()), Coins(-2.1)
         coins, prior, die = self.coins, self.stage.curve(normal(0, 1), PRIOR, 4, 0.15), Die(0.9).move_to([5.7, 2.1, 0])
-        self.shown = following(lambda: f"z = {signed(coins.z.get_value())}", [5.6, 1.2, 0], 26, LATENT)
+        self.reading = following(lambda: f"z = {signed(coins.z.get_value())}", [5.6, 1.2, 0], 26, LATENT)
         named = words("prior", 26, PRIOR).next_to(self.stage.c2p(1, 0.26), RIGHT, buff=0.25)
         dot = always_redraw(lambda: Dot(self.stage.c2p(coins.z.get_value()), radius=0.12, color=LATENT))
         fan = always_redraw(self.fan)
@@ -370,10 +370,10 @@ class Story(Beat):
 
     def load(self, dot: Mobject, fan: Mobject) -> list[Animation]:
         self.remove(self.falling)
-        for one in (dot, fan, self.coins, self.shown):
+        for one in (dot, fan, self.coins, self.reading):
             one.update()
         self.add(dot)
-        return [FadeIn(fan), FadeIn(self.coins), FadeIn(self.shown)]
+        return [FadeIn(fan), FadeIn(self.coins), FadeIn(self.reading)]
 
     def fan(self) -> VGroup:
         start = self.stage.c2p(self.coins.z.get_value()) + DOWN * 0.12

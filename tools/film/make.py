@@ -29,7 +29,7 @@ from .script import Film, read_film
 from .transcript import write_transcript
 
 WORK, DOCS = ROOT / "build" / "videos", ROOT / "docs" / "videos"
-LOUDNESS, PEAK = -16.0, 0.75  # LUFS, and where the limiter holds the peaks, as a share
+LOUDNESS, PEAK = -16.0, 0.65  # LUFS, and where the limiter holds the peaks, as a share
 SOUND = 48_000
 
 
