@@ -2,7 +2,7 @@
 PYTHON = .venv/bin/python
 
 .PHONY: environment lint test lessons slides budgets kits site explorer mistakes data comparison benchmarks
-.PHONY: video-tools voice videos
+.PHONY: video-tools voice videos trailer
 
 environment:
 	python3 course.py test --collect-only -q
@@ -67,3 +67,6 @@ video-%:
 videos:
 	for number in 0 1 2 3 4 5; do $(FILM).make $$number && $(FILM).check $$number || exit 1; done
 	$(PYTHON) tools/build_lessons.py --text-only
+
+trailer:  # from the finished films
+	$(FILM).trailer

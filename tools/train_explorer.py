@@ -5,24 +5,27 @@ weights to docs/explorer/digits.json and cells.json; tools/build_site.py makes t
 so that the same versions of the libraries write the same files. It takes some minutes of one core.
 
 A model with two latents easily ends in a poor optimum, where many digits decode to a mixture of two. So the digits'
-models start from a map of the data (t-SNE, which sees no labels): the encoder first learns the places of that map, the
-decoder what lies there. Then they are trained on their loss as always, but for one thing: the encoder is shown every
-digit moved, with a thinner or thicker stroke, or slanted, as people draw, and the decoder has to give back the digit.
+models start from a map of the data (t-SNE of the grey digits, which sees no labels): the encoder first learns the
+places of that map, the decoder what lies there. Then they are trained on their loss as always, but for one thing: the
+encoder is shown most digits as other hands draw them (redrawn.py), and the decoder has to give back the digit. So that
+it reads other hands, it has three hidden layers.
 """
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from redrawn import OtherHands
+from sklearn.datasets import load_digits
 from sklearn.manifold import TSNE
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 import vae_course as vc
 from vae_course.distributions import bernoulli_log_prob
-from vae_course.explore.weights import exported
+from vae_course.explore.weights import DeepBinaryVAE, exported
 from vae_course.runtime.files import make_folder, write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,14 +48,14 @@ class BetaTrainer(vc.UnsupervisedTrainer):
         """Say nothing: the weight is meant to differ from 1."""
 
 
-class MovingVAE(vc.BinaryVAE):
-    """A BinaryVAE whose encoder is shown three quarters of the digits moved while it is trained."""
+class RedrawnVAE(DeepBinaryVAE):
+    """A DeepBinaryVAE whose encoder is shown most digits as `redrawn` returns them while it is trained."""
+
+    redrawn: Callable[[Tensor], Tensor]
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance of q(z|x)."""
-        if self.training:
-            x = torch.where(torch.rand(len(x), 1) < 0.75, moved(x), x)
-        return super().encode(x)
+        return super().encode(self.redrawn(x) if self.training else x)
 
 
 def main() -> None:
@@ -76,13 +79,15 @@ def write(name: str, content: dict[str, Any]) -> None:
 def digits_models() -> list[dict[str, Any]]:
     data = vc.load_digits()
     x = torch.from_numpy(data.counts.toarray()).float()
-    places = torch.from_numpy(TSNE(init="pca", random_state=0).fit_transform(x.numpy())).float()
+    redrawn = OtherHands(x, torch.from_numpy(data.labels.ravel()))
+    places = torch.from_numpy(TSNE(init="pca", random_state=0).fit_transform(load_digits().data)).float()
     places = (places - places.mean(dim=0)) / places.std(dim=0)
     models = []
     for beta in DIGITS_BETAS:
-        model = MovingVAE(data.n_genes, n_latent=2, n_hidden=256)
+        model = RedrawnVAE(data.n_genes, n_latent=2, n_hidden=192, n_encoder_layers=3)
+        model.redrawn = redrawn
         start_from(model, x, places)
-        models.append(exported(train(model, data, beta, n_epochs=250, lr=2e-3), beta))
+        models.append(exported(train(model, data, beta, n_epochs=600, lr=2e-3), beta))
     return models
 
 
@@ -104,8 +109,8 @@ def train(model: vc.model.Model, data: vc.CountData, beta: float, n_epochs: int,
     return model
 
 
-def start_from(model: vc.BinaryVAE, x: Tensor, places: Tensor, n_steps: int = 1800, sd: float = 0.1) -> None:
-    """Teach the encoder the places of the inputs, and the decoder what lies within `sd` of a place, in 1,800 steps."""
+def start_from(model: vc.BinaryVAE, x: Tensor, places: Tensor, n_steps: int = 20_000, sd: float = 0.1) -> None:
+    """Teach the encoder the places of the inputs, and the decoder what lies within `sd` of a place, in some steps."""
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)
         model.decoder.fc_layers[0][1].bias.uniform_(-2, 2)  # the kinks of the hidden units lie all over the plane
@@ -129,51 +134,6 @@ def start_from(model: vc.BinaryVAE, x: Tensor, places: Tensor, n_steps: int = 18
             loss.backward()
             optimizer.step()
             schedule.step()
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Digits, (minibatch, 64), as another hand would have drawn them
-# --------------------------------------------------------------------------------------------------------------------
-
-
-def moved(x: Tensor) -> Tensor:
-    """Make the stroke thinner or thicker, the digit wider, slanted, and shift it by at most a pixel, at random."""
-    x = x.view(-1, 8, 8)
-    x = one_of(x, (0.2, thinned(x, 1, 0)), (0.12, x.maximum(shifted(x, 1, 0))))
-    x = one_of(x, (0.15, thinned(x, 0, 1)))
-    halves = shifted(x, -1, 0)[:, :, :3], x[:, :, 3:5], shifted(x, 1, 0)[:, :, 5:]
-    x = one_of(x, (0.25, torch.cat(halves, dim=2)))
-    x = one_of(x, (1 / 3, slanted(x, 1)), (1 / 3, slanted(x, -1)))
-    x = one_of(x, (1 / 3, shifted(x, 1, 0)), (1 / 3, shifted(x, -1, 0)))
-    x = one_of(x, (1 / 3, shifted(x, 0, 1)), (1 / 3, shifted(x, 0, -1)))
-    return x.reshape(-1, 64)
-
-
-def one_of(x: Tensor, *changes: tuple[float, Tensor]) -> Tensor:
-    """Replace digits by one of their changed versions, each with its probability."""
-    share = torch.rand(len(x), 1, 1)
-    end = 0.0
-    for probability, changed in changes:
-        begin, end = end, end + probability
-        x = torch.where((begin <= share) & (share < end), changed, x)
-    return x
-
-
-def shifted(x: Tensor, right: int, down: int) -> Tensor:
-    """Move digits, (minibatch, 8, 8), by -1, 0 or 1 pixel; what leaves the frame is lost."""
-    margins = [max(right, 0), max(-right, 0), max(down, 0), max(-down, 0)]
-    top, left = max(-down, 0), max(-right, 0)
-    return F.pad(x, margins)[:, top : top + 8, left : left + 8]
-
-
-def thinned(x: Tensor, right: int, down: int) -> Tensor:
-    """Take the first pixel of every run to the right, or of every run down, if another one follows it."""
-    return x * (1 - shifted(x, -right, -down) * (1 - shifted(x, right, down)))
-
-
-def slanted(x: Tensor, right: int) -> Tensor:
-    """Move the upper rows one way and the lower ones the other way."""
-    return torch.cat([shifted(x, right, 0)[:, :3], x[:, 3:5], shifted(x, -right, 0)[:, 5:]], dim=1)
 
 
 if __name__ == "__main__":

@@ -211,7 +211,7 @@ class Lists(Lecture):
         def next_cell(i: int) -> tuple:
             pairs = zip(shown[i - 1][::2], shown[i][::2], strict=True)
             y = picture.get_top()[1] - 0.4 - 3.8 * i / 2
-            return (mark.animate.set_y(y), *[ReplacementTransform(*pair) for pair in pairs], 1.0)
+            return (mark.animate.set_y(y), *[ReplacementTransform(*pair) for pair in pairs], 0.9)
 
         card = question("What will the map look like?").move_to(UP * 1.0)
         options = choices("one cloud", "a few islands", "an island a colour").move_to(DOWN * 1.3)

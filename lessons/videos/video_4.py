@@ -315,7 +315,8 @@ class Solvable(Lecture):
         formula = words("by formula: the same", 26, DIM).move_to([2.2, -0.9, 0], aligned_edge=LEFT)
         self.say(
             f"{{plane}} Lay a grid over the plane of z. {{sweep}} In every little square, take prior times "
-            f"likelihood, and add them all up. {{sum}} Log p of x is {log_px}. {{formula}} Here, a formula agrees.",
+            f"likelihood times its area, and add them all up. {{sum}} Log p of x is {log_px}. "
+            f"{{formula}} Here, a formula agrees.",
             pause=0.4,
             plane=(FadeOut(model), FadeIn(plane), 1.0),
             sweep=lambda: (
@@ -1062,8 +1063,9 @@ class Formula(Lecture):
 
         self.say(
             "{kl} The price is a KL between two bells, q and the standard normal. {three} Write out both "
-            "log-densities, and three means remain. {first} The mean of z squared is mu squared plus sigma squared. "
-            "{second} Log sigma squared is a fixed number. {third} And the last is the variance over itself: one.",
+            "log-densities, and half of three means remains. {first} The mean of z squared is mu squared plus sigma "
+            "squared. {second} Log sigma squared is a fixed number. {third} And the last is the variance over itself: "
+            "one.",
             pause=0.8,
             kl=(FadeIn(line), LaggedStart(*[FadeIn(one, shift=UP * 0.2) for one in bells]), FadeIn(names), 1.4),
             three=(Write(first), 1.6),
@@ -1642,9 +1644,9 @@ class EffectiveSize(Lecture):
         above = Dot(axes.c2p(2.5, -4.15), 0.15, color=BAD)
         bug = words("a bug", 34, BAD, weight=BOLD).next_to(above, LEFT, buff=0.3)
         self.say(
-            "{clear} If ten {rise} times the draws still raise your estimate, look at that size. {ceiling} And log p "
-            "of x is a ceiling: on average, {above} an honest estimate never lies above it. {bug} One that does has a "
-            "bug.",
+            "{clear} If ten {rise} times the draws still raise your estimate, look at the effective sample size. "
+            "{ceiling} And log p of x is a ceiling: on average, {above} an honest estimate never lies above it. {bug} "
+            "An average that does has a bug.",
             pause=0.6,
             clear=(FadeOut(old), 0.4),
             rise=(

@@ -176,7 +176,7 @@ def exact_elbo(model, x):
 def test_only_the_weights_are_stored():
     folder = ROOT / "docs" / "explorer"
     assert sorted(path.name for path in folder.iterdir()) == ["cells.json", "digits.json"]
-    assert sum(path.stat().st_size for path in folder.iterdir()) < 2.5e6
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 3.5e6
     for kind in KINDS:
         assert [one["beta"] for one in stored(kind)][1] == 1
         for beta, one in enumerate(stored(kind)):
@@ -364,7 +364,7 @@ def test_a_drawing_is_brought_to_the_place_and_size_of_a_digit(opened):
 
 
 def test_drawings_decode_to_their_class(opened):
-    """Two latents cannot keep all digits apart: of the data's own digits 81 % decode to their class."""
+    """Two latents cannot keep all digits apart: of the data's own digits 92 % decode to their class."""
     bitmaps, digits = drawn_by_hand()
     outputs = opened().evaluate(
         """bitmaps => bitmaps.map(bitmap => {
@@ -378,7 +378,7 @@ def test_drawings_decode_to_their_class(opened):
     classifier = KNeighborsClassifier(5).fit(data.counts.toarray(), data.labels.ravel())
     n_right = (classifier.predict(np.array(outputs) >= 0.5) == digits).sum()
     print(f"{n_right} of 40 drawings decode to their own class")
-    assert n_right >= 24
+    assert n_right >= 33
 
 
 def test_draw_and_drag_by_touch(opened):
@@ -608,7 +608,7 @@ def test_the_networks_open_and_show_their_hidden_units(opened):
         button = page.locator(f"#{network} button")
         button.click()
         assert button.get_attribute("aria-expanded") == "true"
-        assert units.locator(".value").inner_text() == f"{(values > 0).sum()} of 256 active"
+        assert units.locator(".value").inner_text() == f"{(values > 0).sum()} of {len(values)} active"
         bars = units.locator(".bars")
         widths = bars.evaluate("bars => [...bars.querySelectorAll('rect')].map(rect => rect.width.baseVal.value)")
         np.testing.assert_allclose(np.array(widths) / max(widths), values / values.max(), atol=1e-4)

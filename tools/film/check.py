@@ -17,6 +17,7 @@ import numpy as np
 from .captions import FASTEST, LINE, LINES, read_vtt
 from .lesson import ROOT, Lesson
 from .listen import KNOWN, compare, hear
+from .make import measured
 from .respell import SAID
 
 DOCS = ROOT / "docs" / "videos"
@@ -157,9 +158,8 @@ def check_edges(report: Report, film: Path) -> None:
 
 
 def check_loudness(report: Report, film: Path) -> None:
-    told = log(film, "-af", "ebur128=peak=true", "-vn")
-    loud, peak = (float(re.findall(rf"{name}:\s+(-?[\d.]+)", told)[-1]) for name in ("I", "Peak"))
-    report.expect("loudness", abs(loud + 16) < 1, f"{loud} LUFS")
+    loudness, peak = measured(film)
+    report.expect("loudness", abs(loudness + 16) < 1, f"{loudness} LUFS")
     report.expect("true peak", peak < -1, f"{peak} dBTP")
 
 

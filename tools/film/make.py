@@ -7,6 +7,7 @@ animations fit the voice, and draws nothing. --draft is a preview without the vo
 """
 
 import json
+import math
 import multiprocessing
 import os
 import re
@@ -24,13 +25,14 @@ from . import voice
 from .captions import captions, vtt
 from .lesson import ROOT
 from .record import FONTS, run, whole
-from .render import RATE, key_of, poster, prepare, rehearse, render
+from .render import QUALITY, RATE, encoder, key_of, poster, prepare, rehearse, render
 from .script import Film, read_film
 from .transcript import write_transcript
 
 WORK, DOCS = ROOT / "build" / "videos", ROOT / "docs" / "videos"
-LOUDNESS, PEAK = -16.0, 0.65  # LUFS, and where the limiter holds the peaks, as a share
-SOUND = 48_000
+LOUDNESS, PEAK, SILENT = -16.0, -1.4, -60.0  # LUFS, dBTP, and what is below is a draft
+SOUND, LARGEST, SHRINKS = 48_000, 11_900_000, 0.89  # samples a second, bytes of a film, what a step of quality leaves
+EXACT = ["-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact"]
 
 
 def main(arguments: list[str]) -> None:
@@ -186,7 +188,7 @@ def write_wave(path: Path, sound: np.ndarray) -> None:
 
 
 def encode(folder: Path, beats: list[dict], about: dict, vtt_file: Path, out: Path) -> None:
-    """Join the pictures, which are not encoded again, with the sound, captions and chapters."""
+    """Join the pictures with the sound, captions and chapters; only a film that is too large is encoded again."""
     listed = [f"file '{beat['name']}.mp4'\nduration {round(beat['seconds'] * RATE) / RATE:.6f}" for beat in beats]
     (folder / "list.txt").write_text("\n".join(listed) + "\n", encoding="utf-8")
     meta = [";FFMETADATA1", f"title={about['title']}", "artist=vae_course, with a synthetic voice", "language=eng"]
@@ -196,34 +198,46 @@ def encode(folder: Path, beats: list[dict], about: dict, vtt_file: Path, out: Pa
         times = f"START={round(chapter['start'] * 1000)}\nEND={round(end * 1000)}"
         meta.append(f"[CHAPTER]\nTIMEBASE=1/1000\n{times}\ntitle={title}")
     (folder / "meta.txt").write_text("\n".join(meta) + "\n", encoding="utf-8")
-    inputs = ["-f", "concat", "-safe", "0", "-i", folder / "list.txt", "-i", folder / "sound.wav"]
+    inputs = ["-f", "concat", "-safe", "0", "-i", folder / "list.txt", "-i", folder / "sound.m4a"]
     inputs += ["-f", "ffmetadata", "-i", folder / "meta.txt", "-i", vtt_file]
     streams = [word for one in ("0:v", "1:a", "3:s") for word in ("-map", one)]
-    streams += ["-map_metadata", "2", "-map_chapters", "2", "-c:v", "copy", "-c:s", "mov_text"]
-    sound = f"-ar {SOUND} -ac 1 -c:a aac -b:a 64k".split()
+    streams += ["-map_metadata", "2", "-map_chapters", "2", "-c:a", "copy", "-c:s", "mov_text"]
     language = [word for one in "vas" for word in (f"-metadata:s:{one}:0", "language=eng")]
-    exact = ["-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact", "-movflags", "+faststart"]
-    partial = out.with_suffix(".partial.mp4")
-    level = ["-af", levelled(folder / "sound.wav")]
-    ffmpeg("-y", *inputs, *streams, *level, *sound, *language, *exact, partial)
+    partial, quality = out.with_suffix(".partial.mp4"), QUALITY
+    encode_sound(folder / "sound.wav", folder / "sound.m4a")
+    pictures = ["-c:v", "copy"]
+    for _ in range(4):
+        ffmpeg("-y", *inputs, *streams, *pictures, *language, *EXACT, "-movflags", "+faststart", partial)
+        more = partial.stat().st_size - LARGEST
+        if more <= 0:
+            break
+        sound = (folder / "sound.m4a").stat().st_size
+        quality += max(1, math.ceil(math.log(1 - more / (LARGEST + more - sound)) / math.log(SHRINKS)))
+        pictures = encoder(quality)
     partial.replace(out)
 
 
-def levelled(sound: Path) -> str:
-    """Return the filters that bring a sound to its loudness: the gain is found behind the limiter."""
-    gain = 0.0
-    for _ in range(3):
-        heard = ffmpeg("-i", sound, "-af", f"{_filters(gain)},ebur128", "-f", "null", "-")
-        found = re.findall(r"I:\s+(-?[\d.]+) LUFS", heard)
-        if not found or float(found[-1]) < -60:  # a draft is silent
-            return "anull"
-        gain += LOUDNESS - float(found[-1])
-    return _filters(gain)
+def encode_sound(sound: Path, out: Path) -> None:
+    """Bring a sound to its loudness and encode it; what the encoder adds to the peaks can only be found by trying."""
+    gain, limit = 12.5, 0.65
+    for _ in range(6):
+        evened = "highpass=f=70,acompressor=threshold=-22dB:ratio=3:attack=2:release=60:knee=4"
+        limited = f"aresample=192000,alimiter=limit={limit:.3f}:level=false,aresample={SOUND}"
+        filters = f"{evened},volume={gain:.2f}dB,{limited}"
+        ffmpeg("-y", "-i", sound, "-af", filters, "-ac", 1, "-c:a", "aac", "-b:a", "64k", *EXACT, out)
+        loudness, peak = measured(out)
+        if loudness < SILENT or (abs(loudness - LOUDNESS) <= 0.3 and peak <= PEAK):
+            return
+        gain += LOUDNESS - loudness
+        limit *= min(1.0, 10 ** ((PEAK - 0.3 - peak) / 20))
+    raise SystemExit(f"the sound could not be brought to {LOUDNESS} LUFS: it is at {loudness}, its peak at {peak} dBTP")
 
 
-def _filters(gain: float) -> str:
-    limiter = f"aresample=192000,alimiter=limit={PEAK}:level=false,aresample={SOUND}"
-    return f"highpass=f=70,volume={gain:.2f}dB,{limiter}"
+def measured(sound: Path) -> tuple[float, float]:
+    """Return the loudness of a sound in LUFS and its true peak in dB."""
+    told = ffmpeg("-nostats", "-i", sound, "-af", "ebur128=peak=true", "-f", "null", "-")
+    loudness, peak = (re.findall(rf"{name}:\s+(-?[\d.]+|-inf) ", told)[-1] for name in ("I", "Peak"))
+    return float(loudness), float(peak)
 
 
 def ffmpeg(*arguments: object) -> str:

@@ -21,17 +21,21 @@ from .script import SCRIPTS
 SIZE, RATE, QUALITY = (1280, 720), 30, 25
 # A single encoding, straight from the pictures. The colours are those that players expect of this size.
 COLOURS = "-colorspace bt709 -color_primaries bt709 -color_trc bt709"
-ENCODER = [
-    *f"-vf scale=out_color_matrix=bt709:out_range=tv {COLOURS}".split(),
-    *f"-c:v libx264 -preset medium -tune animation -crf {QUALITY} -pix_fmt yuv420p -g 300 -threads 1".split(),
-    *"-fflags +bitexact -flags:v +bitexact -movflags +faststart".split(),  # noqa: SIM905
-]
+
+
+def encoder(quality: int = QUALITY) -> list[str]:
+    """Return ffmpeg's options for pictures; a larger number is a smaller file."""
+    return [
+        *f"-vf scale=out_color_matrix=bt709:out_range=tv {COLOURS}".split(),
+        *f"-c:v libx264 -preset medium -tune animation -crf {quality} -pix_fmt yuv420p -g 300 -threads 1".split(),
+        *"-fflags +bitexact -flags:v +bitexact -movflags +faststart".split(),  # noqa: SIM905
+    ]
 
 
 def key_of(number: int, beat: str) -> str:
     """Return the key of all that a beat's pictures are made of."""
     (notebook,) = (ROOT / "solutions").glob(f"{number:02}_*.ipynb")
-    return sources.key(SCRIPTS / f"video_{number}.py", beat, notebook, f"{SIZE} {RATE} {ENCODER}")
+    return sources.key(SCRIPTS / f"video_{number}.py", beat, notebook, f"{SIZE} {RATE} {encoder()}")
 
 
 class Undrawn(CairoRenderer):
@@ -59,7 +63,7 @@ class OneFile(SceneFileWriter):
         """Open the file, with the first animation."""
         if not hasattr(self, "encoder"):
             raw = f"-f rawvideo -pix_fmt rgba -s {SIZE[0]}x{SIZE[1]} -r {RATE} -i -".split()
-            command = ["ffmpeg", "-y", "-v", "error", *raw, "-an", *ENCODER, str(self.path)]
+            command = ["ffmpeg", "-y", "-v", "error", *raw, "-an", *encoder(), str(self.path)]
             self.encoder = subprocess.Popen(command, stdin=subprocess.PIPE)
 
     def close_partial_movie_stream(self) -> None:

@@ -10,9 +10,23 @@ from torch import Tensor, nn
 
 from vae_course.binary_vae import BinaryVAE
 from vae_course.distributions import bernoulli_log_prob, kl_standard_normal, scvi_kl
+from vae_course.nn import FCLayers
+from vae_course.runtime.seeds import seeded
 from vae_course.vae import VAE
 
 REFERENCE_EPS = (0.5, -1.0)  # the noise of the draws that page and PyTorch both make
+
+
+class DeepBinaryVAE(BinaryVAE):
+    """A BinaryVAE whose encoder has `n_encoder_layers` hidden layers."""
+
+    def __init__(
+        self, n_input: int, n_latent: int = 2, n_hidden: int = 128, n_encoder_layers: int = 2, seed: int = 0
+    ) -> None:
+        super().__init__(n_input, n_latent, n_hidden, seed)
+        self.options["n_encoder_layers"] = n_encoder_layers
+        with seeded(seed):
+            self.encoder = FCLayers(n_input, n_hidden, n_layers=n_encoder_layers, n_hidden=n_hidden)
 
 
 def twin(model: nn.Module) -> BinaryVAE | VAE:
@@ -50,7 +64,8 @@ def exported(model: BinaryVAE | VAE, beta: float | None = None) -> dict[str, Any
 
 def restored(stored: dict[str, Any]) -> BinaryVAE | VAE:
     """Return the model that was exported."""
-    model = {"BinaryVAE": BinaryVAE, "VAE": VAE}[stored["kind"]](**stored["options"])
+    kinds = {"BinaryVAE": DeepBinaryVAE if "n_encoder_layers" in stored["options"] else BinaryVAE, "VAE": VAE}
+    model = kinds[stored["kind"]](**stored["options"])
     weights = {
         name: torch.from_numpy(np.frombuffer(base64.b64decode(part["data"]), "<f4").reshape(part["shape"]).copy())
         for name, part in stored["weights"].items()

@@ -41,6 +41,14 @@ class Model {
     for (const name in weights) this.weights[name] = Float64Array.from(float32(weights[name].data));
   }
 
+  /** Widths of the layers of the encoder or the decoder. */
+  shapeOf(network) {
+    const { n_input: inputs, n_hidden: hidden, n_layers: layers = 1, n_encoder_layers: above = layers } = this.options;
+    const through = (n) => (n > 1 ? `${n}×${hidden}` : hidden);
+    if (network === "encoder") return `${inputs} → ${through(above)} → 2+2`;
+    return `2 → ${through(layers)} → ${inputs}${this.isInflated ? " × 2" : ""}`;
+  }
+
   linear(name, x) {
     this.layers[name] ??= { weight: this.weights[`${name}.weight`], bias: this.weights[`${name}.bias`] };
     return applied(this.layers[name], x);

@@ -65,15 +65,12 @@ function showTravel() {
 
 /** Show which model it is: its β, and the sizes of its networks. */
 function showModel() {
-  const { beta, options } = model();
+  const { beta } = model();
   const radio = document.querySelector(`input[name=beta][value="${state.model}"]`);
   if (radio) radio.checked = true;
   $("beta-note").innerHTML = DATA.isCourse && beta !== null ? math(BETA_NOTES[data().name][state.model]) : "";
-  const { n_input: inputs, n_hidden: hidden, n_layers: layers = 1 } = options;
-  const through = Array(layers).fill(hidden).join(" → ");
-  document.querySelector("#encoder .shape").textContent = `${inputs} → ${through} → 2 + 2`;
-  document.querySelector("#decoder .shape").textContent =
-    `2 → ${through} → ${inputs}${model().isInflated ? " × 2" : ""}`;
+  for (const network of ["encoder", "decoder"])
+    document.querySelector(`#${network} .shape`).textContent = model().shapeOf(network);
 }
 
 function showOutput() {

@@ -69,11 +69,12 @@ function about() {
 }
 
 const ABOUT =
-  "Models: the package's BinaryVAE (64 pixels, 256 hidden units) and VAE (765 genes, 32 hidden units, ZINB), two " +
-  "latents each, trained on nine tenths of the data. Only the weight β of the KL to the prior of z differs, and it " +
-  "is the same from the first epoch to the last. Digits: scikit-learn's copy of the UCI set, 8 by 8 pixels, on or " +
-  "off. Their models started from a map of the digits (t-SNE, which sees no labels), and in training their encoder " +
-  "was shown digits that were shifted, slanted, thinner or thicker, too. Cells: 700 human blood cells of Zheng et " +
+  "Models: the package's BinaryVAE (64 pixels, 192 hidden units, an encoder of three hidden layers) and VAE (765 " +
+  "genes, 32 hidden units, ZINB), two latents each, trained on nine tenths of the data. Only the weight β of the KL " +
+  "to the prior of z differs, and it is the same from the first epoch to the last. Digits: scikit-learn's copy of " +
+  "the UCI set, 8 by 8 pixels, on or off. Their models started from a map of the digits (t-SNE, which sees no " +
+  "labels), and in training their encoder was mostly shown digits of the same class by other hands (MNIST, made as " +
+  "small). Cells: 700 human blood cells of Zheng et " +
   "al. (2017).";
 
 /** The tour: what to try, what there is to see, and what the button does. */
@@ -146,8 +147,8 @@ const TOUR = [
 /** What the steps of the computation are called, and what they look like now. */
 function stepsNow() {
   const { q, decoded, reconstruction, kl, klLibrary } = current;
-  const { n_hidden: hidden, n_input: inputs } = model().options;
   const values = decoded.logits ?? decoded.rate;
+  const inputs = model().options.n_input;
   const ends = `${fixed(Math.min(...values), 1)} … ${fixed(Math.max(...values), 1)}`;
   const eps = state.z.map((value, j) => (value - q.mean[j]) / Math.sqrt(q.var[j]));
   return {
@@ -157,10 +158,10 @@ function stepsNow() {
         ? `${sum(state.x)} of ${inputs} ${isDrawn() ? "pixels on" : "genes seen"}`
         : `${sum(state.x)} molecules`,
     ],
-    encode: ["encoder", `${inputs} → ${hidden} → 2 + 2`],
+    encode: ["encoder", model().shapeOf("encoder")],
     q: ["μ, σ", `μ = ${pair(q.mean)}<br>σ = ${pair(q.var.map(Math.sqrt))}`],
     z: ["z = μ + σ ε", `z = ${pair(state.z)}<br>ε = ${pair(eps)}`],
-    decode: ["decoder", `2 → ${hidden} → ${inputs}${model().isInflated ? " × 2" : ""}`],
+    decode: ["decoder", model().shapeOf("decoder")],
     output: isBinary() ? ["logits", ends] : ["rate μ_g", `exp(l) = ${fixed(Math.exp(state.library), 0)}<br>${ends}`],
     reconstruction: [costName(), fixed(reconstruction)],
     kl: ["KL", fixed(kl, 3)],
