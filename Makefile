@@ -2,7 +2,7 @@
 PYTHON = .venv/bin/python
 
 .PHONY: environment lint test lessons slides budgets kits site explorer mistakes data comparison benchmarks
-.PHONY: video-tools voice videos
+.PHONY: video-tools voice videos trailer
 
 environment:
 	python3 course.py test --collect-only -q
@@ -62,6 +62,11 @@ stills-%:
 video-%:
 	$(FILM).make $*
 	$(FILM).check $*
+	$(PYTHON) tools/build_lessons.py --text-only  # the lesson tells the film's minutes
 
 videos:
 	for number in 0 1 2 3 4 5; do $(FILM).make $$number && $(FILM).check $$number || exit 1; done
+	$(PYTHON) tools/build_lessons.py --text-only
+
+trailer:  # from the finished films
+	$(FILM).trailer

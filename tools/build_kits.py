@@ -2,7 +2,7 @@
 
 build/kits/NN_slug/ gets slides.html (reveal.js, one file that asks nobody for anything; the key s opens the speaker's
 window), slides.pdf (one page a slide) and script.md. They are made from the solved lessons, their figures included, and
-from lessons/videos.toml. A slide that does not fit its page stops the build.
+from lessons/videos.toml and what is said in the films. A slide that does not fit its page stops the build.
 """
 
 import argparse

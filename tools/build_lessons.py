@@ -13,8 +13,9 @@ exercise="2.1" source="..."            the learner's cell: a decorated blank in 
 
 The student edition `lessons/NN_slug.ipynb` has no outputs. The solved edition `solutions/NN_slug.ipynb` is executed.
 
-Under every section's heading its minutes are written; in Markdown cells {{links}}, {{minutes}} and {{minutes 5.1-5.4}}
-are filled in. Titles, minutes and exercises are also written to the other places that name them (tools/contents.py).
+Under every section's heading its minutes are written, and at which minute the film tells of it; in Markdown cells
+{{links}}, {{minutes}} and {{minutes 5.1-5.4}} are filled in. Titles, minutes and exercises are also written to the
+other places that name them (tools/contents.py), and the films' chapters to lessons/videos.toml (tools/videos.py).
 """
 
 import argparse
@@ -32,10 +33,11 @@ from typing import Any
 import contents
 import jupytext
 import nbformat
+import videos
 from contents import code_of, deeper, fill_placeholders, section_minutes, sources
 from nbclient import NotebookClient
 from nbformat import NotebookNode
-from videos import Video, read_videos
+from videos import Film, Video
 
 import vae_course
 from vae_course.exercises import EXERCISES
@@ -43,7 +45,7 @@ from vae_course.exercises.sources import blanked, find, names_beside, source_of
 
 ROOT = Path(__file__).resolve().parents[1]
 ADDRESS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Homepage"]
-VIDEOS = read_videos()
+VIDEOS = videos.read_videos()
 VERSION = vae_course.__version__
 FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # in JupyterLab and VS Code; in Colab
 BOX = '<div class="alert alert-block alert-info">'
@@ -183,14 +185,17 @@ def _names_bound_in(source: str) -> set[str]:
 
 
 def _filled_in(text: str, source: Path) -> str:
-    """Fill in links and minutes; put minutes, the chapter, and how the lesson differs from it, under a heading."""
+    """Fill in links and minutes; put minutes, the film's, and how the lesson differs from it, under a heading."""
     text = _with_minutes(fill_placeholders(text, source), source)
     if source.parent.name == "deeper":
         return text.replace("{{links}}", _ways_to_open(f"deeper/{source.stem}"))
     video = VIDEOS[int(source.stem[:2])]
     text = text.replace("{{links}}", _header(video, source.stem))
-    for chapter in video.chapters if video.url else []:
-        text = _beside_minutes(text, chapter.sections[0], f"▶ video {video.number}, {video.link(chapter.start)}")
+    for section, start in video.starts().items():
+        moment = f"▶ video {video.number}, {video.link(start)}"
+        if video.film:
+            moment = f"▶ [film, {videos.clock(start)}](../docs/videos/{video.film.name}.mp4#t={start})"
+        text = _beside_minutes(text, section, moment)
     for section, difference in video.differs.items():
         text = _under_heading(text, section, f"> **Differs from the video.** {difference}")
     return text
@@ -211,13 +216,31 @@ def _ways_to_open(stem: str) -> str:
 
 
 def _header(video: Video, stem: str) -> str:
-    """Return the line with Colab and Binder and, of a recorded video, its link and the folded list of chapters."""
+    """Return the line with Colab and Binder, and the film, or a lecturer's video with the folded list of chapters."""
+    if video.film:
+        page = f"{ADDRESS}/blob/{BRANCH}/docs/videos/{video.film.name}"
+        links = f"▶ [film, {video.length}]({page}.mp4) · [transcript]({page}.md)"
+        return f"{_player(video.film, f'{page}.mp4')}\n\n{links} · {_ways_to_open(stem)}"
     if not video.url:
         return _ways_to_open(stem)
-    chapters = "\n".join(f"- {video.link(one.start)} {one.title} (section {one.sections[0]})" for one in video.chapters)
+    chapters = "\n".join(f"- {video.link(one.start)} {one.title} (section {one.section})" for one in video.chapters)
     return (
         f'▶ [video {video.number}, "{video.title}"]({video.url}) · {_ways_to_open(stem)}\n\n'
-        f"<details><summary>Chapters of the video, {video.minutes} minutes</summary>\n\n{chapters}\n\n</details>"
+        f"<details><summary>Chapters of the video, {video.length}</summary>\n\n{chapters}\n\n</details>"
+    )
+
+
+def _player(film: Film, address: str) -> str:
+    """Return a film to be played in JupyterLab; where players are not allowed, its poster leads to its address.
+
+    JupyterLab finds what `src` names from the notebook, but leaves `poster` to the browser, which asks from the page's
+    address, .../lab/tree/lessons/04_math_details.ipynb; the server has the files of the clone at .../files.
+    """
+    folder = "../docs/videos"
+    poster = f'<img src="{folder}/{film.name}.jpg" alt="The film of lesson {film.number}" width="640">'
+    return (
+        f'<video controls preload="none" width="640" poster="../../../files/docs/videos/{film.name}.jpg" '
+        f'src="{folder}/{film.name}.mp4"><a href="{address}">{poster}</a></video>'
     )
 
 
@@ -293,6 +316,7 @@ def main() -> None:
     parser.add_argument("lesson", nargs="*", help="beginning of a source's file name, such as 01 or 1a (default: all)")
     options = parser.parse_args()
     contents.write()
+    videos.write()
     for source in (*sources(), *deeper()):
         if options.lesson and not source.name.startswith(tuple(options.lesson)):
             continue

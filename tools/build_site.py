@@ -5,7 +5,7 @@ build/site_source, where a page's place is the one it has in the site, and Sphin
 A lesson's page, `lessons/04_math_details.html`, lists its sections, and each of them is a page of its own, such as
 `lessons/04_math_details/4-5-the-price-kl-to-the-standard-normal.html`. Addresses that stay, whatever a section is
 called, are `lessons/04_math_details.html#section-4-5` and `#exercise-4-2`: the lesson's page leads on (site.js).
-A deeper notebook is one page, `lessons/deeper/4a_when_not_to_trust_it.html`.
+A deeper notebook is one page, `lessons/deeper/4a_when_not_to_trust_it.html`; so is a film, `videos/film_4.html#t=192`.
 """
 
 import ast
@@ -22,8 +22,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
+from film_pages import copy_films, film_page, films_page, with_film_pages
 from nbformat import NotebookNode
 from npm import fetch
+from videos import read_videos
 
 import vae_course as vc
 from vae_course.explore.latent import data_set, explorer_page
@@ -35,6 +37,7 @@ SITE = ROOT / "build" / "site"
 ADDRESS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Homepage"]
 LESSONS = sorted((ROOT / "solutions").glob("[0-9][0-9]_*.ipynb"))
 DEEPER = sorted((ROOT / "solutions" / "deeper").glob("*.ipynb"))
+VIDEOS = read_videos()
 NOT_PAGES = ("_static", "_templates", "conf.py", "explorer", "slides", "videos")
 
 
@@ -61,6 +64,9 @@ def pages() -> dict[Path, str]:
         found[path] = found[ROOT / "lessons" / name] = f"lessons/{name.as_posix()}"
     found[ROOT / "data" / "README.md"] = "data.md"
     found[DOCS / "explorer"] = "latent_explorer.md"
+    found[DOCS / "videos"] = "films.md"
+    for film in filter(None, (video.film for video in VIDEOS)):
+        found[DOCS / "videos" / f"{film.name}.md"] = f"videos/{film.name}.md"
     return found
 
 
@@ -68,9 +74,13 @@ def gather(folder: Path) -> None:
     """Write the pages that Sphinx reads into a folder, anew."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(DOCS, folder, ignore=shutil.ignore_patterns(*NOT_PAGES))
-    for path, place in pages().items():
-        if path.suffix == ".md":
-            (folder / place).write_text(linked(path.read_text(encoding="utf-8"), path, place), encoding="utf-8")
+    texts = {path: path.read_text(encoding="utf-8") for path in pages() if path.suffix == ".md"}
+    texts |= {DOCS / "videos" / f"{video.film.name}.md": film_page(video.film) for video in VIDEOS if video.film}
+    texts[DOCS / "videos"] = films_page(VIDEOS)
+    for path, text in texts.items():
+        place = pages()[path]
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (folder / place).write_text(linked(text, path, place), encoding="utf-8")
     for path in (*LESSONS, *DEEPER):
         for place, page in (deeper_page(path) if path in DEEPER else lesson_pages(path)).items():
             (folder / place).parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +101,7 @@ def linked(text: str, path: Path, place: str) -> str:
             f"]({ADDRESS}/{'tree' if target.is_dir() else 'blob'}/main/{target.relative_to(ROOT).as_posix()}{link[2]})"
         )
 
-    text = re.sub(r"\]\((?![a-z]+:)([^)#\s]+)((?:#[^)\s]*)?)\)", new_target, text)
+    text = re.sub(r"\]\((?![a-z]+:)([^)#\s]+)((?:#[^)\s]*)?)\)", new_target, with_film_pages(text, place))
 
     def link_numbers(named: re.Match) -> str:
         return re.sub(r"(\d)\.(\d+)", rf"[\g<0>](#{named[1].lower()}-\1-\2)", named[0])
@@ -273,6 +283,7 @@ def build(site: Path = SITE) -> None:
     shutil.rmtree(site / ".doctrees")
     (site / "explorer").mkdir()
     (site / "explorer" / "index.html").write_text(explorer(), encoding="utf-8")
+    copy_films(VIDEOS, site / "videos")
     (site / ".nojekyll").touch()  # GitHub Pages would leave out folders that begin with an underscore
 
 

@@ -1,14 +1,14 @@
-"""Write what the speaker of a video says, chapter by chapter, with the time that it takes."""
+"""Write what the speaker of a video says, chapter by chapter: as in the lesson's film, or the lesson's own text."""
 
-import re
+from lesson_slides import Slide
+from videos import Chapter, Film, Video, clock
 
-from lesson_slides import Slide, sentences
-from videos import Chapter, Video, clock
-
-WORDS_A_MINUTE = 130
-# What a speaker reads out or lets the listeners look at, in words: a formula in a line, one on display, a figure.
-FORMULA, EQUATION, FIGURE = 3, 12, 12
 LABELS = {"exercise": "**Your turn.** ", "quiz": "**Your turn.** "}
+AS_IN_THE_FILM = (
+    "The text is what is said in the course's film, a paragraph for each of its scenes; where it asks something, wait. "
+    "At a chapter stand the slides of its sections, some of which the film passes over."
+)
+AS_IN_THE_LESSON = "The text is the lesson's own, slide by slide, and longer than the time of its chapter: choose."
 
 
 def script(slides: list[Slide], video: Video) -> str:
@@ -16,67 +16,43 @@ def script(slides: list[Slide], video: Video) -> str:
     parts = [_head(slides, video)]
     numbered = list(enumerate(slides, start=1))
     for position, chapter in enumerate(video.chapters, start=1):
-        own = [(number, slide) for number, slide in numbered if slide.section in chapter.sections]
-        parts.append(_chapter(position, chapter, own))
-    return "\n\n".join(parts) + "\n"
+        sections = chapter.sections or [chapter.section]
+        own = [(number, slide) for number, slide in numbered if slide.section in sections]
+        parts += [_heading(position, chapter, own), *(_scenes(chapter, video.film) if video.film else _notes(own))]
+    return "\n\n".join(part.rstrip() for part in parts) + "\n"
 
 
 def _head(slides: list[Slide], video: Video) -> str:
     paused = sum(slide.minutes for slide in slides)
     return (
         f"# Script of video {video.number}: {video.title}\n\n"
-        f"{video.minutes} minutes, {len(slides)} slides (their numbers are the pages of slides.pdf). The text is the "
-        f"lesson's own, shortened to the time of its chapter at {WORDS_A_MINUTE} words a minute; a formula counts as "
-        f"{FORMULA} words, one on display as {EQUATION}, a figure as {FIGURE}. The listeners pause the video for "
-        f"exercises and the quiz: {paused} minutes, which are not counted."
+        f"{video.length}, {len(slides)} slides (their numbers are the pages of slides.pdf). "
+        f"{AS_IN_THE_FILM if video.film else AS_IN_THE_LESSON} "
+        f"The listeners pause the video for exercises and the quiz: {paused} minutes, which are not counted."
     )
 
 
-def _chapter(position: int, chapter: Chapter, slides: list[tuple[int, Slide]]) -> str:
-    available = (chapter.end - chapter.start) / 60
-    said = shortened([slide for _, slide in slides], available)
-    needed = sum(words(slide, text) for (_, slide), text in zip(slides, said, strict=True))
-    first, last = slides[0][0], slides[-1][0]
-    parts = [
-        f"## {position}. {chapter.title}",
-        f"**{clock(chapter.start)} to {clock(chapter.end)}**, {available:g} minutes · "
-        f"sections {', '.join(chapter.sections)} · slides {first} to {last}\n\n"
-        f"{needed} words: {needed / WORDS_A_MINUTE:.1f} minutes of {available:g}.",
-    ]
-    for (number, slide), text in zip(slides, said, strict=True):
+def _heading(position: int, chapter: Chapter, slides: list[tuple[int, Slide]]) -> str:
+    sections = list(dict.fromkeys(slide.section for _, slide in slides))
+    named = f"section{'s' * (len(sections) > 1)} {', '.join(sections)} · slides {slides[0][0]} to {slides[-1][0]}"
+    return f"## {position}. {chapter.title}\n\n**{clock(chapter.start)} to {clock(chapter.end)}** · {named}"
+
+
+def _scenes(chapter: Chapter, film: Film) -> list[str]:
+    beats = [beat for beat in film.beats if chapter.start <= int(beat["start"]) < chapter.end]
+    return [" ".join(text for _, text in beat["said"]) for beat in beats]
+
+
+def _notes(slides: list[tuple[int, Slide]]) -> list[str]:
+    parts = []
+    for number, slide in slides:
         if slide.kind in ("title", "question") or slide.heading.endswith("What we built"):
             parts.append(f"### {slide.heading}")
-        parts.append(f"**[{number}]** {LABELS.get(slide.kind, '')}" + "\n\n".join(text or [_in_sight(slide)]))
-    return "\n\n".join(part.rstrip() for part in parts)
+        parts.append(f"**[{number}]** {LABELS.get(slide.kind, '')}" + "\n\n".join(slide.say or [_in_sight(slide)]))
+    return parts
 
 
 def _in_sight(slide: Slide) -> str:
     """Return what a speaker without words shows: for a figure, its description."""
     alt = [output.metadata["image/png"]["alt"] for cell in slide.cells for output in cell.get("outputs", [])]
     return f"(Show the figure: {alt[0]})" if alt else "(Show it.)"
-
-
-def shortened(slides: list[Slide], minutes: float) -> list[list[str]]:
-    """Return every slide's paragraphs, cut after as many sentences as the time allows (the same number for all)."""
-    whole = max(len(sentences(text)) for slide in slides for text in [*slide.say, ""])
-    for count in range(whole, 0, -1):
-        said = [[_beginning(text, count, slide.kind) for text in slide.say] for slide in slides]
-        if sum(words(slide, text) for slide, text in zip(slides, said, strict=True)) <= minutes * WORDS_A_MINUTE:
-            return said
-    return said
-
-
-def _beginning(text: str, count: int, kind: str) -> str:
-    if kind in ("exercise", "quiz", "goals") or (kind == "question" and text.startswith("**Ask.**")):
-        return text
-    items = re.findall(r"^(- |\d+\. )(.+?)(?=^- |^\d+\. |\Z)", text, flags=re.DOTALL | re.MULTILINE)
-    if items and text.startswith(items[0][0]):
-        return "\n".join(sign + " ".join(sentences(item)[:count]) for sign, item in items)
-    return " ".join(sentences(text)[:count])
-
-
-def words(slide: Slide, said: list[str]) -> int:
-    """Return how many words a slide takes, with what is read out or looked at on it."""
-    text = re.sub(r"\$[^$]+\$", " x " * FORMULA, " ".join(said))
-    equations = sum(cell.source.count("$$") // 2 for cell in slide.cells)
-    return len(text.split()) + EQUATION * equations + FIGURE * (slide.kind == "figure")

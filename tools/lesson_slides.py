@@ -70,7 +70,7 @@ class _Deck:
         self.section, self.heading = video.chapters[0].sections[0], video.title
         self.opening, self.asks, self.waiting = False, False, []
         self.questions = sum(cell.source.startswith("quiz(") for cell in notebook.cells)
-        cover = f"# {video.title}\n\nVideo {video.number} of the course · {video.minutes} minutes"
+        cover = f"# {video.title}\n\nVideo {video.number} of the course · {video.length}"
         self.slides = [Slide("title", self.section, video.title, [_text(cover)])]
         self.slides[0].say.append(f"Welcome to video {video.number} of the course: {video.title}.")
 
@@ -125,7 +125,7 @@ class _Deck:
             self.waiting = ["Pause the video and do the quiz. Decide first, then open the answer."]
             self.add("quiz", _text(body), minutes=minutes)
             self.heading = ""
-        elif re.match(r"\d+ minutes", part):
+        elif re.match(r"\d+ minutes?\b", part):
             pass
         else:
             self._add_block(part)
@@ -250,7 +250,7 @@ def _height(equation: str) -> int:
 
 
 def _is_prose(part: str) -> bool:
-    return not re.match(r"#|\||<|```|>|▶|\d+ minutes|\*\*Question|\*\*What breaks", part)
+    return not re.match(r"#|\||<|```|>|▶|\d+ minutes?\b|\*\*Question|\*\*What breaks", part)
 
 
 def _lead(said: list[str], last: bool = False) -> str:

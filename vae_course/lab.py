@@ -1,13 +1,15 @@
 """`vae-course lab`: the learner's own copies of the lessons, opened in JupyterLab."""
 
+import filecmp
 import json
 import os
 import posixpath
 import re
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,6 +21,7 @@ PACKAGE = Path(__file__).parent
 LESSONS = PACKAGE / "_lessons"  # in an installed package
 if not LESSONS.exists():
     LESSONS = PACKAGE.parent / "lessons"  # in a clone
+FILMS = LESSONS.parent / "docs" / "videos"  # in a clone; a package has none
 
 
 def open_lab(work: Path, options: Sequence[str] = ()) -> int:
@@ -43,18 +46,49 @@ def open_lab(work: Path, options: Sequence[str] = ()) -> int:
     """
     if find_spec("jupyterlab") is None:
         raise ImportError("JupyterLab is not installed: pip install 'vae-course[lab]'.")
+    films = link_films(work / "videos")
     for lesson in sorted(LESSONS.rglob("*.ipynb")):
         folder = work / lesson.relative_to(LESSONS).parent  # deeper ones keep their folder
         make_folder(folder)
-        copy_lesson(lesson, folder)
+        copy_lesson(lesson, folder, films)
     write_start_page(work)
     options = ["--LabApp.expose_app_in_browser=True", *options]  # lets a quiz's click reach the kernel
     return run_jupyterlab(work, [f"--LabApp.default_url=/lab/tree/{START}", *options])
 
 
-def copy_lesson(lesson: Path, folder: Path) -> None:
-    """Copy a lesson, never over the learner's copy: a newer version is put beside it, with its number in the name."""
-    version, text = _version_of(lesson), with_addresses(lesson.read_text(encoding="utf-8"), lesson.parent.name)
+def link_films(folder: Path) -> set[str]:
+    """Put the clone's films and their posters into a folder, where JupyterLab can play them; return their names.
+
+    They are linked, so that they take no room, or copied where that is not possible. A film that cannot be put there is
+    left out: the lesson then links the one on the web.
+    """
+    films = set()
+    for film in sorted([*FILMS.glob("film_*.mp4"), *FILMS.glob("film_*.jpg")]):
+        target = folder / film.name
+        try:
+            make_folder(folder)
+            if not (target.exists() and filecmp.cmp(film, target)):
+                target.unlink(missing_ok=True)
+                _link_or_copy(film, target)
+        except OSError:
+            continue
+        films.add(film.name)
+    return films
+
+
+def _link_or_copy(file: Path, target: Path) -> None:
+    try:
+        os.link(file, target)
+    except OSError:  # another disk, or one that has no links
+        write_atomically(target, lambda path: shutil.copy2(file, path))
+
+
+def copy_lesson(lesson: Path, folder: Path, films: Collection[str] = ()) -> None:
+    """Copy a lesson, never over the learner's copy: a newer version is put beside it, with its number in the name.
+
+    `films` are the files that `link_films` put beside it.
+    """
+    version, text = _version_of(lesson), with_addresses(lesson.read_text(encoding="utf-8"), lesson.parent.name, films)
     for target in (folder / lesson.name, folder / f"{lesson.stem}_v{version}.ipynb"):
         if not target.exists():
             write_atomically(target, lambda path: path.write_text(text, encoding="utf-8"))
@@ -63,18 +97,29 @@ def copy_lesson(lesson: Path, folder: Path) -> None:
             return
 
 
-def with_addresses(lesson: str, folder: str = "") -> str:
+def with_addresses(lesson: str, folder: str = "", films: Collection[str] = ()) -> str:
     """Replace links to files outside of the lessons, such as ../docs/notation.md, by addresses on the web.
 
     JupyterLab opens only what lies in the folder where it was started. A notebook in lessons/deeper has `folder`
-    "deeper".
+    "deeper". A lesson's film is played from the folder `videos` beside the lesson if it is among `films`; otherwise the
+    lesson has no player, and its links lead to the web.
     """
     inside = "lessons/deeper" if folder == "deeper" else "lessons"
 
     def address(link: re.Match) -> str:
         target = posixpath.normpath(f"{inside}/{link[1]}")
+        file = target.removeprefix("docs/videos/")
+        if file.partition("#")[0] in films:
+            return f"](videos/{file})"
         return link[0] if target.startswith("lessons/") else f"]({ADDRESS}/blob/main/{target})"
 
+    def player(found: re.Match) -> str:
+        if found[1] not in films:
+            return ""
+        moved = found[0].replace("../../../files/docs/videos/", "../../files/videos/")
+        return moved.replace("../docs/videos/", "videos/")
+
+    lesson = re.sub(r"<video [^>]*/(film_\d\.mp4)\b.*?</video>", player, lesson)
     return re.sub(r"\]\((\.\./[^)\s]+)\)", address, lesson)
 
 

@@ -362,7 +362,7 @@ class Rule(Lecture):
             one=(FadeIn(stretched, scale=0.5), FadeIn(results[0]), FadeIn(notes[0]), 1.2),
         )
         self.say(
-            "{wrong} 765 meets 700: {error} an error, which is kind. {ours} But ours: {wide} the 1 is stretched, "
+            "{wrong} 765 genes meet 700: {error} an error, which is kind. {ours} But ours: {wide} the 1 is stretched, "
             "{high} the missing place too, {square} and nobody wanted the result.",
             pause=0.6,
             wrong=(FadeIn(VGroup(*wrong), shift=RIGHT * 0.4), FadeIn(rules[1]), 0.8),
@@ -1036,7 +1036,7 @@ class Batch(Lecture):
         column = SurroundingRectangle(VGroup(*[line[0] for line in w]), color=MEAN, buff=0.04, stroke_width=5)
         order = [(i, j) for i in range(4) for j in range(2)]
         self.say(
-            "Now a minibatch. {x} Each cell is a row; {w} the weight, turned on its side, has a column for each "
+            "{x} Now a minibatch. Each cell is a row; {w} the weight, turned on its side, has a column for each "
             "output. {cross} Where the two cross, {one} they give one number.",
             x=(FadeIn(x, shift=RIGHT * 0.3), FadeIn(labels[0]), 0.9),
             w=(FadeIn(w, shift=DOWN * 0.3), FadeIn(labels[1]), 0.9),
@@ -1348,7 +1348,7 @@ class Running(Lecture):
         self.say(
             "{alone} But a single cell has no spread. {use} In use, batch norm goes by running averages, "
             "gathered in training. {means} Every minibatch has its own mean, {axes} and moves the running mean "
-            "by one per cent.",
+            "by one per cent of what is left.",
             alone=(FadeIn(alone, scale=0.4), 0.8),
             use=(FadeOut(alone), FadeIn(axes), 0.8),
             means=(FadeIn(points, shift=UP * 0.3), FadeIn(names[0]), 1.0),

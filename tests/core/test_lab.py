@@ -28,10 +28,12 @@ def course(tmp_path, monkeypatch):
         (tmp_path / "lessons" / "00_latents.ipynb").write_text(text)
 
     (tmp_path / "lessons").mkdir()
+    (tmp_path / "docs" / "videos").mkdir(parents=True)
     write("1.0")
     opened = []
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(lab, "LESSONS", tmp_path / "lessons")
+    monkeypatch.setattr(lab, "FILMS", tmp_path / "docs" / "videos")
     monkeypatch.setattr(lab, "run_jupyterlab", lambda folder, options: opened.append((str(folder), options)) or 0)
     return tmp_path, write, opened
 
@@ -71,6 +73,60 @@ def test_lab_leaves_a_broken_copy_alone(course):
     assert main(["lab"]) == 0
     assert (folder / "work" / "00_latents.ipynb").read_text() == "{half a notebook"
     assert (folder / "work" / "00_latents_v1.0.ipynb").exists()
+
+
+# As nbformat writes the header and the minute of a lesson with a film (tools/build_lessons.py).
+WITH_FILM = json.dumps(
+    [
+        '<video controls poster="../../../files/docs/videos/film_4.jpg" src="../docs/videos/film_4.mp4">'
+        f'<a href="{lab.ADDRESS}"><img src="../docs/videos/film_4.jpg" alt="The film"></a></video>\n',
+        "\n",
+        "4 minutes · ▶ [film, 01:07](../docs/videos/film_4.mp4#t=67), [notation](../docs/notation.md)\n",
+    ],
+    ensure_ascii=False,
+)
+
+
+def test_a_film_is_played_from_beside_the_copies(course):
+    folder, _, _ = course
+    films = folder / "docs" / "videos"
+    for name in ("film_4.mp4", "film_4.jpg", "film_4.json", "README.md"):
+        (films / name).write_text(f"the first {name}")
+    (folder / "lessons" / "04_elbo.ipynb").write_text(f'{{"cells": {WITH_FILM}}}', encoding="utf-8")
+    assert main(["lab"]) == 0
+    assert sorted(os.listdir(folder / "work" / "videos")) == ["film_4.jpg", "film_4.mp4"]
+    assert (folder / "work" / "videos" / "film_4.mp4").samefile(films / "film_4.mp4"), "takes no room"
+    player, _, minute = json.loads((folder / "work" / "04_elbo.ipynb").read_text(encoding="utf-8"))["cells"]
+    assert player == (
+        '<video controls poster="../../files/videos/film_4.jpg" src="videos/film_4.mp4">'
+        f'<a href="{lab.ADDRESS}"><img src="videos/film_4.jpg" alt="The film"></a></video>\n'
+    )
+    assert minute.startswith("4 minutes · ▶ [film, 01:07](videos/film_4.mp4#t=67), [notation](https://")
+    (films / "film_4.mp4").unlink()
+    (films / "film_4.mp4").write_text("a later one")
+    assert main(["lab"]) == 0
+    assert (folder / "work" / "videos" / "film_4.mp4").read_text() == "a later one"
+
+
+def test_films_are_copied_where_there_are_no_links(course, monkeypatch):
+    folder, _, _ = course
+    (folder / "docs" / "videos" / "film_4.mp4").write_text("a film")
+    monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError("no links here")))
+    for _ in range(2):
+        assert main(["lab"]) == 0
+        assert (folder / "work" / "videos" / "film_4.mp4").read_text() == "a film"
+
+
+def test_without_the_film_there_is_no_player_and_the_links_lead_to_the_web(course):
+    folder, _, _ = course
+    (folder / "docs" / "videos" / "film_4.mp4").write_text("a film")
+    (folder / "work").mkdir()
+    (folder / "work" / "videos").write_text("in the way")
+    (folder / "lessons" / "04_elbo.ipynb").write_text(f'{{"cells": {WITH_FILM}}}', encoding="utf-8")
+    assert main(["lab"]) == 0
+    player, _, minute = json.loads((folder / "work" / "04_elbo.ipynb").read_text(encoding="utf-8"))["cells"]
+    assert player == "\n"
+    assert minute.startswith(f"4 minutes · ▶ [film, 01:07]({lab.ADDRESS}/blob/main/docs/videos/film_4.mp4#t=67), ")
 
 
 def test_without_jupyterlab_the_command_says_how_to_get_it(course, monkeypatch, capsys):
@@ -179,10 +235,12 @@ def opened_in_an_empty_folder(tmp_path, environment):
 
 
 LESSONS = sorted(path.name for path in (ROOT / "lessons").glob("*.ipynb"))
+FILMS = ["videos"] if list((ROOT / "docs" / "videos").glob("*.mp4")) else []
 
 
 def test_lab_copies_the_lessons_wherever_it_is_run(tmp_path, environment):
-    assert opened_in_an_empty_folder(tmp_path, environment) == [*LESSONS, "START.ipynb", "deeper", "progress.svg"]
+    there = opened_in_an_empty_folder(tmp_path, environment)
+    assert there == [*LESSONS, "START.ipynb", "deeper", "progress.svg", *FILMS]
 
 
 def test_lessons_travel_in_the_wheel(tmp_path, environment):

@@ -3,6 +3,7 @@
 import json
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from lab_server import serving
@@ -11,6 +12,7 @@ from vae_course.exercises import EXERCISES, progress
 from vae_course.exercises.quiz import LETTERS, questions
 
 LESSON = "01_problem_setup"
+FILM = Path(__file__).parents[2] / "docs" / "videos" / "film_1.mp4"
 DONE = """() => {
     const idle = /\\| Idle/.test(document.querySelector('#jp-main-statusbar')?.innerText ?? '');
     const waiting = [...document.querySelectorAll('.jp-InputPrompt')].some(prompt => prompt.innerText.includes('*'));
@@ -61,6 +63,30 @@ def test_a_lesson_runs_in_jupyterlab(lesson):
     assert page.locator("mjx-container").count() > 50
     assert page.locator("mjx-merror, [data-mjx-error]").count() == 0
     assert page.locator(".jp-MarkdownOutput", has_text="$").count() == 0, "mathematics that was not rendered"
+
+
+PLAYED = """async () => {
+    const film = document.querySelector('.jp-Notebook video');
+    const poster = Object.assign(new Image(), {src: film.poster});
+    await poster.decode();
+    film.muted = true;
+    await film.play();
+    film.currentTime = 300;
+    await new Promise(resolve => film.addEventListener('seeked', resolve, {once: true}));
+    film.pause();
+    return [poster.naturalWidth, film.duration, film.currentTime];
+}"""
+
+
+def test_the_film_plays_in_the_lesson(lesson):
+    if not FILM.exists():
+        pytest.skip("lesson 1 has no film yet: make video-1")
+    width, duration, now = lesson[0].evaluate(PLAYED)
+    assert width == 1280
+    assert 480 <= duration <= 720
+    assert 299 < now < 302
+    minute = lesson[0].locator(".jp-MarkdownOutput a:has-text('film, 00:00')")
+    assert "/files/videos/film_1.mp4" in minute.get_attribute("href")
 
 
 def test_a_click_gives_the_next_hint(lesson):

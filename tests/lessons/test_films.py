@@ -1,5 +1,6 @@
 """The films of the lessons: their scripts run on the executed lessons, and the finished files are as they should be."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -262,6 +263,17 @@ def test_a_beat_is_made_again_when_the_lesson_changes(tmp_path):
         (tmp_path / "lesson.ipynb").write_text(text)
         keys.append(sources.key(tmp_path / "script.py", "One", tmp_path / "lesson.ipynb", ""))
     assert keys[0] != keys[1]
+
+
+def test_a_beat_is_not_made_again_when_its_lesson_tells_the_film_s_minutes(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    keys = []
+    for source in ("4 minutes", "4 minutes · ▶ [film, 03:53](../docs/videos/film_4.mp4#t=233)", "5 minutes"):
+        cell = {"id": f"04-{hashlib.sha1(source.encode()).hexdigest()[:8]}", "source": [source]}
+        text = json.dumps({"cells": [cell]}, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+        (tmp_path / "lesson.ipynb").write_text(text, encoding="utf-8")
+        keys.append(sources.key(tmp_path / "script.py", "One", tmp_path / "lesson.ipynb", ""))
+    assert keys[0] == keys[1] != keys[2]
 
 
 def test_known_terms_are_respelled():

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import html
 import http.server
 import re
 import threading
@@ -15,11 +16,14 @@ import build_site
 import nbformat
 import pytest
 from npm import fetch
+from videos import clock
 
 for needed in ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx_copybutton"):
     pytest.importorskip(needed, reason=f"{needed} is not installed: pip install -e '.[site]'")
 
 ROOT = Path(__file__).parents[2]
+FILMS = [video.film for video in build_site.VIDEOS if video.film]
+BY_FILM = pytest.mark.parametrize("film", FILMS, ids=lambda film: film.name)
 LESSONS = [path.stem for path in build_site.LESSONS]
 BY_LESSON = pytest.mark.parametrize("lesson", LESSONS)
 # A page of each kind. A section is found by its number, whatever it is called.
@@ -31,6 +35,8 @@ KINDS = [
     "lessons/05_comparison_with_scvi/5-13-*.html",  # a wide table
     "lessons/02_pytorch_linear/2-12-*.html",  # a quiz
     "lessons/deeper/5e_differential_expression.html",
+    *[f"videos/{film.name}.html" for film in FILMS[:1]],
+    "films.html",
     "glossary.html",
     "instructors.html",
     "search.html?q=posterior+collapse",
@@ -141,7 +147,7 @@ def opened(chromium, address, width=1280, **options):
     host = urlsplit(address)[:2]
     page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("requestfailed", lambda request: wrong.append(request.url))
+    page.on("requestfailed", lambda r: wrong.append(r.url) if r.resource_type != "media" else None)  # played elsewhere
     page.on("response", lambda response: wrong.append(response.url) if response.status >= 400 else None)
     page.on("request", lambda r: wrong.append(r.url) if urlsplit(r.url)[:2] != host and r.url[:5] != "data:" else None)
     page.goto(address)
@@ -399,6 +405,69 @@ def test_an_explorable_follows_the_theme(chromium, site, served):
             inside.locator(f":root[data-theme={mode}]").wait_for(state="attached")
         around = page.locator(".text_html:has(iframe)").first
         assert around.evaluate("box => getComputedStyle(box).backgroundColor") == "rgba(0, 0, 0, 0)"
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Films
+# --------------------------------------------------------------------------------------------------------------------
+
+FILM = "document.querySelector('.film > video')"
+
+
+@BY_FILM
+def test_a_film_has_a_page_with_all_that_is_said(site, parsed, film):
+    name = f"videos/{film.name}.html"
+    assert len(list(site.rglob(f"{film.name}.mp4"))) == 1
+    text = (site / name).read_text(encoding="utf-8")
+    for beat in film.beats:
+        assert f"t={int(beat['start'])}" in parsed[name].ids
+        for at, said in beat["said"]:
+            assert f'<span data-t="{at:.1f}">{said.split()[0]}' in text
+    for chapter in film.chapters:
+        start = int(chapter["start"])
+        assert f'<a href="#t={start}">{clock(start)} {html.escape(chapter["title"])}</a>' in text
+    assert name in parsed["films.html"].links
+
+
+@BY_FILM
+def test_the_lesson_leads_to_its_film_and_every_section_to_its_minute(site, parsed, film):
+    lesson = LESSONS[film.number]
+    assert f"../videos/{film.name}.html" in parsed[f"lessons/{lesson}.html"].links
+    starts = {}
+    for beat in film.beats:
+        starts.setdefault(beat["section"], int(beat["start"]))
+    for section, start in starts.items():
+        name = find(site, f"lessons/{lesson}/{section.replace('.', '-')}-*.html")
+        assert f"../../videos/{film.name}.html#t={start}" in parsed[name].links
+
+
+def wait_for(page, seconds):
+    """Wait until a film is at a time, or at most three seconds later."""
+    page.wait_for_function(f"{FILM}.readyState > 1 && Math.abs({FILM}.currentTime - {seconds} - 1.4) < 1.5")
+
+
+@BY_FILM
+def test_a_film_follows_its_chapters_its_transcript_and_the_address(chromium, site, film):
+    """In a folder: the small server of these tests sends files from their beginning only."""
+    with opened(chromium, f"{site.as_uri()}/videos/{film.name}.html#t={int(film.beats[3]['start'])}") as page:
+        page.evaluate(f"{FILM}.muted = true")
+        wait_for(page, int(film.beats[3]["start"]))
+        assert page.evaluate(f"{FILM}.paused")
+        assert abs(page.evaluate(f"{FILM}.duration") - film.seconds) < 1
+        page.click(".chapters a >> nth=1")
+        wait_for(page, int(film.chapters[1]["start"]))
+        assert not page.evaluate(f"{FILM}.paused")
+        assert page.url.endswith(f"#t={int(film.chapters[1]['start'])}")
+        at, said = film.beats[1]["said"][-1]
+        page.click(f".transcript [data-t='{at:.1f}']")
+        wait_for(page, at)
+        page.wait_for_function("said => document.querySelector('.transcript .now')?.innerText === said", arg=said)
+        assert page.locator(".film").bounding_box()["y"] >= 0, "it stays in sight"
+        page.evaluate(f"{FILM}.textTracks[0].mode = 'showing'")
+        page.wait_for_function(f"{FILM}.textTracks[0].cues?.length > 20")
+        page.locator(".transcript p > a").nth(2).focus()
+        page.keyboard.press("Enter")
+        wait_for(page, int(film.beats[2]["start"]))
 
 
 # --------------------------------------------------------------------------------------------------------------------

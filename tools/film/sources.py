@@ -6,6 +6,8 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+from videos import without_film
+
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(__file__).parent
 # Modules that have no part in what a beat shows; what is spoken has a name of its own (voice.name_of).
@@ -27,7 +29,8 @@ def key(script: Path, beat: str, notebook: Path, settings: str) -> str:
         used[name] = [_code(node) for node in nodes]
         queue += [one.id for node in nodes for one in ast.walk(node) if isinstance(one, ast.Name)]
     parts = [f"{name}: {code}" for name, codes in sorted(used.items()) for code in codes]
-    parts += [settings, version("manim"), version("typst"), hashlib.sha256(notebook.read_bytes()).hexdigest()]
+    lesson = without_film(notebook.read_text(encoding="utf-8"))
+    parts += [settings, version("manim"), version("typst"), hashlib.sha256(lesson.encode()).hexdigest()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

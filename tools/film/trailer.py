@@ -1,0 +1,81 @@
+"""Cut the trailer from the finished films: python -m film.trailer. It takes what is said in one breath from each."""
+
+import json
+import sys
+
+from .lesson import ROOT
+from .record import run
+
+DOCS = ROOT / "docs" / "videos"
+CLIPS = [  # film, beat, and which of its narrations
+    (0, "Islands", 1),
+    (2, "Hidden", 0),
+    (1, "GeneByGene", 3),
+    (4, "Blocked", 2),
+    (3, "Organise", 1),
+    (5, "TheirWeights", -1),
+]
+FADE = 0.3
+
+
+def main() -> None:
+    """Write docs/videos/trailer.mp4 and its poster."""
+    inputs, filters, length = [], [], 0.0
+    for place, (number, name, which) in enumerate(CLIPS):
+        start, seconds = span(number, name, which)
+        inputs += ["-ss", f"{start:.3f}", "-t", f"{seconds:.3f}", "-i", DOCS / f"film_{number}.mp4"]
+        out = f"st={seconds - FADE:.3f}:d={FADE}"
+        filters.append(f"[{place}:v]fade=in:st=0:d={FADE},fade=out:{out}[v{place}]")
+        filters.append(f"[{place}:a]afade=in:st=0:d=0.05,afade=out:{out}[a{place}]")
+        length += seconds
+    joined = "".join(f"[v{place}][a{place}]" for place in range(len(CLIPS)))
+    filters.append(f"{joined}concat=n={len(CLIPS)}:v=1:a=1[v][a]")
+    picture = [
+        "-c:v",
+        "libx264",
+        "-preset",
+        "slow",
+        "-tune",
+        "animation",
+        "-crf",
+        "27",
+        "-pix_fmt",
+        "yuv420p",
+        "-r",
+        "30",
+    ]
+    sound = [
+        "-c:a",
+        "aac",
+        "-ac",
+        "1",
+        "-b:a",
+        "80k",
+        "-movflags",
+        "+faststart",
+        "-fflags",
+        "+bitexact",
+        "-flags:v",
+        "+bitexact",
+        "-flags:a",
+        "+bitexact",
+    ]
+    mapped = ["-filter_complex", ";".join(filters), "-map", "[v]", "-map", "[a]"]
+    run("ffmpeg", "-v", "error", "-y", *inputs, *mapped, *picture, *sound, DOCS / "trailer.mp4")
+    megabytes = (DOCS / "trailer.mp4").stat().st_size / 1e6
+    print(f"docs/videos/trailer.mp4: {length:.0f} s, {megabytes:.2f} MB")
+
+
+def span(number: int, name: str, which: int) -> tuple[float, float]:
+    """Return the start and the length, in seconds, of a narration of a beat in its film."""
+    film = json.loads((DOCS / f"film_{number}.json").read_text(encoding="utf-8"))
+    beat = next((beat for beat in film["beats"] if beat["name"] == name), None)
+    if beat is None:
+        raise SystemExit(f"film {number} has no beat {name}; name one of its own in tools/film/trailer.py")
+    starts = [at for at, _ in beat["said"]]
+    later = [*[at for at in starts if at > starts[which]], beat["start"] + beat["seconds"]]
+    return starts[which], later[0] - starts[which] - 0.1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
