@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import lzma
 import pickle
 import re
 import subprocess
@@ -9,7 +10,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-KEPT = ROOT / "build" / "videos" / "lessons"
+# Kept with the films that drew them, since a model that is trained on another processor comes to other numbers.
+KEPT = ROOT / "docs" / "videos" / "values"
 
 
 class Lesson:
@@ -93,14 +95,14 @@ class Lesson:
 
     def _run(self) -> dict:
         asked = json.dumps([[(cell["section"], cell["code"]) for cell in self.cells], self._wanted])
-        kept = KEPT / f"{self.path.stem}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}.pickle"
+        kept = KEPT / f"{self.path.stem}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}.pickle.xz"
         if not kept.exists():
             KEPT.mkdir(parents=True, exist_ok=True)
             command = [sys.executable, Path(__file__).with_name("run_lesson.py"), kept]
             done = subprocess.run(command, input=asked, text=True, capture_output=True, cwd=ROOT)
             if done.returncode:
                 raise ValueError(f"{self.path.name} did not run: {done.stderr[-2000:]}")
-        return pickle.loads(kept.read_bytes())
+        return pickle.loads(lzma.decompress(kept.read_bytes()))
 
 
 def _text(output: dict) -> str:

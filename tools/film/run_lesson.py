@@ -1,6 +1,7 @@
 """Run the cells of a lesson, given as JSON on standard input, and keep the values that a film asks for."""
 
 import json
+import lzma
 import os
 import pickle
 import sys
@@ -32,7 +33,7 @@ def main(out: Path) -> None:
     if wanted:
         raise ValueError(f"the lesson has no sections {sorted(wanted)} with code")
     partial = out.with_suffix(".partial")
-    partial.write_bytes(pickle.dumps(kept))
+    partial.write_bytes(lzma.compress(pickle.dumps(kept)))
     partial.replace(out)
 
 
