@@ -8,7 +8,6 @@ from manim import (
     BOLD,
     DOWN,
     LEFT,
-    ORIGIN,
     RIGHT,
     UL,
     UP,
@@ -19,7 +18,6 @@ from manim import (
     Mobject,
     RoundedRectangle,
     Text,
-    VectorizedPoint,
     VGroup,
     config,
 )
@@ -98,18 +96,6 @@ def arrow(one: Mobject, other: Mobject, color: str = DIM, buff: float = 0.12) ->
     side = (RIGHT if way[0] > 0 else LEFT) if abs(way[0]) >= abs(way[1]) else (UP if way[1] > 0 else DOWN)
     ends = one.get_critical_point(side), other.get_critical_point(-side)
     return Arrow(*ends, buff=buff, color=color, stroke_width=5, max_tip_length_to_length_ratio=0.25, tip_length=0.2)
-
-
-def live(text: Callable[[], str], size: float = 28, color: str = INK) -> VGroup:
-    """Return a printed line that is written anew in every frame, such as live(lambda: f"{x.get_value():.2f}")."""
-
-    def write(group: VGroup) -> None:
-        place, line = group.submobjects  # manim copies the group when it animates it
-        new = seated(text(), mono, size, color).shift(place.get_location()).set_fill(opacity=place.get_fill_opacity())
-        _marked(line.become(new), new.shown, size)  # manim goes on drawing the letters it knows: no new ones
-
-    shown = VGroup(VectorizedPoint(ORIGIN).set_opacity(1), seated(text(), mono, size, color))
-    return shown.add_updater(write)
 
 
 def _marked(shown: Mobject, text: str, size: float) -> Mobject:
