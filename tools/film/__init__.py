@@ -7,6 +7,6 @@ from .clouds import *
 from .diagrams import *
 from .figures import *
 from .lecture import Lecture
-from .lesson import Lesson
+from .lesson import Lesson, bare
 from .look import *
 from .scenes import *

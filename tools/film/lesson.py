@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent
 
 ROOT = Path(__file__).resolve().parents[2]
 # Kept with the films that drew them, since a model that is trained on another processor comes to other numbers.
@@ -103,6 +104,11 @@ class Lesson:
             if done.returncode:
                 raise ValueError(f"{self.path.name} did not run: {done.stderr[-2000:]}")
         return pickle.loads(lzma.decompress(kept.read_bytes()))
+
+
+def bare(code: str) -> str:
+    """Return code without its comments, moved to the left."""
+    return dedent("\n".join(line.split("  #")[0].rstrip() for line in code.splitlines()))
 
 
 def _text(output: dict) -> str:

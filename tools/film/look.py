@@ -50,6 +50,11 @@ def math(source: str, size: float = 52, color: str = INK) -> MathTypst:
     return _marked(MathTypst(source, font_size=size, color=color, typst_preamble=NAMES), source, size)
 
 
+def signed(number: float, digits: int = 2) -> str:
+    """Return a number as text, with a true minus sign, and none at zero."""
+    return f"{round(float(number), digits) + 0.0:.{digits}f}".replace("-", "−")
+
+
 def piece(shown: Text, part: str) -> VGroup:
     """Return the letters of a part of a `mono` line, in which spaces count as letters."""
     start = shown.shown.rindex(part)

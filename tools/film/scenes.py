@@ -150,19 +150,39 @@ def answer_after(card: Question, answer: str | Mobject, color: str = GOOD, buff:
     return AnimationGroup(ApplyMethod(card.settle, color), FadeIn(shown, shift=DOWN * 0.2))
 
 
+class Choices(VGroup):
+    """What a viewer may predict, side by side: `Choices("it grows", "it shrinks")` are a and b."""
+
+    def __init__(self, *texts: str):
+        super().__init__()
+        for letter, text in zip("abcd", texts, strict=False):
+            label = VGroup(words(letter, 30, MEAN, weight=BOLD), words(text, 30)).arrange(RIGHT, buff=0.3)
+            frame = RoundedRectangle(0.16, width=label.width + 0.8, height=1.0, color=FAINT, stroke_width=3)
+            self.add(VGroup(frame.set_fill(CARD, 1).move_to(label), label))
+        self.arrange(RIGHT, buff=0.45)
+
+    def offer(self, i: int) -> Animation:
+        """Return choice i appearing."""
+        return FadeIn(self[i], shift=UP * 0.2)
+
+    def decide(self, right: int) -> Animation:
+        """Return the right choice being framed, and the others going."""
+        ring = self[right][0].copy().set_fill(opacity=0).set_stroke(GOOD, 5)
+        return AnimationGroup(Create(ring), *[FadeOut(one) for i, one in enumerate(self) if i != right])
+
+
 def notebook_card(number: int, items: list[str | tuple[str, str]]) -> VGroup:
     """Return the last picture of a film: what notebook `number` asks for; items are texts, or (exercise, text).
 
-    `.title`, and `.row(i)` by number: let rows appear as they are said.
+    `.appear()` shows card and title, `.reveal(i)` a row as it is said; `.row(i)` is that row.
     """
     title = VGroup(words(f"Notebook {number}", 44, MEAN, weight=BOLD), words("what it asks of you", 30, DIM))
     title.arrange(RIGHT, buff=0.4, aligned_edge=DOWN)
     rows = VGroup()
     for i, item in enumerate(items):
-        name, text = item if isinstance(item, tuple) else ("•", item)
-        label, line = words(name, 30, MEAN, weight=BOLD), words(text, 32)
-        label.set_x(0, LEFT).set_y(-0.85 * i)
-        rows.add(VGroup(label, line.set_x(0.95 if isinstance(item, tuple) else 0.45, LEFT).set_y(-0.85 * i)))
+        name, text = item if isinstance(item, tuple) else ("", item)
+        label, line = words(f"Exercise {name}" if name else "and", 26, MEAN), words(text, 32)
+        rows.add(VGroup(label.set_x(0, LEFT), line.set_x(2.35, LEFT)).shift(DOWN * 0.85 * i))
     rows.next_to(title, DOWN, buff=0.6).align_to(title, LEFT)
     inside = VGroup(title, rows)
     card = RoundedRectangle(0.18, width=inside.width + 1.4, height=inside.height + 1.2, color=FAINT, stroke_width=2)
@@ -177,3 +197,11 @@ class Notebook(VGroup):
     def row(self, i: int) -> VGroup:
         """Return what one exercise asks."""
         return self.rows[i]
+
+    def appear(self) -> Animation:
+        """Return the card appearing, with its title alone."""
+        return AnimationGroup(FadeIn(self.card), FadeIn(self.title))
+
+    def reveal(self, i: int) -> Animation:
+        """Return row i appearing."""
+        return FadeIn(self.rows[i], shift=RIGHT * 0.2)
