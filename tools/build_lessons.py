@@ -194,7 +194,7 @@ def _filled_in(text: str, source: Path) -> str:
     for section, start in video.starts().items():
         moment = f"▶ video {video.number}, {video.link(start)}"
         if video.film:
-            moment = f"▶ [film, {videos.clock(start)}](../docs/videos/{video.film.name}.mp4#t={start})"
+            moment = f"[▶ {videos.clock(start)}](../docs/videos/{video.film.name}.mp4#t={start})"
         text = _beside_minutes(text, section, moment)
     for section, difference in video.differs.items():
         text = _under_heading(text, section, f"> **Differs from the video.** {difference}")
@@ -219,7 +219,7 @@ def _header(video: Video, stem: str) -> str:
     """Return the line with Colab and Binder, and the film, or a lecturer's video with the folded list of chapters."""
     if video.film:
         page = f"{ADDRESS}/blob/{BRANCH}/docs/videos/{video.film.name}"
-        links = f"▶ [film, {video.length}]({page}.mp4) · [transcript]({page}.md)"
+        links = f"[▶ film, {video.length}]({page}.mp4) · [transcript]({page}.md)"
         return f"{_player(video.film, f'{page}.mp4')}\n\n{links} · {_ways_to_open(stem)}"
     if not video.url:
         return _ways_to_open(stem)

@@ -19,7 +19,7 @@ CODE_LINES, PRINTED_LINES, ALL_LINES, LINES_UNDER_TEXT = 12, 12, 14, 10
 TEXT_COLUMNS = 58  # characters in a line of text
 TABLE_HEIGHT = EQUATION_HEIGHT = 490  # pixels under the heading
 TITLE_WORDS = 32  # a sentence with more of them is said, not shown
-FOR_READERS = r"▶|> \*\*Differs|#|This section uses|\*\*(The second|A) good place to stop|\*\*End of sitting"
+FOR_READERS = r"\[?▶|> \*\*Differs|#|This section uses|\*\*(The second|A) good place to stop|\*\*End of sitting"
 
 
 @dataclass
@@ -250,7 +250,7 @@ def _height(equation: str) -> int:
 
 
 def _is_prose(part: str) -> bool:
-    return not re.match(r"#|\||<|```|>|▶|\d+ minutes?\b|\*\*Question|\*\*What breaks", part)
+    return not re.match(r"#|\||<|```|>|\[?▶|\d+ minutes?\b|\*\*Question|\*\*What breaks", part)
 
 
 def _lead(said: list[str], last: bool = False) -> str:

@@ -19,7 +19,7 @@ TOML, FILMS = ROOT / "lessons" / "videos.toml", ROOT / "docs" / "videos"
 VIDEO_KEYS = {"number", "title", "url", "language", "minutes", "chapter"}  # and "differs", where a section differs
 CHAPTER_KEYS = {"start", "section", "title"}
 # What build_lessons.py writes into a lesson for its film: the player and the links of the header, the film's minutes.
-OF_FILM = r"<video .*?</video>\n\n▶ \[film, .*? · (?=\[open in)| · ▶ \[film, .*?\)"
+OF_FILM = r"<video .*?</video>\n\n\[▶ film, .*? · (?=\[open in)| · \[▶ [\d:]+\]\(.*?\)"
 
 
 class BadVideosError(SystemExit):

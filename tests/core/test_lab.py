@@ -81,7 +81,7 @@ WITH_FILM = json.dumps(
         '<video controls poster="../../../files/docs/videos/film_4.jpg" src="../docs/videos/film_4.mp4">'
         f'<a href="{lab.ADDRESS}"><img src="../docs/videos/film_4.jpg" alt="The film"></a></video>\n',
         "\n",
-        "4 minutes · ▶ [film, 01:07](../docs/videos/film_4.mp4#t=67), [notation](../docs/notation.md)\n",
+        "4 minutes · [▶ 01:07](../docs/videos/film_4.mp4#t=67), [notation](../docs/notation.md)\n",
     ],
     ensure_ascii=False,
 )
@@ -101,7 +101,7 @@ def test_a_film_is_played_from_beside_the_copies(course):
         '<video controls poster="../../files/videos/film_4.jpg" src="videos/film_4.mp4">'
         f'<a href="{lab.ADDRESS}"><img src="videos/film_4.jpg" alt="The film"></a></video>\n'
     )
-    assert minute.startswith("4 minutes · ▶ [film, 01:07](videos/film_4.mp4#t=67), [notation](https://")
+    assert minute.startswith("4 minutes · [▶ 01:07](videos/film_4.mp4#t=67), [notation](https://")
     (films / "film_4.mp4").unlink()
     (films / "film_4.mp4").write_text("a later one")
     assert main(["lab"]) == 0
@@ -126,7 +126,7 @@ def test_without_the_film_there_is_no_player_and_the_links_lead_to_the_web(cours
     assert main(["lab"]) == 0
     player, _, minute = json.loads((folder / "work" / "04_elbo.ipynb").read_text(encoding="utf-8"))["cells"]
     assert player == "\n"
-    assert minute.startswith(f"4 minutes · ▶ [film, 01:07]({lab.ADDRESS}/blob/main/docs/videos/film_4.mp4#t=67), ")
+    assert minute.startswith(f"4 minutes · [▶ 01:07]({lab.ADDRESS}/blob/main/docs/videos/film_4.mp4#t=67), ")
 
 
 def test_without_jupyterlab_the_command_says_how_to_get_it(course, monkeypatch, capsys):

@@ -14,7 +14,7 @@ needed = "a film is drawn with {}: pip install -e '.[video]', and see docs/video
 for module in ("manim", "typst", "piper"):
     pytest.importorskip(module, reason=needed.format(module))
 
-from film import captions, check, engines, fetch_voice, lesson, listen, make, record, respell, sources, voice
+from film import captions, check, engines, fetch_voice, lesson, listen, make, record, respell, sources, trailer, voice
 from film.camera import FilmCamera
 from film.fetch_voice import SHA256
 from film.lesson import ROOT, Lesson
@@ -163,6 +163,12 @@ def test_captions_chapters_and_transcript_of_a_finished_film(number):
         assert 0 < (DOCS / still).stat().st_size <= 40_000
 
 
+def test_the_trailer_is_cut_from_the_films_as_they_are():
+    made = json.loads((DOCS / "trailer.json").read_text(encoding="utf-8"))
+    assert made["cut from"] == trailer.sources(), "the films have changed: run make trailer"
+    assert (DOCS / "trailer.mp4").stat().st_size <= 3e6
+
+
 def test_all_films_together_are_small():
     assert sum(path.stat().st_size for path in DOCS.glob("film_*.mp4")) <= 70e6
 
@@ -268,7 +274,7 @@ def test_a_beat_is_made_again_when_the_lesson_changes(tmp_path):
 def test_a_beat_is_not_made_again_when_its_lesson_tells_the_film_s_minutes(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
     keys = []
-    for source in ("4 minutes", "4 minutes · ▶ [film, 03:53](../docs/videos/film_4.mp4#t=233)", "5 minutes"):
+    for source in ("4 minutes", "4 minutes · [▶ 03:53](../docs/videos/film_4.mp4#t=233)", "5 minutes"):
         cell = {"id": f"04-{hashlib.sha1(source.encode()).hexdigest()[:8]}", "source": [source]}
         text = json.dumps({"cells": [cell]}, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
         (tmp_path / "lesson.ipynb").write_text(text, encoding="utf-8")

@@ -16,7 +16,6 @@ import nbformat
 import pytest
 from contents import section_costs, section_minutes
 from nbformat.v4 import new_code_cell
-from videos import without_film
 
 import vae_course
 from vae_course.exercises import EXERCISES
@@ -402,7 +401,7 @@ def quiz_cells(notebook):
     return [int(found[1]) for text in code(notebook) if (found := re.match(r'quiz\("\d\.(\d+)"\)$', text))]
 
 
-BUDGETS = {  # words of Markdown, all that a reader counts, but for the film's; cells, lines of visible code, minutes
+BUDGETS = {  # words of Markdown, all that a reader counts; cells, lines of visible code, minutes
     "0": (3500, 90, 350, 90),
     "1": (3500, 90, 350, 90),
     "2": (3500, 90, 350, 90),
@@ -418,7 +417,7 @@ def test_it_is_short_enough_to_be_finished(source):
     costs = section_costs(source).values()
     words, cells, lines, minutes = BUDGETS.get(number_of(source), (2500, 60, 250, 45))
     notebook = student(source)
-    assert sum(len(without_film(text).split()) for text in markdown(notebook)) <= words
+    assert sum(len(text.split()) for text in markdown(notebook)) <= words
     assert len(notebook.cells) <= cells
     assert sum(cost.lines for cost in costs) <= lines
     assert sum(section_minutes(source).values()) <= minutes

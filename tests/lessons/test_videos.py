@@ -224,7 +224,7 @@ def test_a_film_is_played_in_the_header_and_its_minute_is_said_at_each_section(f
     assert re.match(r'<video controls preload="none" ', player)
     assert re.search(rf' src="\.\./docs/videos/film_{video.number}\.mp4">', player)
     assert f'<a href="{web}.mp4"><img src="../docs/videos/film_{video.number}.jpg" alt="' in player
-    assert links.startswith(f"▶ [film, {video.length}]({web}.mp4) · [transcript]({web}.md) · [open in Colab](")
+    assert links.startswith(f"[▶ film, {video.length}]({web}.mp4) · [transcript]({web}.md) · [open in Colab](")
     starts = {}
     for beat in film.beats:
         starts.setdefault(beat["section"], int(beat["start"]))
@@ -232,7 +232,7 @@ def test_a_film_is_played_in_the_header_and_its_minute_is_said_at_each_section(f
         line = under(notebook, section)[1]
         if section in starts:
             time = f"{videos.clock(starts[section])}](../docs/videos/film_{video.number}.mp4#t={starts[section]})"
-            assert re.fullmatch(rf"\d+ minutes? · ▶ \[film, {re.escape(time)}", line)
+            assert re.fullmatch(rf"\d+ minutes? · \[▶ {re.escape(time)}", line)
         else:
             assert re.fullmatch(r"\d+ minutes?", line)
 

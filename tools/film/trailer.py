@@ -1,6 +1,8 @@
 """Cut the trailer from the finished films: python -m film.trailer. It takes what is said in one breath from each."""
 
+import hashlib
 import json
+import shlex
 import sys
 
 from .lesson import ROOT
@@ -16,10 +18,13 @@ CLIPS = [  # film, beat, and which of its narrations
     (5, "TheirWeights", -1),
 ]
 FADE = 0.3
+PICTURE = shlex.split("-c:v libx264 -preset slow -tune animation -crf 27 -pix_fmt yuv420p -r 30")
+SOUND = shlex.split("-c:a aac -ac 1 -b:a 80k -movflags +faststart")
+SAME_AGAIN = shlex.split("-fflags +bitexact -flags:v +bitexact -flags:a +bitexact")
 
 
 def main() -> None:
-    """Write docs/videos/trailer.mp4 and its poster."""
+    """Write docs/videos/trailer.mp4, and trailer.json: which films it was cut from."""
     inputs, filters, length = [], [], 0.0
     for place, (number, name, which) in enumerate(CLIPS):
         start, seconds = span(number, name, which)
@@ -30,40 +35,17 @@ def main() -> None:
         length += seconds
     joined = "".join(f"[v{place}][a{place}]" for place in range(len(CLIPS)))
     filters.append(f"{joined}concat=n={len(CLIPS)}:v=1:a=1[v][a]")
-    picture = [
-        "-c:v",
-        "libx264",
-        "-preset",
-        "slow",
-        "-tune",
-        "animation",
-        "-crf",
-        "27",
-        "-pix_fmt",
-        "yuv420p",
-        "-r",
-        "30",
-    ]
-    sound = [
-        "-c:a",
-        "aac",
-        "-ac",
-        "1",
-        "-b:a",
-        "80k",
-        "-movflags",
-        "+faststart",
-        "-fflags",
-        "+bitexact",
-        "-flags:v",
-        "+bitexact",
-        "-flags:a",
-        "+bitexact",
-    ]
     mapped = ["-filter_complex", ";".join(filters), "-map", "[v]", "-map", "[a]"]
-    run("ffmpeg", "-v", "error", "-y", *inputs, *mapped, *picture, *sound, DOCS / "trailer.mp4")
+    run("ffmpeg", "-v", "error", "-y", *inputs, *mapped, *PICTURE, *SOUND, *SAME_AGAIN, DOCS / "trailer.mp4")
+    (DOCS / "trailer.json").write_text(json.dumps({"cut from": sources()}, indent=1) + "\n", encoding="utf-8")
     megabytes = (DOCS / "trailer.mp4").stat().st_size / 1e6
     print(f"docs/videos/trailer.mp4: {length:.0f} s, {megabytes:.2f} MB")
+
+
+def sources() -> dict[str, str]:
+    """Return the SHA-256 of every film that the trailer is cut from, by the name of its file."""
+    files = sorted({f"film_{number}.mp4" for number, *_ in CLIPS})
+    return {file: hashlib.sha256((DOCS / file).read_bytes()).hexdigest() for file in files}
 
 
 def span(number: int, name: str, which: int) -> tuple[float, float]:
