@@ -32,7 +32,7 @@ from vae_course.exercises import exercise, hint, progress, quiz, solution
 # ## 0.1 The whole game
 #
 # **Question.** What does scVI do? Here it gets the counts of 765 genes in 700 human blood cells, and learns to sum up
-# every cell in ten numbers. Then we draw a map of these, coloured by kind of cell. (Do not worry about the code yet.)
+# every cell in ten numbers. Then we draw a map of these, coloured by kind of cell.
 #
 # **Predict.** What will the map look like? **(a)** One cloud, colours mixed. **(b)** A few islands, each mostly of one
 # colour. **(c)** One clean island for each of the six colours. Decide, then run both cells: 15 seconds.
@@ -62,7 +62,7 @@ plots.show(
 #
 # **By lesson 5 you will have written every line of what these cells call.** Here is the machine, and which lesson
 # builds which part; today's are coloured. An **encoder** sums up a cell in a few numbers $z$, its **latents**. A
-# **decoder** turns these back into a statement about counts. The other names can wait.
+# **decoder** turns these back into a statement about counts.
 
 # %% fold="The map of the course"
 ax = plots.course_map(0)
@@ -255,7 +255,7 @@ vc.explore.pca()
 # For $\bar x = (1, 1)$, $v = (0.6, 0.8)$ and a cell $(3, 2)$: subtract, $(2, 1)$; multiply and add,
 # $2 \cdot 0.6 + 1 \cdot 0.8 = 2$.
 #
-# A singular value decomposition finds the best directions among 765 genes, all at once. They are the rows of its `.Vh`,
+# A singular value decomposition finds the best directions among 765 genes. They are the rows of its `.Vh`,
 # **orthonormal**: each of length 1, all at right angles. No other $k$ directions do better ([Eckart and Young
 # 1936](https://doi.org/10.1007/BF02288367)). Why is this so? 20 minutes: [deeper/0a](deeper/0a_pca_line_by_line.ipynb).
 #
@@ -325,16 +325,14 @@ quiz("0.3")
 # %% [markdown]
 # With a mean of its own every type lands on the origin. And PCA asks for the largest variance, not for biology: on raw
 # counts PC1 follows the library. Log-normalising tames depth, and does not remove it ([Townes et al.
-# 2019](https://doi.org/10.1186/s13059-019-1861-6); [deeper/0a](deeper/0a_pca_line_by_line.ipynb), section 0a.6). scVI
-# will give depth a variable of its own.
+# 2019](https://doi.org/10.1186/s13059-019-1861-6); [deeper/0a](deeper/0a_pca_line_by_line.ipynb), section 0a.6).
 
 # %% [markdown]
 # **The way back.** The decoder starts at the mean and walks along each direction as far as $z$ says:
 #
 # $$\hat x = \bar x + z\, W.$$
 #
-# Our cell with $z = 2$ comes back as $(1, 1) + 2 \cdot (0.6, 0.8) = (2.2, 2.6)$. It was $(3, 2)$: one number cannot
-# hold two.
+# Our cell with $z = 2$ comes back as $(1, 1) + 2 \cdot (0.6, 0.8) = (2.2, 2.6)$. It was $(3, 2)$.
 #
 # **Now you.** Latents (cells, latent) in, cells (cells, genes) out. Which side has to be transposed this time, if any?
 
@@ -398,7 +396,7 @@ for k in (2, 10, 50, 200, 559):
 # %% [markdown]
 # **(b)**, to 207. Up to about ten latents both curves fall together: these directions are shared by all cells. Later
 # ones describe accidents of 560 particular cells. The held-out error still falls, because each further number *copies*
-# more of the very cell that is to be rebuilt; with all 765 every cell is copied whole. Copying is not understanding.
+# more of the very cell that is to be rebuilt; with all 765 every cell is copied whole.
 
 # %%
 quiz("0.4")
@@ -474,8 +472,8 @@ for name, cells in (("training cells", x[train]), ("held-out cells", x[test])):
 # **Question.** The decoder turns two numbers into a cell. So pick two, and it invents one?
 #
 # Which two? We draw 500 pairs from a Gaussian with the mean and the covariance (variances, and how the two go together)
-# of the training cells' own latents: in the right place, at the right scale. Here is the most ordinary invented cell,
-# beside the real one nearest to it in your ten principal components.
+# of the training cells' own latents. Here is the most ordinary invented cell, beside the real one nearest to it in your
+# ten principal components.
 
 # %% fold="One invented cell, beside the nearest real one" tags=["volatile"]
 z_train = encoder(x[train])  # (560, 2)
@@ -536,8 +534,8 @@ plots.show(
 # between, and there the decoder was never corrected. More latents do not cure this, and PCA cannot be sampled either
 # ([deeper/0a](deeper/0a_pca_line_by_line.ipynb), section 0a.8).
 #
-# **The idea of the whole course.** Let the encoder answer with a *distribution* instead of a point: not "this cell is
-# at $z$", but "it is around here, give or take". Write it $q(z \mid x)$, "q of z given x". Two things follow.
+# **The idea of the whole course.** Let the encoder answer with a *distribution* instead of a point: "it is around here,
+# give or take". Write it $q(z \mid x)$, "q of z given x". Two things follow.
 #
 # 1. The decoder must rebuild the cell from *any* draw of $q(z \mid x)$: a whole neighbourhood gets corrected.
 # 2. All these clouds can be pulled towards one fixed distribution that we know how to sample, the **prior**
@@ -591,9 +589,8 @@ assert at_held_out < 0.6 < by_prior < 0.98
 # | scVI, at held-out cells | 26 ± 1 % | 5.8 ± 0.1 |
 # | scVI, from $\mathcal N(0, I)$ | 68 ± 3 % | 8.9 ± 0.1 |
 #
-# **What the prior gains:** a place to draw from that is known in advance. From there the autoencoder lands five times
-# as far from cells as real ones do. scVI lands as near as the autoencoder does from a Gaussian fitted to it afterwards,
-# and with whole counts, none negative.
+# **What the prior gains:** a place to draw from that is known in advance. From there scVI lands as near as the
+# autoencoder does from a Gaussian fitted to it afterwards, and with whole counts, none negative.
 #
 # **What it does not give:** new cells from nothing. Most draws still land too far out, since blood has separate types
 # and $\mathcal N(0, I)$ has none. *Next to a measured cell* scVI's samples are likely cells.
@@ -659,9 +656,9 @@ for name, space in (("before", before), ("after", after)):
 # | VAE, not told the laboratory | 0.253 ± 0.009 | 0.463 ± 0.003 |
 # | VAE, told the laboratory | **0.767 ± 0.014** | **0.485 ± 0.003** |
 #
-# **That is a win.** The laboratories mix, and the types come out better, not worse. PCA cannot do it: the laboratory is
-# one of its largest directions. Nor can a network alone, says the middle row. It takes a *model* that one can tell what
-# one knows. (On one batch of such easy cells, PCA's map is as good as scVI's.)
+# **That is a win.** The laboratories mix, and the types come out better. PCA cannot do it: the laboratory is one of its
+# largest directions. Nor can a network alone, says the middle row. It takes a *model* that one can tell what one knows.
+# (On one batch of such easy cells, PCA's map is as good as scVI's.)
 #
 # **Open task: your own marker genes.** No checker here. Dendritic cells are one in a hundred of blood, yet 240 of our
 # 700 carry the name. Are the labels right? Look up genes that tell dendritic cells, CD14+ and CD16+ monocytes apart,

@@ -243,7 +243,7 @@ two_lists = torch.where(is_t, as_t, as_myeloid)  # (cells,)
 print(f"nats a cell: one list {one_list[both].mean():.1f}, two lists {two_lists[both].mean():.1f}")
 
 # %% [markdown]
-# One hidden bit, the kind, is worth 23 nats a cell: genes do not vary each on its own.
+# One hidden bit, the kind, is worth 23 nats a cell.
 
 # %%
 quiz("1.2")
@@ -270,7 +270,7 @@ quiz("1.2")
 #
 # $$\log p(z) = -\tfrac12\Big[\log(2\pi) + \log v + \frac{(z - m)^2}{v}\Big].$$
 #
-# At the mean, with $v = 0.04$, it is $+0.69$: a density may exceed 1. Only its area may not.
+# At the mean, with $v = 0.04$, it is $+0.69$: a density may exceed 1.
 #
 # The logarithm of a cell's total count spreads much like a Gaussian, which scVI builds in. Of the *two* below, one was
 # given the standard deviation where the variance belongs.
@@ -288,8 +288,8 @@ plots.show(
 )
 
 # %% [markdown]
-# **What breaks it.** The flat curve is the commonest slip with Gaussians: no error, a nice bell, and with $v = 1$ no
-# test notices. `torch.distributions.Normal` wants the standard deviation; in this course `var` is a variance, always.
+# **What breaks it.** The flat curve is the commonest slip with Gaussians: no error, and with $v = 1$ no test notices.
+# `torch.distributions.Normal` wants the standard deviation; in this course `var` is a variance, always.
 #
 # **A good place to stop.** When you come back, run all cells above this one first.
 
@@ -444,8 +444,8 @@ quiz("1.4")
 # $$\mathrm{KL}(q\,\|\,p) \approx \frac1S\sum_{s=1}^{S} t_s, \qquad
 # t_s = \log q(z_s) - \log p(z_s), \qquad z_s \sim q.$$
 #
-# An estimate without an error bar is a rumour. If the terms scatter with standard deviation $\mathrm{sd}(t)$, the mean
-# of $S$ of them scatters $\sqrt S$ times less: that is its **standard error**.
+# If the terms scatter with standard deviation $\mathrm{sd}(t)$, the mean of $S$ of them scatters $\sqrt S$ times less:
+# that is its **standard error**.
 
 # %% [markdown]
 # **Now you.** Draws (S, k) come in, and two functions that map them to log-densities (S,). Return the estimate and its
@@ -479,7 +479,7 @@ print(f"draws from p: {estimate:.2f} +- {error:.2f}   KL(q || p) is {kl_normal(q
 # A hundred times the draws, ten times the precision, in any number of dimensions.
 #
 # **What breaks it.** In the last line $p$ is $\mathcal N(0, 1)$, and the draws came from $p$ in place of $q$. Out comes
-# a negative "KL" with a tiny error bar, which measures scatter, not mistakes. (Another place to stop.)
+# a negative "KL" with a tiny error bar, which measures scatter, not mistakes.
 
 # %% [markdown]
 # ## 1.9 The posterior of a real cell
@@ -512,8 +512,8 @@ for kind, cells in (("T", is_t), ("myeloid", is_myeloid), ("NK", labels == 8), (
     print(f"{kind:8} posterior mean {average_mean:+.2f}, sd {average_sd:.2f} (averages)   none of the six: {none:.0%}")
 
 # %% [markdown]
-# T and myeloid cells part. **Predict.** Three cells: a T cell that shows CD3D and IL32; a T cell that shows *all six*
-# genes; a dendritic cell that shows the myeloid genes. Whose posterior is the narrowest?
+# **Predict.** Three cells: a T cell that shows CD3D and IL32; a T cell that shows *all six* genes; a dendritic cell
+# that shows the myeloid genes. Whose posterior is the narrowest?
 
 # %% fold="What is drawn: prior, likelihood and posterior of three cells"
 axes = plots.panels(3, height=3.6, width=4)
@@ -539,7 +539,7 @@ plots.show(
 # %% [markdown]
 # The middle one: contradicting genes leave only a small range around $+0.5$. A biologist thinks of a **doublet**, two
 # cells in one droplet. The outer likelihoods are plateaus: there **only the prior holds the posterior back**. No
-# posterior is a point: this is what lesson 0 wished for.
+# posterior is a point.
 #
 # **What breaks it.** Most B cells show none of the six genes. The model knows one axis, so "none" can only mean "in
 # between", with a *small* standard deviation. A posterior is exact **given the model**. If that has no place for a B
@@ -550,8 +550,7 @@ plots.show(
 #
 # Or draw from the prior, and average $p(x \mid z)$? That takes about $e^{\mathrm{KL}}$ draws, with the KL from the
 # posterior to the prior ([Chatterjee and Diaconis 2018](https://doi.org/10.1214/17-AAP1326)): with ten latents about 25
-# nats for one B cell ([deeper/1a](deeper/1a_kl_in_many_dimensions.ipynb)), or $10^{11}$ draws. We should draw where the
-# posterior is, and that is what we look for.
+# nats for one B cell ([deeper/1a](deeper/1a_kl_in_many_dimensions.ipynb)), or $10^{11}$ draws.
 
 # %% [markdown]
 # ## 1.10 Variational inference: a search
@@ -566,8 +565,8 @@ plots.show(
 #
 # $$\mathrm{KL}(q\,\|\,p(z \mid x)) = \log p(x) - \underbrace{\mathbb E_q[\log p(x, z) - \log q(z)]}_{\text{ELBO}}.$$
 #
-# So the smallest KL goes with the largest **ELBO**, and that needs only the joint: prior times likelihood, both easy.
-# No KL is negative, so the ELBO never exceeds $\log p(x)$: an **e**vidence **l**ower **bo**und.
+# So the smallest KL goes with the largest **ELBO**, and that needs only the joint. No KL is negative, so the ELBO never
+# exceeds $\log p(x)$: an **e**vidence **l**ower **bo**und.
 #
 # In one dimension we can check. For the dendritic cell we try a grid of means and standard deviations. The ELBO of each
 # comes from the joint, its KL from the posterior of section 1.9. Do the two add up to $\log p(x)$?
@@ -707,7 +706,7 @@ assert 0.45 < sure.float().mean() < 0.48
 # <details><summary>What a good answer contains</summary>
 #
 # The genes, and why you expected them to work; the share right *beside* the rivals', paired, with an error; genes not
-# chosen by looking at the odd rows. Perhaps that many genes make the posterior too sure.
+# chosen by looking at the odd rows.
 #
 # </details>
 

@@ -13,8 +13,7 @@
 # - build an encoder with two heads, and judge a trained network against simple rivals (exercise 2.5, quizzes 6 and 7)
 #
 # **Time:** about {{minutes}} minutes, exercises included; if you try everything, twice that, with a pause after
-# section 2.6. **You need:** lesson 0, and for section 2.9 the Gaussian of lesson 1. You need not have written a class
-# before.
+# section 2.6. **You need:** lesson 0, and for section 2.9 the Gaussian of lesson 1.
 #
 # Running an exercise's cell checks your answer. `hint("2.1")` helps, `solution("2.1")` shows ours, and an unsolved
 # exercise never stops the notebook. Exercise numbers are names, not an order: 2.3 comes first.
@@ -206,9 +205,9 @@ plots.show(
 )
 
 # %% [markdown]
-# There it is, our line. Twice the counts give $2^{0.29} = 1.22$ times the genes: the common genes are found already.
-# One learning rate has to serve the steepest direction and the flattest: a small one crawls along the valley, and above
-# $2 / \text{curvature}$ every jump across it is larger than the last.
+# Twice the counts give $2^{0.29} = 1.22$ times the genes: the common genes are found already. One learning rate has to
+# serve the steepest direction and the flattest: a small one crawls along the valley, and above $2 / \text{curvature}$
+# every jump across it is larger than the last.
 #
 # Why just there, and why do rare cell types learn slowly? 20 minutes:
 # [deeper/2a](deeper/2a_what_one_step_can_do.ipynb).
@@ -265,9 +264,9 @@ class Hidden(nn.Module):
 print([name for name, _ in Hidden().named_parameters()])
 
 # %% [markdown]
-# **What breaks it.** The network computes, the loss prints, and two layers stay as random as they began: no optimizer
-# has heard of them. `nn.ModuleList([...])` or `nn.Sequential(...)` mends it. The cheapest test is to count a network's
-# parameters by hand once.
+# **What breaks it.** The network computes, the loss prints, and two layers stay as random as they began.
+# `nn.ModuleList([...])` or `nn.Sequential(...)` mends it. The cheapest test is to count a network's parameters by hand
+# once.
 
 # %%
 quiz("2.3")
@@ -437,7 +436,7 @@ vc.explore.batch_norm()
 # %% [markdown]
 # **What the averages remember.** The running mean starts at 0, so after $T$ minibatches it has come $1 - 0.99^T$ of the
 # way: 18 % after 20, 63 % after 100, 95 % after 300. And the averages lag behind *moving* weights: they belong to the
-# last hundred networks rather than to the one you have. Lesson 5 meets a model that looked wrong for no other reason.
+# last hundred networks. Lesson 5 meets a model that looked wrong for no other reason.
 #
 # **Dropout** sets each number to zero with probability $d$ (`dropout_rate`), afresh at every call, and multiplies the
 # survivors by $1/(1-d)$, so that the mean stays.
@@ -569,8 +568,7 @@ print("the package's:", torch.allclose(as_is, package(features, labels), atol=1e
 print("changed:", (as_is != as_if).any(1).sum().item(), "of", (cell_type != 0).sum().item(), "cells of other types")
 
 # %% [markdown]
-# Yours gives the package's numbers. Told that *all* cells are of type 0, it changes its answer for the others alone. So
-# lesson 5 will decode a cell as if it came from another batch.
+# Yours gives the package's numbers. Told that *all* cells are of type 0, it changes its answer for the others alone.
 
 # %% [markdown]
 # ## 2.9 An encoder has two heads
@@ -617,7 +615,7 @@ print("logvar has both signs:", bool((logvar < 0).any() and (logvar > 0).any()))
 print("every variance is positive:", bool((logvar.exp() > 0).all()))
 
 # %% [markdown]
-# An encoder: for every cell a place and an uncertainty. What it should learn to say is a matter of lesson 3's loss.
+# An encoder: for every cell a place and an uncertainty.
 
 # %% [markdown]
 # ## 2.10 Train something small and real
@@ -651,9 +649,9 @@ def train(model: nn.Module, cells: Tensor, n_epochs: int = 10, lr: float = 0.1) 
 
 
 # %% [markdown]
-# Five times we hold a fifth of the cells out and train on the rest: every cell is judged once, by a network that has
-# never seen it. One rival always says the largest group, the other is a single `Linear`. A share $p$ of $n$ cells has
-# the standard error $\sqrt{p\,(1 - p)/n}$.
+# Five times we hold a fifth of the cells out and train on the rest: every cell is judged once. One rival always says
+# the largest group, the other is a single `Linear`. A share $p$ of $n$ cells has the standard error
+# $\sqrt{p\,(1 - p)/n}$.
 #
 # **Predict.** What will each score? Write down three numbers, in per cent.
 
@@ -680,10 +678,10 @@ if not 0.85 < right["FCLayers"].mean() < 0.95:
     print("(On our cells, with `train` as it is above, FCLayers is right for about 90 %.)")
 
 # %% [markdown]
-# Made of your own parts, the network names nine in ten unseen cells rightly; the largest group alone is a third. That
-# is the win. The straight rival does about as well: they differ by little more than the error of their difference.
-# Where every group has its own marker genes, a weighted sum is enough. A network shows its worth where the answer
-# bends, as in section 2.6, or where there is no label, as in lesson 3.
+# Made of your own parts, the network names nine in ten unseen cells rightly; the largest group alone is a third. The
+# straight rival does about as well: they differ by little more than the error of their difference. Where every group
+# has its own marker genes, a weighted sum is enough. A network shows its worth where the answer bends, as in section
+# 2.6, or where there is no label, as in lesson 3.
 #
 # Ten epochs of ten minibatches bring batch norm's averages only 63 % of the way (section 2.7). That costs FCLayers less
 # than one point here; lesson 3 finishes the averages.

@@ -129,8 +129,8 @@ with seeded(0):
     print("same draw:  ", torch.allclose(by_hand, model.reparameterize(mu, logvar)))
 
 # %% [markdown]
-# `eval()` stops dropout. It does not stop the draw, which belongs to the model and not to its training. For one fixed
-# place of a cell, take the mean.
+# `eval()` stops dropout. It does not stop the draw, which belongs to the model. For one fixed place of a cell, take the
+# mean.
 
 # %%
 quiz("3.1")
@@ -163,8 +163,7 @@ print("each pixel:", [round(c, 3) for c in cost[0].tolist()], f"  sum {cost.sum(
 # = \tfrac12\big(\sigma^2 + \mu^2 - 1 - \log\sigma^2\big).$$
 #
 # A latent at $\mu = 1$ with $\sigma^2 = 1$ pays $\tfrac12(1 + 1 - 1 - 0) = 0.500$ nats. One at $\mu = 0$ with $\sigma^2
-# = 0.25$ pays 0.318. A special place costs, and being sure costs. To say $\mu = 0$, $\sigma = 1$ to every image costs
-# nothing, and says nothing.
+# = 0.25$ pays 0.318. To say $\mu = 0$, $\sigma = 1$ to every image costs nothing, and says nothing.
 #
 # The loss of a cell is fit plus price. We *sum* over its pixels, whose probabilities multiply, and over its latents;
 # over cells we *average*:
@@ -187,8 +186,7 @@ print("each pixel:", [round(c, 3) for c in cost[0].tolist()], f"  sum {cost.sum(
 # %% exercise="3.1" source="vae_course.binary_vae.binary_vae_loss" minutes=7 difficulty=1
 
 # %% [markdown]
-# **A yardstick.** What do the coins of section 3.1 cost on held-out images? To beat them, latents have to save more in
-# bce than they cost in kl.
+# **A yardstick.** What do the coins of section 3.1 cost on held-out images?
 
 # %%
 nothing = torch.zeros(len(test_x), 2)  # (297, n_latent), as mean and as log-variance
@@ -198,7 +196,7 @@ print(f"coins, without latents: {no_latents:.1f} nats per image")
 # %% [markdown]
 # ## 3.4 The training loop, once
 #
-# **Question.** A model, a loss, data. What exactly happens when "it trains"?
+# **Question.** What exactly happens when "it trains"?
 #
 # Your optimizer is **Adam**, which divides each parameter's step by how large its gradients have been lately. What does
 # a plain gradient step (`SGD`) make of a loss that somebody multiplied by 64, and what does Adam?
@@ -333,8 +331,8 @@ plots.animate(
 )
 
 # %% [markdown]
-# Nobody told the model that there are digits. Yet images that share pixels end up side by side: bce pushes images
-# apart, kl holds them together. And all together they fill the circle, which is why we can draw from the prior next.
+# Images that share pixels end up side by side: bce pushes images apart, kl holds them together. And all together they
+# fill the circle, which is why we can draw from the prior next.
 #
 # **What breaks it.** Reading meaning into "latent 1". Turn the whole plane by any angle: the prior stays as it is, and
 # the decoder's first layer can undo the turn. From another seed the same groups lie elsewhere ([Locatello et al.
@@ -350,7 +348,7 @@ plots.animate(
 #
 # **The whole plane at once.** The decoder needs no image, only a place. The second figure decodes a grid of places. The
 # digits 0, 1, 2, 3, 4 and 6 have regions of their own, and at a border one *becomes* the other. The others blur in
-# between: the rebuilt 9 is a 3. Two numbers do not hold ten kinds of digit.
+# between: the rebuilt 9 is a 3.
 
 
 # %% fold="What is drawn: a typical image of each digit, and its reconstruction"
@@ -457,7 +455,7 @@ quiz("3.3")
 # **Question.** Does it work on the data we care about, where no eye can judge?
 #
 # The 700 blood cells, each of 765 genes detected (1) or not (0), as in lesson 1. A fifth is held out. All T cells are
-# drawn as one group. Nothing else changes.
+# drawn as one group.
 
 # %%
 bits = vc.load_pbmc().binarize()
@@ -713,8 +711,6 @@ for letter, run in runs.items():
 #
 # - `reparameterize` with `logvar.exp()` as the standard deviation: no curve looks odd, but the draws lack the variance
 #   that the kl charges for. Compare `(z - mu).var()` with `logvar.exp()`.
-#
-# "The loss gets worse" is no answer yet: by more than from seed to seed?
 #
 # </details>
 

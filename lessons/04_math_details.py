@@ -197,8 +197,8 @@ check_line(line_4, log_px)
 # </details>
 #
 # The last line is the **ELBO**, the evidence lower bound, written $\mathcal L$. It lies 0.69 nats below $\log p(x)$.
-# Where do they go? Look at the ratio inside the mean, the **weight** $w_s = p(x, z_s) / q(z_s \mid x)$ of a draw $z_s$
-# from $q$. The histogram shows $\log w_s$ of 100,000 draws.
+# Look at the ratio inside the mean, the **weight** $w_s = p(x, z_s) / q(z_s \mid x)$ of a draw $z_s$ from $q$. The
+# histogram shows $\log w_s$ of 100,000 draws.
 
 # %%
 bound = mean_under_q(log_joint - log_q)
@@ -279,8 +279,8 @@ check_line(line_3, kl_to_posterior)
 #
 # $$\boxed{\;\log p(x) = \mathcal L + \mathrm{KL}(q \,\|\, p(z \mid x))\;}$$
 #
-# The lost nats have a name: the **gap** is the KL to the posterior. It is never negative, so $\mathcal L \le \log p(x)$
-# once more.
+# The lost nats, the **gap**, are the KL to the posterior. It is never negative, so $\mathcal L \le \log p(x)$ once
+# more.
 
 # %% [markdown]
 # Write bound and gap for many cells, from draws. In come `log_joint` $= \log p(x, z_s)$ and `log_q` $= \log q(z_s \mid
@@ -306,8 +306,8 @@ print("bound + gap:", [round(float(a + b), 2) for a, b in zip(bounds, gaps, stri
 # $$\mathcal L = \underbrace{\mathbb E_q[\log p(x \mid z)]}_{\text{fit}}
 # - \underbrace{\mathrm{KL}(q \,\|\, p(z))}_{\text{price}}.$$
 #
-# Two different KLs by now, and confusing them is the commonest mistake in this subject. The **price** compares $q$ with
-# the *prior*, and we can compute it. The **gap** compares $q$ with the *posterior*, and in a real model we cannot.
+# The **price** compares $q$ with the *prior*, and we can compute it. The **gap** compares $q$ with the *posterior*, and
+# in a real model we cannot.
 #
 # **Your line.** Write the price, with `mean_under_q`. The number to hit is fit minus ELBO. (Section 4.5 has the
 # answer.)
@@ -329,8 +329,8 @@ quiz("4.2")
 # **Question.** Our loss depends on $z$, and $z$ was *drawn* from $q(z \mid x) = \mathcal N(\mu, \sigma^2)$. How does
 # the encoder, which made $\mu$ and $\sigma$, learn to do better?
 #
-# Start with one number. We want to move $\mu$ so that $f(z) = (z - 3)^2$ gets small on average, where
-# $z \sim \mathcal N(\mu, 1)$. Since $\mathbb E[f] = (\mu - 3)^2 + 1$, the slope at $\mu = 1$ is $2(1 - 3) = -4$.
+# We want to move $\mu$ so that $f(z) = (z - 3)^2$ gets small on average, where $z \sim \mathcal N(\mu, 1)$. Since
+# $\mathbb E[f] = (\mu - 3)^2 + 1$, the slope at $\mu = 1$ is $2(1 - 3) = -4$.
 #
 # **Predict.** What does `backward()` say after one draw? (a) about $-4$, with noise, (b) an error, (c) exactly $0$.
 
@@ -342,8 +342,7 @@ z = torch.normal(mu, 1.0)  # draw
 print(f"slope by backward(): {mu.grad.item():.1f}   truth: -4")
 
 # %% [markdown]
-# Zero, without a word of warning. To PyTorch a draw is a number like any other: the die is cast, and moving $\mu$ now
-# does not move it.
+# Zero, without a word of warning. To PyTorch a draw is a number like any other: moving $\mu$ now does not move it.
 #
 # **Idea.** Roll the die *first*, somewhere $\mu$ has no say, and let $\mu$ only *move* the result ([Kingma and Welling
 # 2014](https://doi.org/10.48550/arXiv.1312.6114); [Rezende et al. 2014](https://doi.org/10.48550/arXiv.1401.4082)):
@@ -351,8 +350,7 @@ print(f"slope by backward(): {mu.grad.item():.1f}   truth: -4")
 # $$z = \mu + \sigma\,\varepsilon, \qquad \varepsilon \sim \mathcal N(0, 1).$$
 #
 # $z$ has exactly the distribution it had before. But now it can be differentiated: $\partial z / \partial \mu = 1$ and
-# $\partial z / \partial \sigma = \varepsilon$. One draw is noisy; is it right on average? The cell tells, and the
-# figure below it lets you try with your own hands (it asks you first).
+# $\partial z / \partial \sigma = \varepsilon$. One draw is noisy; is it right on average? The cell tells.
 
 # %%
 mu.grad = None
@@ -370,8 +368,7 @@ vc.explore.reparameterization()
 # %% [markdown]
 # **What breaks it.** If $f$ jumps, its derivative is 0 almost everywhere, and so is what the trick returns. Estimators
 # that stand jumps are noisier ([Mohamed et al.
-# 2020](https://doi.org/10.48550/arXiv.1906.10652)). Curious? 20 minutes:
-# [deeper/4c](deeper/4c_when_f_jumps.ipynb).
+# 2020](https://doi.org/10.48550/arXiv.1906.10652)). 20 minutes: [deeper/4c](deeper/4c_when_f_jumps.ipynb).
 
 # %% [markdown]
 # Write the draw for whole tables. In: `mean` and `logvar` of one shape, any shape, and perhaps a `generator`, the
@@ -602,8 +599,8 @@ plots.show(
 )
 
 # %% [markdown]
-# Our $q$ is **diagonal**, as in every VAE: its latents are independent, while the posterior's are correlated
-# ($r = 0.158$). That costs $-\tfrac12\log(1 - r^2) = 0.0126$ nats, nothing here; with $r = 0.9$ it would be 0.83. Why?
+# Our $q$ is **diagonal**: its latents are independent, while the posterior's are correlated ($r = 0.158$). That costs
+# $-\tfrac12\log(1 - r^2) = 0.0126$ nats, nothing here; with $r = 0.9$ it would be 0.83. Why?
 # [deeper/4a](deeper/4a_when_not_to_trust_it.ipynb). A *decoder* in training comes to prefer latents whose posterior is
 # nearly diagonal ([Rolinek et al. 2019](https://doi.org/10.1109/CVPR.2019.01269), which we take on trust).
 
@@ -688,9 +685,8 @@ plots.show(
 )
 
 # %% [markdown]
-# (b). From the narrow $q$, 94 % lie below the truth, by a nat in the median, even with 1000 draws. Almost no draw
-# strays to where the posterior is, and the few that do carry everything. An error bar knows nothing of draws that have
-# not come.
+# (b). From the narrow $q$, 94 % lie below the truth, by a nat in the median. Almost no draw strays to where the
+# posterior is, and the few that do carry everything. An error bar knows nothing of draws that have not come.
 #
 # What helps a little is to ask how many draws did the work. The **effective sample size** is $S$ if all weights are
 # alike, and 1 if one draw has all the weight:
@@ -776,9 +772,9 @@ plots.show(
 )
 
 # %% [markdown]
-# (b), and that is why nobody notices. The deaf encoder hears nothing from the decoder, but it does hear the price,
-# which needs no draw and has one wish: *be the prior*. So every cell gets $\mathcal N(0, I)$, and the decoder learns
-# only how often each gene is detected. The sign to look for is a KL of zero.
+# (b), and that is why nobody notices. The deaf encoder hears only the price, which needs no draw and has one wish: *be
+# the prior*. So every cell gets $\mathcal N(0, I)$, and the decoder learns only how often each gene is detected. The
+# sign to look for is a KL of zero.
 #
 # **The rival.** A model without latents: every gene a coin of its own, detected as often as in the training cells. We
 # compare $\log p(x)$, held-out cell by cell.

@@ -51,7 +51,7 @@ for name in ("CD14+ Monocyte", "Dendritic"):
 
 # %% [markdown]
 # To a Bernoulli the two groups are alike, yet one makes six times as much LYZ. We need a probability for 0, 1, 2, 3 and
-# so on. (A Gaussian on $\log(1 + x)$, as many methods have it, puts weight between the counts and below zero.)
+# so on. (A Gaussian on $\log(1 + x)$ puts weight between the counts and below zero.)
 #
 # The simplest distribution of counts is the **Poisson**. Gene $g$ has the share $s_g$ of all molecules and cell $i$ the
 # total $N_i$, so we expect $\mu = N_i s_g$ molecules (`mu`), and
@@ -180,7 +180,7 @@ assert max(errors[2:]) > 0.05
 
 # %% [markdown]
 # Now the gene. Find $\theta$ by walking downhill on minus the log-probability (lesson 2). We search its logarithm,
-# since any number is the logarithm of something positive. The function fits many genes at once:
+# since any number is the logarithm of something positive:
 
 
 # %%
@@ -211,7 +211,7 @@ assert 2.8 < log_theta.exp() < 4.6
 assert 0.5 < gain < 0.9
 
 # %% [markdown]
-# Two thirds of a nat per cell, from one gene of 765. The picture again, with your distribution in it:
+# Two thirds of a nat per cell, from one gene of 765.
 
 # %% fold="What is drawn"
 ax = vc.plots.panels(1, 3.2, 6)[0]
@@ -324,8 +324,8 @@ quiz("5.1")
 #
 # **Question.** Above, $\mu = N_i s_g$ used the observed total $N_i$. Is the total what we should use?
 #
-# The second part begins here. Its first cell brings back your answers, or the package's in their place, and makes a
-# second sequencing run that caught less: every second cell keeps each molecule with probability 0.4.
+# The second part begins here. Its first cell also makes a second sequencing run that caught less: every second cell
+# keeps each molecule with probability 0.4.
 
 # %% tags=["volatile"]
 catch_up(globals(), "1.3", "2.2", "2.4", "4.2", "5.1", "5.2")
@@ -391,9 +391,9 @@ vc.plots.show(
 # | $q(l\mid x)$ | what an encoder makes of the posterior: the size of *one cell* | `ql_m`, `ql_v`, draw `library` |
 # | $\log \sum_g x_g$ | the observed total, a number | `torch.log(x.sum(dim=-1))` |
 #
-# If the total says it so well, why infer? scvi-tools asked the same, and since version 0.8 takes the observed total by
-# default (`library="observed"` in our package): no $l$, no prior, no KL for it. **What breaks:** comparing. Such a
-# model is *handed* the total, a function of the very counts it scores. Its ELBO is about something else, and in
+# If the total says it so well, why infer? Since version 0.8 scvi-tools takes the observed total by default
+# (`library="observed"` in our package): no $l$, no prior, no KL for it. **What breaks:** comparing. Such a model is
+# *handed* the total, a function of the very counts it scores. Its ELBO is about something else, and in
 # [deeper/5f](deeper/5f_six_years_later.ipynb) it beats even the truth.
 
 # %% [markdown]
@@ -564,7 +564,7 @@ quiz("5.2")
 # %% [markdown]
 # ## 5.8 Your scVI, from a blank class
 #
-# **Question.** You have all parts. How do they hang together?
+# **Question.** How do your parts hang together?
 
 # %% tags=["volatile"]
 catch_up(globals(), "2.2", "2.4", "5.2", "5.3", "5.4", "5.5")
@@ -840,8 +840,7 @@ quiz("5.6")
 # %% [markdown]
 # ## 5.11 Their weights in your class
 #
-# scvi-tools is what became of scVI ([Gayoso et al. 2022](https://doi.org/10.1038/s41587-021-01206-w)), the library that
-# laboratories use.
+# scvi-tools is what became of scVI ([Gayoso et al. 2022](https://doi.org/10.1038/s41587-021-01206-w)).
 
 # %% tags=["volatile"]
 catch_up(globals(), "2.2", "2.4", "vae_course.nn.Encoder", "5.2", "5.3", "5.4", "5.5", "5.9")
@@ -996,8 +995,8 @@ vc.explore.batches()
 # | VAE, not told the batch | 0.253 ± 0.009 | 0.390 ± 0.001 |
 # | **VAE, told** | **0.767 ± 0.014** | **0.437 ± 0.016** |
 #
-# **A win.** The laboratories mix four times as well, and the kinds of cells are found better, not worse. The middle row
-# says that it is not the network that does it, but *being told*, through your decoder's one-hot columns. (The effect is
+# **A win.** The laboratories mix four times as well, and the kinds of cells are found better. The middle row says that
+# it is not the network that does it, but *being told*, through your decoder's one-hot columns. (The effect is
 # simulated, easier to remove than a real one. What integrates real atlases best: [Luecken et al.
 # 2022](https://doi.org/10.1038/s41592-021-01336-8).)
 #
@@ -1079,10 +1078,8 @@ quiz("5.9")
 # Symbols are in the [notation](../docs/notation.md), words in the [glossary](../docs/glossary.md), where the cells come
 # from in [data](../data/README.md).
 #
-# **And that was the course.** In lesson 0 a cell was 765 numbers and a latent a promise. In lesson 1 you found a
-# posterior by trying every $z$. Lesson 2 gave you layers, lesson 3 a loss and a first VAE, lesson 4 the reason why the
-# loss is the right one. Here you built scVI from a blank page. Each part was put to a test whose answer was known
-# beforehand. Keep that habit.
+# **And that was the course.** In lesson 0 a cell was 765 numbers and a latent a promise. Here you built scVI from a
+# blank page. Each part was put to a test whose answer was known beforehand. Keep that habit.
 #
 # Now take your own cells. When you need more, open scvi-tools: you will recognise everything.
 
