@@ -289,7 +289,7 @@ plots.show(
 
 # %% [markdown]
 # **What breaks it.** The flat curve is the commonest slip with Gaussians: no error, and with $v = 1$ no test notices.
-# `torch.distributions.Normal` wants the standard deviation; in this course `var` is a variance, always.
+# `torch.distributions.Normal` wants the standard deviation; here `var` is a variance, always.
 #
 # **A good place to stop.** When you come back, run all cells above this one first.
 
@@ -444,8 +444,8 @@ quiz("1.4")
 # $$\mathrm{KL}(q\,\|\,p) \approx \frac1S\sum_{s=1}^{S} t_s, \qquad
 # t_s = \log q(z_s) - \log p(z_s), \qquad z_s \sim q.$$
 #
-# If the terms scatter with standard deviation $\mathrm{sd}(t)$, the mean of $S$ of them scatters $\sqrt S$ times less:
-# that is its **standard error**.
+# An estimate without an error bar is a rumour. If terms scatter with standard deviation $\mathrm{sd}(t)$, the mean of $S$
+# of them scatters $\sqrt S$ times less: its **standard error**.
 
 # %% [markdown]
 # **Now you.** Draws (S, k) come in, and two functions that map them to log-densities (S,). Return the estimate and its

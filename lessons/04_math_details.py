@@ -279,8 +279,7 @@ check_line(line_3, kl_to_posterior)
 #
 # $$\boxed{\;\log p(x) = \mathcal L + \mathrm{KL}(q \,\|\, p(z \mid x))\;}$$
 #
-# The lost nats, the **gap**, are the KL to the posterior. It is never negative, so $\mathcal L \le \log p(x)$ once
-# more.
+# What is lost, the **gap**, is the KL to the posterior, never negative: $\mathcal L \le \log p(x)$ once more.
 
 # %% [markdown]
 # Write bound and gap for many cells, from draws. In come `log_joint` $= \log p(x, z_s)$ and `log_q` $= \log q(z_s \mid
@@ -306,8 +305,8 @@ print("bound + gap:", [round(float(a + b), 2) for a, b in zip(bounds, gaps, stri
 # $$\mathcal L = \underbrace{\mathbb E_q[\log p(x \mid z)]}_{\text{fit}}
 # - \underbrace{\mathrm{KL}(q \,\|\, p(z))}_{\text{price}}.$$
 #
-# The **price** compares $q$ with the *prior*, and we can compute it. The **gap** compares $q$ with the *posterior*, and
-# in a real model we cannot.
+# Two KLs, easily confused. The **price** compares $q$ with the *prior*; we can compute it. The **gap** compares $q$ with
+# the *posterior*; in a real model we cannot.
 #
 # **Your line.** Write the price, with `mean_under_q`. The number to hit is fit minus ELBO. (Section 4.5 has the
 # answer.)
