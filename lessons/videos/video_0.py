@@ -49,11 +49,6 @@ TOP = np.log(30)  # the log count from which on a square is white
 SCREEN = Plot((0, 1), (0, 1), 1, 1)  # its coordinates are those of the picture
 
 
-def cells(points: np.ndarray, kinds=None, colors=GROUPS, radius: float = 0.05, opacity: float = 0.85) -> Cloud:
-    """Return cells at points of the picture."""
-    return Cloud(SCREEN, points, kinds, colors, radius, opacity)
-
-
 def paint(cloud: Cloud, colors) -> list:
     """Return the kinds of a cloud taking their colours; write it late."""
     return [
@@ -101,35 +96,9 @@ def kinds_legend(size: float = 22) -> VGroup:
     return legend(dict(zip(names, GROUPS, strict=False)), size)
 
 
-def choices(*texts: str) -> VGroup:
-    """Return what a viewer may predict, side by side."""
-    cards = VGroup()
-    for letter, text in zip("abc", texts, strict=False):
-        label = VGroup(words(letter, 30, MEAN, weight=BOLD), words(text, 28)).arrange(RIGHT, buff=0.3)
-        frame = RoundedRectangle(0.16, width=label.width + 0.8, height=1.0, color=FAINT, stroke_width=3)
-        cards.add(VGroup(frame.set_fill(CARD, 1).move_to(label), label))
-    return cards.arrange(RIGHT, buff=0.45)
-
-
-def offer(cards: VGroup, i: int) -> tuple:
-    """Return a choice appearing."""
-    return FadeIn(cards[i], shift=UP * 0.2), 0.4
-
-
-def right(cards: VGroup, i: int) -> Animation:
-    """Return the right choice being marked, and the others going."""
-    ring = cards[i][0].copy().set_fill(opacity=0).set_stroke(GOOD, 5)
-    return AnimationGroup(Create(ring), *[FadeOut(card) for j, card in enumerate(cards) if j != i])
-
-
-def shown_code(*starts: str, size: float = 24) -> VGroup:
-    """Return lines of the lesson on a card, without their comments."""
-    return listing("\n".join(line.strip().split("  #")[0] for line in lesson.lines(*starts).splitlines()), size)
-
-
 def sheet(rows: dict[str, list], genes: list[str], light, width: float = 1.32, height: float = 0.82) -> VGroup:
-    """Return cells as rows of numbers on squares, as light as `light(number)`: `.header`, `.rows[i]`, "
-    "`.column(j)`."""
+    """Return cells as rows of numbers on squares, as light as `light(number)`: `.header`, `.rows[i]`,
+    `.column(j)`."""
     group = VGroup(VGroup(), VGroup())
     group.header, group.rows = group
     for j, gene in enumerate(genes):
@@ -166,7 +135,9 @@ def opening(beat: Lecture) -> None:
 
 scvi_map, latents = value("0.1", MAP), value("0.1", TEN)
 assert latents.shape == (int(n_cells), 10)  # "ten numbers"
-CELL = 520  # the cell that is shown as a list
+CELL, OTHER, ALIKE = 520, 108, 13  # the cells that are shown as lists
+apart = [np.linalg.norm(latents[one] - latents[CELL]) for one in (OTHER, ALIKE)]
+assert apart[0] > 4 * apart[1]  # "near" and "long distances"
 
 
 def ten_numbers(row: int, side: float, down: bool = False) -> VGroup:
@@ -185,8 +156,10 @@ class Lists(Lecture):
         self.sides = VGroup(words(f"{n_cells} cells", 24, DIM).rotate(PI / 2).next_to(picture, LEFT, buff=0.2))
         self.sides.add(words(f"{n_genes} genes", 24, DIM).next_to(picture, UP, buff=0.2))
         mark = Rectangle(width=picture.width + 0.15, height=0.1, color=MEAN, stroke_width=3)
-        mark.move_to(picture.get_top() + DOWN)
-        shown = [self.cell(row) for row in (CELL, 300, 108)]
+        rows = (CELL, OTHER, ALIKE)
+        self.heights = [picture.get_top()[1] - picture.height * row / len(groups) for row in rows]
+        mark.move_to(picture).set_y(self.heights[0])
+        shown = [self.cell(row) for row in rows]
         self.say(
             f"{{title}} What does scVI do? {{grid}} Here are {n_cells} human blood cells, "
             f"{{row}} each one a list of numbers: {{list}} one for each of {n_genes} genes.",
@@ -210,26 +183,47 @@ class Lists(Lecture):
 
         def next_cell(i: int) -> tuple:
             pairs = zip(shown[i - 1][::2], shown[i][::2], strict=True)
-            y = picture.get_top()[1] - 0.4 - 3.8 * i / 2
-            return (mark.animate.set_y(y), *[ReplacementTransform(*pair) for pair in pairs], 0.9)
+            return (mark.animate.set_y(self.heights[i]), *[ReplacementTransform(*pair) for pair in pairs], 0.9)
 
-        card = question("What will the map look like?").move_to(UP * 1.0)
-        options = choices("one cloud", "a few islands", "an island a colour").move_to(DOWN * 1.3)
         self.say(
-            "It learns to sum up each {ten} in ten numbers, {two} this one, {three} and that one. Then we draw a map.",
+            "It learns to sum up each {ten} in ten numbers, {two} this one, {three} and that one.",
             ten=(GrowArrow(down), FadeIn(shown[0][2], shift=DOWN * 0.3), FadeIn(shown[0][3]), 0.9),
             two=lambda: next_cell(1),
             three=lambda: next_cell(2),
         )
-        gone = Group(picture, self.sides, mark, down, shown[2][0], shown[0][1], shown[2][2], shown[0][3])
+        self.map(Group(picture, self.sides, mark, down, shown[2][0], shown[0][1], shown[0][3]), shown[2][2])
+
+    def map(self, gone: Group, last: VGroup) -> None:
+        """Show what t-SNE is: alike cells as near dots, and a far dot whose distance means nothing."""
+        tens = [ten_numbers(row, 0.44).move_to([-3.5, y, 0]) for row, y in ((CELL, 1.2), (ALIKE, 0.4), (OTHER, -1.4))]
+        frame = RoundedRectangle(0.2, width=5.4, height=4.6, color=DIM, stroke_width=3).move_to([3.1, -0.2, 0])
+        name = words("t-SNE", 26, DIM).next_to(frame, UP, buff=0.15)
+        dots = [Dot([x, y, 0], radius=0.13, color=LATENT) for x, y in ((1.6, 1.1), (2.0, 0.75), (4.2, -1.3))]
+        stretch = always_redraw(lambda: Line(dots[1], dots[2], color=DIM, stroke_width=3, buff=0.15))
+        goals = ([5.1, 0.9, 0], [2.4, -1.7, 0], [4.2, -1.3, 0])
+        self.say(
+            "{map} Then we draw a map: {near} near stays near, {long} and long distances mean nothing.",
+            pause=0.5,
+            map=lambda: (
+                FadeOut(gone),
+                ReplacementTransform(last, tens[1]),
+                FadeIn(tens[0], tens[2]),
+                FadeIn(frame, name),
+                1.0,
+            ),
+            near=(*[TransformFromCopy(*pair) for pair in zip(tens, dots, strict=True)], 0.8),
+            long=lambda: (Succession(*[ApplyMethod(dots[2].move_to, goal) for goal in goals]), FadeIn(stretch), 2.4),
+        )
+        card = question("What will the map look like?").move_to(UP * 1.0)
+        options = Choices("one cloud", "a few islands", "an island a colour").move_to(DOWN * 1.3)
         self.say(
             "{ask} What will it look like? {a} One cloud, {b} a few islands, {c} or a clean island for every kind "
             "of cell?",
             pause=1.8,
-            ask=(FadeOut(gone), ask(card), 0.9),
-            a=offer(options, 0),
-            b=offer(options, 1),
-            c=offer(options, 2),
+            ask=lambda: (FadeOut(self.others(self.mobjects[0])), ask(card), 0.9),
+            a=options.offer(0),
+            b=options.offer(1),
+            c=options.offer(2),
         )
 
 
@@ -240,7 +234,7 @@ class Islands(Lecture):
         opening(self)
         across = np.array([[i % 35, i // 35] for i in range(len(groups))], dtype=float)
         places = fitted(scvi_map, 9.5, 6.0, [-1.8, -0.25, 0])
-        cloud = cells(fitted(across, 7, 4, [-1.8, 0, 0]), groups, [DIM], radius=0.055)
+        cloud = Cloud(SCREEN, fitted(across, 7, 4, [-1.8, 0, 0]), groups, DIM, radius=0.055)
         key = kinds_legend().move_to([5.3, 0.3, 0])
         self.say(
             "{start} Seven hundred cells, {move} and where scVI puts them.",
@@ -434,7 +428,7 @@ class Zeros(Lecture):
         told = [lesson.number("zeros"), lesson.number("zeros.*ones"), lesson.number("zeros.*more")]
         assert [f"{share:.0%}" for share in shares] == [f"{one}%" for one in told]
         card = question("Which share of all entries is zero?").move_to(UP * 1.7)
-        options, bar, left = choices("a third", "a half", "two thirds"), VGroup(), -5.75
+        options, bar, left = Choices("a third", "a half", "two thirds"), VGroup(), -5.75
         for share, one, name, color in zip(shares, told, ("zeros", "ones", "more"), ("#3A4560", DIM, INK), strict=True):
             part = (
                 Rectangle(width=11.5 * share, height=0.85, stroke_width=0)
@@ -448,14 +442,14 @@ class Zeros(Lecture):
             "{ask} Which share of all entries is zero? {a} A third, {b} a half, {c} two thirds?",
             pause=1.5,
             ask=(FadeOut(gone), ask(card), 0.9),
-            a=offer(options, 0),
-            b=offer(options, 1),
-            c=offer(options, 2),
+            a=options.offer(0),
+            b=options.offer(1),
+            c=options.offer(2),
         )
         self.say(
             f"{{zero}} It is {told[0]} percent, {{more}} in genes that were chosen because they vary.",
             pause=0.6,
-            zero=(right(options, 2), grow[0], 0.9),
+            zero=(options.decide(2), grow[0], 0.9),
             more=(LaggedStart(*grow[1:], lag_ratio=0.5), 1.4),
         )
 
@@ -537,7 +531,7 @@ class SameCell(Lecture):
             labels.add(mono(f"({row[0]:.0f}, {row[1]:.0f})", 30).move_to([-4.6, y, 0], RIGHT))
             sums.add(mono(f"{row.sum():.0f}", 36, MEAN).next_to(bar, RIGHT, buff=0.35))
         assert [f"{total:.0f}" for total in totals] == re.findall(r"\[(\d)\.0\]", lesson.printed("totals = toy.sum"))
-        code = shown_code("totals = toy.sum(dim=1)", "print(toy / totals)").move_to(DOWN * 2.25)
+        code = listing(bare(lesson.lines("totals = toy.sum(dim=1)", "print(toy / totals)"))).move_to(DOWN * 2.25)
         bar, key = glow(code, 0), legend({"gene 0": WARM, "gene 1": COLD}, 26).move_to([5.4, 0.8, 0])
         alike = [VGroup(labels[i], same[i]) for i in (0, 2)]
         frames = [SurroundingRectangle(one, color=GOOD, buff=0.14, corner_radius=0.1, stroke_width=4) for one in alike]
@@ -696,7 +690,7 @@ class Turn(Lecture):
         self.plot = plot_axes(self.box, self.box, "", "", 5.4, 5.4).move_to([0, -0.35, 0])
         genes = VGroup(words("HLA-DRA", 22, DIM).next_to(self.plot.frame, DOWN, buff=0.12))
         genes.add(words("CD74", 22, DIM).rotate(PI / 2).next_to(self.plot.frame, LEFT, buff=0.12))
-        cloud = cells(on(self.plot, self.cells), colors=[INK], radius=0.045, opacity=0.75)
+        cloud = Cloud(self.plot, self.cells, colors=INK, radius=0.045, opacity=0.75)
         line, feet, lost = self.moving()
         self.say(
             "You may keep one number a cell. Which one? {cloud} Take two genes, two hundred cells, {line} and a "
@@ -720,7 +714,7 @@ class Turn(Lecture):
         walls = np.array([(wall - self.middle) / np.where(abs(v) < 1e-9, 1e-9, v) for wall in self.box])
         back, ahead = walls.min(axis=0).max(), walls.max(axis=0).min()
         line = Line(*on(self.plot, [self.middle + back * v, self.middle + ahead * v]), color=LATENT, stroke_width=6)
-        return line, cells(feet, colors=[LATENT], radius=0.04)[0], segments(on(self.plot, self.cells), feet)
+        return line, Cloud(SCREEN, feet, radius=0.04)[0], segments(on(self.plot, self.cells), feet)
 
     def kept(self, degrees: float) -> float:
         v = np.array([np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))])
@@ -854,9 +848,9 @@ class Components(Lecture):
 
     def construct(self):
         opening(self)
-        code = shown_code("all_components = torch.linalg.svd", size=20).move_to(UP * 2.4)
+        code = listing(bare(lesson.lines("all_components = torch.linalg.svd")), 20).move_to(UP * 2.4)
         plot = pca_axes(8.6, 3.9).move_to([-1.9, -0.95, 0])
-        cloud = cells(on(plot, np.column_stack([pca_map[:, 0], np.full(len(pca_map), plot.y_range[0])])), groups, [DIM])
+        cloud = Cloud(plot, np.column_stack([pca_map[:, 0], np.full(len(pca_map), plot.y_range[0])]), groups, DIM)
         key, middle = kinds_legend().move_to([5.3, -0.6, 0]), plot.c2p(0, 0)
         axes = [way(middle, plot.c2p(*end), WARM, buff=0) for end in ((14, 0), (0, 9))]
         assert re.search(r"CST3 LYZ.*\(\+\).*IL32 CD3D", lesson.line(r"^PC1:"))
@@ -868,7 +862,7 @@ class Components(Lecture):
             svd=(FadeIn(code, shift=DOWN * 0.2), FadeIn(plot), 0.9),
             best=(*[GrowArrow(one) for one in axes], 1.2),
             first=(FadeIn(cloud), FadeOut(*axes), 0.9),
-            second=(cloud.to(on(plot, pca_map)), 1.6),
+            second=(cloud.to(pca_map), 1.6),
         )
         self.say(
             "{colour} A formula from 1901, {genes} and it was not told any cell type either.",
@@ -890,9 +884,9 @@ class OwnMean(Lecture):
         given, own = (lesson.number(f"from {mean}: their middle is") for mean in ("the given mean", "their own mean"))
         plot = pca_axes(8.6, 5.0).move_to([-1.6, -0.4, 0])
         b = groups == names.index("CD19+ B")
-        home, moved = on(plot, pca_map[b]), on(plot, value("0.4", B_ALONE))
-        others = cells(on(plot, pca_map[~b]), groups[~b], [DIM], radius=0.045, opacity=0.45)
-        cloud = cells(home, groups[b], GROUPS, radius=0.055)
+        home, moved = pca_map[b], value("0.4", B_ALONE)
+        others = Cloud(plot, pca_map[~b], groups[~b], DIM, radius=0.045, opacity=0.45)
+        cloud = Cloud(plot, home, groups[b], radius=0.055)
         cross = (
             VGroup(Line(LEFT * 0.25, RIGHT * 0.25), Line(UP * 0.25, DOWN * 0.25))
             .set_stroke(INK, 4)
@@ -941,7 +935,7 @@ class FollowsDepth(Lecture):
                 (depth.min() - 0.1, depth.max() + 0.1), (first.min(), first.max()), "log library", "PC1", 7.2, 4.6
             )
             places.append(on(plot.move_to([-1.9, -0.4, 0]), np.column_stack([depth, first])))
-        cloud, labels = cells(places[0], groups), []
+        cloud, labels = Cloud(SCREEN, places[0], groups), []
         for text, number, color in zip(("raw counts", "log-normalised"), told, (BAD, MEAN), strict=True):
             label = VGroup(words(text, 30), mono(number, 60, color), words("correlation", 24, DIM))
             labels.append(label.arrange(DOWN, buff=0.25).move_to([5.0, 0.2, 0]))
@@ -1113,13 +1107,13 @@ class HalfCircle(Lecture):
     def construct(self):
         opening(self)
         plot = arc_plot()
-        places, on_line = on(plot, arc), on(plot, value("0.6", "on_line"))
-        cloud = cells(places, twelfth, BLUES, radius=0.075)
+        on_line = on(plot, value("0.6", "on_line"))
+        cloud = Cloud(plot, arc, twelfth, BLUES, radius=0.075)
         sweep = Arc(radius=(plot.c2p(1) - plot.c2p(0))[0], angle=PI, arc_center=plot.c2p(0), color=MEAN, stroke_width=5)
         name = words("one number: the angle", 30, MEAN).move_to(plot.c2p(0, 0.3))
         ends = on_line[on_line[:, 0].argsort()[[0, -1]]]
         line = DashedLine(*(ends + 0.06 * (ends - ends[::-1])), color=INK, stroke_width=5)
-        lost = segments(places, on_line)
+        lost = segments(on(plot, arc), on_line)
         self.say(
             "{arc} PCA only knows straight lines. What if the cells lie on a bent one? "
             "{angle} Here, one number says where a point is: the angle.",
@@ -1131,7 +1125,7 @@ class HalfCircle(Lecture):
             "{line} PCA's line cuts straight across. {drop} Every point falls onto it, {lost} and its height is gone.",
             pause=0.9,
             line=(FadeOut(sweep), FadeOut(name), Create(line), 1.0),
-            drop=(cloud.to(on_line), FadeIn(lost), 1.8),
+            drop=(cloud.to(value("0.6", "on_line")), FadeIn(lost), 1.8),
             lost=(Indicate(lost, color=BAD, scale_factor=1.0), 1.0),
         )
 
@@ -1151,7 +1145,7 @@ class Bend(Lecture):
         ways = VGroup(arrow(parts[0], parts[1]), arrow(parts[1], parts[2]))
         formula = math('{{z : z}} = "encoder"(x), quad hat(x) = "decoder"({{z : y}})', 48).move_to(DOWN * 0.95)
         VGroup(formula.select("z"), formula.select("y")).set_color(LATENT)
-        loss = shown_code("loss = ((minibatch - decoder", size=20).move_to(DOWN * 2.45)
+        loss = listing(bare(lesson.lines("loss = ((minibatch - decoder")), 20).move_to(DOWN * 2.45)
         self.say(
             "{parts} So keep encoder, latent, decoder and error, {bend} but let the two matrices become functions "
             "that can bend. "
@@ -1166,9 +1160,9 @@ class Bend(Lecture):
 
     def learn(self, gone: VGroup) -> None:
         plot = arc_plot()
-        cloud, step = cells(on(plot, arc), twelfth, BLUES, radius=0.075), ValueTracker(0.0)
+        cloud, step = Cloud(plot, arc, twelfth, BLUES, radius=0.075), ValueTracker(0.0)
         pca, bends = lesson.number("error: PCA"), lesson.number(r"error: PCA [\d.]+\s+autoencoder")
-        path = always_redraw(lambda: self.path(plot, step.get_value()))
+        path = always_redraw(lambda: curve(plot, *self.learnt(step.get_value()).T, width=6))
         texts = VGroup(mono(f"PCA {pca}", 30, DIM), mono(f"autoencoder {bends}", 30, GOOD)).arrange(DOWN, buff=0.3)
         texts.move_to(plot.c2p(0, 0.25))
         self.say(
@@ -1182,26 +1176,22 @@ class Bend(Lecture):
         path.clear_updaters()
         self.unroll(plot, cloud, path, texts)
 
-    def path(self, plot: Plot, step: float) -> VMobject:
+    def learnt(self, step: float) -> np.ndarray:
         """Return the decoder's curve at a step between two of the kept epochs."""
         i = min(int(step), len(bent) - 2)
-        return (
-            VMobject()
-            .set_points_as_corners(on(plot, bent[i] + (step - i) * (bent[i + 1] - bent[i])))
-            .set_stroke(INK, 6)
-        )
+        return bent[i] + (step - i) * (bent[i + 1] - bent[i])
 
     def unroll(self, plot: Plot, cloud: Cloud, path: VMobject, texts: VGroup) -> None:
         sign, low, high = np.sign(np.corrcoef(z_arc, arc[:, 0])[0, 1]), z_arc.min(), z_arc.max()
         x = sign * (8.8 * (z_arc - low) / (high - low) - 4.4)
-        flat = np.column_stack([x, np.full(len(x), -3.2), np.zeros(len(x))])
+        flat = np.array([plot.p2c(np.array([one, -3.2, 0])) for one in x])
         ruler = Line([-4.8, -3.2, 0], [4.8, -3.2, 0], color=DIM, stroke_width=4)
         z_name, ghost = math("z", 46, LATENT).next_to(ruler, RIGHT, buff=0.25), path.copy().set_stroke(INK, 4, 0.3)
         straight = Line([-4.4 * sign, -3.2, 0], [4.4 * sign, -3.2, 0]).set_stroke(INK, 1, 0)
         self.say(
             "{fall} Every point goes to its place, {unroll} and one bent latent unrolls the arc.",
             pause=1.0,
-            fall=(FadeOut(texts), cloud.to(on(plot, value("0.6", "unbend(bend(arc))"))), 1.0),
+            fall=(FadeOut(texts), cloud.to(value("0.6", "unbend(bend(arc))")), 1.0),
             unroll=lambda: (
                 FadeIn(ghost),
                 FadeIn(ruler),
@@ -1258,13 +1248,13 @@ class Sample(Lecture):
     def construct(self):
         opening(self)
         plot = latent_plane(7.4, 5.2).move_to([-2.1, -0.35, 0])
-        real, places = cells(on(plot, z_train), colors=[LATENT], radius=0.045), on(plot, z_drawn)
+        real = Cloud(plot, z_train, radius=0.045)
         rings = [ellipse(plot, z_train.mean(axis=0), np.cov(z_train.T), NOISE, deviations) for deviations in (2, 1)]
-        batches = [FadeIn(cells(places[i::10], colors=[NOISE]), shift=DOWN * 0.5) for i in range(10)]
-        picked = Dot(on(plot, [z_train.mean(axis=0)])[0], radius=0.11, color=NOISE)
+        batches = [FadeIn(Cloud(plot, z_drawn[i::10], colors=NOISE), shift=DOWN * 0.5) for i in range(10)]
+        picked = Dot(plot.c2p(*z_train.mean(axis=0)), radius=0.11, color=NOISE)
         die = Die(1.1).move_to([4.7, 1.5, 0])
         name = words(f"{len(z_drawn)} draws", 30, NOISE).next_to(die, DOWN, buff=0.35)
-        code = shown_code("invented = decoder(z_drawn)", size=20).move_to([4.1, -1.4, 0])
+        code = listing(bare(lesson.lines("invented = decoder(z_drawn)")), 20).move_to([4.1, -1.4, 0])
         self.say(
             "{plane} Here is the plane of two latents, {real} with the training cells in it. "
             "The decoder turns two numbers into a cell. {pick} So pick two, and it invents one?",
@@ -1345,7 +1335,7 @@ class TooFar(Lecture):
         tags[0].next_to(wall, RIGHT, buff=0.35).align_to(wall, UP).shift(DOWN * 0.9)
         tags[1].next_to(wall, RIGHT, buff=0.3).align_to(wall, UP)
         axis = words("distance to the nearest training cell", 24, DIM).next_to(plot.frame, DOWN, buff=0.2)
-        options = choices("5 %", "20 %", "more than half").move_to(DOWN * 2.9)
+        options = Choices("5 %", "20 %", "more than half").move_to(DOWN * 2.9)
         self.say(
             "{real} Here is how far held-out cells lie from the training cells. {yard} A cell farther than 95 "
             "percent of them is too far out. "
@@ -1359,13 +1349,13 @@ class TooFar(Lecture):
             ),
             yard=(Create(wall), FadeIn(tags[1], shift=RIGHT * 0.3), 1.0),
             ask=(Indicate(tags[1], color=BAD), 0.8),
-            a=offer(options, 0),
-            b=offer(options, 1),
-            c=offer(options, 2),
+            a=options.offer(0),
+            b=options.offer(1),
+            c=options.offer(2),
         )
         self.fly(options)
 
-    def fly(self, options: VGroup) -> None:
+    def fly(self, options: Choices) -> None:
         share, held = lesson.number(r"decoded \d+%\s+invented"), lesson.number("held-out cells, encoded and decoded")
         assert abs(100 * far.mean() - float(share)) < 2
         assert float(share) > 50
@@ -1384,11 +1374,9 @@ class TooFar(Lecture):
             words(text, 28).move_to([plot.frame.get_x(), 2.65, 0])
             for text, plot in (("what we drew", left), ("what came out", goal))
         ]
-        reals = [
-            cells(points, colors=[LATENT], radius=0.035, opacity=0.6)
-            for points in (on(left, z_train), on(goal, real_out))
-        ]
-        drawn, flying = (cells(on(left, z_drawn), far, [NOISE], radius=0.04) for _ in range(2))
+        reals = [Cloud(*pair, radius=0.035, opacity=0.6) for pair in ((left, z_train), (goal, real_out))]
+        drawn = Cloud(left, z_drawn, far, NOISE, radius=0.04)
+        flying = Cloud(SCREEN, on(left, z_drawn), far, NOISE, radius=0.04)
         tag = words(f"invented cells: {share} %", 30, NOISE).move_to([1.6, 0.4, 0])
         verdict = (
             VGroup(mono(f"{share} %", 44, BAD), words("too far out", 28, BAD))
@@ -1399,7 +1387,7 @@ class TooFar(Lecture):
             f"{{made}} More than half: {share} percent.",
             pause=0.8,
             made=(
-                right(options, 2),
+                options.decide(2),
                 FadeIn(tag),
                 LaggedStart(*[GrowFromEdge(bar, DOWN) for bar in self.made], lag_ratio=0.05),
                 1.8,
@@ -1434,8 +1422,8 @@ class TooFar(Lecture):
             big=(
                 FadeOut(gone),
                 ReplacementTransform(left, big),
-                drawn.to(on(big, z_drawn)),
-                real.to(on(big, z_train)),
+                drawn.to(z_drawn),  # with the axes, which grow
+                real.to(z_train),
                 1.4,
             ),
             arms=lambda: (drawn.animate.set_fill(opacity=0.12), real.animate.set_fill(opacity=1), 1.2),
@@ -1485,8 +1473,8 @@ class Clouds(Lecture):
         return VGroup(shown, words(note, 24, DIM)).arrange(DOWN, buff=0.25).move_to([4.7, y, 0])
 
     def bell(self, unit: float) -> np.ndarray:
-        """Return for each cloud a place of its own under a bell, as near as can be: as many lie far out as in "
-        "N(0, I)."""
+        """Return for each cloud a place of its own under a bell, as near as can be: as many lie far out as in
+        N(0, I)."""
         at, number = np.array([cloud.get_center() for cloud in self.clouds]), np.arange(len(self.clouds)) + 0.5
         reach, turn = unit * np.sqrt(-2 * np.log(1 - number / len(number))), number * PI * (3 - np.sqrt(5))
         goals = self.middle + np.column_stack([reach * np.cos(turn), reach * np.sin(turn), 0 * turn])
@@ -1618,7 +1606,7 @@ class Laboratories(Lecture):
 
     def construct(self):
         opening(self)
-        cloud = cells(fitted(before, 7.4, 5.0, [-2.7, 0.2, 0]), groups * 2 + lab, [DIM], radius=0.055)
+        cloud = Cloud(SCREEN, fitted(before, 7.4, 5.0, [-2.7, 0.2, 0]), groups * 2 + lab, DIM, radius=0.055)
         key = legend({"laboratory 1": WARM, "laboratory 2": COLD}, 28).move_to([4.4, 2.0, 0])
         options = (
             VGroup(words("types", 36, MEAN), words("or", 28, DIM), words("laboratories?", 36, MEAN))
@@ -1646,7 +1634,7 @@ class Laboratories(Lecture):
             for more in ("", r" [\d.]+   same label: of the ten")
         )
         assert float(same[1]) > float(same[0])
-        code = shown_code("told = vc.FastVAE", size=20).move_to([1.7, -3.1, 0])
+        code = listing(bare(lesson.lines("told = vc.FastVAE")), 20).move_to([1.7, -3.1, 0])
         gauges = [self.gauge("laboratories mixed", mixed, 0.35), self.gauge("neighbours of one label", same, -1.35)]
         self.say(
             "{code} Now a model that is told which laboratory each cell comes from. "
@@ -1687,8 +1675,8 @@ class Laboratories(Lecture):
         )
 
     def gauge(self, name: str, values: list[str], y: float) -> VGroup:
-        """Return a line from 0 to 1: its name, itself, its ends, a dot before, where it will be, and its value "
-        "then."""
+        """Return a line from 0 to 1: its name, itself, its ends, a dot before, where it will be, and its value
+    then."""
         line = Line([2.7, y, 0], [6.3, y, 0], color=DIM, stroke_width=4)
         ends = VGroup(
             *[
@@ -1707,21 +1695,19 @@ class Ahead(Lecture):
     def construct(self):
         opening(self)
         items = [("0.2", "take depth out of real counts"), ("0.3", "write an encoder"), ("0.4", "and its decoder")]
-        card = notebook_card(
-            0, [*items, ("0.5", "measure what they lose"), ("0.9", "find marker genes of your own")]
-        ).move_to(DOWN * 0.3)
+        items += [("0.5", "measure what they lose"), "find marker genes of your own"]
+        card = notebook_card(0, items).move_to(DOWN * 0.3)
         ahead = VGroup(words("next", 26, DIM), words("a distribution over latents", 34, LATENT, weight=BOLD)).arrange(
             RIGHT, buff=0.4
         )
         ahead.move_to(DOWN * 3.2)
-        rows = [(FadeIn(card.row(i), shift=RIGHT * 0.2), 0.5) for i in range(5)]
         self.say(
             "{card} In the notebook, {depth} you take depth out of real counts, {enc} write an encoder {dec} and "
             "its decoder, "
             "{err} measure what they lose, {open} and look up marker genes of your own.",
             pause=0.7,
-            card=(FadeIn(card.card), FadeIn(card.title), 0.6),
-            **dict(zip(("depth", "enc", "dec", "err", "open"), rows, strict=True)),
+            card=(card.appear(), 0.6),
+            **{cue: (card.reveal(i), 0.5) for i, cue in enumerate(("depth", "enc", "dec", "err", "open"))},
         )
         self.say(
             "{next} Then comes lesson one: what is a distribution over latents?",
@@ -1738,7 +1724,7 @@ class Poster(Lecture):
     section = "0.1"
 
     def construct(self):
-        cloud = cells(fitted(scvi_map, 7.6, 6.6, [2.9, -0.1, 0]), groups, GROUPS, radius=0.075)
+        cloud = Cloud(SCREEN, fitted(scvi_map, 7.6, 6.6, [2.9, -0.1, 0]), groups, radius=0.075)
         lines = [("scVI as a", INK), ("dimensionality", LATENT), ("reduction", LATENT), ("problem", INK)]
         title = VGroup(*[seated(text, lambda *all: words(*all, weight=BOLD), 60, color) for text, color in lines])
         for i, line in enumerate(title):
