@@ -114,12 +114,6 @@ def sheet(rows: dict[str, list], genes: list[str], light, width: float = 1.32, h
     return group.center()
 
 
-def column(shown: VGroup, j: int, color: str = MEAN) -> Mobject:
-    """Return a frame about a column of a sheet."""
-    parts = VGroup(shown.header[j], *[row[1][j] for row in shown.rows])
-    return SurroundingRectangle(parts, color=color, buff=0.06, corner_radius=0.08, stroke_width=4)
-
-
 def squares(values: np.ndarray, side: float, color: str = INK, top: float = TOP, down: bool = False) -> VGroup:
     """Return numbers as a row of squares, dark to light."""
     row = VGroup(*[Square(side * 0.9, stroke_width=0).set_fill(shade(value / top, color), 1) for value in values])
@@ -310,22 +304,22 @@ class Molecules(Lecture):
 
     chapter = "What a count matrix is"
     section = "0.2"
-    places = (
-        (-0.9, 0.8),
-        (0.4, 1.15),
-        (1.05, 0.3),
-        (-0.2, 0.15),
-        (-1.15, -0.2),
-        (0.8, -0.65),
-        (-0.5, -0.95),
-        (0.3, -1.35),
-    )
     colors = (WARM, COLD, WARM, COLD, WARM, WARM, COLD, WARM)
 
     def construct(self):
         opening(self)
-        cell = body(2.0, [-3.8, -0.3, 0])
-        rna = [molecule(color, [x - 3.8, y - 0.3, 0]) for (x, y), color in zip(self.places, self.colors, strict=True)]
+        middle = np.array([-3.8, -0.3, 0])
+        cell, strand = body(2.1, middle), Line(LEFT * 0.75, RIGHT * 0.75, color=DIM, stroke_width=4).move_to(middle)
+        genes = {
+            color: Rectangle(width=0.5, height=0.26, stroke_width=0).set_fill(color, 1).move_to(middle + RIGHT * x)
+            for color, x in ((WARM, -0.35), (COLD, 0.35))
+        }
+        nucleus = VGroup(Circle(0.85, color=DIM, stroke_width=2).move_to(middle), strand, *genes.values())
+        turns = (np.arange(8) + 0.5) * PI / 4
+        rna = [
+            molecule(color, middle + 1.48 * np.array([np.cos(turn), np.sin(turn), 0]))
+            for turn, color in zip(turns, self.colors, strict=True)
+        ]
         caught, moves, numbers, rows = [(0, 2, 5), (1,)], [], VGroup(), VGroup()
         for letter, color, y, those in zip("AB", (WARM, COLD), (0.75, -1.0), caught, strict=True):
             rows.add(words(f"gene {letter}", 32, color).move_to([0.6, y, 0]))
@@ -337,11 +331,21 @@ class Molecules(Lecture):
         left = VGroup(*[one for i, one in enumerate(rna) if i not in (*caught[0], *caught[1])])
         tags = words("each tagged, and counted once", 24, DIM).move_to([3.3, -2.3, 0])
         self.say(
-            "{cell} What exactly went in? A cell uses a gene by copying it {rna} to messenger RNA. "
+            "{cell} What exactly went in? {use} A cell uses a gene {rna} by copying it to messenger RNA. "
             "{catch} A machine tags every molecule that it can catch, {count} and the count says how many.",
             pause=0.4,
-            cell=(FadeIn(cell, scale=0.8), 0.7),
-            rna=(LaggedStart(*[Create(one) for one in rna], lag_ratio=0.15), 1.3),
+            cell=(FadeIn(cell, scale=0.8), FadeIn(nucleus), 0.8),
+            use=(*[Indicate(gene, color=gene.get_color(), scale_factor=1.4) for gene in genes.values()], 0.9),
+            rna=(
+                LaggedStart(
+                    *[
+                        FadeIn(one, target_position=genes[color], scale=0.4)
+                        for one, color in zip(rna, self.colors, strict=True)
+                    ],
+                    lag_ratio=0.25,
+                ),
+                2.2,
+            ),
             catch=lambda: (FadeIn(rows), LaggedStart(*moves, lag_ratio=0.35), FadeIn(tags), 2.6),
             count=lambda: (FadeIn(numbers, shift=LEFT * 0.3), left.animate.set_stroke(opacity=0.3), 0.9),
         )
@@ -383,7 +387,10 @@ class Markers(Lecture):
             [re.fullmatch(r"(\S.*?)((?:\s+\d+){7})", line).groups() for line in printed[1:]],
         )
         shown = sheet({name: row.split() for name, row in rows}, genes, lambda n: np.log1p(n) / np.log(45))
-        frames = {gene: column(shown, genes.index(gene)) for gene in ("LYZ", "CST3", "CD79A", "CD3D")}
+        frames = {}
+        for gene in ("LYZ", "CST3", "CD79A", "CD3D"):
+            column = VGroup(*[part[genes.index(gene)] for part in (shown.header, *[row[1] for row in shown.rows])])
+            frames[gene] = SurroundingRectangle(column, color=MEAN, buff=0.06, corner_radius=0.08, stroke_width=4)
         marker = words("markers", 32, MEAN, weight=BOLD).next_to(shown, DOWN, buff=0.4)
         numbers = [Indicate(row[2], color=MEAN, scale_factor=1.1) for row in shown.rows]
         self.say(
@@ -669,6 +676,10 @@ class Together(Lecture):
 # -- 0.4 ---------------------------------------------------------------------------------------------------------------
 
 pca_map, train = value("0.4", "z")[:, :2], value("0.4", "train")
+logged = np.log1p(counts / library[:, None] * 1e4)  # (cells, genes): x of the lesson
+mean_cell = logged[train].mean(axis=0)
+directions = np.linalg.svd(logged[train] - mean_cell, full_matrices=False)[2][:10]  # (10, genes), signs as they come
+assert np.allclose(abs((logged - mean_cell) @ directions[:2].T), abs(pca_map), atol=0.01)
 
 
 class Turn(Lecture):
@@ -692,13 +703,18 @@ class Turn(Lecture):
         genes.add(words("CD74", 22, DIM).rotate(PI / 2).next_to(self.plot.frame, LEFT, buff=0.12))
         cloud = Cloud(self.plot, self.cells, colors=INK, radius=0.045, opacity=0.75)
         line, feet, lost = self.moving()
+        strip = squares(np.log1p(counts[CELL, variable[:27]]), 0.36).move_to(UP * 1.2)
+        strip = VGroup(strip, words(f"{n_genes} counts …", 24, DIM).next_to(strip, UP, buff=0.25))
+        kept = Square(0.9, color=LATENT, stroke_width=4).set_fill(BOX, 1).move_to(DOWN * 1.3)
+        down, ask = arrow(strip, kept, buff=0.3), math("?", 46, LATENT).move_to(kept)
         self.say(
-            "You may keep one number a cell. Which one? {cloud} Take two genes, two hundred cells, {line} and a "
-            "direction through their mean. "
-            "{drop} Drop every cell onto it, and keep how far along it landed. {lost} The thin segments are what "
-            "you lose.",
+            "{one} You may keep one number a cell. {which} Which one? {cloud} Take two genes, two hundred cells, "
+            "{line} and a direction through their mean. {drop} Drop every cell onto it, and keep how far along it "
+            "landed. {lost} The thin segments are what you lose.",
             pause=0.3,
-            cloud=(FadeIn(self.plot), FadeIn(genes), FadeIn(cloud), 1.2),
+            one=(FadeIn(strip), GrowArrow(down), TransformFromCopy(strip[0], kept), 1.4),
+            which=(FadeIn(ask, scale=0.5), 0.5),
+            cloud=(FadeOut(strip, down, kept, ask), FadeIn(self.plot), FadeIn(genes), FadeIn(cloud), 1.2),
             line=(Create(line), 0.8),
             drop=(TransformFromCopy(cloud[0], feet), 1.4),
             lost=(FadeIn(lost), 0.8),
@@ -805,8 +821,8 @@ class ByHand(Lecture):
         drop, foot = DashedLine(at_cell, at_back, color=BAD, stroke_width=4), Dot(at_back, radius=0.12, color=LATENT)
         along = Line(at_mean, at_back, color=LATENT, stroke_width=9)
         signs.add(
-            math("z = 2", 42, LATENT).next_to(foot, UL, buff=0.1),
-            math("hat(x)", 42, LATENT).next_to(foot, UR, buff=0.12),
+            math("z = 2", 42, LATENT).next_to(along.point_from_proportion(0.75), LEFT, buff=0.3),
+            math("hat(x)", 42, LATENT).next_to(foot, UP, buff=0.15),
         )
         colors = {"z": LATENT, "m": MEAN, "v": WARM, "h": LATENT}
         there = ["{{z : z}} = (x - {{macron(x) : m}})^top {{v : v}}", "= (2, 1) dot (0.6, 0.8)", "= 2"]
@@ -851,17 +867,20 @@ class Components(Lecture):
         code = listing(bare(lesson.lines("all_components = torch.linalg.svd")), 20).move_to(UP * 2.4)
         plot = pca_axes(8.6, 3.9).move_to([-1.9, -0.95, 0])
         cloud = Cloud(plot, np.column_stack([pca_map[:, 0], np.full(len(pca_map), plot.y_range[0])]), groups, DIM)
-        key, middle = kinds_legend().move_to([5.3, -0.6, 0]), plot.c2p(0, 0)
-        axes = [way(middle, plot.c2p(*end), WARM, buff=0) for end in ((14, 0), (0, 9))]
+        key = kinds_legend().move_to([5.3, -0.6, 0])
+        signs = np.sign(((logged - mean_cell) @ directions[:2].T * pca_map).sum(axis=0))
+        rows = VGroup(*[self.direction(i, directions[i] * (*signs, 1)[i]) for i in range(3)])
+        rows.arrange(DOWN, buff=0.35, aligned_edge=RIGHT).move_to([0, -0.4, 0])
+        note = words("a direction: a weight for every gene", 26, DIM).next_to(rows, DOWN, buff=0.4)
         assert re.search(r"CST3 LYZ.*\(\+\).*IL32 CD3D", lesson.line(r"^PC1:"))
         ends = [words(text, 24).next_to(plot.frame, DOWN, buff=0.18) for text in ("IL32  CD3D", "CST3  LYZ")]
         self.say(
             f"{{svd}} Among {n_genes} genes, one line of PyTorch {{best}} finds the best directions, all at once. "
             "{first} Keep the first number of each cell, {second} and the second.",
             pause=0.5,
-            svd=(FadeIn(code, shift=DOWN * 0.2), FadeIn(plot), 0.9),
-            best=(*[GrowArrow(one) for one in axes], 1.2),
-            first=(FadeIn(cloud), FadeOut(*axes), 0.9),
+            svd=(FadeIn(code, shift=DOWN * 0.2), 0.7),
+            best=(LaggedStart(*[FadeIn(row, shift=DOWN * 0.3) for row in rows], lag_ratio=0.4), FadeIn(note), 1.8),
+            first=(FadeOut(rows, note), FadeIn(plot), FadeIn(cloud), 0.9),
             second=(cloud.to(pca_map), 1.6),
         )
         self.say(
@@ -874,6 +893,16 @@ class Components(Lecture):
                 1.0,
             ),
         )
+
+    def direction(self, i: int, weights: np.ndarray) -> VGroup:
+        """Return a direction's weights of the genes that vary most, warm above zero and cold below."""
+        some = weights[variable[:30]]
+        boxes = [
+            Square(0.3, stroke_width=0).set_fill(shade(abs(one) / abs(some).max(), WARM if one > 0 else COLD), 1)
+            for one in some
+        ]
+        strip = VGroup(*boxes, words("…", 24, DIM)).arrange(RIGHT, buff=0.04)
+        return VGroup(words(("first", "second", "third")[i], 24, DIM).next_to(strip, LEFT, buff=0.3), strip)
 
 
 class OwnMean(Lecture):
@@ -935,16 +964,17 @@ class FollowsDepth(Lecture):
                 (depth.min() - 0.1, depth.max() + 0.1), (first.min(), first.max()), "log library", "PC1", 7.2, 4.6
             )
             places.append(on(plot.move_to([-1.9, -0.4, 0]), np.column_stack([depth, first])))
-        cloud, labels = Cloud(SCREEN, places[0], groups), []
+        low = np.column_stack([places[0][:, 0], np.full(len(depth), plot.c2p(0, plot.y_range[0])[1])])
+        cloud, labels = Cloud(SCREEN, low, groups), []
         for text, number, color in zip(("raw counts", "log-normalised"), told, (BAD, MEAN), strict=True):
-            label = VGroup(words(text, 30), mono(number, 60, color), words("correlation", 24, DIM))
+            label = VGroup(words(text, 30), mono(number, 60, color), words("correlation, 1 at most", 24, DIM))
             labels.append(label.arrange(DOWN, buff=0.25).move_to([5.0, 0.2, 0]))
         self.say(
             "{plot} And on raw counts? {raw} There, the first component follows the library: a correlation of "
             f"{{value}} {told[0]}. PCA asks for variance, not for biology.",
             pause=0.4,
-            plot=(FadeIn(plot), 0.7),
-            raw=(FadeIn(cloud), FadeIn(labels[0][0]), 1.0),
+            plot=(FadeIn(plot), FadeIn(cloud), FadeIn(labels[0][0]), 0.8),
+            raw=(cloud.to(places[0]), 1.6),
             value=(FadeIn(labels[0][1:], scale=0.7), 0.6),
         )
         self.say(
@@ -968,7 +998,8 @@ class HowWrong(Lecture):
         opening(self)
         nothing, ten = lesson.number("guess the mean for everybody"), lesson.number("ten latents")
         assert 0.76 < float(ten) / float(nothing) < 0.8  # "nearly four fifths"
-        formula = math('"error" = {{1 / n sum_(i = 1)^n : a}} {{norm(x_i - hat(x)_i)^2 : e}}', 54).move_to(UP * 0.3)
+        shown = self.rebuilt().move_to(UP * 1.75)
+        formula = math('"error" = {{1 / n sum_(i = 1)^n : a}} {{norm(x_i - hat(x)_i)^2 : e}}', 54).move_to(DOWN * 1.5)
         formula.select("e").set_color(BAD)
         bars = Bars(["guess the mean", "ten latents"], [nothing, ten], "squared error per held-out cell", [DIM, LATENT])
         bars.move_to(DOWN * 1.4)
@@ -978,15 +1009,16 @@ class HowWrong(Lecture):
             "{how} How much is lost? {square} Square what is missing, add over the genes, {average} and average "
             "over cells.",
             pause=0.3,
-            how=(FadeIn(formula, shift=UP * 0.2), 0.8),
-            square=(Indicate(formula.select("e"), color=BAD, scale_factor=1.2), 1.4),
-            average=(Indicate(formula.select("a"), color=MEAN, scale_factor=1.15), 1.2),
+            how=(FadeIn(shown[:2], shift=DOWN * 0.2), 0.8),
+            square=(FadeIn(shown[2], shift=DOWN * 0.2), FadeIn(formula.select("e"), shift=DOWN * 0.3), 1.4),
+            average=(FadeIn(formula), 0.8),
         )
         self.say(
             f"{{mean}} Guess the mean for everybody: {nothing}. {{ten}} Ten latents: {ten}. "
             "{gap} They see the types, and still miss nearly four fifths of the variance.",
             pause=0.6,
             mean=lambda: (
+                FadeOut(shown),
                 formula.animate.scale(0.85).move_to(UP * 1.8),
                 FadeIn(bars.names),
                 FadeIn(bars.unit),
@@ -996,6 +1028,20 @@ class HowWrong(Lecture):
             ten=(bars.grow(1), 1.0),
             gap=(Create(gap), 0.9),
         )
+
+    def rebuilt(self) -> VGroup:
+        """Return a cell, as ten latents rebuild it, and the squares of what is missing."""
+        real, some = logged[CELL], variable[:27]
+        back = mean_cell + (real - mean_cell) @ directions.T @ directions
+        top, missing = real[some].max(), (real - back)[some] ** 2
+        rows = VGroup()
+        for name, color, strip in (
+            ("x", INK, squares(real[some], 0.36, top=top)),
+            ("hat(x)", LATENT, squares(back[some].clip(0), 0.36, LATENT, top)),
+            ("(x - hat(x))^2", BAD, squares(missing, 0.36, BAD, missing.max())),
+        ):
+            rows.add(VGroup(math(name, 40, color), strip).arrange(RIGHT, buff=0.35))
+        return rows.arrange(DOWN, buff=0.3, aligned_edge=RIGHT)
 
 
 class Copying(Lecture):
@@ -1023,8 +1069,7 @@ class Copying(Lecture):
         guesses = [self.guess(letter, end) for letter, end in zip("abc", (0, 480, 1350), strict=True)]
         self.say(
             "{axes} So take more. {train} With 559 directions, the 560 training cells fit exactly. {ask} And "
-            "held-out cells? "
-            "{a} Does their error fall to zero, {b} stop above it, {c} or rise?",
+            "held-out cells, which it never saw? {a} Does their error fall to zero, {b} stop above it, {c} or rise?",
             pause=1.8,
             axes=lambda: (
                 FadeIn(self.plot),
@@ -1069,7 +1114,7 @@ class Copying(Lecture):
         shared = under(self.plot, [0, 1], [1400, 1400], GOOD, 0.1)
         tag = words("shared", 26, GOOD).move_to(self.plot.c2p(0.5, 600))
         seen = words(self.end, 32, LATENT, weight=BOLD).next_to(last, RIGHT, buff=0.2)
-        moral = words("copying is not understanding", 28, MEAN, weight=BOLD).move_to(self.plot.c2p(0.88, 190))
+        moral = words("copying is not understanding", 28, MEAN, weight=BOLD).move_to(self.plot.c2p(2.0, 1250))
         self.say(
             "{ten} Up to about ten, both fall together: these directions are shared by all cells. "
             f"{{later}} Later ones describe accidents of particular cells. {{end}} In training, nothing is left; "
@@ -1676,7 +1721,7 @@ class Laboratories(Lecture):
 
     def gauge(self, name: str, values: list[str], y: float) -> VGroup:
         """Return a line from 0 to 1: its name, itself, its ends, a dot before, where it will be, and its value
-    then."""
+        then."""
         line = Line([2.7, y, 0], [6.3, y, 0], color=DIM, stroke_width=4)
         ends = VGroup(
             *[
