@@ -998,8 +998,10 @@ class HowWrong(Lecture):
         opening(self)
         nothing, ten = lesson.number("guess the mean for everybody"), lesson.number("ten latents")
         assert 0.76 < float(ten) / float(nothing) < 0.8  # "nearly four fifths"
-        shown = self.rebuilt().move_to(UP * 1.75)
-        formula = math('"error" = {{1 / n sum_(i = 1)^n : a}} {{norm(x_i - hat(x)_i)^2 : e}}', 54).move_to(DOWN * 1.5)
+        shown = self.rebuilt().move_to(UP * 1.2)
+        formula = math('{{"error" = : o}} {{1 / n sum_(i = 1)^n : a}} {{norm(x_i - hat(x)_i)^2 : e}}', 54).move_to(
+            DOWN * 1.5
+        )
         formula.select("e").set_color(BAD)
         bars = Bars(["guess the mean", "ten latents"], [nothing, ten], "squared error per held-out cell", [DIM, LATENT])
         bars.move_to(DOWN * 1.4)
@@ -1011,7 +1013,7 @@ class HowWrong(Lecture):
             pause=0.3,
             how=(FadeIn(shown[:2], shift=DOWN * 0.2), 0.8),
             square=(FadeIn(shown[2], shift=DOWN * 0.2), FadeIn(formula.select("e"), shift=DOWN * 0.3), 1.4),
-            average=(FadeIn(formula), 0.8),
+            average=(FadeIn(formula.select("a"), shift=RIGHT * 0.3), FadeIn(formula.select("o")), 0.8),
         )
         self.say(
             f"{{mean}} Guess the mean for everybody: {nothing}. {{ten}} Ten latents: {ten}. "
@@ -1106,7 +1108,7 @@ class Copying(Lecture):
         )
         return VGroup(
             DashedLine(start, goal, color=MEAN, stroke_width=3),
-            words(letter, 30, MEAN, weight=BOLD).next_to(goal, UR, buff=0.08),
+            words(letter, 30, MEAN, weight=BOLD).next_to(goal, UR, buff=0.18),
         )
 
     def answer(self, guesses: list[VGroup]) -> None:
@@ -1297,22 +1299,29 @@ class Sample(Lecture):
         rings = [ellipse(plot, z_train.mean(axis=0), np.cov(z_train.T), NOISE, deviations) for deviations in (2, 1)]
         batches = [FadeIn(Cloud(plot, z_drawn[i::10], colors=NOISE), shift=DOWN * 0.5) for i in range(10)]
         picked = Dot(plot.c2p(*z_train.mean(axis=0)), radius=0.11, color=NOISE)
+        decoder = trapezoid("decoder", "left").move_to([4.2, 0.0, 0])
+        made = VGroup(*[Square(0.36, color=NOISE, stroke_width=3) for _ in range(8)]).arrange(DOWN, buff=0.06)
+        made.move_to([6.2, 0.0, 0])
+        goes = way(decoder[0].get_right(), made.get_left(), buff=0.12)
+        comes = way(picked.get_center(), decoder[0].get_left(), NOISE, buff=0.2)
         die = Die(1.1).move_to([4.7, 1.5, 0])
         name = words(f"{len(z_drawn)} draws", 30, NOISE).next_to(die, DOWN, buff=0.35)
         code = listing(bare(lesson.lines("invented = decoder(z_drawn)")), 20).move_to([4.1, -1.4, 0])
         self.say(
             "{plane} Here is the plane of two latents, {real} with the training cells in it. "
-            "The decoder turns two numbers into a cell. {pick} So pick two, and it invents one?",
+            "{decode} The decoder turns two numbers into a cell. {pick} So pick two, {one} and it invents one?",
             pause=0.8,
-            plane=(FadeIn(plot), 0.7),
-            real=(FadeIn(real), 1.0),
-            pick=(FadeIn(picked, scale=0.3), Flash(picked, color=NOISE), 0.8),
+            plane=(FadeIn(plot), FadeIn(real, scale=0.9), 1.0),
+            real=(Indicate(real, color=INK, scale_factor=1.0), 0.9),
+            decode=(FadeIn(decoder, shift=LEFT * 0.3), 0.8),
+            pick=(FadeIn(picked, scale=0.3), Flash(picked, color=NOISE), GrowArrow(comes), 0.9),
+            one=(GrowArrow(goes), FadeIn(made, shift=RIGHT * 0.4, lag_ratio=0.1), 1.0),
         )
         self.say(
             "{bell} Take a Gaussian with their mean and covariance, in the right place, at the right scale. "
             f"{{draw}} Draw {len(z_drawn)} pairs, {{code}} and decode them.",
             pause=0.8,
-            bell=(FadeOut(picked), *[FadeIn(ring, scale=0.8) for ring in rings], 1.2),
+            bell=(FadeOut(picked, comes, decoder, goes, made), *[FadeIn(ring, scale=0.8) for ring in rings], 1.2),
             draw=(
                 FadeIn(name),
                 FadeIn(die),
@@ -1344,11 +1353,13 @@ class Invented(Lecture):
         frames = [
             SurroundingRectangle(one, color=BAD, buff=0.16, corner_radius=0.06, stroke_width=4) for one in negative
         ]
-        totals = Bars(["total, invented", "total, real"], [invented[8], real[8]], "", [BAD, DIM]).move_to([0, -2.0, 0])
+        scale = words("log counts: never below 0 in a real cell", 24, DIM)
+        scale.next_to(shown.rows, DOWN, buff=0.3).align_to(shown.rows[0][1], LEFT)
+        totals = Bars(["total, invented", "total, real"], [invented[8], real[8]], "", [BAD, DIM]).move_to([0, -2.2, 0])
         self.say(
             "{one} This is the most ordinary of the invented cells, {real} and the real one nearest to it.",
             pause=0.5,
-            one=(FadeIn(shown.header), FadeIn(shown.rows[0], shift=RIGHT * 0.3), 0.9),
+            one=(FadeIn(shown.header), FadeIn(shown.rows[0], shift=RIGHT * 0.3), FadeIn(scale), 0.9),
             real=(FadeIn(shown.rows[1], shift=UP * 0.3), 0.8),
         )
         self.say(
@@ -1596,10 +1607,10 @@ class Promise(Lecture):
             "whole counts. "
             "How far is the nearest training cell?",
             pause=0.4,
-            die=(FadeIn(die), die.roll([3, 1, 6, 2, 5], 1.2), 1.0),
-            draw=(FadeIn(law), GrowArrow(ways[0]), FadeIn(z), 0.8),
-            decode=(GrowArrow(ways[1]), FadeIn(decoder, shift=RIGHT * 0.3), 0.6),
-            counts=(GrowArrow(ways[2]), FadeIn(drawn, shift=RIGHT * 0.3), 0.8),
+            die=(FadeIn(VGroup(die, law, z, decoder, drawn), lag_ratio=0.1), *[GrowArrow(one) for one in ways], 1.2),
+            draw=(die.roll([3, 1, 6, 2, 5], 1.2), pulse(ways[0]), 1.0),
+            decode=(pulse(ways[1]), 0.6),
+            counts=(pulse(ways[2]), Indicate(drawn, color=INK, scale_factor=1.1), 0.9),
         )
         self.compare(VGroup(die, z, decoder, drawn, *ways, law))
 
@@ -1610,29 +1621,42 @@ class Promise(Lecture):
             *(lesson.text(row.format(name, prior)) for name in ("autoencoder", "scVI")),
         )
         share = lesson.text(rf"\| scVI, {prior} \| (\d+) ± \d+ % \|")
+        most = lesson.text(rf"\| autoencoder, {prior} \| over (\d+) % \|")
+        usual = lesson.text(r"Of real, held-out cells (5 %) lie further than a certain distance")
+        fitted_share = lesson.number(r"decoded \d+%\s+invented")
         assert 4.7 < float(auto) / float(held) < 5.3  # "five times as far"
         bars = Bars(
             ["real, held out", "autoencoder", "scVI"],
             [held, auto, scvi],
             "median distance to the nearest training cell",
             [DIM, BAD, GOOD],
+            5.6,
         )
-        bars.move_to([-0.3, -1.6, 0])
+        bars.move_to([-1.6, -1.7, 0])
+        shares = VGroup(*[words(text, 30, BAD, weight=BOLD) for text in (usual, f"over {most} %", f"{share} %")])
+        for one, bar in zip(shares, bars.bars, strict=True):
+            one.move_to([4.9, bar[0].get_y(), 0])
+        shares[0].set_color(DIM)
+        head = words("too far out", 26, BAD).next_to(shares, UP, buff=0.35).set_x(4.9)
+        before = words(f"{fitted_share} % by a fitted Gaussian", 22, DIM).next_to(shares[1], DOWN, buff=0.14)
         self.say(
-            f"{{held}} From real cells, held out: {held}. {{auto}} From the autoencoder's: {auto}, five times as "
-            "far. "
+            f"{{held}} From real cells, held out: {held}. {{auto}} From the autoencoder's, with the same prior: "
+            f"{auto}, five times as far. "
             f"{{scvi}} From scVI's: {scvi}, in whole counts, none negative.",
             pause=0.5,
             held=lambda: (flow.animate.shift(UP * 1.65), FadeIn(bars.names), FadeIn(bars.unit), bars.grow(0), 1.2),
             auto=(bars.grow(1), 1.0),
             scvi=(bars.grow(2), 1.0),
         )
-        warn = words(f"{share} % still too far out", 30, BAD, weight=BOLD).next_to(bars.bars[2], RIGHT, buff=0.6)
         self.say(
-            f"{{most}} But {share} percent still land too far out: blood has separate types, and the prior has none. "
-            "{next} Next to a measured cell, its samples are likely cells.",
+            f"{{out}} And too far out? {{auto}} Of the autoencoder's, over {most} percent: the {fitted_share} from "
+            f"before {{fit}} took a Gaussian fitted to its latents. {{most}} Of scVI's, still {share}: blood has "
+            "separate types, and the prior has none. {next} Next to a measured cell, its samples are likely cells.",
             pause=0.7,
-            most=(FadeIn(warn, shift=LEFT * 0.2), 0.7),
+            out=(FadeIn(head), FadeIn(shares[0], shift=LEFT * 0.2), 0.7),
+            auto=(FadeIn(shares[1], shift=LEFT * 0.2), 0.7),
+            fit=(FadeIn(before, shift=UP * 0.1), 0.7),
+            most=(FadeIn(shares[2], shift=LEFT * 0.2), 0.7),
             next=(Indicate(bars.names[2], color=GOOD), 1.0),
         )
 
@@ -1676,62 +1700,70 @@ class Laboratories(Lecture):
     def told(self, cloud: Cloud, key: VGroup) -> None:
         mixed, same = (
             [lesson.number(rf"{name}\s+mixed{more}") for name in ("before", "after")]
-            for more in ("", r" [\d.]+   same label: of the ten")
+            for more in ("", r" [\d.]+   same label: of the ten [\d.]+, of the six groups")
         )
-        assert float(same[1]) > float(same[0])
+        assert float(same[1]) > float(same[0])  # "that is a win"
+        near = lesson.text(r"Among the (\d+) nearest neighbours of a cell, how mixed")
         code = listing(bare(lesson.lines("told = vc.FastVAE")), 20).move_to([1.7, -3.1, 0])
-        gauges = [self.gauge("laboratories mixed", mixed, 0.35), self.gauge("neighbours of one label", same, -1.35)]
+        mixing = Gauge("laboratories mixed", ("0: one only", "1: even"), mixed, mixed[1], 0.0)
+        percent = [f"{100 * float(one):.0f}" for one in same]
+        types = Gauge("neighbours of its type", ("0 %", "100 %"), same, f"{percent[1]} %", -1.9)
         self.say(
             "{code} Now a model that is told which laboratory each cell comes from. "
-            f"{{move}} The laboratories mix: {mixed[1]}, where it was {mixed[0]}.",
+            f"{{count}} Count among {near} neighbours of a cell: 0 is one laboratory only, 1 as mixed as can be. "
+            f"{{move}} It was {mixed[0]}, and now {mixed[1]}.",
             pause=0.6,
-            code=(FadeIn(code, shift=UP * 0.2), FadeIn(gauges[0][:4]), 0.9),
-            move=lambda: (
-                cloud.to(fitted(after, 7.2, 5.0, [-2.8, 0.2, 0])),
-                gauges[0][3].animate.move_to(gauges[0][4]),
-                FadeIn(gauges[0][5]),
-                2.4,
-            ),
+            code=(FadeIn(code, shift=UP * 0.2), 0.9),
+            count=(FadeIn(mixing.scale_of), FadeIn(mixing.before, scale=0.4), 1.0),
+            move=lambda: (cloud.to(fitted(after, 7.2, 5.0, [-2.8, 0.2, 0])), mixing.move(), 2.4),
         )
         kinds = kinds_legend(20).arrange_in_grid(3, 2, buff=(0.4, 0.2), cell_alignment=LEFT).move_to(key)
         self.say(
             "{cheap} But mixing alone is cheap. {types} Are cells of one type still together? "
-            f"{{same}} Yes: {same[1]}, where it was {same[0]}.",
+            f"{{same}} Yes: {percent[1]} percent of neighbours share its type, where it was {percent[0]}.",
             pause=0.6,
-            cheap=(Indicate(gauges[0][0], color=MEAN), 0.9),
+            cheap=(Indicate(mixing.scale_of[0], color=MEAN), 0.9),
             types=lambda: (
                 *paint(cloud, np.repeat(GROUPS[:6], 2)),
                 FadeOut(key, code),
                 FadeIn(kinds),
-                FadeIn(gauges[1][:4]),
+                FadeIn(types.scale_of),
+                FadeIn(types.before),
                 1.4,
             ),
-            same=lambda: (gauges[1][3].animate.move_to(gauges[1][4]), FadeIn(gauges[1][5]), 1.0),
+            same=lambda: (types.move(), 1.0),
         )
         deaf = lesson.text(r"\| VAE, not told the laboratory \| ([\d.]+) ±")
-        mark = Dot(gauges[0][1].point_from_proportion(float(deaf)), radius=0.13, color=BAD)
-        note = words("not told", 24, BAD).next_to(mark, DOWN, buff=0.12)
+        mark = Dot(mixing.at(deaf), radius=0.13, color=BAD)
+        note = words("not told", 24, BAD).next_to(mark, UP, buff=0.12)
         self.say(
             f"{{win}} That is a win. {{deaf}} Not told, a network stays at {float(deaf):.2f}. "
             "It takes a model that one can tell what one knows.",
             pause=0.9,
-            win=(Flash(gauges[0][3], color=GOOD), 0.8),
-            deaf=(FadeIn(mark, scale=0.4), FadeIn(note), 0.7),
+            win=(Flash(mixing.dot, color=GOOD), Flash(types.dot, color=GOOD), 0.8),
+            deaf=(FadeOut(mixing.before), FadeIn(mark, scale=0.4), FadeIn(note), 0.7),
         )
 
-    def gauge(self, name: str, values: list[str], y: float) -> VGroup:
-        """Return a line from 0 to 1: its name, itself, its ends, a dot before, where it will be, and its value
-        then."""
-        line = Line([2.7, y, 0], [6.3, y, 0], color=DIM, stroke_width=4)
-        ends = VGroup(
-            *[
-                words(text, 22, DIM).next_to(line.get_corner(side), DOWN, buff=0.15)
-                for text, side in (("0", LEFT), ("1", RIGHT))
-            ]
-        )
-        dots = [Dot(line.point_from_proportion(float(one)), radius=0.14, color=GOOD) for one in values]
-        told = mono(values[1], 26, GOOD).next_to(dots[1], DOWN, buff=0.15)
-        return VGroup(words(name, 26).next_to(line, UP, buff=0.25).align_to(line, LEFT), line, ends, *dots, told)
+
+class Gauge:
+    """A line from 0 to 1 with a name above and words at its ends, a dot that moves along it, and its last value as told."""
+
+    def __init__(self, name: str, ends: tuple[str, str], values: list[str], told: str, y: float):
+        self.line, self.values = Line([2.8, y, 0], [6.2, y, 0], color=DIM, stroke_width=4), values
+        low, high = (words(text, 22, DIM).next_to(self.line, DOWN, buff=0.2) for text in ends)
+        title = words(name, 26).next_to(self.line, UP, buff=0.65).align_to(self.line, LEFT)
+        low.align_to(self.line, LEFT), high.align_to(self.line, RIGHT)
+        self.scale_of = VGroup(title, self.line, low, high)
+        self.before, self.dot = (Dot(self.at(values[0]), radius=0.14, color=color) for color in (DIM, GOOD))
+        self.value = mono(told, 26, GOOD).next_to(self.at(values[1]), UP, buff=0.22)
+
+    def at(self, value: str) -> np.ndarray:
+        """Return the place of a value."""
+        return self.line.point_from_proportion(float(value))
+
+    def move(self) -> Animation:
+        """Return the dot going from its first value to its last."""
+        return AnimationGroup(ApplyMethod(self.dot.move_to, self.at(self.values[1])), FadeIn(self.value))
 
 
 class Ahead(Lecture):
