@@ -978,12 +978,10 @@ class FollowsDepth(Lecture):
             value=(FadeIn(labels[0][1:], scale=0.7), 0.6),
         )
         self.say(
-            f"{{log}} Take the depth out, and decompose again: {told[1]}. {{tamed}} Tamed, not removed. "
-            "{scvi} scVI will give depth a variable of its own.",
+            f"{{log}} Take the depth out, and decompose again: {told[1]}. {{tamed}} Tamed, not removed.",
             pause=0.6,
             log=(cloud.to(places[1]), FadeOut(labels[0], shift=UP * 0.3), FadeIn(labels[1], shift=UP * 0.3), 2.0),
             tamed=(Indicate(labels[1][1], color=MEAN), 0.9),
-            scvi=(Circumscribe(plot.names[0], color=MEAN), 1.2),
         )
 
 
@@ -1649,9 +1647,9 @@ class Promise(Lecture):
             scvi=(bars.grow(2), 1.0),
         )
         self.say(
-            f"{{out}} And too far out? {{auto}} Of the autoencoder's, over {most} percent: the {fitted_share} from "
-            f"before {{fit}} took a Gaussian fitted to its latents. {{most}} Of scVI's, still {share}: blood has "
-            "separate types, and the prior has none. {next} Next to a measured cell, its samples are likely cells.",
+            f"{{out}} And too far out? {{auto}} Of the autoencoder's, over {most} percent: {{fit}} its {fitted_share} "
+            f"took a Gaussian fitted to the latents. {{most}} Of scVI's, still {share}: blood has separate types, and "
+            "the prior has none. {next} Next to a measured cell, its samples are likely cells.",
             pause=0.7,
             out=(FadeIn(head), FadeIn(shares[0], shift=LEFT * 0.2), 0.7),
             auto=(FadeIn(shares[1], shift=LEFT * 0.2), 0.7),
@@ -1746,7 +1744,7 @@ class Laboratories(Lecture):
 
 
 class Gauge:
-    """A line from 0 to 1 with a name above and words at its ends, a dot that moves along it, and its last value as told."""
+    """A line from 0 to 1 with a name above and words at its ends, a dot that moves along it, and its last value."""
 
     def __init__(self, name: str, ends: tuple[str, str], values: list[str], told: str, y: float):
         self.line, self.values = Line([2.8, y, 0], [6.2, y, 0], color=DIM, stroke_width=4), values
