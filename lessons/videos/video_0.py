@@ -44,7 +44,6 @@ n_cells, n_genes = re.findall(r"\d+", lesson.printed("index = {str(gene)").split
 groups, names = value("0.1", "groups"), lesson.value("0.1", "group_names")
 counts, variable, library = (value("0.2", name) for name in ("counts", "variable", "library"))
 WARM, COLD = "#F0A07C", "#7CB4F0"  # two genes, two signs, two laboratories: no kinds of cell
-BOX = "#1B2230"
 TOP = np.log(30)  # the log count from which on a square is white
 SCREEN = Plot((0, 1), (0, 1), 1, 1)  # its coordinates are those of the picture
 
@@ -130,8 +129,8 @@ def opening(beat: Lecture) -> None:
 scvi_map, latents = value("0.1", MAP), value("0.1", TEN)
 assert latents.shape == (int(n_cells), 10)  # "ten numbers"
 CELL, OTHER, ALIKE = 520, 108, 13  # the cells that are shown as lists
-apart = [np.linalg.norm(latents[one] - latents[CELL]) for one in (OTHER, ALIKE)]
-assert apart[0] > 4 * apart[1]  # "near" and "long distances"
+to_other, to_alike = (np.linalg.norm(latents[one] - latents[CELL]) for one in (OTHER, ALIKE))
+assert to_other > 4 * to_alike  # "near" and "long distances"
 
 
 def ten_numbers(row: int, side: float, down: bool = False) -> VGroup:
@@ -155,8 +154,8 @@ class Lists(Lecture):
         mark.move_to(picture).set_y(self.heights[0])
         shown = [self.cell(row) for row in rows]
         self.say(
-            f"{{title}} What does scVI do? {{grid}} Here are {n_cells} human blood cells, "
-            f"{{row}} each one a list of numbers: {{list}} one for each of {n_genes} genes.",
+            f"{{title}} What does scVI do? {{grid}} Here are {n_cells} human blood cells, {{row}} each one a list of "
+            f"numbers: {{list}} one for each of {n_genes} genes.",
             pause=0.4,
             title=(FadeIn(title, shift=UP * 0.2), 0.9),
             grid=(ReplacementTransform(title, small), FadeIn(picture), FadeIn(self.sides), 1.2),
@@ -211,8 +210,8 @@ class Lists(Lecture):
         card = question("What will the map look like?").move_to(UP * 1.0)
         options = Choices("one cloud", "a few islands", "an island a colour").move_to(DOWN * 1.3)
         self.say(
-            "{ask} What will it look like? {a} One cloud, {b} a few islands, {c} or a clean island for every kind "
-            "of cell?",
+            "{ask} What will it look like? {a} One cloud, {b} a few islands, {c} or a clean island for every kind of "
+            "cell?",
             pause=1.8,
             ask=lambda: (FadeOut(self.others(self.mobjects[0])), ask(card), 0.9),
             a=options.offer(0),
@@ -241,8 +240,8 @@ class Islands(Lecture):
         low, high = np.quantile(those, 0.13, axis=0), np.quantile(those, 0.97, axis=0)
         ring = Ellipse(*((high - low)[:2] * 1.5), color=INK, stroke_width=4).move_to((low + high) / 2)
         self.say(
-            "{colour} Islands, each mostly of one colour. And nobody told it a single type. "
-            "{share} T cells and NK cells, alike in the body, share one.",
+            "{colour} Islands, each mostly of one colour. And nobody told it a single type. {share} T cells and NK "
+            "cells, alike in the body, share one.",
             pause=0.7,
             colour=lambda: (*paint(cloud, GROUPS), FadeIn(key, shift=LEFT * 0.2), 1.2),
             share=(Create(ring), *[Indicate(key[kind], color=INK, scale_factor=1.15) for kind in kinds], 1.4),
@@ -265,8 +264,8 @@ class Machine(Lecture):
         ways = VGroup(*[arrow(*pair, buff=0.25) for pair in pairwise([cell, encoder, ten, decoder, back])])
         arrive = LaggedStart(*[FadeIn(one, shift=RIGHT * 0.4) for one in ten], lag_ratio=0.1)
         self.say(
-            "{enc} An encoder sums up a cell {z} in a few numbers, z: its latents. "
-            "{dec} A decoder turns these back into a statement about counts.",
+            "{enc} An encoder sums up a cell {z} in a few numbers, z: its latents. {dec} A decoder turns these back "
+            "into a statement about counts.",
             enc=(FadeIn(cell), GrowArrow(ways[0]), FadeIn(encoder, shift=RIGHT * 0.3), 1.0),
             z=(GrowArrow(ways[1]), arrive, FadeIn(z), 1.2),
             dec=(
@@ -296,7 +295,7 @@ def molecule(color: str, middle, length: float = 0.65) -> VMobject:
 
 def body(radius: float, middle) -> Circle:
     """Return the outline of a cell."""
-    return Circle(radius, color=DIM, stroke_width=4).set_fill(BOX, 1).move_to(middle)
+    return Circle(radius, color=DIM, stroke_width=4).set_fill(CARD, 1).move_to(middle)
 
 
 class Molecules(Lecture):
@@ -331,8 +330,8 @@ class Molecules(Lecture):
         left = VGroup(*[one for i, one in enumerate(rna) if i not in (*caught[0], *caught[1])])
         tags = words("each tagged, and counted once", 24, DIM).move_to([3.3, -2.3, 0])
         self.say(
-            "{cell} What exactly went in? {use} A cell uses a gene {rna} by copying it to messenger RNA. "
-            "{catch} A machine tags every molecule that it can catch, {count} and the count says how many.",
+            "{cell} What exactly went in? {use} A cell uses a gene {rna} by copying it to messenger RNA. {catch} A "
+            "machine tags every molecule that it can catch, {count} and the count says how many.",
             pause=0.4,
             cell=(FadeIn(cell, scale=0.8), FadeIn(nucleus), 0.8),
             use=(*[Indicate(gene, color=gene.get_color(), scale_factor=1.4) for gene in genes.values()], 0.9),
@@ -360,8 +359,7 @@ class Molecules(Lecture):
         either = words("?", 72, MEAN, weight=BOLD).move_to([0, zeros.get_y(), 0])
         self.say(
             "{two} Now look at two zeros. {silent} Here, the gene is silent. {lost} There, its molecules were "
-            "present, "
-            "{gone} and none was caught. {same} Both give zero. The matrix does not say which.",
+            "present, {gone} and none was caught. {same} Both give zero. The matrix does not say which.",
             pause=0.8,
             two=lambda: (FadeOut(self.others(head)), FadeIn(both), 0.8),
             silent=(FadeIn(notes[0], shift=UP * 0.15), FadeIn(zeros[0], shift=DOWN * 0.2), 0.7),
@@ -394,10 +392,9 @@ class Markers(Lecture):
         marker = words("markers", 32, MEAN, weight=BOLD).next_to(shown, DOWN, buff=0.4)
         numbers = [Indicate(row[2], color=MEAN, scale_factor=1.1) for row in shown.rows]
         self.say(
-            "{genes} A gene in every column, {cells} a cell in every row. {whole} Whole numbers, many zeros, and "
-            "a pattern. "
-            "{myeloid} LYZ and CST3 are loud in monocytes and dendritic cells, {t} CD3D in T cells. "
-            "{marker} Such genes are markers.",
+            "{genes} A gene in every column, {cells} a cell in every row. {whole} Whole numbers, many zeros, and a "
+            "pattern. {myeloid} LYZ and CST3 are loud in monocytes and dendritic cells, {t} CD3D in T cells. {marker} "
+            "Such genes are markers.",
             pause=0.5,
             genes=(LaggedStart(*[FadeIn(one, shift=DOWN * 0.2) for one in shown.header], lag_ratio=0.1), 0.9),
             cells=(LaggedStart(*[FadeIn(row, shift=RIGHT * 0.3) for row in shown.rows], lag_ratio=0.4), 1.5),
@@ -482,8 +479,8 @@ class Library(Lecture):
             pair = VGroup(words(text, 26, MEAN, weight=BOLD), pin).arrange(DOWN, buff=0.08)
             ends.add(pair.move_to(plot.c2p(float(text), 12), DOWN))
         self.say(
-            "{strip} Add up all counts of a cell: {sum} its library size. "
-            f"{{hist}} The smallest is {{small}} {smallest}, {{large}} the largest {largest}, a factor of five.",
+            "{strip} Add up all counts of a cell: {sum} its library size. {hist} The smallest is {small} "
+            f"{smallest}, {{large}} the largest {largest}, a factor of five.",
             pause=0.4,
             strip=(FadeIn(strip, shift=RIGHT * 0.3), FadeIn(more), 0.8),
             sum=(TransformFromCopy(strip, total), 0.9),
@@ -506,8 +503,8 @@ class Library(Lecture):
             medians, DOWN, buff=0.35, aligned_edge=LEFT
         )
         self.say(
-            "{kinds} Part of it is biology: a myeloid cell holds more RNA than a resting T cell. "
-            "{luck} The rest is luck, how much was caught and read: {depth} sequencing depth.",
+            "{kinds} Part of it is biology: a myeloid cell holds more RNA than a resting T cell. {luck} The rest is "
+            "luck, how much was caught and read: {depth} sequencing depth.",
             pause=0.6,
             kinds=lambda: (bars.animate.set_opacity(0.25), FadeIn(both), FadeIn(medians), 1.4),
             luck=lambda: (both.animate.set_opacity(0.3), bars.animate.set_opacity(0.6), 0.9),
@@ -544,8 +541,8 @@ class SameCell(Lecture):
         frames = [SurroundingRectangle(one, color=GOOD, buff=0.14, corner_radius=0.1, stroke_width=4) for one in alike]
         appear = [(FadeIn(label), GrowFromEdge(one, LEFT)) for label, one in zip(labels, raw, strict=True)]
         self.say(
-            "{one} Three cells, {two} two genes. {three} The last was caught twice as well as the first: "
-            "{ask} how do we make them look the same?",
+            "{one} Three cells, {two} two genes. {three} The last was caught twice as well as the first: {ask} how do "
+            "we make them look the same?",
             pause=1.0,
             one=(*appear[0], FadeIn(key), 0.7),
             two=(*appear[1], 0.7),
@@ -610,8 +607,8 @@ class Depth(Lecture):
         for line, row in zip(matrix, values, strict=True):
             recolour += [(square, shade(one / normalized.max())) for square, one in zip(line, row, strict=True)]
         self.say(
-            "{same} Give every cell the same total, 10,000. {log} Then take a logarithm, "
-            "since from 0 to 10 matters more than from 300 to 310.",
+            "{same} Give every cell the same total, 10,000. {log} Then take a logarithm, since from 0 to 10 matters "
+            "more than from 300 to 310.",
             pause=0.6,
             same=lambda: (
                 ReplacementTransform(bars, equal),
@@ -656,8 +653,7 @@ class Together(Lecture):
         assert correlation[i, j] > 0.5
         frame = SurroundingRectangle(grid[i][j], color=INK, buff=0.03, stroke_width=6)
         self.say(
-            f"{{ask}} {n_genes} numbers are too many. {{grid}} But genes move together: {{warm}} warm where two "
-            "rise, "
+            f"{{ask}} {n_genes} numbers are too many. {{grid}} But genes move together: {{warm}} warm where two rise, "
             "{cold} cold where one falls as the other rises.",
             pause=0.3,
             ask=(FadeIn(sides, lag_ratio=0.1), FadeIn(above, lag_ratio=0.1), 1.0),
@@ -705,7 +701,7 @@ class Turn(Lecture):
         line, feet, lost = self.moving()
         strip = squares(np.log1p(counts[CELL, variable[:27]]), 0.36).move_to(UP * 1.2)
         strip = VGroup(strip, words(f"{n_genes} counts …", 24, DIM).next_to(strip, UP, buff=0.25))
-        kept = Square(0.9, color=LATENT, stroke_width=4).set_fill(BOX, 1).move_to(DOWN * 1.3)
+        kept = Square(0.9, color=LATENT, stroke_width=4).set_fill(CARD, 1).move_to(DOWN * 1.3)
         down, ask = arrow(strip, kept, buff=0.3), math("?", 46, LATENT).move_to(kept)
         self.say(
             "{one} You may keep one number a cell. {which} Which one? {cloud} Take two genes, two hundred cells, "
@@ -779,8 +775,8 @@ class Turn(Lecture):
         whole = Brace(Line([1.0, 2.2, 0], [1.0, -2.6, 0]), RIGHT, color=INK, buff=0.12)
         sum_of = words(self.total, 28).next_to(whole, RIGHT, buff=0.12)
         self.say(
-            f"{{turn}} Turn it, all the way round. Kept and lost always add up to the same, {{total}} "
-            f"{self.total}, by Pythagoras.",
+            f"{{turn}} Turn it, all the way round. Kept and lost always add up to the same, {{total}} {self.total}, "
+            "by Pythagoras.",
             pause=0.4,
             turn=(self.angle.animate(rate_func=linear).set_value(PI), 4.6),
             total=(GrowFromCenter(whole), FadeIn(sum_of, shift=RIGHT * 0.2), 0.6),
@@ -844,8 +840,8 @@ class ByHand(Lecture):
         )
         light = ShowPassingFlash(along.copy().set_stroke(INK, 12), time_width=0.6)
         self.say(
-            "The decoder walks back: {back} from the mean, {here} two steps along the direction. {gap} Close, but "
-            "one number cannot hold two.",
+            "The decoder walks back: {back} from the mean, {here} two steps along the direction. {gap} Close, but one "
+            "number cannot hold two.",
             pause=0.7,
             back=(here.reveal(0), 1.0),
             here=(light, here.reveal(1), FadeIn(signs[4]), 1.2),
@@ -929,8 +925,8 @@ class OwnMean(Lecture):
         )
         near = mono(own, 52, BAD).move_to(far[1])
         self.say(
-            "{map} What breaks it? {b} Take the B cells alone, and subtract their own mean, not that of the "
-            "training cells. {ask} Where do they land?",
+            "{map} What breaks it? {b} Take the B cells alone, and subtract their own mean, not that of the training "
+            "cells. {ask} Where do they land?",
             pause=1.6,
             map=(FadeIn(plot), FadeIn(others), FadeIn(cloud), FadeIn(cross), 1.0),
             b=(FadeIn(name), FadeIn(far), 0.8),
@@ -970,8 +966,8 @@ class FollowsDepth(Lecture):
             label = VGroup(words(text, 30), mono(number, 60, color), words("correlation, 1 at most", 24, DIM))
             labels.append(label.arrange(DOWN, buff=0.25).move_to([5.0, 0.2, 0]))
         self.say(
-            "{plot} And on raw counts? {raw} There, the first component follows the library: a correlation of "
-            f"{{value}} {told[0]}. PCA asks for variance, not for biology.",
+            "{plot} And on raw counts? {raw} There, the first component follows the library: a correlation of {value} "
+            f"{told[0]}. PCA asks for variance, not for biology.",
             pause=0.4,
             plot=(FadeIn(plot), FadeIn(cloud), FadeIn(labels[0][0]), 0.8),
             raw=(cloud.to(places[0]), 1.6),
@@ -1006,16 +1002,16 @@ class HowWrong(Lecture):
         gap = Rectangle(width=bars.bars[0][0].width - bars.bars[1][0].width, height=0.7, color=GOOD, stroke_width=4)
         gap.next_to(bars.bars[1][0], RIGHT, buff=0)
         self.say(
-            "{how} How much is lost? {square} Square what is missing, add over the genes, {average} and average "
-            "over cells.",
+            "{how} How much is lost? {square} Square what is missing, add over the genes, {average} and average over "
+            "cells.",
             pause=0.3,
             how=(FadeIn(shown[:2], shift=DOWN * 0.2), 0.8),
             square=(FadeIn(shown[2], shift=DOWN * 0.2), FadeIn(formula.select("e"), shift=DOWN * 0.3), 1.4),
             average=(FadeIn(formula.select("a"), shift=RIGHT * 0.3), FadeIn(formula.select("o")), 0.8),
         )
         self.say(
-            f"{{mean}} Guess the mean for everybody: {nothing}. {{ten}} Ten latents: {ten}. "
-            "{gap} They see the types, and still miss nearly four fifths of the variance.",
+            f"{{mean}} Guess the mean for everybody: {nothing}. {{ten}} Ten latents: {ten}. {{gap}} They see the "
+            "types, and still miss nearly four fifths of the variance.",
             pause=0.6,
             mean=lambda: (
                 FadeOut(shown),
@@ -1068,8 +1064,8 @@ class Copying(Lecture):
         tags[1].move_to(self.plot.c2p(0.9, 1300))
         guesses = [self.guess(letter, end) for letter, end in zip("abc", (0, 480, 1350), strict=True)]
         self.say(
-            "{axes} So take more. {train} With 559 directions, the 560 training cells fit exactly. {ask} And "
-            "held-out cells, which it never saw? {a} Does their error fall to zero, {b} stop above it, {c} or rise?",
+            "{axes} So take more. {train} With 559 directions, the 560 training cells fit exactly. {ask} And held-out "
+            "cells, which it never saw? {a} Does their error fall to zero, {b} stop above it, {c} or rise?",
             pause=1.8,
             axes=lambda: (
                 FadeIn(self.plot),
@@ -1116,17 +1112,16 @@ class Copying(Lecture):
         seen = words(self.end, 32, LATENT, weight=BOLD).next_to(last, RIGHT, buff=0.2)
         moral = words("copying is not understanding", 28, MEAN, weight=BOLD).move_to(self.plot.c2p(2.0, 1250))
         self.say(
-            "{ten} Up to about ten, both fall together: these directions are shared by all cells. "
-            f"{{later}} Later ones describe accidents of particular cells. {{end}} In training, nothing is left; "
-            f"held out, {self.end}.",
+            "{ten} Up to about ten, both fall together: these directions are shared by all cells. {later} Later ones "
+            f"describe accidents of particular cells. {{end}} In training, nothing is left; held out, {self.end}.",
             pause=0.5,
             ten=(FadeIn(shared), FadeIn(tag), 1.0),
             later=lambda: (FadeOut(*guesses), held.animate.set_value(2.3), 2.4),
             end=lambda: (held.animate.set_value(self.at[-1]), FadeIn(seen, shift=LEFT * 0.2), 1.8),
         )
         self.say(
-            "{still} Even that falls, because each further number copies more of the very cell to be rebuilt. "
-            "{moral} Copying is not understanding.",
+            "{still} Even that falls, because each further number copies more of the very cell to be rebuilt. {moral} "
+            "Copying is not understanding.",
             pause=0.8,
             still=(Flash(last, color=LATENT), 0.8),
             moral=(FadeIn(moral, shift=UP * 0.2), 0.8),
@@ -1160,8 +1155,8 @@ class HalfCircle(Lecture):
         line = DashedLine(*(ends + 0.06 * (ends - ends[::-1])), color=INK, stroke_width=5)
         lost = segments(on(plot, arc), on_line)
         self.say(
-            "{arc} PCA only knows straight lines. What if the cells lie on a bent one? "
-            "{angle} Here, one number says where a point is: the angle.",
+            "{arc} PCA only knows straight lines. What if the cells lie on a bent one? {angle} Here, one number says "
+            "where a point is: the angle.",
             pause=0.4,
             arc=(FadeIn(cloud, lag_ratio=0.15), 1.4),
             angle=(Create(sweep), FadeIn(name), 1.8),
@@ -1193,8 +1188,7 @@ class Bend(Lecture):
         loss = listing(bare(lesson.lines("loss = ((minibatch - decoder")), 20).move_to(DOWN * 2.45)
         self.say(
             "{parts} So keep encoder, latent, decoder and error, {bend} but let the two matrices become functions "
-            "that can bend. "
-            "{name} That is an autoencoder, {loss} paid for one thing: to rebuild what came in.",
+            "that can bend. {name} That is an autoencoder, {loss} paid for one thing: to rebuild what came in.",
             pause=0.5,
             parts=(FadeIn(parts, lag_ratio=0.3), GrowArrow(ways[0]), GrowArrow(ways[1]), 1.4),
             bend=(FadeIn(formula, shift=UP * 0.2), 0.8),
@@ -1211,8 +1205,8 @@ class Bend(Lecture):
         texts = VGroup(mono(f"PCA {pca}", 30, DIM), mono(f"autoencoder {bends}", 30, GOOD)).arrange(DOWN, buff=0.3)
         texts.move_to(plot.c2p(0, 0.25))
         self.say(
-            "{clear} While it learns, {train} its line bends, and bends, until it follows the arc. "
-            f"{{error}} The error falls from PCA's {pca} to {bends}.",
+            "{clear} While it learns, {train} its line bends, and bends, until it follows the arc. {error} The error "
+            f"falls from PCA's {pca} to {bends}.",
             pause=0.5,
             clear=(FadeOut(gone), FadeIn(cloud), FadeIn(path), 0.8),
             train=(step.animate(rate_func=linear).set_value(len(EPOCHS) - 1.0), 3.2),
@@ -1306,8 +1300,8 @@ class Sample(Lecture):
         name = words(f"{len(z_drawn)} draws", 30, NOISE).next_to(die, DOWN, buff=0.35)
         code = listing(bare(lesson.lines("invented = decoder(z_drawn)")), 20).move_to([4.1, -1.4, 0])
         self.say(
-            "{plane} Here is the plane of two latents, {real} with the training cells in it. "
-            "{decode} The decoder turns two numbers into a cell. {pick} So pick two, {one} and it invents one?",
+            "{plane} Here is the plane of two latents, {real} with the training cells in it. {decode} The decoder "
+            "turns two numbers into a cell. {pick} So pick two, {one} and it invents one?",
             pause=0.8,
             plane=(FadeIn(plot), FadeIn(real, scale=0.9), 1.0),
             real=(Indicate(real, color=INK, scale_factor=1.0), 0.9),
@@ -1316,8 +1310,8 @@ class Sample(Lecture):
             one=(GrowArrow(goes), FadeIn(made, shift=RIGHT * 0.4, lag_ratio=0.1), 1.0),
         )
         self.say(
-            "{bell} Take a Gaussian with their mean and covariance, in the right place, at the right scale. "
-            f"{{draw}} Draw {len(z_drawn)} pairs, {{code}} and decode them.",
+            "{bell} Take a Gaussian with their mean and covariance, in the right place, at the right scale. {draw} "
+            f"Draw {len(z_drawn)} pairs, {{code}} and decode them.",
             pause=0.8,
             bell=(FadeOut(picked, comes, decoder, goes, made), *[FadeIn(ring, scale=0.8) for ring in rings], 1.2),
             draw=(
@@ -1361,8 +1355,8 @@ class Invented(Lecture):
             real=(FadeIn(shown.rows[1], shift=UP * 0.3), 0.8),
         )
         self.say(
-            "{neg} Some values lie below zero, which no logarithm of one plus a count can. "
-            f"{{total}} And the total is {invented[8]}, {{ten}} not the {real[8]} of every real cell.",
+            "{neg} Some values lie below zero, which no logarithm of one plus a count can. {total} And the total is "
+            f"{invented[8]}, {{ten}} not the {real[8]} of every real cell.",
             pause=0.7,
             neg=lambda: (*[Create(frame) for frame in frames], negative.animate.set_color(BAD), 0.9),
             total=(FadeIn(totals.names[0]), totals.grow(0), 1.0),
@@ -1391,9 +1385,9 @@ class TooFar(Lecture):
         axis = words("distance to the nearest training cell", 24, DIM).next_to(plot.frame, DOWN, buff=0.2)
         options = Choices("5 %", "20 %", "more than half").move_to(DOWN * 2.9)
         self.say(
-            "{real} Here is how far held-out cells lie from the training cells. {yard} A cell farther than 95 "
-            "percent of them is too far out. "
-            f"{{ask}} How many of the {len(far)} are? {{a}} 5 percent, {{b}} 20 percent, {{c}} more than half?",
+            "{real} Here is how far held-out cells lie from the training cells. {yard} A cell farther than 95 percent "
+            f"of them is too far out. {{ask}} How many of the {len(far)} are? {{a}} 5 percent, {{b}} 20 percent, "
+            "{c} more than half?",
             pause=1.6,
             real=(
                 FadeIn(plot, axis),
@@ -1448,8 +1442,8 @@ class TooFar(Lecture):
             ),
         )
         self.say(
-            "{maps} Here is what we drew, {fly} and what came out, {colour} red where it is too far. "
-            f"{{held}} Of held-out cells, encoded and decoded, only {held} percent are.",
+            "{maps} Here is what we drew, {fly} and what came out, {colour} red where it is too far. {held} Of "
+            f"held-out cells, encoded and decoded, only {held} percent are.",
             pause=0.6,
             maps=lambda: (
                 FadeOut(self.others(self.mobjects[0])),
@@ -1469,9 +1463,8 @@ class TooFar(Lecture):
     def arms(self, left: Plot, drawn: Cloud, gone: Group, real: Cloud) -> None:
         big = latent_plane(10.5, 5.2).move_to([-0.3, -0.35, 0])
         self.say(
-            "{big} Why? The autoencoder was paid to rebuild, and nothing else. {arms} So cells lie in thin arms, "
-            "with empty land between. "
-            "{land} There, the decoder was never corrected.",
+            "{big} Why? The autoencoder was paid to rebuild, and nothing else. {arms} So cells lie in thin arms, with "
+            "empty land between. {land} There, the decoder was never corrected.",
             pause=1.0,
             big=(
                 FadeOut(gone),
@@ -1499,8 +1492,8 @@ class Clouds(Lecture):
         self.clouds = VGroup(*[self.cloud(dot.get_center()) for dot in self.dots])
         q = self.law("q({{z : z}} | x)", "around here, give or take", 2.0)
         self.say(
-            "{points} Here is the idea of the whole course. So far, the encoder says: this cell is at z. "
-            "{clouds} Let it say: around here, give or take. {q} A distribution, q of z given x.",
+            "{points} Here is the idea of the whole course. So far, the encoder says: this cell is at z. {clouds} Let "
+            "it say: around here, give or take. {q} A distribution, q of z given x.",
             pause=0.4,
             points=(FadeIn(plot), LaggedStart(*[FadeIn(dot, scale=0.4) for dot in self.dots], lag_ratio=0.08), 1.2),
             clouds=(LaggedStart(*[GrowFromCenter(cloud) for cloud in self.clouds], lag_ratio=0.08), 1.6),
@@ -1555,8 +1548,7 @@ class Clouds(Lecture):
         prior[1].set_color(NOISE)
         decoder = self.law("p(x | {{z : z}})", "over counts", -1.8)
         self.say(
-            "{any} Now the decoder must rebuild the cell from any draw: {again} a whole neighbourhood gets "
-            "corrected. "
+            "{any} Now the decoder must rebuild the cell from any draw: {again} a whole neighbourhood gets corrected. "
             "{pull} And all the clouds can be pulled to one distribution that we know how to sample: {prior} the "
             "prior.",
             pause=0.5,
@@ -1575,8 +1567,8 @@ class Clouds(Lecture):
             prior=(FadeIn(prior, shift=LEFT * 0.2), 0.7),
         )
         self.say(
-            "{over} Let the decoder answer with a distribution, too. {vae} That is a variational autoencoder. "
-            "{scvi} With one made for counts, it is scVI.",
+            "{over} Let the decoder answer with a distribution, too. {vae} That is a variational autoencoder. {scvi} "
+            "With one made for counts, it is scVI.",
             pause=0.9,
             over=(FadeIn(decoder, shift=LEFT * 0.2), 0.8),
             vae=lambda: (self.draws(5), 1.2),
@@ -1601,9 +1593,8 @@ class Promise(Lecture):
         ways = [arrow(*pair) for pair in pairwise([die, z, decoder, drawn])]
         law = math("cal(N)(0, I)", 36, NOISE).next_to(die, DOWN, buff=0.15)
         self.say(
-            "{die} So scVI can be sampled? {draw} Draw z from the prior, {decode} decode it, {counts} and draw "
-            "whole counts. "
-            "How far is the nearest training cell?",
+            "{die} So scVI can be sampled? {draw} Draw z from the prior, {decode} decode it, {counts} and draw whole "
+            "counts. How far is the nearest training cell?",
             pause=0.4,
             die=(FadeIn(VGroup(die, law, z, decoder, drawn), lag_ratio=0.1), *[GrowArrow(one) for one in ways], 1.2),
             draw=(die.roll([3, 1, 6, 2, 5], 1.2), pulse(ways[0]), 1.0),
@@ -1639,8 +1630,7 @@ class Promise(Lecture):
         before = words(f"{fitted_share} % by a fitted Gaussian", 22, DIM).next_to(shares[1], DOWN, buff=0.14)
         self.say(
             f"{{held}} From real cells, held out: {held}. {{auto}} From the autoencoder's, with the same prior: "
-            f"{auto}, five times as far. "
-            f"{{scvi}} From scVI's: {scvi}, in whole counts, none negative.",
+            f"{auto}, five times as far. {{scvi}} From scVI's: {scvi}, in whole counts, none negative.",
             pause=0.5,
             held=lambda: (flow.animate.shift(UP * 1.65), FadeIn(bars.names), FadeIn(bars.unit), bars.grow(0), 1.2),
             auto=(bars.grow(1), 1.0),
@@ -1682,8 +1672,7 @@ class Laboratories(Lecture):
         )
         self.say(
             "{map} Half of your cells come from another laboratory, which catches some genes better, and others "
-            "worse. "
-            "{ask} What will PCA's map show first: types, or laboratories?",
+            "worse. {ask} What will PCA's map show first: types, or laboratories?",
             pause=1.5,
             map=(FadeIn(cloud), 1.2),
             ask=(FadeIn(options, shift=UP * 0.2), 0.7),
@@ -1707,9 +1696,9 @@ class Laboratories(Lecture):
         percent = [f"{100 * float(one):.0f}" for one in same]
         types = Gauge("neighbours of its type", ("0 %", "100 %"), same, f"{percent[1]} %", -1.9)
         self.say(
-            "{code} Now a model that is told which laboratory each cell comes from. "
-            f"{{count}} Count among {near} neighbours of a cell: 0 is one laboratory only, 1 as mixed as can be. "
-            f"{{move}} It was {mixed[0]}, and now {mixed[1]}.",
+            f"{{code}} Now a model that is told which laboratory each cell comes from. {{count}} Count among {near} "
+            f"neighbours of a cell: 0 is one laboratory only, 1 as mixed as can be. {{move}} It was {mixed[0]}, and "
+            f"now {mixed[1]}.",
             pause=0.6,
             code=(FadeIn(code, shift=UP * 0.2), 0.9),
             count=(FadeIn(mixing.scale_of), FadeIn(mixing.before, scale=0.4), 1.0),
@@ -1717,8 +1706,8 @@ class Laboratories(Lecture):
         )
         kinds = kinds_legend(20).arrange_in_grid(3, 2, buff=(0.4, 0.2), cell_alignment=LEFT).move_to(key)
         self.say(
-            "{cheap} But mixing alone is cheap. {types} Are cells of one type still together? "
-            f"{{same}} Yes: {percent[1]} percent of neighbours share its type, where it was {percent[0]}.",
+            "{cheap} But mixing alone is cheap. {types} Are cells of one type still together? {same} Yes: "
+            f"{percent[1]} percent of neighbours share its type, where it was {percent[0]}.",
             pause=0.6,
             cheap=(Indicate(mixing.scale_of[0], color=MEAN), 0.9),
             types=lambda: (
@@ -1735,8 +1724,8 @@ class Laboratories(Lecture):
         mark = Dot(mixing.at(deaf), radius=0.13, color=BAD)
         note = words("not told", 24, BAD).next_to(mark, UP, buff=0.12)
         self.say(
-            f"{{win}} That is a win. {{deaf}} Not told, a network stays at {float(deaf):.2f}. "
-            "It takes a model that one can tell what one knows.",
+            f"{{win}} That is a win. {{deaf}} Not told, a network stays at {float(deaf):.2f}. It takes a model that "
+            "one can tell what one knows.",
             pause=0.9,
             win=(Flash(mixing.dot, color=GOOD), Flash(types.dot, color=GOOD), 0.8),
             deaf=(FadeOut(mixing.before), FadeIn(mark, scale=0.4), FadeIn(note), 0.7),
@@ -1748,9 +1737,11 @@ class Gauge:
 
     def __init__(self, name: str, ends: tuple[str, str], values: list[str], told: str, y: float):
         self.line, self.values = Line([2.8, y, 0], [6.2, y, 0], color=DIM, stroke_width=4), values
-        low, high = (words(text, 22, DIM).next_to(self.line, DOWN, buff=0.2) for text in ends)
+        low, high = (
+            words(text, 22, DIM).next_to(self.line, DOWN, buff=0.2).align_to(self.line, side)
+            for text, side in zip(ends, (LEFT, RIGHT), strict=True)
+        )
         title = words(name, 26).next_to(self.line, UP, buff=0.65).align_to(self.line, LEFT)
-        low.align_to(self.line, LEFT), high.align_to(self.line, RIGHT)
         self.scale_of = VGroup(title, self.line, low, high)
         self.before, self.dot = (Dot(self.at(values[0]), radius=0.14, color=color) for color in (DIM, GOOD))
         self.value = mono(told, 26, GOOD).next_to(self.at(values[1]), UP, buff=0.22)
@@ -1777,9 +1768,8 @@ class Ahead(Lecture):
         )
         ahead.move_to(DOWN * 3.2)
         self.say(
-            "{card} In the notebook, {depth} you take depth out of real counts, {enc} write an encoder {dec} and "
-            "its decoder, "
-            "{err} measure what they lose, {open} and look up marker genes of your own.",
+            "{card} In the notebook, {depth} you take depth out of real counts, {enc} write an encoder {dec} and its "
+            "decoder, {err} measure what they lose, {open} and look up marker genes of your own.",
             pause=0.7,
             card=(card.appear(), 0.6),
             **{cue: (card.reveal(i), 0.5) for i, cue in enumerate(("depth", "enc", "dec", "err", "open"))},
