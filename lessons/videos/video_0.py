@@ -44,14 +44,8 @@ n_cells, n_genes = re.findall(r"\d+", lesson.printed("index = {str(gene)").split
 groups, names = value("0.1", "groups"), lesson.value("0.1", "group_names")
 counts, variable, library = (value("0.2", name) for name in ("counts", "variable", "library"))
 WARM, COLD = "#F0A07C", "#7CB4F0"  # two genes, two signs, two laboratories: no kinds of cell
-BOX = "#1B2230"
 TOP = np.log(30)  # the log count from which on a square is white
 SCREEN = Plot((0, 1), (0, 1), 1, 1)  # its coordinates are those of the picture
-
-
-def cells(points: np.ndarray, kinds=None, colors=GROUPS, radius: float = 0.05, opacity: float = 0.85) -> Cloud:
-    """Return cells at points of the picture."""
-    return Cloud(SCREEN, points, kinds, colors, radius, opacity)
 
 
 def paint(cloud: Cloud, colors) -> list:
@@ -101,35 +95,9 @@ def kinds_legend(size: float = 22) -> VGroup:
     return legend(dict(zip(names, GROUPS, strict=False)), size)
 
 
-def choices(*texts: str) -> VGroup:
-    """Return what a viewer may predict, side by side."""
-    cards = VGroup()
-    for letter, text in zip("abc", texts, strict=False):
-        label = VGroup(words(letter, 30, MEAN, weight=BOLD), words(text, 28)).arrange(RIGHT, buff=0.3)
-        frame = RoundedRectangle(0.16, width=label.width + 0.8, height=1.0, color=FAINT, stroke_width=3)
-        cards.add(VGroup(frame.set_fill(CARD, 1).move_to(label), label))
-    return cards.arrange(RIGHT, buff=0.45)
-
-
-def offer(cards: VGroup, i: int) -> tuple:
-    """Return a choice appearing."""
-    return FadeIn(cards[i], shift=UP * 0.2), 0.4
-
-
-def right(cards: VGroup, i: int) -> Animation:
-    """Return the right choice being marked, and the others going."""
-    ring = cards[i][0].copy().set_fill(opacity=0).set_stroke(GOOD, 5)
-    return AnimationGroup(Create(ring), *[FadeOut(card) for j, card in enumerate(cards) if j != i])
-
-
-def shown_code(*starts: str, size: float = 24) -> VGroup:
-    """Return lines of the lesson on a card, without their comments."""
-    return listing("\n".join(line.strip().split("  #")[0] for line in lesson.lines(*starts).splitlines()), size)
-
-
 def sheet(rows: dict[str, list], genes: list[str], light, width: float = 1.32, height: float = 0.82) -> VGroup:
-    """Return cells as rows of numbers on squares, as light as `light(number)`: `.header`, `.rows[i]`, "
-    "`.column(j)`."""
+    """Return cells as rows of numbers on squares, as light as `light(number)`: `.header`, `.rows[i]`,
+    `.column(j)`."""
     group = VGroup(VGroup(), VGroup())
     group.header, group.rows = group
     for j, gene in enumerate(genes):
@@ -143,12 +111,6 @@ def sheet(rows: dict[str, list], genes: list[str], light, width: float = 1.32, h
             line[2].add(mono(text, 28, GROUND if share > 0.45 else INK).move_to(square))
         group.rows.add(line)
     return group.center()
-
-
-def column(shown: VGroup, j: int, color: str = MEAN) -> Mobject:
-    """Return a frame about a column of a sheet."""
-    parts = VGroup(shown.header[j], *[row[1][j] for row in shown.rows])
-    return SurroundingRectangle(parts, color=color, buff=0.06, corner_radius=0.08, stroke_width=4)
 
 
 def squares(values: np.ndarray, side: float, color: str = INK, top: float = TOP, down: bool = False) -> VGroup:
@@ -166,7 +128,9 @@ def opening(beat: Lecture) -> None:
 
 scvi_map, latents = value("0.1", MAP), value("0.1", TEN)
 assert latents.shape == (int(n_cells), 10)  # "ten numbers"
-CELL = 520  # the cell that is shown as a list
+CELL, OTHER, ALIKE = 520, 108, 13  # the cells that are shown as lists
+to_other, to_alike = (np.linalg.norm(latents[one] - latents[CELL]) for one in (OTHER, ALIKE))
+assert to_other > 4 * to_alike  # "near" and "long distances"
 
 
 def ten_numbers(row: int, side: float, down: bool = False) -> VGroup:
@@ -185,11 +149,13 @@ class Lists(Lecture):
         self.sides = VGroup(words(f"{n_cells} cells", 24, DIM).rotate(PI / 2).next_to(picture, LEFT, buff=0.2))
         self.sides.add(words(f"{n_genes} genes", 24, DIM).next_to(picture, UP, buff=0.2))
         mark = Rectangle(width=picture.width + 0.15, height=0.1, color=MEAN, stroke_width=3)
-        mark.move_to(picture.get_top() + DOWN)
-        shown = [self.cell(row) for row in (CELL, 300, 108)]
+        rows = (CELL, OTHER, ALIKE)
+        self.heights = [picture.get_top()[1] - picture.height * row / len(groups) for row in rows]
+        mark.move_to(picture).set_y(self.heights[0])
+        shown = [self.cell(row) for row in rows]
         self.say(
-            f"{{title}} What does scVI do? {{grid}} Here are {n_cells} human blood cells, "
-            f"{{row}} each one a list of numbers: {{list}} one for each of {n_genes} genes.",
+            f"{{title}} What does scVI do? {{grid}} Here are {n_cells} human blood cells, {{row}} each one a list of "
+            f"numbers: {{list}} one for each of {n_genes} genes.",
             pause=0.4,
             title=(FadeIn(title, shift=UP * 0.2), 0.9),
             grid=(ReplacementTransform(title, small), FadeIn(picture), FadeIn(self.sides), 1.2),
@@ -210,26 +176,47 @@ class Lists(Lecture):
 
         def next_cell(i: int) -> tuple:
             pairs = zip(shown[i - 1][::2], shown[i][::2], strict=True)
-            y = picture.get_top()[1] - 0.4 - 3.8 * i / 2
-            return (mark.animate.set_y(y), *[ReplacementTransform(*pair) for pair in pairs], 0.9)
+            return (mark.animate.set_y(self.heights[i]), *[ReplacementTransform(*pair) for pair in pairs], 0.9)
 
-        card = question("What will the map look like?").move_to(UP * 1.0)
-        options = choices("one cloud", "a few islands", "an island a colour").move_to(DOWN * 1.3)
         self.say(
-            "It learns to sum up each {ten} in ten numbers, {two} this one, {three} and that one. Then we draw a map.",
+            "It learns to sum up each {ten} in ten numbers, {two} this one, {three} and that one.",
             ten=(GrowArrow(down), FadeIn(shown[0][2], shift=DOWN * 0.3), FadeIn(shown[0][3]), 0.9),
             two=lambda: next_cell(1),
             three=lambda: next_cell(2),
         )
-        gone = Group(picture, self.sides, mark, down, shown[2][0], shown[0][1], shown[2][2], shown[0][3])
+        self.map(Group(picture, self.sides, mark, down, shown[2][0], shown[0][1], shown[0][3]), shown[2][2])
+
+    def map(self, gone: Group, last: VGroup) -> None:
+        """Show what t-SNE is: alike cells as near dots, and a far dot whose distance means nothing."""
+        tens = [ten_numbers(row, 0.44).move_to([-3.5, y, 0]) for row, y in ((CELL, 1.2), (ALIKE, 0.4), (OTHER, -1.4))]
+        frame = RoundedRectangle(0.2, width=5.4, height=4.6, color=DIM, stroke_width=3).move_to([3.1, -0.2, 0])
+        name = words("t-SNE", 26, DIM).next_to(frame, UP, buff=0.15)
+        dots = [Dot([x, y, 0], radius=0.13, color=LATENT) for x, y in ((1.6, 1.1), (2.0, 0.75), (4.2, -1.3))]
+        stretch = always_redraw(lambda: Line(dots[1], dots[2], color=DIM, stroke_width=3, buff=0.15))
+        goals = ([5.1, 0.9, 0], [2.4, -1.7, 0], [4.2, -1.3, 0])
         self.say(
-            "{ask} What will it look like? {a} One cloud, {b} a few islands, {c} or a clean island for every kind "
-            "of cell?",
+            "{map} Then we draw a map: {near} near stays near, {long} and long distances mean nothing.",
+            pause=0.5,
+            map=lambda: (
+                FadeOut(gone),
+                ReplacementTransform(last, tens[1]),
+                FadeIn(tens[0], tens[2]),
+                FadeIn(frame, name),
+                1.0,
+            ),
+            near=(*[TransformFromCopy(*pair) for pair in zip(tens, dots, strict=True)], 0.8),
+            long=lambda: (Succession(*[ApplyMethod(dots[2].move_to, goal) for goal in goals]), FadeIn(stretch), 2.4),
+        )
+        card = question("What will the map look like?").move_to(UP * 1.0)
+        options = Choices("one cloud", "a few islands", "an island a colour").move_to(DOWN * 1.3)
+        self.say(
+            "{ask} What will it look like? {a} One cloud, {b} a few islands, {c} or a clean island for every kind of "
+            "cell?",
             pause=1.8,
-            ask=(FadeOut(gone), ask(card), 0.9),
-            a=offer(options, 0),
-            b=offer(options, 1),
-            c=offer(options, 2),
+            ask=lambda: (FadeOut(self.others(self.mobjects[0])), ask(card), 0.9),
+            a=options.offer(0),
+            b=options.offer(1),
+            c=options.offer(2),
         )
 
 
@@ -240,7 +227,7 @@ class Islands(Lecture):
         opening(self)
         across = np.array([[i % 35, i // 35] for i in range(len(groups))], dtype=float)
         places = fitted(scvi_map, 9.5, 6.0, [-1.8, -0.25, 0])
-        cloud = cells(fitted(across, 7, 4, [-1.8, 0, 0]), groups, [DIM], radius=0.055)
+        cloud = Cloud(SCREEN, fitted(across, 7, 4, [-1.8, 0, 0]), groups, DIM, radius=0.055)
         key = kinds_legend().move_to([5.3, 0.3, 0])
         self.say(
             "{start} Seven hundred cells, {move} and where scVI puts them.",
@@ -253,8 +240,8 @@ class Islands(Lecture):
         low, high = np.quantile(those, 0.13, axis=0), np.quantile(those, 0.97, axis=0)
         ring = Ellipse(*((high - low)[:2] * 1.5), color=INK, stroke_width=4).move_to((low + high) / 2)
         self.say(
-            "{colour} Islands, each mostly of one colour. And nobody told it a single type. "
-            "{share} T cells and NK cells, alike in the body, share one.",
+            "{colour} Islands, each mostly of one colour. And nobody told it a single type. {share} T cells and NK "
+            "cells, alike in the body, share one.",
             pause=0.7,
             colour=lambda: (*paint(cloud, GROUPS), FadeIn(key, shift=LEFT * 0.2), 1.2),
             share=(Create(ring), *[Indicate(key[kind], color=INK, scale_factor=1.15) for kind in kinds], 1.4),
@@ -277,8 +264,8 @@ class Machine(Lecture):
         ways = VGroup(*[arrow(*pair, buff=0.25) for pair in pairwise([cell, encoder, ten, decoder, back])])
         arrive = LaggedStart(*[FadeIn(one, shift=RIGHT * 0.4) for one in ten], lag_ratio=0.1)
         self.say(
-            "{enc} An encoder sums up a cell {z} in a few numbers, z: its latents. "
-            "{dec} A decoder turns these back into a statement about counts.",
+            "{enc} An encoder sums up a cell {z} in a few numbers, z: its latents. {dec} A decoder turns these back "
+            "into a statement about counts.",
             enc=(FadeIn(cell), GrowArrow(ways[0]), FadeIn(encoder, shift=RIGHT * 0.3), 1.0),
             z=(GrowArrow(ways[1]), arrive, FadeIn(z), 1.2),
             dec=(
@@ -308,7 +295,7 @@ def molecule(color: str, middle, length: float = 0.65) -> VMobject:
 
 def body(radius: float, middle) -> Circle:
     """Return the outline of a cell."""
-    return Circle(radius, color=DIM, stroke_width=4).set_fill(BOX, 1).move_to(middle)
+    return Circle(radius, color=DIM, stroke_width=4).set_fill(CARD, 1).move_to(middle)
 
 
 class Molecules(Lecture):
@@ -316,22 +303,22 @@ class Molecules(Lecture):
 
     chapter = "What a count matrix is"
     section = "0.2"
-    places = (
-        (-0.9, 0.8),
-        (0.4, 1.15),
-        (1.05, 0.3),
-        (-0.2, 0.15),
-        (-1.15, -0.2),
-        (0.8, -0.65),
-        (-0.5, -0.95),
-        (0.3, -1.35),
-    )
     colors = (WARM, COLD, WARM, COLD, WARM, WARM, COLD, WARM)
 
     def construct(self):
         opening(self)
-        cell = body(2.0, [-3.8, -0.3, 0])
-        rna = [molecule(color, [x - 3.8, y - 0.3, 0]) for (x, y), color in zip(self.places, self.colors, strict=True)]
+        middle = np.array([-3.8, -0.3, 0])
+        cell, strand = body(2.1, middle), Line(LEFT * 0.75, RIGHT * 0.75, color=DIM, stroke_width=4).move_to(middle)
+        genes = {
+            color: Rectangle(width=0.5, height=0.26, stroke_width=0).set_fill(color, 1).move_to(middle + RIGHT * x)
+            for color, x in ((WARM, -0.35), (COLD, 0.35))
+        }
+        nucleus = VGroup(Circle(0.85, color=DIM, stroke_width=2).move_to(middle), strand, *genes.values())
+        turns = (np.arange(8) + 0.5) * PI / 4
+        rna = [
+            molecule(color, middle + 1.48 * np.array([np.cos(turn), np.sin(turn), 0]))
+            for turn, color in zip(turns, self.colors, strict=True)
+        ]
         caught, moves, numbers, rows = [(0, 2, 5), (1,)], [], VGroup(), VGroup()
         for letter, color, y, those in zip("AB", (WARM, COLD), (0.75, -1.0), caught, strict=True):
             rows.add(words(f"gene {letter}", 32, color).move_to([0.6, y, 0]))
@@ -343,11 +330,21 @@ class Molecules(Lecture):
         left = VGroup(*[one for i, one in enumerate(rna) if i not in (*caught[0], *caught[1])])
         tags = words("each tagged, and counted once", 24, DIM).move_to([3.3, -2.3, 0])
         self.say(
-            "{cell} What exactly went in? A cell uses a gene by copying it {rna} to messenger RNA. "
-            "{catch} A machine tags every molecule that it can catch, {count} and the count says how many.",
+            "{cell} What exactly went in? {use} A cell uses a gene {rna} by copying it to messenger RNA. {catch} A "
+            "machine tags every molecule that it can catch, {count} and the count says how many.",
             pause=0.4,
-            cell=(FadeIn(cell, scale=0.8), 0.7),
-            rna=(LaggedStart(*[Create(one) for one in rna], lag_ratio=0.15), 1.3),
+            cell=(FadeIn(cell, scale=0.8), FadeIn(nucleus), 0.8),
+            use=(*[Indicate(gene, color=gene.get_color(), scale_factor=1.4) for gene in genes.values()], 0.9),
+            rna=(
+                LaggedStart(
+                    *[
+                        FadeIn(one, target_position=genes[color], scale=0.4)
+                        for one, color in zip(rna, self.colors, strict=True)
+                    ],
+                    lag_ratio=0.25,
+                ),
+                2.2,
+            ),
             catch=lambda: (FadeIn(rows), LaggedStart(*moves, lag_ratio=0.35), FadeIn(tags), 2.6),
             count=lambda: (FadeIn(numbers, shift=LEFT * 0.3), left.animate.set_stroke(opacity=0.3), 0.9),
         )
@@ -362,8 +359,7 @@ class Molecules(Lecture):
         either = words("?", 72, MEAN, weight=BOLD).move_to([0, zeros.get_y(), 0])
         self.say(
             "{two} Now look at two zeros. {silent} Here, the gene is silent. {lost} There, its molecules were "
-            "present, "
-            "{gone} and none was caught. {same} Both give zero. The matrix does not say which.",
+            "present, {gone} and none was caught. {same} Both give zero. The matrix does not say which.",
             pause=0.8,
             two=lambda: (FadeOut(self.others(head)), FadeIn(both), 0.8),
             silent=(FadeIn(notes[0], shift=UP * 0.15), FadeIn(zeros[0], shift=DOWN * 0.2), 0.7),
@@ -389,14 +385,16 @@ class Markers(Lecture):
             [re.fullmatch(r"(\S.*?)((?:\s+\d+){7})", line).groups() for line in printed[1:]],
         )
         shown = sheet({name: row.split() for name, row in rows}, genes, lambda n: np.log1p(n) / np.log(45))
-        frames = {gene: column(shown, genes.index(gene)) for gene in ("LYZ", "CST3", "CD79A", "CD3D")}
+        frames = {}
+        for gene in ("LYZ", "CST3", "CD79A", "CD3D"):
+            column = VGroup(*[part[genes.index(gene)] for part in (shown.header, *[row[1] for row in shown.rows])])
+            frames[gene] = SurroundingRectangle(column, color=MEAN, buff=0.06, corner_radius=0.08, stroke_width=4)
         marker = words("markers", 32, MEAN, weight=BOLD).next_to(shown, DOWN, buff=0.4)
         numbers = [Indicate(row[2], color=MEAN, scale_factor=1.1) for row in shown.rows]
         self.say(
-            "{genes} A gene in every column, {cells} a cell in every row. {whole} Whole numbers, many zeros, and "
-            "a pattern. "
-            "{myeloid} LYZ and CST3 are loud in monocytes and dendritic cells, {t} CD3D in T cells. "
-            "{marker} Such genes are markers.",
+            "{genes} A gene in every column, {cells} a cell in every row. {whole} Whole numbers, many zeros, and a "
+            "pattern. {myeloid} LYZ and CST3 are loud in monocytes and dendritic cells, {t} CD3D in T cells. {marker} "
+            "Such genes are markers.",
             pause=0.5,
             genes=(LaggedStart(*[FadeIn(one, shift=DOWN * 0.2) for one in shown.header], lag_ratio=0.1), 0.9),
             cells=(LaggedStart(*[FadeIn(row, shift=RIGHT * 0.3) for row in shown.rows], lag_ratio=0.4), 1.5),
@@ -434,7 +432,7 @@ class Zeros(Lecture):
         told = [lesson.number("zeros"), lesson.number("zeros.*ones"), lesson.number("zeros.*more")]
         assert [f"{share:.0%}" for share in shares] == [f"{one}%" for one in told]
         card = question("Which share of all entries is zero?").move_to(UP * 1.7)
-        options, bar, left = choices("a third", "a half", "two thirds"), VGroup(), -5.75
+        options, bar, left = Choices("a third", "a half", "two thirds"), VGroup(), -5.75
         for share, one, name, color in zip(shares, told, ("zeros", "ones", "more"), ("#3A4560", DIM, INK), strict=True):
             part = (
                 Rectangle(width=11.5 * share, height=0.85, stroke_width=0)
@@ -448,14 +446,14 @@ class Zeros(Lecture):
             "{ask} Which share of all entries is zero? {a} A third, {b} a half, {c} two thirds?",
             pause=1.5,
             ask=(FadeOut(gone), ask(card), 0.9),
-            a=offer(options, 0),
-            b=offer(options, 1),
-            c=offer(options, 2),
+            a=options.offer(0),
+            b=options.offer(1),
+            c=options.offer(2),
         )
         self.say(
             f"{{zero}} It is {told[0]} percent, {{more}} in genes that were chosen because they vary.",
             pause=0.6,
-            zero=(right(options, 2), grow[0], 0.9),
+            zero=(options.decide(2), grow[0], 0.9),
             more=(LaggedStart(*grow[1:], lag_ratio=0.5), 1.4),
         )
 
@@ -481,8 +479,8 @@ class Library(Lecture):
             pair = VGroup(words(text, 26, MEAN, weight=BOLD), pin).arrange(DOWN, buff=0.08)
             ends.add(pair.move_to(plot.c2p(float(text), 12), DOWN))
         self.say(
-            "{strip} Add up all counts of a cell: {sum} its library size. "
-            f"{{hist}} The smallest is {{small}} {smallest}, {{large}} the largest {largest}, a factor of five.",
+            "{strip} Add up all counts of a cell: {sum} its library size. {hist} The smallest is {small} "
+            f"{smallest}, {{large}} the largest {largest}, a factor of five.",
             pause=0.4,
             strip=(FadeIn(strip, shift=RIGHT * 0.3), FadeIn(more), 0.8),
             sum=(TransformFromCopy(strip, total), 0.9),
@@ -505,8 +503,8 @@ class Library(Lecture):
             medians, DOWN, buff=0.35, aligned_edge=LEFT
         )
         self.say(
-            "{kinds} Part of it is biology: a myeloid cell holds more RNA than a resting T cell. "
-            "{luck} The rest is luck, how much was caught and read: {depth} sequencing depth.",
+            "{kinds} Part of it is biology: a myeloid cell holds more RNA than a resting T cell. {luck} The rest is "
+            "luck, how much was caught and read: {depth} sequencing depth.",
             pause=0.6,
             kinds=lambda: (bars.animate.set_opacity(0.25), FadeIn(both), FadeIn(medians), 1.4),
             luck=lambda: (both.animate.set_opacity(0.3), bars.animate.set_opacity(0.6), 0.9),
@@ -537,14 +535,14 @@ class SameCell(Lecture):
             labels.add(mono(f"({row[0]:.0f}, {row[1]:.0f})", 30).move_to([-4.6, y, 0], RIGHT))
             sums.add(mono(f"{row.sum():.0f}", 36, MEAN).next_to(bar, RIGHT, buff=0.35))
         assert [f"{total:.0f}" for total in totals] == re.findall(r"\[(\d)\.0\]", lesson.printed("totals = toy.sum"))
-        code = shown_code("totals = toy.sum(dim=1)", "print(toy / totals)").move_to(DOWN * 2.25)
+        code = listing(bare(lesson.lines("totals = toy.sum(dim=1)", "print(toy / totals)"))).move_to(DOWN * 2.25)
         bar, key = glow(code, 0), legend({"gene 0": WARM, "gene 1": COLD}, 26).move_to([5.4, 0.8, 0])
         alike = [VGroup(labels[i], same[i]) for i in (0, 2)]
         frames = [SurroundingRectangle(one, color=GOOD, buff=0.14, corner_radius=0.1, stroke_width=4) for one in alike]
         appear = [(FadeIn(label), GrowFromEdge(one, LEFT)) for label, one in zip(labels, raw, strict=True)]
         self.say(
-            "{one} Three cells, {two} two genes. {three} The last was caught twice as well as the first: "
-            "{ask} how do we make them look the same?",
+            "{one} Three cells, {two} two genes. {three} The last was caught twice as well as the first: {ask} how do "
+            "we make them look the same?",
             pause=1.0,
             one=(*appear[0], FadeIn(key), 0.7),
             two=(*appear[1], 0.7),
@@ -609,8 +607,8 @@ class Depth(Lecture):
         for line, row in zip(matrix, values, strict=True):
             recolour += [(square, shade(one / normalized.max())) for square, one in zip(line, row, strict=True)]
         self.say(
-            "{same} Give every cell the same total, 10,000. {log} Then take a logarithm, "
-            "since from 0 to 10 matters more than from 300 to 310.",
+            "{same} Give every cell the same total, 10,000. {log} Then take a logarithm, since from 0 to 10 matters "
+            "more than from 300 to 310.",
             pause=0.6,
             same=lambda: (
                 ReplacementTransform(bars, equal),
@@ -655,8 +653,7 @@ class Together(Lecture):
         assert correlation[i, j] > 0.5
         frame = SurroundingRectangle(grid[i][j], color=INK, buff=0.03, stroke_width=6)
         self.say(
-            f"{{ask}} {n_genes} numbers are too many. {{grid}} But genes move together: {{warm}} warm where two "
-            "rise, "
+            f"{{ask}} {n_genes} numbers are too many. {{grid}} But genes move together: {{warm}} warm where two rise, "
             "{cold} cold where one falls as the other rises.",
             pause=0.3,
             ask=(FadeIn(sides, lag_ratio=0.1), FadeIn(above, lag_ratio=0.1), 1.0),
@@ -675,6 +672,10 @@ class Together(Lecture):
 # -- 0.4 ---------------------------------------------------------------------------------------------------------------
 
 pca_map, train = value("0.4", "z")[:, :2], value("0.4", "train")
+logged = np.log1p(counts / library[:, None] * 1e4)  # (cells, genes): x of the lesson
+mean_cell = logged[train].mean(axis=0)
+directions = np.linalg.svd(logged[train] - mean_cell, full_matrices=False)[2][:10]  # (10, genes), signs as they come
+assert np.allclose(abs((logged - mean_cell) @ directions[:2].T), abs(pca_map), atol=0.01)
 
 
 class Turn(Lecture):
@@ -696,15 +697,20 @@ class Turn(Lecture):
         self.plot = plot_axes(self.box, self.box, "", "", 5.4, 5.4).move_to([0, -0.35, 0])
         genes = VGroup(words("HLA-DRA", 22, DIM).next_to(self.plot.frame, DOWN, buff=0.12))
         genes.add(words("CD74", 22, DIM).rotate(PI / 2).next_to(self.plot.frame, LEFT, buff=0.12))
-        cloud = cells(on(self.plot, self.cells), colors=[INK], radius=0.045, opacity=0.75)
+        cloud = Cloud(self.plot, self.cells, colors=INK, radius=0.045, opacity=0.75)
         line, feet, lost = self.moving()
+        strip = squares(np.log1p(counts[CELL, variable[:27]]), 0.36).move_to(UP * 1.2)
+        strip = VGroup(strip, words(f"{n_genes} counts …", 24, DIM).next_to(strip, UP, buff=0.25))
+        kept = Square(0.9, color=LATENT, stroke_width=4).set_fill(CARD, 1).move_to(DOWN * 1.3)
+        down, ask = arrow(strip, kept, buff=0.3), math("?", 46, LATENT).move_to(kept)
         self.say(
-            "You may keep one number a cell. Which one? {cloud} Take two genes, two hundred cells, {line} and a "
-            "direction through their mean. "
-            "{drop} Drop every cell onto it, and keep how far along it landed. {lost} The thin segments are what "
-            "you lose.",
+            "{one} You may keep one number a cell. {which} Which one? {cloud} Take two genes, two hundred cells, "
+            "{line} and a direction through their mean. {drop} Drop every cell onto it, and keep how far along it "
+            "landed. {lost} The thin segments are what you lose.",
             pause=0.3,
-            cloud=(FadeIn(self.plot), FadeIn(genes), FadeIn(cloud), 1.2),
+            one=(FadeIn(strip), GrowArrow(down), TransformFromCopy(strip[0], kept), 1.4),
+            which=(FadeIn(ask, scale=0.5), 0.5),
+            cloud=(FadeOut(strip, down, kept, ask), FadeIn(self.plot), FadeIn(genes), FadeIn(cloud), 1.2),
             line=(Create(line), 0.8),
             drop=(TransformFromCopy(cloud[0], feet), 1.4),
             lost=(FadeIn(lost), 0.8),
@@ -720,7 +726,7 @@ class Turn(Lecture):
         walls = np.array([(wall - self.middle) / np.where(abs(v) < 1e-9, 1e-9, v) for wall in self.box])
         back, ahead = walls.min(axis=0).max(), walls.max(axis=0).min()
         line = Line(*on(self.plot, [self.middle + back * v, self.middle + ahead * v]), color=LATENT, stroke_width=6)
-        return line, cells(feet, colors=[LATENT], radius=0.04)[0], segments(on(self.plot, self.cells), feet)
+        return line, Cloud(SCREEN, feet, radius=0.04)[0], segments(on(self.plot, self.cells), feet)
 
     def kept(self, degrees: float) -> float:
         v = np.array([np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))])
@@ -769,8 +775,8 @@ class Turn(Lecture):
         whole = Brace(Line([1.0, 2.2, 0], [1.0, -2.6, 0]), RIGHT, color=INK, buff=0.12)
         sum_of = words(self.total, 28).next_to(whole, RIGHT, buff=0.12)
         self.say(
-            f"{{turn}} Turn it, all the way round. Kept and lost always add up to the same, {{total}} "
-            f"{self.total}, by Pythagoras.",
+            f"{{turn}} Turn it, all the way round. Kept and lost always add up to the same, {{total}} {self.total}, "
+            "by Pythagoras.",
             pause=0.4,
             turn=(self.angle.animate(rate_func=linear).set_value(PI), 4.6),
             total=(GrowFromCenter(whole), FadeIn(sum_of, shift=RIGHT * 0.2), 0.6),
@@ -811,8 +817,8 @@ class ByHand(Lecture):
         drop, foot = DashedLine(at_cell, at_back, color=BAD, stroke_width=4), Dot(at_back, radius=0.12, color=LATENT)
         along = Line(at_mean, at_back, color=LATENT, stroke_width=9)
         signs.add(
-            math("z = 2", 42, LATENT).next_to(foot, UL, buff=0.1),
-            math("hat(x)", 42, LATENT).next_to(foot, UR, buff=0.12),
+            math("z = 2", 42, LATENT).next_to(along.point_from_proportion(0.75), LEFT, buff=0.3),
+            math("hat(x)", 42, LATENT).next_to(foot, UP, buff=0.15),
         )
         colors = {"z": LATENT, "m": MEAN, "v": WARM, "h": LATENT}
         there = ["{{z : z}} = (x - {{macron(x) : m}})^top {{v : v}}", "= (2, 1) dot (0.6, 0.8)", "= 2"]
@@ -834,8 +840,8 @@ class ByHand(Lecture):
         )
         light = ShowPassingFlash(along.copy().set_stroke(INK, 12), time_width=0.6)
         self.say(
-            "The decoder walks back: {back} from the mean, {here} two steps along the direction. {gap} Close, but "
-            "one number cannot hold two.",
+            "The decoder walks back: {back} from the mean, {here} two steps along the direction. {gap} Close, but one "
+            "number cannot hold two.",
             pause=0.7,
             back=(here.reveal(0), 1.0),
             here=(light, here.reveal(1), FadeIn(signs[4]), 1.2),
@@ -854,21 +860,24 @@ class Components(Lecture):
 
     def construct(self):
         opening(self)
-        code = shown_code("all_components = torch.linalg.svd", size=20).move_to(UP * 2.4)
+        code = listing(bare(lesson.lines("all_components = torch.linalg.svd")), 20).move_to(UP * 2.4)
         plot = pca_axes(8.6, 3.9).move_to([-1.9, -0.95, 0])
-        cloud = cells(on(plot, np.column_stack([pca_map[:, 0], np.full(len(pca_map), plot.y_range[0])])), groups, [DIM])
-        key, middle = kinds_legend().move_to([5.3, -0.6, 0]), plot.c2p(0, 0)
-        axes = [way(middle, plot.c2p(*end), WARM, buff=0) for end in ((14, 0), (0, 9))]
+        cloud = Cloud(plot, np.column_stack([pca_map[:, 0], np.full(len(pca_map), plot.y_range[0])]), groups, DIM)
+        key = kinds_legend().move_to([5.3, -0.6, 0])
+        signs = np.sign(((logged - mean_cell) @ directions[:2].T * pca_map).sum(axis=0))
+        rows = VGroup(*[self.direction(i, directions[i] * (*signs, 1)[i]) for i in range(3)])
+        rows.arrange(DOWN, buff=0.35, aligned_edge=RIGHT).move_to([0, -0.4, 0])
+        note = words("a direction: a weight for every gene", 26, DIM).next_to(rows, DOWN, buff=0.4)
         assert re.search(r"CST3 LYZ.*\(\+\).*IL32 CD3D", lesson.line(r"^PC1:"))
         ends = [words(text, 24).next_to(plot.frame, DOWN, buff=0.18) for text in ("IL32  CD3D", "CST3  LYZ")]
         self.say(
             f"{{svd}} Among {n_genes} genes, one line of PyTorch {{best}} finds the best directions, all at once. "
             "{first} Keep the first number of each cell, {second} and the second.",
             pause=0.5,
-            svd=(FadeIn(code, shift=DOWN * 0.2), FadeIn(plot), 0.9),
-            best=(*[GrowArrow(one) for one in axes], 1.2),
-            first=(FadeIn(cloud), FadeOut(*axes), 0.9),
-            second=(cloud.to(on(plot, pca_map)), 1.6),
+            svd=(FadeIn(code, shift=DOWN * 0.2), 0.7),
+            best=(LaggedStart(*[FadeIn(row, shift=DOWN * 0.3) for row in rows], lag_ratio=0.4), FadeIn(note), 1.8),
+            first=(FadeOut(rows, note), FadeIn(plot), FadeIn(cloud), 0.9),
+            second=(cloud.to(pca_map), 1.6),
         )
         self.say(
             "{colour} A formula from 1901, {genes} and it was not told any cell type either.",
@@ -881,6 +890,16 @@ class Components(Lecture):
             ),
         )
 
+    def direction(self, i: int, weights: np.ndarray) -> VGroup:
+        """Return a direction's weights of the genes that vary most, warm above zero and cold below."""
+        some = weights[variable[:30]]
+        boxes = [
+            Square(0.3, stroke_width=0).set_fill(shade(abs(one) / abs(some).max(), WARM if one > 0 else COLD), 1)
+            for one in some
+        ]
+        strip = VGroup(*boxes, words("…", 24, DIM)).arrange(RIGHT, buff=0.04)
+        return VGroup(words(("first", "second", "third")[i], 24, DIM).next_to(strip, LEFT, buff=0.3), strip)
+
 
 class OwnMean(Lecture):
     section = "0.4"
@@ -890,9 +909,9 @@ class OwnMean(Lecture):
         given, own = (lesson.number(f"from {mean}: their middle is") for mean in ("the given mean", "their own mean"))
         plot = pca_axes(8.6, 5.0).move_to([-1.6, -0.4, 0])
         b = groups == names.index("CD19+ B")
-        home, moved = on(plot, pca_map[b]), on(plot, value("0.4", B_ALONE))
-        others = cells(on(plot, pca_map[~b]), groups[~b], [DIM], radius=0.045, opacity=0.45)
-        cloud = cells(home, groups[b], GROUPS, radius=0.055)
+        home, moved = pca_map[b], value("0.4", B_ALONE)
+        others = Cloud(plot, pca_map[~b], groups[~b], DIM, radius=0.045, opacity=0.45)
+        cloud = Cloud(plot, home, groups[b], radius=0.055)
         cross = (
             VGroup(Line(LEFT * 0.25, RIGHT * 0.25), Line(UP * 0.25, DOWN * 0.25))
             .set_stroke(INK, 4)
@@ -906,8 +925,8 @@ class OwnMean(Lecture):
         )
         near = mono(own, 52, BAD).move_to(far[1])
         self.say(
-            "{map} What breaks it? {b} Take the B cells alone, and subtract their own mean, not that of the "
-            "training cells. {ask} Where do they land?",
+            "{map} What breaks it? {b} Take the B cells alone, and subtract their own mean, not that of the training "
+            "cells. {ask} Where do they land?",
             pause=1.6,
             map=(FadeIn(plot), FadeIn(others), FadeIn(cloud), FadeIn(cross), 1.0),
             b=(FadeIn(name), FadeIn(far), 0.8),
@@ -941,25 +960,24 @@ class FollowsDepth(Lecture):
                 (depth.min() - 0.1, depth.max() + 0.1), (first.min(), first.max()), "log library", "PC1", 7.2, 4.6
             )
             places.append(on(plot.move_to([-1.9, -0.4, 0]), np.column_stack([depth, first])))
-        cloud, labels = cells(places[0], groups), []
+        low = np.column_stack([places[0][:, 0], np.full(len(depth), plot.c2p(0, plot.y_range[0])[1])])
+        cloud, labels = Cloud(SCREEN, low, groups), []
         for text, number, color in zip(("raw counts", "log-normalised"), told, (BAD, MEAN), strict=True):
-            label = VGroup(words(text, 30), mono(number, 60, color), words("correlation", 24, DIM))
+            label = VGroup(words(text, 30), mono(number, 60, color), words("correlation, 1 at most", 24, DIM))
             labels.append(label.arrange(DOWN, buff=0.25).move_to([5.0, 0.2, 0]))
         self.say(
-            "{plot} And on raw counts? {raw} There, the first component follows the library: a correlation of "
-            f"{{value}} {told[0]}. PCA asks for variance, not for biology.",
+            "{plot} And on raw counts? {raw} There, the first component follows the library: a correlation of {value} "
+            f"{told[0]}. PCA asks for variance, not for biology.",
             pause=0.4,
-            plot=(FadeIn(plot), 0.7),
-            raw=(FadeIn(cloud), FadeIn(labels[0][0]), 1.0),
+            plot=(FadeIn(plot), FadeIn(cloud), FadeIn(labels[0][0]), 0.8),
+            raw=(cloud.to(places[0]), 1.6),
             value=(FadeIn(labels[0][1:], scale=0.7), 0.6),
         )
         self.say(
-            f"{{log}} Take the depth out, and decompose again: {told[1]}. {{tamed}} Tamed, not removed. "
-            "{scvi} scVI will give depth a variable of its own.",
+            f"{{log}} Take the depth out, and decompose again: {told[1]}. {{tamed}} Tamed, not removed.",
             pause=0.6,
             log=(cloud.to(places[1]), FadeOut(labels[0], shift=UP * 0.3), FadeIn(labels[1], shift=UP * 0.3), 2.0),
             tamed=(Indicate(labels[1][1], color=MEAN), 0.9),
-            scvi=(Circumscribe(plot.names[0], color=MEAN), 1.2),
         )
 
 
@@ -974,25 +992,29 @@ class HowWrong(Lecture):
         opening(self)
         nothing, ten = lesson.number("guess the mean for everybody"), lesson.number("ten latents")
         assert 0.76 < float(ten) / float(nothing) < 0.8  # "nearly four fifths"
-        formula = math('"error" = {{1 / n sum_(i = 1)^n : a}} {{norm(x_i - hat(x)_i)^2 : e}}', 54).move_to(UP * 0.3)
+        shown = self.rebuilt().move_to(UP * 1.2)
+        formula = math('{{"error" = : o}} {{1 / n sum_(i = 1)^n : a}} {{norm(x_i - hat(x)_i)^2 : e}}', 54).move_to(
+            DOWN * 1.5
+        )
         formula.select("e").set_color(BAD)
         bars = Bars(["guess the mean", "ten latents"], [nothing, ten], "squared error per held-out cell", [DIM, LATENT])
         bars.move_to(DOWN * 1.4)
         gap = Rectangle(width=bars.bars[0][0].width - bars.bars[1][0].width, height=0.7, color=GOOD, stroke_width=4)
         gap.next_to(bars.bars[1][0], RIGHT, buff=0)
         self.say(
-            "{how} How much is lost? {square} Square what is missing, add over the genes, {average} and average "
-            "over cells.",
+            "{how} How much is lost? {square} Square what is missing, add over the genes, {average} and average over "
+            "cells.",
             pause=0.3,
-            how=(FadeIn(formula, shift=UP * 0.2), 0.8),
-            square=(Indicate(formula.select("e"), color=BAD, scale_factor=1.2), 1.4),
-            average=(Indicate(formula.select("a"), color=MEAN, scale_factor=1.15), 1.2),
+            how=(FadeIn(shown[:2], shift=DOWN * 0.2), 0.8),
+            square=(FadeIn(shown[2], shift=DOWN * 0.2), FadeIn(formula.select("e"), shift=DOWN * 0.3), 1.4),
+            average=(FadeIn(formula.select("a"), shift=RIGHT * 0.3), FadeIn(formula.select("o")), 0.8),
         )
         self.say(
-            f"{{mean}} Guess the mean for everybody: {nothing}. {{ten}} Ten latents: {ten}. "
-            "{gap} They see the types, and still miss nearly four fifths of the variance.",
+            f"{{mean}} Guess the mean for everybody: {nothing}. {{ten}} Ten latents: {ten}. {{gap}} They see the "
+            "types, and still miss nearly four fifths of the variance.",
             pause=0.6,
             mean=lambda: (
+                FadeOut(shown),
                 formula.animate.scale(0.85).move_to(UP * 1.8),
                 FadeIn(bars.names),
                 FadeIn(bars.unit),
@@ -1002,6 +1024,20 @@ class HowWrong(Lecture):
             ten=(bars.grow(1), 1.0),
             gap=(Create(gap), 0.9),
         )
+
+    def rebuilt(self) -> VGroup:
+        """Return a cell, as ten latents rebuild it, and the squares of what is missing."""
+        real, some = logged[CELL], variable[:27]
+        back = mean_cell + (real - mean_cell) @ directions.T @ directions
+        top, missing = real[some].max(), (real - back)[some] ** 2
+        rows = VGroup()
+        for name, color, strip in (
+            ("x", INK, squares(real[some], 0.36, top=top)),
+            ("hat(x)", LATENT, squares(back[some].clip(0), 0.36, LATENT, top)),
+            ("(x - hat(x))^2", BAD, squares(missing, 0.36, BAD, missing.max())),
+        ):
+            rows.add(VGroup(math(name, 40, color), strip).arrange(RIGHT, buff=0.35))
+        return rows.arrange(DOWN, buff=0.3, aligned_edge=RIGHT)
 
 
 class Copying(Lecture):
@@ -1028,9 +1064,8 @@ class Copying(Lecture):
         tags[1].move_to(self.plot.c2p(0.9, 1300))
         guesses = [self.guess(letter, end) for letter, end in zip("abc", (0, 480, 1350), strict=True)]
         self.say(
-            "{axes} So take more. {train} With 559 directions, the 560 training cells fit exactly. {ask} And "
-            "held-out cells? "
-            "{a} Does their error fall to zero, {b} stop above it, {c} or rise?",
+            "{axes} So take more. {train} With 559 directions, the 560 training cells fit exactly. {ask} And held-out "
+            "cells, which it never saw? {a} Does their error fall to zero, {b} stop above it, {c} or rise?",
             pause=1.8,
             axes=lambda: (
                 FadeIn(self.plot),
@@ -1067,7 +1102,7 @@ class Copying(Lecture):
         )
         return VGroup(
             DashedLine(start, goal, color=MEAN, stroke_width=3),
-            words(letter, 30, MEAN, weight=BOLD).next_to(goal, UR, buff=0.08),
+            words(letter, 30, MEAN, weight=BOLD).next_to(goal, UR, buff=0.18),
         )
 
     def answer(self, guesses: list[VGroup]) -> None:
@@ -1075,19 +1110,18 @@ class Copying(Lecture):
         shared = under(self.plot, [0, 1], [1400, 1400], GOOD, 0.1)
         tag = words("shared", 26, GOOD).move_to(self.plot.c2p(0.5, 600))
         seen = words(self.end, 32, LATENT, weight=BOLD).next_to(last, RIGHT, buff=0.2)
-        moral = words("copying is not understanding", 28, MEAN, weight=BOLD).move_to(self.plot.c2p(0.88, 190))
+        moral = words("copying is not understanding", 28, MEAN, weight=BOLD).move_to(self.plot.c2p(2.0, 1250))
         self.say(
-            "{ten} Up to about ten, both fall together: these directions are shared by all cells. "
-            f"{{later}} Later ones describe accidents of particular cells. {{end}} In training, nothing is left; "
-            f"held out, {self.end}.",
+            "{ten} Up to about ten, both fall together: these directions are shared by all cells. {later} Later ones "
+            f"describe accidents of particular cells. {{end}} In training, nothing is left; held out, {self.end}.",
             pause=0.5,
             ten=(FadeIn(shared), FadeIn(tag), 1.0),
             later=lambda: (FadeOut(*guesses), held.animate.set_value(2.3), 2.4),
             end=lambda: (held.animate.set_value(self.at[-1]), FadeIn(seen, shift=LEFT * 0.2), 1.8),
         )
         self.say(
-            "{still} Even that falls, because each further number copies more of the very cell to be rebuilt. "
-            "{moral} Copying is not understanding.",
+            "{still} Even that falls, because each further number copies more of the very cell to be rebuilt. {moral} "
+            "Copying is not understanding.",
             pause=0.8,
             still=(Flash(last, color=LATENT), 0.8),
             moral=(FadeIn(moral, shift=UP * 0.2), 0.8),
@@ -1113,16 +1147,16 @@ class HalfCircle(Lecture):
     def construct(self):
         opening(self)
         plot = arc_plot()
-        places, on_line = on(plot, arc), on(plot, value("0.6", "on_line"))
-        cloud = cells(places, twelfth, BLUES, radius=0.075)
+        on_line = on(plot, value("0.6", "on_line"))
+        cloud = Cloud(plot, arc, twelfth, BLUES, radius=0.075)
         sweep = Arc(radius=(plot.c2p(1) - plot.c2p(0))[0], angle=PI, arc_center=plot.c2p(0), color=MEAN, stroke_width=5)
         name = words("one number: the angle", 30, MEAN).move_to(plot.c2p(0, 0.3))
         ends = on_line[on_line[:, 0].argsort()[[0, -1]]]
         line = DashedLine(*(ends + 0.06 * (ends - ends[::-1])), color=INK, stroke_width=5)
-        lost = segments(places, on_line)
+        lost = segments(on(plot, arc), on_line)
         self.say(
-            "{arc} PCA only knows straight lines. What if the cells lie on a bent one? "
-            "{angle} Here, one number says where a point is: the angle.",
+            "{arc} PCA only knows straight lines. What if the cells lie on a bent one? {angle} Here, one number says "
+            "where a point is: the angle.",
             pause=0.4,
             arc=(FadeIn(cloud, lag_ratio=0.15), 1.4),
             angle=(Create(sweep), FadeIn(name), 1.8),
@@ -1131,7 +1165,7 @@ class HalfCircle(Lecture):
             "{line} PCA's line cuts straight across. {drop} Every point falls onto it, {lost} and its height is gone.",
             pause=0.9,
             line=(FadeOut(sweep), FadeOut(name), Create(line), 1.0),
-            drop=(cloud.to(on_line), FadeIn(lost), 1.8),
+            drop=(cloud.to(value("0.6", "on_line")), FadeIn(lost), 1.8),
             lost=(Indicate(lost, color=BAD, scale_factor=1.0), 1.0),
         )
 
@@ -1151,11 +1185,10 @@ class Bend(Lecture):
         ways = VGroup(arrow(parts[0], parts[1]), arrow(parts[1], parts[2]))
         formula = math('{{z : z}} = "encoder"(x), quad hat(x) = "decoder"({{z : y}})', 48).move_to(DOWN * 0.95)
         VGroup(formula.select("z"), formula.select("y")).set_color(LATENT)
-        loss = shown_code("loss = ((minibatch - decoder", size=20).move_to(DOWN * 2.45)
+        loss = listing(bare(lesson.lines("loss = ((minibatch - decoder")), 20).move_to(DOWN * 2.45)
         self.say(
             "{parts} So keep encoder, latent, decoder and error, {bend} but let the two matrices become functions "
-            "that can bend. "
-            "{name} That is an autoencoder, {loss} paid for one thing: to rebuild what came in.",
+            "that can bend. {name} That is an autoencoder, {loss} paid for one thing: to rebuild what came in.",
             pause=0.5,
             parts=(FadeIn(parts, lag_ratio=0.3), GrowArrow(ways[0]), GrowArrow(ways[1]), 1.4),
             bend=(FadeIn(formula, shift=UP * 0.2), 0.8),
@@ -1166,14 +1199,14 @@ class Bend(Lecture):
 
     def learn(self, gone: VGroup) -> None:
         plot = arc_plot()
-        cloud, step = cells(on(plot, arc), twelfth, BLUES, radius=0.075), ValueTracker(0.0)
+        cloud, step = Cloud(plot, arc, twelfth, BLUES, radius=0.075), ValueTracker(0.0)
         pca, bends = lesson.number("error: PCA"), lesson.number(r"error: PCA [\d.]+\s+autoencoder")
-        path = always_redraw(lambda: self.path(plot, step.get_value()))
+        path = always_redraw(lambda: curve(plot, *self.learnt(step.get_value()).T, width=6))
         texts = VGroup(mono(f"PCA {pca}", 30, DIM), mono(f"autoencoder {bends}", 30, GOOD)).arrange(DOWN, buff=0.3)
         texts.move_to(plot.c2p(0, 0.25))
         self.say(
-            "{clear} While it learns, {train} its line bends, and bends, until it follows the arc. "
-            f"{{error}} The error falls from PCA's {pca} to {bends}.",
+            "{clear} While it learns, {train} its line bends, and bends, until it follows the arc. {error} The error "
+            f"falls from PCA's {pca} to {bends}.",
             pause=0.5,
             clear=(FadeOut(gone), FadeIn(cloud), FadeIn(path), 0.8),
             train=(step.animate(rate_func=linear).set_value(len(EPOCHS) - 1.0), 3.2),
@@ -1182,26 +1215,22 @@ class Bend(Lecture):
         path.clear_updaters()
         self.unroll(plot, cloud, path, texts)
 
-    def path(self, plot: Plot, step: float) -> VMobject:
+    def learnt(self, step: float) -> np.ndarray:
         """Return the decoder's curve at a step between two of the kept epochs."""
         i = min(int(step), len(bent) - 2)
-        return (
-            VMobject()
-            .set_points_as_corners(on(plot, bent[i] + (step - i) * (bent[i + 1] - bent[i])))
-            .set_stroke(INK, 6)
-        )
+        return bent[i] + (step - i) * (bent[i + 1] - bent[i])
 
     def unroll(self, plot: Plot, cloud: Cloud, path: VMobject, texts: VGroup) -> None:
         sign, low, high = np.sign(np.corrcoef(z_arc, arc[:, 0])[0, 1]), z_arc.min(), z_arc.max()
         x = sign * (8.8 * (z_arc - low) / (high - low) - 4.4)
-        flat = np.column_stack([x, np.full(len(x), -3.2), np.zeros(len(x))])
+        flat = np.array([plot.p2c(np.array([one, -3.2, 0])) for one in x])
         ruler = Line([-4.8, -3.2, 0], [4.8, -3.2, 0], color=DIM, stroke_width=4)
         z_name, ghost = math("z", 46, LATENT).next_to(ruler, RIGHT, buff=0.25), path.copy().set_stroke(INK, 4, 0.3)
         straight = Line([-4.4 * sign, -3.2, 0], [4.4 * sign, -3.2, 0]).set_stroke(INK, 1, 0)
         self.say(
             "{fall} Every point goes to its place, {unroll} and one bent latent unrolls the arc.",
             pause=1.0,
-            fall=(FadeOut(texts), cloud.to(on(plot, value("0.6", "unbend(bend(arc))"))), 1.0),
+            fall=(FadeOut(texts), cloud.to(value("0.6", "unbend(bend(arc))")), 1.0),
             unroll=lambda: (
                 FadeIn(ghost),
                 FadeIn(ruler),
@@ -1258,26 +1287,33 @@ class Sample(Lecture):
     def construct(self):
         opening(self)
         plot = latent_plane(7.4, 5.2).move_to([-2.1, -0.35, 0])
-        real, places = cells(on(plot, z_train), colors=[LATENT], radius=0.045), on(plot, z_drawn)
+        real = Cloud(plot, z_train, radius=0.045)
         rings = [ellipse(plot, z_train.mean(axis=0), np.cov(z_train.T), NOISE, deviations) for deviations in (2, 1)]
-        batches = [FadeIn(cells(places[i::10], colors=[NOISE]), shift=DOWN * 0.5) for i in range(10)]
-        picked = Dot(on(plot, [z_train.mean(axis=0)])[0], radius=0.11, color=NOISE)
+        batches = [FadeIn(Cloud(plot, z_drawn[i::10], colors=NOISE), shift=DOWN * 0.5) for i in range(10)]
+        picked = Dot(plot.c2p(*z_train.mean(axis=0)), radius=0.11, color=NOISE)
+        decoder = trapezoid("decoder", "left").move_to([4.2, 0.0, 0])
+        made = VGroup(*[Square(0.36, color=NOISE, stroke_width=3) for _ in range(8)]).arrange(DOWN, buff=0.06)
+        made.move_to([6.2, 0.0, 0])
+        goes = way(decoder[0].get_right(), made.get_left(), buff=0.12)
+        comes = way(picked.get_center(), decoder[0].get_left(), NOISE, buff=0.2)
         die = Die(1.1).move_to([4.7, 1.5, 0])
         name = words(f"{len(z_drawn)} draws", 30, NOISE).next_to(die, DOWN, buff=0.35)
-        code = shown_code("invented = decoder(z_drawn)", size=20).move_to([4.1, -1.4, 0])
+        code = listing(bare(lesson.lines("invented = decoder(z_drawn)")), 20).move_to([4.1, -1.4, 0])
         self.say(
-            "{plane} Here is the plane of two latents, {real} with the training cells in it. "
-            "The decoder turns two numbers into a cell. {pick} So pick two, and it invents one?",
+            "{plane} Here is the plane of two latents, {real} with the training cells in it. {decode} The decoder "
+            "turns two numbers into a cell. {pick} So pick two, {one} and it invents one?",
             pause=0.8,
-            plane=(FadeIn(plot), 0.7),
-            real=(FadeIn(real), 1.0),
-            pick=(FadeIn(picked, scale=0.3), Flash(picked, color=NOISE), 0.8),
+            plane=(FadeIn(plot), FadeIn(real, scale=0.9), 1.0),
+            real=(Indicate(real, color=INK, scale_factor=1.0), 0.9),
+            decode=(FadeIn(decoder, shift=LEFT * 0.3), 0.8),
+            pick=(FadeIn(picked, scale=0.3), Flash(picked, color=NOISE), GrowArrow(comes), 0.9),
+            one=(GrowArrow(goes), FadeIn(made, shift=RIGHT * 0.4, lag_ratio=0.1), 1.0),
         )
         self.say(
-            "{bell} Take a Gaussian with their mean and covariance, in the right place, at the right scale. "
-            f"{{draw}} Draw {len(z_drawn)} pairs, {{code}} and decode them.",
+            "{bell} Take a Gaussian with their mean and covariance, in the right place, at the right scale. {draw} "
+            f"Draw {len(z_drawn)} pairs, {{code}} and decode them.",
             pause=0.8,
-            bell=(FadeOut(picked), *[FadeIn(ring, scale=0.8) for ring in rings], 1.2),
+            bell=(FadeOut(picked, comes, decoder, goes, made), *[FadeIn(ring, scale=0.8) for ring in rings], 1.2),
             draw=(
                 FadeIn(name),
                 FadeIn(die),
@@ -1309,16 +1345,18 @@ class Invented(Lecture):
         frames = [
             SurroundingRectangle(one, color=BAD, buff=0.16, corner_radius=0.06, stroke_width=4) for one in negative
         ]
-        totals = Bars(["total, invented", "total, real"], [invented[8], real[8]], "", [BAD, DIM]).move_to([0, -2.0, 0])
+        scale = words("log counts: never below 0 in a real cell", 24, DIM)
+        scale.next_to(shown.rows, DOWN, buff=0.3).align_to(shown.rows[0][1], LEFT)
+        totals = Bars(["total, invented", "total, real"], [invented[8], real[8]], "", [BAD, DIM]).move_to([0, -2.2, 0])
         self.say(
             "{one} This is the most ordinary of the invented cells, {real} and the real one nearest to it.",
             pause=0.5,
-            one=(FadeIn(shown.header), FadeIn(shown.rows[0], shift=RIGHT * 0.3), 0.9),
+            one=(FadeIn(shown.header), FadeIn(shown.rows[0], shift=RIGHT * 0.3), FadeIn(scale), 0.9),
             real=(FadeIn(shown.rows[1], shift=UP * 0.3), 0.8),
         )
         self.say(
-            "{neg} Some values lie below zero, which no logarithm of one plus a count can. "
-            f"{{total}} And the total is {invented[8]}, {{ten}} not the {real[8]} of every real cell.",
+            "{neg} Some values lie below zero, which no logarithm of one plus a count can. {total} And the total is "
+            f"{invented[8]}, {{ten}} not the {real[8]} of every real cell.",
             pause=0.7,
             neg=lambda: (*[Create(frame) for frame in frames], negative.animate.set_color(BAD), 0.9),
             total=(FadeIn(totals.names[0]), totals.grow(0), 1.0),
@@ -1345,11 +1383,11 @@ class TooFar(Lecture):
         tags[0].next_to(wall, RIGHT, buff=0.35).align_to(wall, UP).shift(DOWN * 0.9)
         tags[1].next_to(wall, RIGHT, buff=0.3).align_to(wall, UP)
         axis = words("distance to the nearest training cell", 24, DIM).next_to(plot.frame, DOWN, buff=0.2)
-        options = choices("5 %", "20 %", "more than half").move_to(DOWN * 2.9)
+        options = Choices("5 %", "20 %", "more than half").move_to(DOWN * 2.9)
         self.say(
-            "{real} Here is how far held-out cells lie from the training cells. {yard} A cell farther than 95 "
-            "percent of them is too far out. "
-            f"{{ask}} How many of the {len(far)} are? {{a}} 5 percent, {{b}} 20 percent, {{c}} more than half?",
+            "{real} Here is how far held-out cells lie from the training cells. {yard} A cell farther than 95 percent "
+            f"of them is too far out. {{ask}} How many of the {len(far)} are? {{a}} 5 percent, {{b}} 20 percent, "
+            "{c} more than half?",
             pause=1.6,
             real=(
                 FadeIn(plot, axis),
@@ -1359,13 +1397,13 @@ class TooFar(Lecture):
             ),
             yard=(Create(wall), FadeIn(tags[1], shift=RIGHT * 0.3), 1.0),
             ask=(Indicate(tags[1], color=BAD), 0.8),
-            a=offer(options, 0),
-            b=offer(options, 1),
-            c=offer(options, 2),
+            a=options.offer(0),
+            b=options.offer(1),
+            c=options.offer(2),
         )
         self.fly(options)
 
-    def fly(self, options: VGroup) -> None:
+    def fly(self, options: Choices) -> None:
         share, held = lesson.number(r"decoded \d+%\s+invented"), lesson.number("held-out cells, encoded and decoded")
         assert abs(100 * far.mean() - float(share)) < 2
         assert float(share) > 50
@@ -1384,11 +1422,9 @@ class TooFar(Lecture):
             words(text, 28).move_to([plot.frame.get_x(), 2.65, 0])
             for text, plot in (("what we drew", left), ("what came out", goal))
         ]
-        reals = [
-            cells(points, colors=[LATENT], radius=0.035, opacity=0.6)
-            for points in (on(left, z_train), on(goal, real_out))
-        ]
-        drawn, flying = (cells(on(left, z_drawn), far, [NOISE], radius=0.04) for _ in range(2))
+        reals = [Cloud(*pair, radius=0.035, opacity=0.6) for pair in ((left, z_train), (goal, real_out))]
+        drawn = Cloud(left, z_drawn, far, NOISE, radius=0.04)
+        flying = Cloud(SCREEN, on(left, z_drawn), far, NOISE, radius=0.04)
         tag = words(f"invented cells: {share} %", 30, NOISE).move_to([1.6, 0.4, 0])
         verdict = (
             VGroup(mono(f"{share} %", 44, BAD), words("too far out", 28, BAD))
@@ -1399,15 +1435,15 @@ class TooFar(Lecture):
             f"{{made}} More than half: {share} percent.",
             pause=0.8,
             made=(
-                right(options, 2),
+                options.decide(2),
                 FadeIn(tag),
                 LaggedStart(*[GrowFromEdge(bar, DOWN) for bar in self.made], lag_ratio=0.05),
                 1.8,
             ),
         )
         self.say(
-            "{maps} Here is what we drew, {fly} and what came out, {colour} red where it is too far. "
-            f"{{held}} Of held-out cells, encoded and decoded, only {held} percent are.",
+            "{maps} Here is what we drew, {fly} and what came out, {colour} red where it is too far. {held} Of "
+            f"held-out cells, encoded and decoded, only {held} percent are.",
             pause=0.6,
             maps=lambda: (
                 FadeOut(self.others(self.mobjects[0])),
@@ -1427,15 +1463,14 @@ class TooFar(Lecture):
     def arms(self, left: Plot, drawn: Cloud, gone: Group, real: Cloud) -> None:
         big = latent_plane(10.5, 5.2).move_to([-0.3, -0.35, 0])
         self.say(
-            "{big} Why? The autoencoder was paid to rebuild, and nothing else. {arms} So cells lie in thin arms, "
-            "with empty land between. "
-            "{land} There, the decoder was never corrected.",
+            "{big} Why? The autoencoder was paid to rebuild, and nothing else. {arms} So cells lie in thin arms, with "
+            "empty land between. {land} There, the decoder was never corrected.",
             pause=1.0,
             big=(
                 FadeOut(gone),
                 ReplacementTransform(left, big),
-                drawn.to(on(big, z_drawn)),
-                real.to(on(big, z_train)),
+                drawn.to(z_drawn),  # with the axes, which grow
+                real.to(z_train),
                 1.4,
             ),
             arms=lambda: (drawn.animate.set_fill(opacity=0.12), real.animate.set_fill(opacity=1), 1.2),
@@ -1457,8 +1492,8 @@ class Clouds(Lecture):
         self.clouds = VGroup(*[self.cloud(dot.get_center()) for dot in self.dots])
         q = self.law("q({{z : z}} | x)", "around here, give or take", 2.0)
         self.say(
-            "{points} Here is the idea of the whole course. So far, the encoder says: this cell is at z. "
-            "{clouds} Let it say: around here, give or take. {q} A distribution, q of z given x.",
+            "{points} Here is the idea of the whole course. So far, the encoder says: this cell is at z. {clouds} Let "
+            "it say: around here, give or take. {q} A distribution, q of z given x.",
             pause=0.4,
             points=(FadeIn(plot), LaggedStart(*[FadeIn(dot, scale=0.4) for dot in self.dots], lag_ratio=0.08), 1.2),
             clouds=(LaggedStart(*[GrowFromCenter(cloud) for cloud in self.clouds], lag_ratio=0.08), 1.6),
@@ -1485,8 +1520,8 @@ class Clouds(Lecture):
         return VGroup(shown, words(note, 24, DIM)).arrange(DOWN, buff=0.25).move_to([4.7, y, 0])
 
     def bell(self, unit: float) -> np.ndarray:
-        """Return for each cloud a place of its own under a bell, as near as can be: as many lie far out as in "
-        "N(0, I)."""
+        """Return for each cloud a place of its own under a bell, as near as can be: as many lie far out as in
+        N(0, I)."""
         at, number = np.array([cloud.get_center() for cloud in self.clouds]), np.arange(len(self.clouds)) + 0.5
         reach, turn = unit * np.sqrt(-2 * np.log(1 - number / len(number))), number * PI * (3 - np.sqrt(5))
         goals = self.middle + np.column_stack([reach * np.cos(turn), reach * np.sin(turn), 0 * turn])
@@ -1513,8 +1548,7 @@ class Clouds(Lecture):
         prior[1].set_color(NOISE)
         decoder = self.law("p(x | {{z : z}})", "over counts", -1.8)
         self.say(
-            "{any} Now the decoder must rebuild the cell from any draw: {again} a whole neighbourhood gets "
-            "corrected. "
+            "{any} Now the decoder must rebuild the cell from any draw: {again} a whole neighbourhood gets corrected. "
             "{pull} And all the clouds can be pulled to one distribution that we know how to sample: {prior} the "
             "prior.",
             pause=0.5,
@@ -1533,8 +1567,8 @@ class Clouds(Lecture):
             prior=(FadeIn(prior, shift=LEFT * 0.2), 0.7),
         )
         self.say(
-            "{over} Let the decoder answer with a distribution, too. {vae} That is a variational autoencoder. "
-            "{scvi} With one made for counts, it is scVI.",
+            "{over} Let the decoder answer with a distribution, too. {vae} That is a variational autoencoder. {scvi} "
+            "With one made for counts, it is scVI.",
             pause=0.9,
             over=(FadeIn(decoder, shift=LEFT * 0.2), 0.8),
             vae=lambda: (self.draws(5), 1.2),
@@ -1559,14 +1593,13 @@ class Promise(Lecture):
         ways = [arrow(*pair) for pair in pairwise([die, z, decoder, drawn])]
         law = math("cal(N)(0, I)", 36, NOISE).next_to(die, DOWN, buff=0.15)
         self.say(
-            "{die} So scVI can be sampled? {draw} Draw z from the prior, {decode} decode it, {counts} and draw "
-            "whole counts. "
-            "How far is the nearest training cell?",
+            "{die} So scVI can be sampled? {draw} Draw z from the prior, {decode} decode it, {counts} and draw whole "
+            "counts. How far is the nearest training cell?",
             pause=0.4,
-            die=(FadeIn(die), die.roll([3, 1, 6, 2, 5], 1.2), 1.0),
-            draw=(FadeIn(law), GrowArrow(ways[0]), FadeIn(z), 0.8),
-            decode=(GrowArrow(ways[1]), FadeIn(decoder, shift=RIGHT * 0.3), 0.6),
-            counts=(GrowArrow(ways[2]), FadeIn(drawn, shift=RIGHT * 0.3), 0.8),
+            die=(FadeIn(VGroup(die, law, z, decoder, drawn), lag_ratio=0.1), *[GrowArrow(one) for one in ways], 1.2),
+            draw=(die.roll([3, 1, 6, 2, 5], 1.2), pulse(ways[0]), 1.0),
+            decode=(pulse(ways[1]), 0.6),
+            counts=(pulse(ways[2]), Indicate(drawn, color=INK, scale_factor=1.1), 0.9),
         )
         self.compare(VGroup(die, z, decoder, drawn, *ways, law))
 
@@ -1577,29 +1610,41 @@ class Promise(Lecture):
             *(lesson.text(row.format(name, prior)) for name in ("autoencoder", "scVI")),
         )
         share = lesson.text(rf"\| scVI, {prior} \| (\d+) ± \d+ % \|")
+        most = lesson.text(rf"\| autoencoder, {prior} \| over (\d+) % \|")
+        usual = lesson.text(r"Of real, held-out cells (5 %) lie further than a certain distance")
+        fitted_share = lesson.number(r"decoded \d+%\s+invented")
         assert 4.7 < float(auto) / float(held) < 5.3  # "five times as far"
         bars = Bars(
             ["real, held out", "autoencoder", "scVI"],
             [held, auto, scvi],
             "median distance to the nearest training cell",
             [DIM, BAD, GOOD],
+            5.6,
         )
-        bars.move_to([-0.3, -1.6, 0])
+        bars.move_to([-1.6, -1.7, 0])
+        shares = VGroup(*[words(text, 30, BAD, weight=BOLD) for text in (usual, f"over {most} %", f"{share} %")])
+        for one, bar in zip(shares, bars.bars, strict=True):
+            one.move_to([4.9, bar[0].get_y(), 0])
+        shares[0].set_color(DIM)
+        head = words("too far out", 26, BAD).next_to(shares, UP, buff=0.35).set_x(4.9)
+        before = words(f"{fitted_share} % by a fitted Gaussian", 22, DIM).next_to(shares[1], DOWN, buff=0.14)
         self.say(
-            f"{{held}} From real cells, held out: {held}. {{auto}} From the autoencoder's: {auto}, five times as "
-            "far. "
-            f"{{scvi}} From scVI's: {scvi}, in whole counts, none negative.",
+            f"{{held}} From real cells, held out: {held}. {{auto}} From the autoencoder's, with the same prior: "
+            f"{auto}, five times as far. {{scvi}} From scVI's: {scvi}, in whole counts, none negative.",
             pause=0.5,
             held=lambda: (flow.animate.shift(UP * 1.65), FadeIn(bars.names), FadeIn(bars.unit), bars.grow(0), 1.2),
             auto=(bars.grow(1), 1.0),
             scvi=(bars.grow(2), 1.0),
         )
-        warn = words(f"{share} % still too far out", 30, BAD, weight=BOLD).next_to(bars.bars[2], RIGHT, buff=0.6)
         self.say(
-            f"{{most}} But {share} percent still land too far out: blood has separate types, and the prior has none. "
-            "{next} Next to a measured cell, its samples are likely cells.",
+            f"{{out}} And too far out? {{auto}} Of the autoencoder's, over {most} percent: {{fit}} its {fitted_share} "
+            f"took a Gaussian fitted to the latents. {{most}} Of scVI's, still {share}: blood has separate types, and "
+            "the prior has none. {next} Next to a measured cell, its samples are likely cells.",
             pause=0.7,
-            most=(FadeIn(warn, shift=LEFT * 0.2), 0.7),
+            out=(FadeIn(head), FadeIn(shares[0], shift=LEFT * 0.2), 0.7),
+            auto=(FadeIn(shares[1], shift=LEFT * 0.2), 0.7),
+            fit=(FadeIn(before, shift=UP * 0.1), 0.7),
+            most=(FadeIn(shares[2], shift=LEFT * 0.2), 0.7),
             next=(Indicate(bars.names[2], color=GOOD), 1.0),
         )
 
@@ -1618,7 +1663,7 @@ class Laboratories(Lecture):
 
     def construct(self):
         opening(self)
-        cloud = cells(fitted(before, 7.4, 5.0, [-2.7, 0.2, 0]), groups * 2 + lab, [DIM], radius=0.055)
+        cloud = Cloud(SCREEN, fitted(before, 7.4, 5.0, [-2.7, 0.2, 0]), groups * 2 + lab, DIM, radius=0.055)
         key = legend({"laboratory 1": WARM, "laboratory 2": COLD}, 28).move_to([4.4, 2.0, 0])
         options = (
             VGroup(words("types", 36, MEAN), words("or", 28, DIM), words("laboratories?", 36, MEAN))
@@ -1627,8 +1672,7 @@ class Laboratories(Lecture):
         )
         self.say(
             "{map} Half of your cells come from another laboratory, which catches some genes better, and others "
-            "worse. "
-            "{ask} What will PCA's map show first: types, or laboratories?",
+            "worse. {ask} What will PCA's map show first: types, or laboratories?",
             pause=1.5,
             map=(FadeIn(cloud), 1.2),
             ask=(FadeIn(options, shift=UP * 0.2), 0.7),
@@ -1643,62 +1687,72 @@ class Laboratories(Lecture):
     def told(self, cloud: Cloud, key: VGroup) -> None:
         mixed, same = (
             [lesson.number(rf"{name}\s+mixed{more}") for name in ("before", "after")]
-            for more in ("", r" [\d.]+   same label: of the ten")
+            for more in ("", r" [\d.]+   same label: of the ten [\d.]+, of the six groups")
         )
-        assert float(same[1]) > float(same[0])
-        code = shown_code("told = vc.FastVAE", size=20).move_to([1.7, -3.1, 0])
-        gauges = [self.gauge("laboratories mixed", mixed, 0.35), self.gauge("neighbours of one label", same, -1.35)]
+        assert float(same[1]) > float(same[0])  # "that is a win"
+        near = lesson.text(r"Among the (\d+) nearest neighbours of a cell, how mixed")
+        code = listing(bare(lesson.lines("told = vc.FastVAE")), 20).move_to([1.7, -3.1, 0])
+        mixing = Gauge("laboratories mixed", ("0: one only", "1: even"), mixed, mixed[1], 0.0)
+        percent = [f"{100 * float(one):.0f}" for one in same]
+        types = Gauge("neighbours of its type", ("0 %", "100 %"), same, f"{percent[1]} %", -1.9)
         self.say(
-            "{code} Now a model that is told which laboratory each cell comes from. "
-            f"{{move}} The laboratories mix: {mixed[1]}, where it was {mixed[0]}.",
+            f"{{code}} Now a model that is told which laboratory each cell comes from. {{count}} Count among {near} "
+            f"neighbours of a cell: 0 is one laboratory only, 1 as mixed as can be. {{move}} It was {mixed[0]}, and "
+            f"now {mixed[1]}.",
             pause=0.6,
-            code=(FadeIn(code, shift=UP * 0.2), FadeIn(gauges[0][:4]), 0.9),
-            move=lambda: (
-                cloud.to(fitted(after, 7.2, 5.0, [-2.8, 0.2, 0])),
-                gauges[0][3].animate.move_to(gauges[0][4]),
-                FadeIn(gauges[0][5]),
-                2.4,
-            ),
+            code=(FadeIn(code, shift=UP * 0.2), 0.9),
+            count=(FadeIn(mixing.scale_of), FadeIn(mixing.before, scale=0.4), 1.0),
+            move=lambda: (cloud.to(fitted(after, 7.2, 5.0, [-2.8, 0.2, 0])), mixing.move(), 2.4),
         )
         kinds = kinds_legend(20).arrange_in_grid(3, 2, buff=(0.4, 0.2), cell_alignment=LEFT).move_to(key)
         self.say(
-            "{cheap} But mixing alone is cheap. {types} Are cells of one type still together? "
-            f"{{same}} Yes: {same[1]}, where it was {same[0]}.",
+            "{cheap} But mixing alone is cheap. {types} Are cells of one type still together? {same} Yes: "
+            f"{percent[1]} percent of neighbours share its type, where it was {percent[0]}.",
             pause=0.6,
-            cheap=(Indicate(gauges[0][0], color=MEAN), 0.9),
+            cheap=(Indicate(mixing.scale_of[0], color=MEAN), 0.9),
             types=lambda: (
                 *paint(cloud, np.repeat(GROUPS[:6], 2)),
                 FadeOut(key, code),
                 FadeIn(kinds),
-                FadeIn(gauges[1][:4]),
+                FadeIn(types.scale_of),
+                FadeIn(types.before),
                 1.4,
             ),
-            same=lambda: (gauges[1][3].animate.move_to(gauges[1][4]), FadeIn(gauges[1][5]), 1.0),
+            same=lambda: (types.move(), 1.0),
         )
         deaf = lesson.text(r"\| VAE, not told the laboratory \| ([\d.]+) ±")
-        mark = Dot(gauges[0][1].point_from_proportion(float(deaf)), radius=0.13, color=BAD)
-        note = words("not told", 24, BAD).next_to(mark, DOWN, buff=0.12)
+        mark = Dot(mixing.at(deaf), radius=0.13, color=BAD)
+        note = words("not told", 24, BAD).next_to(mark, UP, buff=0.12)
         self.say(
-            f"{{win}} That is a win. {{deaf}} Not told, a network stays at {float(deaf):.2f}. "
-            "It takes a model that one can tell what one knows.",
+            f"{{win}} That is a win. {{deaf}} Not told, a network stays at {float(deaf):.2f}. It takes a model that "
+            "one can tell what one knows.",
             pause=0.9,
-            win=(Flash(gauges[0][3], color=GOOD), 0.8),
-            deaf=(FadeIn(mark, scale=0.4), FadeIn(note), 0.7),
+            win=(Flash(mixing.dot, color=GOOD), Flash(types.dot, color=GOOD), 0.8),
+            deaf=(FadeOut(mixing.before), FadeIn(mark, scale=0.4), FadeIn(note), 0.7),
         )
 
-    def gauge(self, name: str, values: list[str], y: float) -> VGroup:
-        """Return a line from 0 to 1: its name, itself, its ends, a dot before, where it will be, and its value "
-        "then."""
-        line = Line([2.7, y, 0], [6.3, y, 0], color=DIM, stroke_width=4)
-        ends = VGroup(
-            *[
-                words(text, 22, DIM).next_to(line.get_corner(side), DOWN, buff=0.15)
-                for text, side in (("0", LEFT), ("1", RIGHT))
-            ]
+
+class Gauge:
+    """A line from 0 to 1 with a name above and words at its ends, a dot that moves along it, and its last value."""
+
+    def __init__(self, name: str, ends: tuple[str, str], values: list[str], told: str, y: float):
+        self.line, self.values = Line([2.8, y, 0], [6.2, y, 0], color=DIM, stroke_width=4), values
+        low, high = (
+            words(text, 22, DIM).next_to(self.line, DOWN, buff=0.2).align_to(self.line, side)
+            for text, side in zip(ends, (LEFT, RIGHT), strict=True)
         )
-        dots = [Dot(line.point_from_proportion(float(one)), radius=0.14, color=GOOD) for one in values]
-        told = mono(values[1], 26, GOOD).next_to(dots[1], DOWN, buff=0.15)
-        return VGroup(words(name, 26).next_to(line, UP, buff=0.25).align_to(line, LEFT), line, ends, *dots, told)
+        title = words(name, 26).next_to(self.line, UP, buff=0.65).align_to(self.line, LEFT)
+        self.scale_of = VGroup(title, self.line, low, high)
+        self.before, self.dot = (Dot(self.at(values[0]), radius=0.14, color=color) for color in (DIM, GOOD))
+        self.value = mono(told, 26, GOOD).next_to(self.at(values[1]), UP, buff=0.22)
+
+    def at(self, value: str) -> np.ndarray:
+        """Return the place of a value."""
+        return self.line.point_from_proportion(float(value))
+
+    def move(self) -> Animation:
+        """Return the dot going from its first value to its last."""
+        return AnimationGroup(ApplyMethod(self.dot.move_to, self.at(self.values[1])), FadeIn(self.value))
 
 
 class Ahead(Lecture):
@@ -1707,21 +1761,18 @@ class Ahead(Lecture):
     def construct(self):
         opening(self)
         items = [("0.2", "take depth out of real counts"), ("0.3", "write an encoder"), ("0.4", "and its decoder")]
-        card = notebook_card(
-            0, [*items, ("0.5", "measure what they lose"), ("0.9", "find marker genes of your own")]
-        ).move_to(DOWN * 0.3)
+        items += [("0.5", "measure what they lose"), "find marker genes of your own"]
+        card = notebook_card(0, items).move_to(DOWN * 0.3)
         ahead = VGroup(words("next", 26, DIM), words("a distribution over latents", 34, LATENT, weight=BOLD)).arrange(
             RIGHT, buff=0.4
         )
         ahead.move_to(DOWN * 3.2)
-        rows = [(FadeIn(card.row(i), shift=RIGHT * 0.2), 0.5) for i in range(5)]
         self.say(
-            "{card} In the notebook, {depth} you take depth out of real counts, {enc} write an encoder {dec} and "
-            "its decoder, "
-            "{err} measure what they lose, {open} and look up marker genes of your own.",
+            "{card} In the notebook, {depth} you take depth out of real counts, {enc} write an encoder {dec} and its "
+            "decoder, {err} measure what they lose, {open} and look up marker genes of your own.",
             pause=0.7,
-            card=(FadeIn(card.card), FadeIn(card.title), 0.6),
-            **dict(zip(("depth", "enc", "dec", "err", "open"), rows, strict=True)),
+            card=(card.appear(), 0.6),
+            **{cue: (card.reveal(i), 0.5) for i, cue in enumerate(("depth", "enc", "dec", "err", "open"))},
         )
         self.say(
             "{next} Then comes lesson one: what is a distribution over latents?",
@@ -1738,7 +1789,7 @@ class Poster(Lecture):
     section = "0.1"
 
     def construct(self):
-        cloud = cells(fitted(scvi_map, 7.6, 6.6, [2.9, -0.1, 0]), groups, GROUPS, radius=0.075)
+        cloud = Cloud(SCREEN, fitted(scvi_map, 7.6, 6.6, [2.9, -0.1, 0]), groups, radius=0.075)
         lines = [("scVI as a", INK), ("dimensionality", LATENT), ("reduction", LATENT), ("problem", INK)]
         title = VGroup(*[seated(text, lambda *all: words(*all, weight=BOLD), 60, color) for text, color in lines])
         for i, line in enumerate(title):
