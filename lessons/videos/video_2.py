@@ -362,7 +362,9 @@ class Rule(Lecture):
             )
         ]
         stretched = tile("765", LATENT, 0.75, 28, 1.3).move_to(fine[1][1])
-        axis_names = [words(name, 24, DIM).next_to(fine[0][k], UP) for k, name in enumerate(("cells", "genes"))]
+        axis_names = [seated(name, words, 24, DIM).shift(UP * 2.05) for name in ("cells", "genes")]
+        for name, place in zip(axis_names, fine[0], strict=True):
+            name.set_x(place.get_x())
         first = VGroup(*fine, stretched, rules[0], results[0], notes[0], *axis_names)
         first.save_state()
         first.scale(1.5).move_to(DOWN * 0.2)
@@ -1323,12 +1325,12 @@ class Centre(Lecture):
             "{parts} Two more parts sit in every layer of scVI. {learn} They behave in one way while it learns, "
             "{used} in another when it is used.",
             parts=(FadeIn(row, shift=UP * 0.2), 1.0),
-            learn=lambda: (FadeIn(switch, thumb, modes[0]), parts[1::2].animate.set_color(SLOPE), 0.9),
+            learn=lambda: (FadeIn(switch, thumb, modes[0]), *self.lit(parts, SLOPE), 0.9),
             used=lambda: (
                 thumb.animate.shift(RIGHT * 0.9).set_color(GOOD),
                 FadeIn(modes[1]),
                 modes[0].animate.set_opacity(0.3),
-                parts[1::2].animate.set_color(GOOD),
+                *self.lit(parts, GOOD),
                 0.9,
             ),
         )
@@ -1358,6 +1360,14 @@ class Centre(Lecture):
             next=lambda: (FadeOut(self.landed, mean, spread), Transform(dots_above, on_line(above, two)), 0.9),
             again=lambda: (*self.fall(above, below, dots_above, two, None), 1.3),
         )
+
+    def lit(self, parts: VGroup, color: str) -> list:
+        """Return batch norm and dropout taking the colour of a mode."""
+        return [
+            move
+            for frame, name in parts[1::2]
+            for move in (frame.animate.set_stroke(color), name.animate.set_color(color))
+        ]
 
     def fall(
         self, above: NumberLine, below: NumberLine, upper: VGroup, values: np.ndarray, scaled: bool | None
@@ -1448,7 +1458,7 @@ class Companions(Lecture):
         )
         diagonal = Line(axes.c2p(-1, -1), axes.c2p(1.8, 1.8), color=DIM, stroke_width=3)
         points = cloud(axes, *trained, LATENT, 0.07)
-        pairs = VGroup(*[self.crowd(color, y) for color, y in ((GROUPS[3], 1.5), (GROUPS[5], -1.3))])
+        pairs = VGroup(*[self.crowd(color, y) for color, y in ((GROUPS[1], 1.5), (GROUPS[4], -1.3))])
         notes = VGroup(
             words("the same 64, and B cells", 26).next_to(pairs[0], DOWN, buff=0.3),
             words("the same 64, and dendritic cells", 26).next_to(pairs[1], DOWN, buff=0.3),
@@ -1480,7 +1490,7 @@ class Companions(Lecture):
         both = VGroup(
             *[
                 VGroup(*[Dot(radius=0.08, color=one) for _ in range(64)]).arrange_in_grid(4, 16, buff=0.13)
-                for one in (LATENT, color)
+                for one in (INK, color)
             ]
         )
         return both.arrange(RIGHT, buff=0.6).move_to([0, y, 0])
@@ -1632,7 +1642,7 @@ class Heads(Lecture):
         centre = Line(line.n2p(0.6), line.n2p(0.6) + UP * 2.1, color=MEAN, stroke_width=5)
         centre = VGroup(centre, math("mu", 44, MEAN).next_to(centre, UP))
         wide = DoubleArrow(line.n2p(-0.3), line.n2p(1.5), buff=0, color=SPREAD, tip_length=0.2).shift(UP * 0.6)
-        wide = VGroup(wide, math("sigma", 44, SPREAD).next_to(wide, RIGHT, buff=0.5))
+        wide = VGroup(wide, math("sigma", 44, SPREAD).next_to(wide.get_center() + RIGHT * 0.4, UP))
         self.say(
             "{trunk} An encoder is this trunk, {heads} with two heads. {mean} One says a mean, any number; {var} "
             "the other a variance, never negative. {but} But a linear layer may say anything.",
@@ -1699,14 +1709,14 @@ class Training(Lecture):
         assert len(losses) == 100
         assert losses[-10:].max() < 0.1 < np.log(6) < losses[0]  # "falls below 0.1", "a little more"
         assert lesson.text(r"guessing costs \$\\log 6 = (1\.79)\$") == "1.79"
-        names = ("T cell", "B cell", "NK cell", "monocyte", "dendritic", "CD34+")
-        assert lesson.line(r"^\{'CD14").count(": ") == len(names)
+        names = ("monocyte", "B cell", "CD34+", "NK cell", "dendritic", "T cell")
+        assert re.findall(r"'(\w+)", lesson.line(r"^\{'CD14")) == ["CD14", "CD19", "CD34", "CD56", "Dendritic", "T"]
         groups = VGroup(*[chip(name, GROUPS[k], 26) for k, name in enumerate(names)]).arrange_in_grid(2, 3, buff=0.35)
         groups.move_to([3.0, -0.2, 0])
         cell = Dot([-6.2, -0.2, 0], radius=0.25, color=INK)
         net = box(VGroup(words("FCLayers", 26), words("Linear", 26)).arrange(DOWN, buff=0.2), "", 2.3, 1.5)
         net.move_to([-3.4, -0.2, 0])
-        cost = math('"loss" = -log p("T cell")', 44).next_to(groups, DOWN, buff=0.8)
+        cost = math('"loss" = -log p("B cell")', 44).next_to(groups, DOWN, buff=0.8)
         arrows = VGroup(way(cell.get_right(), net.get_left()), way(net.get_right(), groups.get_left()))
         self.say(
             "{net} Do these parts learn? Let them look at a cell, {groups} and name its group, one of six. "
@@ -1718,8 +1728,8 @@ class Training(Lecture):
                 1.4,
             ),
             loss=lambda: (
-                Circumscribe(groups[0], color=INK),
-                *[one.animate.set_opacity(0.3) for one in groups[1:]],
+                Circumscribe(groups[1], color=INK),
+                *[one.animate.set_opacity(0.3) for one in (groups[0], *groups[2:])],
                 FadeIn(cost, shift=UP * 0.2),
                 1.4,
             ),
@@ -1750,6 +1760,10 @@ class Training(Lecture):
             learn=lambda: (tracing(walker, places), 4.6),
             end=(Flash(places[-1], color=GOOD, line_length=0.2, flash_radius=0.25), 0.8),
         )
+
+
+def captioned(axes: Plot, points: Cloud, answer: VMobject, text: str) -> VGroup:
+    return VGroup(axes, points, answer, words(text, 28).next_to(axes, DOWN, buff=0.35))
 
 
 class Scores(Lecture):
@@ -1810,9 +1824,7 @@ class Scores(Lecture):
             zero=(GrowFromCenter(bar), FadeIn(note), 1.0),
             both=(Indicate(title, color=GOOD, scale_factor=1.05), 1.2),
         )
-        bends = VGroup(
-            self.panel("own marker genes", straight_=True), self.panel("an answer that bends", straight_=False)
-        )
+        bends = VGroup(self.straight_answer(), self.bent_answer())
         bends.arrange(RIGHT, buff=1.6).move_to(DOWN * 0.3)
         self.say(
             "{sum} Where groups have their own marker genes, a weighted sum is enough. {bend} A network shows "
@@ -1831,7 +1843,7 @@ class Scores(Lecture):
         cells = Cloud(axes, np.stack([part * 15.3 + inside // 10, inside % 10], axis=1), part, [DIM], 0.05)
         held = VGroup(framed(cells.group(0), GOOD), words("held out", 26, GOOD))
         held[1].next_to(held[0], UP, buff=0.2)
-        return cells, held, words("learns from the others", 26, DIM).next_to(cells, DOWN, buff=0.35)
+        return cells, held, words("trained on the others", 26, DIM).next_to(cells, DOWN, buff=0.35)
 
     def hold(self, held: VGroup, cells: VMobject) -> Animation:
         return ApplyMethod(held.set_x, cells.get_x())
@@ -1843,12 +1855,26 @@ class Scores(Lecture):
         caps = [Line(end + DOWN * 0.16, end + UP * 0.16) for end in (low, high)]
         return VGroup(Line(low, high), *caps).set_stroke(INK, 4)
 
-    def panel(self, title: str, straight_: bool) -> VGroup:
-        """Return the two rivals of section 2.6 as small pictures: a straight line, and one that bends."""
-        axes = plot_axes((-2.4, 1.5), (-0.45, 1.05), "", "", 4.2, 2.6, {}, {})
-        flat, bent = (np.squeeze(one) for one in lesson.value("2.6", BENDS))
-        drawn = curve(axes, value("2.6", "along"), flat if straight_ else bent, LATENT if straight_ else GOOD, 6)
-        return VGroup(axes, drawn, words(title, 28).next_to(axes, DOWN, buff=0.35))
+    def straight_answer(self) -> VGroup:
+        """Return monocytes and B cells, by the eight genes that mark each, and a straight line between."""
+        features, types = value("2.5", "features"), value("2.6", "cell_type").astype(int)
+        sizes = re.findall(r"(?:Monocyte|B)': (\d+)", lesson.line(r"^\{'CD14"))
+        both = [features[types == list(np.bincount(types)).index(int(size))] for size in sizes]
+        order = np.argsort(both[0].mean(axis=0) - both[1].mean(axis=0))
+        points = [np.stack([one[:, order[:8]].mean(axis=1), one[:, order[-8:]].mean(axis=1)], axis=1) for one in both]
+        assert all(np.mean((one[:, 0] > one[:, 1]) == k) > 0.99 for k, one in enumerate(points))
+        axes = plot_axes((-0.1, 3), (-0.1, 3), "", "", 4.2, 3.0, {}, {})
+        cells = Cloud(axes, np.concatenate(points), np.repeat([0, 1], [len(one) for one in points]), opacity=0.75)
+        shown = captioned(axes, cells, curve(axes, [0, 3], [0, 3], INK, 6), "own marker genes")
+        kinds = ("monocytes", GROUPS[0], 1.35, 2.75), ("B cells", GROUPS[1], 2.3, 0.85)
+        return shown.add(*[words(name, 24, color).move_to(axes.c2p(*at)) for name, color, *at in kinds])
+
+    def bent_answer(self) -> VGroup:
+        """Return the genes of section 2.6, and the answer that bends."""
+        axes = plot_axes((-2.4, 1.5), (-0.1, 1.05), "", "", 4.2, 3.0, {}, {})
+        genes = cloud(axes, value("2.6", "gene_mean"), value("2.6", "gene_seen"), radius=0.03)
+        bent = np.squeeze(lesson.value("2.6", BENDS)[1])
+        return captioned(axes, genes, curve(axes, value("2.6", "along"), bent, GOOD, 6), "an answer that bends")
 
 
 class Asked(Lecture):
