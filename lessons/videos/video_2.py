@@ -644,7 +644,7 @@ class Adds(Lecture):
 
     def construct(self):
         self.add(head("2.2"))
-        shown = listing(lesson.cell("print(w.grad.item())"), 28).move_to([-3.0, 1.2, 0])
+        shown = listing(lesson.cell("print(w.grad.item())"), 28).move_to([-3.0, 1.8, 0])
         twice = float(lesson.printed("print(w.grad.item())"))
         assert twice == 2 * SLOPE_AT == -16
         out = output(lesson.printed("print(w.grad.item())").replace("-", "−"), shown, 34)
@@ -657,7 +657,7 @@ class Adds(Lecture):
         VGroup(cup, name).move_to([4.0, -0.3, 0])
         blocks = VGroup(*[tile(signed(SLOPE_AT, 0), GROUND, 2.0, 36, 2.3, SLOPE) for _ in range(2)])
         blocks.arrange(UP, buff=0.1).next_to(cup.get_bottom(), UP, buff=0.12)
-        card = question("−8, −16, or 0?", 32).move_to([-3.0, -1.5, 0])
+        choices = Choices(*[signed(times * SLOPE_AT, 0) for times in (1, 2, 0)]).move_to([-2.8, -1.2, 0])
         self.add(cup, name)
         self.say(
             "{first} The slope is left in w dot grad. {again} Call backward once more, with w unchanged. {ask} "
@@ -665,14 +665,14 @@ class Adds(Lecture):
             pause=1.2,
             first=(FadeIn(blocks[0], shift=DOWN * 2), 0.9),
             again=(FadeIn(shown), 0.7),
-            ask=(ask(card), 0.9),
+            ask=(LaggedStart(*[choices.offer(i) for i in range(3)], lag_ratio=0.3), 1.2),
         )
-        clear = mono(lesson.text(r"We clear it ourselves, with\n`(w\.grad = None)`"), 32, GOOD).move_to([-3.0, -2.4, 0])
+        clear = mono(lesson.text(r"We clear it ourselves, with\n`(w\.grad = None)`"), 32, GOOD).move_to([-3.0, -2.8, 0])
         self.say(
             "{out} Minus 16. {add} Backward adds to what is there, so that cells can come in portions. {clear} "
             "So we clear it, after every step.",
             pause=0.5,
-            out=(FadeOut(card), FadeIn(out), FadeIn(blocks[1], shift=DOWN * 2), 0.9),
+            out=(choices.decide(1), FadeIn(out), FadeIn(blocks[1], shift=DOWN * 2), 0.9),
             add=(Circumscribe(blocks, color=MEAN), 1.0),
             clear=lambda: (FadeIn(clear, shift=UP * 0.2), FadeOut(blocks, shift=DOWN * 0.6), 1.0),
         )
@@ -1152,7 +1152,7 @@ class OneHot(Lecture):
         hot = tiles([["0"] * 10], DIM, 1.0, 30, 1.14).move_to(UP * 0.9)
         row = tiles([[signed(w, 2) for w in weights]], MEAN, 1.0, 22, 1.14).move_to(DOWN * 1.3)
         names = VGroup(
-            words("one-hot", 24, DIM).next_to(hot, UP, buff=0.25),
+            words("one-hot", 24, DIM).next_to(hot, DOWN, buff=0.25),
             words("weights", 24, MEAN).next_to(row, DOWN, buff=0.25),
         )
         names[0].align_to(hot, LEFT)
@@ -1164,9 +1164,10 @@ class OneHot(Lecture):
             "{columns} So every type gets its own column: {one} a one there, zeros elsewhere. One-hot. {look} "
             "Times the weights, it looks up just one. {next} Another type, {more} another weight.",
             pause=0.5,
-            columns=(
-                FadeOut(ruler, cells),
+            columns=lambda: (
+                FadeOut(ruler),
                 FadeOut(codes, shift=UP * 0.6),
+                *[cell.animate.next_to(column, UP, buff=0.25) for cell, column in zip(cells, hot[0], strict=True)],
                 FadeIn(hot, shift=UP * 0.3),
                 FadeIn(names[0]),
                 1.2,
@@ -1414,7 +1415,7 @@ class Running(Lecture):
         )
         line = number_line((-2.5, 2.5, 1), "", 11.0, range(-2, 3))
         mean = mean_and_spread(line, COLUMN[:1])[0]
-        alone = VGroup(line, on_line(line, COLUMN[:1]), mean, words("spread: 0", 24, SPREAD).next_to(mean, RIGHT))
+        alone = VGroup(line, mean, on_line(line, COLUMN[:1]), words("spread: 0", 24, SPREAD).next_to(mean, RIGHT))
         self.say(
             "{alone} But a single cell has no spread. {use} In use, batch norm goes by running averages, "
             "gathered in training. {means} Every minibatch has its own mean, {axes} and moves the running mean "
@@ -1744,6 +1745,7 @@ class Training(Lecture):
             {0: "0", 50: "50", 100: "100"},
             {0: "0", 1: "1", 2: "2"},
         ).move_to([-0.5, -0.5, 0])
+        axes.names[0].shift(RIGHT * 0.2)  # room for the dot at the end of the walk
         guess = DashedLine(axes.c2p(0, np.log(6)), axes.c2p(100, np.log(6)), color=BAD, stroke_width=4)
         named = words("guessing: log 6 = 1.79", 26, BAD).next_to(guess, UP, buff=0.12).align_to(guess, RIGHT)
         epochs = VGroup(
@@ -1778,7 +1780,7 @@ class Scores(Lecture):
             "single Linear?",
             pause=1.6,
             folds=(FadeIn(cells, names), Create(held), 0.9),
-            next=lambda: (Succession(*[self.hold(held, cells.group(k)) for k in range(1, 5)]), 2.4),
+            next=lambda: (Succession(*[ApplyMethod(held.set_x, cells.group(k).get_x()) for k in range(1, 5)]), 2.4),
             ask=(ask(card), 1.0),
         )
         rows = ("largest group", "FCLayers", "Linear alone")
@@ -1844,9 +1846,6 @@ class Scores(Lecture):
         held = VGroup(framed(cells.group(0), GOOD), words("held out", 26, GOOD))
         held[1].next_to(held[0], UP, buff=0.2)
         return cells, held, words("trained on the others", 26, DIM).next_to(cells, DOWN, buff=0.35)
-
-    def hold(self, held: VGroup, cells: VMobject) -> Animation:
-        return ApplyMethod(held.set_x, cells.get_x())
 
     def whisker(self, bar: Rectangle, share: str, error: str) -> VGroup:
         """Return a standard error to either side of the end of a bar."""
