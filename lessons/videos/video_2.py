@@ -657,7 +657,7 @@ class Adds(Lecture):
         VGroup(cup, name).move_to([4.0, -0.3, 0])
         blocks = VGroup(*[tile(signed(SLOPE_AT, 0), GROUND, 2.0, 36, 2.3, SLOPE) for _ in range(2)])
         blocks.arrange(UP, buff=0.1).next_to(cup.get_bottom(), UP, buff=0.12)
-        choices = Choices(*[signed(times * SLOPE_AT, 0) for times in (1, 2, 0)]).move_to([-2.8, -1.2, 0])
+        choices = Choices(*[signed(times * SLOPE_AT, 0) for times in (1, 2, 0)]).move_to([-2.8, -1.6, 0])
         self.add(cup, name)
         self.say(
             "{first} The slope is left in w dot grad. {again} Call backward once more, with w unchanged. {ask} "
@@ -667,7 +667,7 @@ class Adds(Lecture):
             again=(FadeIn(shown), 0.7),
             ask=(LaggedStart(*[choices.offer(i) for i in range(3)], lag_ratio=0.3), 1.2),
         )
-        clear = mono(lesson.text(r"We clear it ourselves, with\n`(w\.grad = None)`"), 32, GOOD).move_to([-3.0, -2.8, 0])
+        clear = mono(lesson.text(r"We clear it ourselves, with\n`(w\.grad = None)`"), 32, GOOD).move_to([-2.8, -2.9, 0])
         self.say(
             "{out} Minus 16. {add} Backward adds to what is there, so that cells can come in portions. {clear} "
             "So we clear it, after every step.",
@@ -1537,7 +1537,7 @@ class Dropped(Lecture):
         self.say(
             "{rule} The rule: {train} train before the training loop, {eval} eval before everything you report.",
             pause=0.6,
-            rule=lambda: (FadeOut(self.squares, other), FadeIn(*[rule[0] for rule in rules]), 0.8),
+            rule=lambda: (FadeOut(self.squares, other), FadeIn(*[rule[0] for rule in rules]), 0.6),
             train=FadeIn(rules[0][1], shift=LEFT * 0.2),
             eval=FadeIn(rules[1][1], shift=LEFT * 0.2),
         )
@@ -1780,7 +1780,7 @@ class Scores(Lecture):
             "single Linear?",
             pause=1.6,
             folds=(FadeIn(cells, names), Create(held), 0.9),
-            next=lambda: (Succession(*[ApplyMethod(held.set_x, cells.group(k).get_x()) for k in range(1, 5)]), 2.4),
+            next=lambda: (Succession(*[ApplyMethod(held.set_x, cells.group(k).get_x()) for k in range(1, 5)]), 2.1),
             ask=(ask(card), 1.0),
         )
         rows = ("largest group", "FCLayers", "Linear alone")
