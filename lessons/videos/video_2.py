@@ -40,8 +40,9 @@ def head(section: str) -> VGroup:
     return heading(section, lesson.titles[section])
 
 
-def true_minus(number: float, places: int = 0) -> str:
-    return f"{number:.{places}f}".replace("-", "−")
+def short(number: float) -> str:
+    """Return a number with no more digits than it needs."""
+    return f"{number:g}".replace("-", "−")
 
 
 def part(line: VGroup, text: str) -> VGroup:
@@ -112,6 +113,7 @@ def pen(place: np.ndarray, color: str = SLOPE, width: float = 4, radius: float =
 X, Y, LINE = value("2.1", "x"), value("2.1", "y"), value("2.1", "predictions['line']")
 W, B = (float(found) for found in re.findall(r"[wb] = ([\d.]+)", lesson.line(r"^w = [\d.]+ +b = ")))
 BROKEN, MENDED = "torch.full((700,), y.mean())", "residual = prediction.squeeze(1)"
+PRINTS = 'print(f"{name}: loss {((prediction'
 broken = {name: printed(BROKEN, f"{name}: loss") for name in ("line", "flat")}
 mended = {name: printed(MENDED, f"{name}: loss") for name in ("line", "flat")}
 N = len(X)
@@ -124,6 +126,12 @@ assert float(mended["line"]) < float(mended["flat"])
 
 def spoken(loss: str) -> str:
     return f"{float(loss):.3f}"
+
+
+def loss_bars(losses: dict[str, str]) -> Bars:
+    """Return the bars of both losses, at the one scale that the film has for them."""
+    width = 6.0 * max(map(float, losses.values())) / float(broken["line"])
+    return Bars([*losses], [*losses.values()], "mean squared error", [GOOD, BAD], width)
 
 
 def cells_plot(width: float = 9.5, height: float = 4.7, marks: bool = True) -> tuple[Plot, VMobject]:
@@ -146,19 +154,15 @@ class Cells(Lecture):
         title, small = words("PyTorch and nn.Linear", 60, weight=BOLD).shift(UP * 0.7), head("2.1")
         parts = VGroup(*[chip(name) for name in ("Linear", "BatchNorm", "ReLU", "Dropout")]).arrange(RIGHT, buff=0.5)
         parts.next_to(title, DOWN, buff=0.9)
+        (found,) = re.findall(r"\(\(prediction.+mean\(\)", lesson.lines(PRINTS))
+        bug = listing(found, 34).move_to(parts)
         self.say(
-            "{title} This lesson builds {parts} the parts that scVI is made of. {bug} It begins with a bug: the "
-            "most common one in deep learning.",
+            "{title} This lesson builds {parts} the parts that scVI is made of. {bug} It begins with a bug: {most} "
+            "the most common one in deep learning.",
             title=FadeIn(title, shift=UP * 0.2),
             parts=LaggedStart(*[FadeIn(one, shift=UP * 0.2) for one in parts], lag_ratio=0.3),
-            bug=(
-                FadeOut(parts),
-                FadeOut(title, shift=UP * 0.4),
-                FadeIn(small),
-                Create(axes.frame),
-                FadeIn(axes.marks),
-                1.2,
-            ),
+            bug=(FadeOut(parts, shift=UP * 0.2), FadeIn(bug, shift=UP * 0.2), 0.8),
+            most=(Circumscribe(bug, color=BAD), 1.6),
         )
         line, flat = straight(axes, W, B, GOOD), straight(axes, 0, Y.mean(), BAD)
         names = VGroup(words("line", 26, GOOD).next_to(line.get_end(), RIGHT, buff=0.15))
@@ -166,7 +170,7 @@ class Cells(Lecture):
         self.say(
             "{cells} Seven hundred human blood cells. {right} Further right, more counts; {up} higher up, more "
             "genes. {line} A line follows them. {flat} A flat one does not.",
-            cells=FadeIn(cells),
+            cells=(FadeOut(title, bug), FadeIn(small, axes.frame, axes.marks), FadeIn(cells), 1.0),
             right=FadeIn(axes.names[0], shift=RIGHT * 0.4),
             up=FadeIn(axes.names[1], shift=UP * 0.4),
             line=(Create(line), FadeIn(names[0])),
@@ -193,11 +197,11 @@ class Verdict(Lecture):
 
     def construct(self):
         self.add(head("2.1"))
-        source = lesson.lines("for name, prediction in predictions.items():", 'print(f"{name}: loss {((prediction')
+        source = lesson.lines("for name, prediction in predictions.items():", PRINTS)
         shown = listing(source, 22).shift(UP * 1.7)
         frames = [framed(part(shown.lines[1], text)) for text in ("(prediction - y)", "** 2", ".mean()")]
         out = output(lesson.printed(BROKEN), shown, 28)
-        bars = Bars(["line", "flat"], [broken["line"], broken["flat"]], "mean squared error", [GOOD, BAD], 4.6)
+        bars = loss_bars(broken)
         bars.next_to(shown, DOWN, buff=0.8).align_to(shown.card, RIGHT)
         self.add(shown)
         self.say(
@@ -252,7 +256,7 @@ class Stretched(Lecture):
         texts = [f"{one:.0f}" for one in truth]
         columns = tiles([[one] * 3 for one in texts], LATENT)
         pairs = tiles([[f"{one}−{other}" for other in texts] for one in texts], size=26)
-        square = tiles([[true_minus(one) for one in row] for row in differences])
+        square = tiles([[signed(one, 0) for one in row] for row in differences])
         VGroup(columns, pairs, square).shift(RIGHT * 1.2 + DOWN * 0.75)
         column = tiles([[one] for one in texts], LATENT).next_to(square, LEFT, buff=1.3)
         row = tiles([texts]).next_to(square, UP, buff=0.75)
@@ -262,13 +266,15 @@ class Stretched(Lecture):
         )
         labels[0].next_to(column, LEFT, buff=0.4)
         labels[1].next_to(row, RIGHT, buff=0.4)
+        zeros = tiles([["0"] * 3], GOOD).move_to(square)
+        zeros.add(words("expected", 24, GOOD).next_to(zeros, RIGHT, buff=0.4))
         self.say(
             "{toy} Three cells, each predicted exactly. {column} The network returns a column, three by one. "
             "{row} The truth has one axis: a row. {zeros} We expect three zeros.",
             toy=FadeIn(column, shift=RIGHT * 0.3),
             column=FadeIn(labels[0]),
             row=(FadeIn(row, shift=DOWN * 0.3), FadeIn(labels[1])),
-            zeros=(Circumscribe(column, color=MEAN), Circumscribe(row, color=MEAN), 1.0),
+            zeros=(FadeIn(zeros, shift=DOWN * 0.3), 0.8),
         )
         copies = [VGroup(*[line[j] for line in columns]) for j in range(3)]
         diagonal = VGroup(*[framed(square[i][i][0], GOOD).scale(0.86) for i in range(3)])
@@ -277,7 +283,11 @@ class Stretched(Lecture):
             "But PyTorch stretches both: {right} the column to the right, {down} the row downwards. {minus} Then "
             "it subtracts, place by place. {nine} Nine numbers: each prediction minus every truth. {diagonal} We "
             "meant the diagonal.",
-            right=(LaggedStart(*[TransformFromCopy(across(column), copy) for copy in copies], lag_ratio=0.35), 1.0),
+            right=(
+                FadeOut(zeros),
+                LaggedStart(*[TransformFromCopy(across(column), copy) for copy in copies], lag_ratio=0.35),
+                1.0,
+            ),
             down=lambda: (
                 LaggedStart(*[FadeIn(line, shift=DOWN * 0.7) for line in pairs], lag_ratio=0.35),
                 FadeOut(columns),
@@ -352,12 +362,18 @@ class Rule(Lecture):
             )
         ]
         stretched = tile("765", LATENT, 0.75, 28, 1.3).move_to(fine[1][1])
+        axis_names = [seated(name, words, 24, DIM).shift(UP * 2.05) for name in ("cells", "genes")]
+        for name, place in zip(axis_names, fine[0], strict=True):
+            name.set_x(place.get_x())
+        first = VGroup(*fine, stretched, rules[0], results[0], notes[0], *axis_names)
+        first.save_state()
+        first.scale(1.5).move_to(DOWN * 0.2)
         wide = tile("700", LATENT, 0.75, 28, 1.3).move_to(ours[0][1])
         high = tile("700", LATENT, 0.75, 28, 1.3).move_to(ours[1][0])
         self.say(
             "The rule is broadcasting. {flush} Write the shapes flush right. {equal} Lengths must be equal, "
             "{one} or one of them is 1, or missing: then it is stretched.",
-            flush=(FadeIn(fine[0], shift=RIGHT * 0.6), FadeIn(fine[1], shift=RIGHT * 0.6), 0.9),
+            flush=(FadeIn(VGroup(*fine, *axis_names), shift=RIGHT * 0.6), 0.9),
             equal=(Circumscribe(VGroup(fine[0][0], fine[1][0]), color=GOOD), FadeIn(rules[0]), 1.2),
             one=(FadeIn(stretched, scale=0.5), FadeIn(results[0]), FadeIn(notes[0]), 1.2),
         )
@@ -365,7 +381,7 @@ class Rule(Lecture):
             "{wrong} 765 genes meet 700: {error} an error, which is kind. {ours} But ours: {wide} the 1 is stretched, "
             "{high} the missing place too, {square} and nobody wanted the result.",
             pause=0.6,
-            wrong=(FadeIn(VGroup(*wrong), shift=RIGHT * 0.4), FadeIn(rules[1]), 0.8),
+            wrong=(Restore(first), FadeIn(VGroup(*wrong), shift=RIGHT * 0.4), FadeIn(rules[1]), 0.9),
             error=(
                 FadeIn(error, scale=0.8),
                 FadeIn(notes[1]),
@@ -395,7 +411,7 @@ class Cure(Lecture):
         VGroup(row, sign, other, equals, zeros).arrange(RIGHT, buff=0.35).move_to([0.3, 0.35, 0])
         column.next_to(row, LEFT, buff=0.9)
         VGroup(column, row, sign, other, equals, zeros).set_x(0)
-        shown = listing(lesson.cell(MENDED).split("\n")[1].strip().split("  #")[0], 28).move_to(UP * 2.35)
+        shown = listing(bare(lesson.lines(MENDED)), 28).move_to(UP * 2.35)
         frame = framed(part(shown.lines[0], ".squeeze(1)"), GOOD)
         self.say(
             "The cure: {same} give both the same shape. {squeeze} squeeze drops the axis of length one, {minus} "
@@ -404,12 +420,16 @@ class Cure(Lecture):
             squeeze=(Create(frame), TransformFromCopy(across(column), row[0], path_arc=-0.6), 1.1),
             minus=(FadeIn(sign), FadeIn(other), FadeIn(equals), FadeIn(zeros, shift=RIGHT * 0.3), 1.2),
         )
-        bars = Bars(["line", "flat"], [mended["line"], mended["flat"]], "mean squared error", [GOOD, BAD], 5.5)
-        bars.move_to(DOWN * 2.3)
+        bars, old = loss_bars(mended), loss_bars(broken).bars[0][0]
+        old.move_to(bars.bars[0][0], aligned_edge=LEFT).set_fill(opacity=0)
+        old = VGroup(
+            DashedVMobject(old.set_stroke(GOOD, 3), num_dashes=70), words("before", 22, DIM).next_to(old, RIGHT)
+        )
+        VGroup(bars, old).move_to(DOWN * 2.3)
         self.say(
             f"{{line}} On the real cells, the line now has {spoken(mended['line'])}, {{flat}} the flat one "
             f"{spoken(mended['flat'])}. The line wins.",
-            line=(FadeIn(bars.names[0]), bars.grow(0), 1.0),
+            line=(FadeIn(bars.names[0], old), bars.grow(0), 1.0),
             flat=(FadeIn(bars.names[1]), bars.grow(1), FadeIn(bars.unit), 1.0),
         )
 
@@ -477,7 +497,8 @@ class Knob(Lecture):
     chapter, section = "One slope, three ways", "2.2"
 
     def construct(self):
-        self.add(head("2.2"))
+        title = head("2.2")
+        self.add(title)
         w = ValueTracker(W0)
         dial = Circle(1.2, color=INK, stroke_width=5).set_fill(CARD, 1).move_to([-3.2, -0.3, 0])
         hand = always_redraw(
@@ -508,14 +529,13 @@ class Knob(Lecture):
             back=lambda: (w.animate.set_value(0.38), 1.2),
             grad=lambda: (w.animate.set_value(W0), FadeIn(rate, shift=UP * 0.2), 1.4),
         )
-        self.remove(hand, bar)
-        self.clear()
-        self.add(head("2.2"))
+        hand.clear_updaters(), bar.clear_updaters()
         chain = Chain().shift(UP * 0.5)
+        rings = VGroup(*[one[0].copy().set_stroke(FAINT) for one in chain.nodes[1:]])
         self.say(
             "{w} One weight, at one half. {u} Times the input, 2, it predicts 1. {r} The target is 3: that is 2 "
             "too low. {J} Squared, the loss is 4.",
-            w=chain.show(0),
+            w=lambda: (FadeOut(self.others(title)), FadeIn(rings), *chain.show(0)),
             u=chain.show(1),
             r=chain.show(2),
             J=chain.show(3),
@@ -544,10 +564,7 @@ class Chain(VGroup):
             RIGHT, buff=2.3
         )
         self.values = VGroup(
-            *[
-                mono(f"{one:g}".replace("-", "−"), 32).next_to(place, UP, buff=0.3)
-                for one, place in zip(values, self.nodes, strict=True)
-            ]
+            *[mono(short(one), 32).next_to(place, UP, buff=0.3) for one, place in zip(values, self.nodes, strict=True)]
         )
         pairs = list(pairwise(self.nodes))
         self.ways = VGroup(*[arrow(*pair) for pair in pairs])
@@ -559,7 +576,7 @@ class Chain(VGroup):
         self.trails = VGroup(*[glowing(b.get_left() + down, a.get_right() + down) for a, b in pairs])
         self.slopes = VGroup(
             *[
-                mono(f"{one:g}".replace("-", "−"), 34, SLOPE).next_to(trail, DOWN, buff=0.2)
+                mono(short(one), 34, SLOPE).next_to(trail, DOWN, buff=0.2)
                 for one, trail in zip((X0, 1.0, 2 * r), self.trails, strict=True)
             ]
         )
@@ -590,7 +607,7 @@ class Secant(Lecture):
 
         two = always_redraw(lambda: VGroup(*[Dot(end, radius=0.1, color=SLOPE) for end in ends()]))
         secant = always_redraw(lambda: Line(*ends(), color=SLOPE, stroke_width=6).set_length(4.4))
-        worth = mono(true_minus(SLOPE_AT), 44, SLOPE).next_to(point, RIGHT, buff=0.6).shift(UP * 0.35)
+        worth = mono(signed(SLOPE_AT, 0), 44, SLOPE).next_to(point, RIGHT, buff=0.6).shift(UP * 0.35)
         wide = mono("(J(w + h) − J(w − h)) / 2h", 26).move_to([3.0, 2.3, 0])
         self.say(
             "{curve} Here is the loss for every weight. {two} Go a step to either side, {secant} and divide the "
@@ -627,7 +644,7 @@ class Adds(Lecture):
 
     def construct(self):
         self.add(head("2.2"))
-        shown = listing(lesson.cell("print(w.grad.item())"), 28).move_to([-3.0, 1.2, 0])
+        shown = listing(lesson.cell("print(w.grad.item())"), 28).move_to([-3.0, 1.8, 0])
         twice = float(lesson.printed("print(w.grad.item())"))
         assert twice == 2 * SLOPE_AT == -16
         out = output(lesson.printed("print(w.grad.item())").replace("-", "−"), shown, 34)
@@ -638,9 +655,9 @@ class Adds(Lecture):
         )
         name = mono("w.grad", 26).next_to(cup, DOWN, buff=0.25)
         VGroup(cup, name).move_to([4.0, -0.3, 0])
-        blocks = VGroup(*[tile(true_minus(SLOPE_AT), GROUND, 2.0, 36, 2.3, SLOPE) for _ in range(2)])
+        blocks = VGroup(*[tile(signed(SLOPE_AT, 0), GROUND, 2.0, 36, 2.3, SLOPE) for _ in range(2)])
         blocks.arrange(UP, buff=0.1).next_to(cup.get_bottom(), UP, buff=0.12)
-        card = question("−8, −16, or 0?", 32).move_to([-3.0, -1.5, 0])
+        choices = Choices(*[signed(times * SLOPE_AT, 0) for times in (1, 2, 0)]).move_to([-2.8, -1.6, 0])
         self.add(cup, name)
         self.say(
             "{first} The slope is left in w dot grad. {again} Call backward once more, with w unchanged. {ask} "
@@ -648,14 +665,14 @@ class Adds(Lecture):
             pause=1.2,
             first=(FadeIn(blocks[0], shift=DOWN * 2), 0.9),
             again=(FadeIn(shown), 0.7),
-            ask=(ask(card), 0.9),
+            ask=(LaggedStart(*[choices.offer(i) for i in range(3)], lag_ratio=0.3), 1.2),
         )
-        clear = mono(lesson.text(r"We clear it ourselves, with\n`(w\.grad = None)`"), 32, GOOD).move_to([-3.0, -2.4, 0])
+        clear = mono(lesson.text(r"We clear it ourselves, with\n`(w\.grad = None)`"), 32, GOOD).move_to([-2.8, -2.9, 0])
         self.say(
             "{out} Minus 16. {add} Backward adds to what is there, so that cells can come in portions. {clear} "
             "So we clear it, after every step.",
             pause=0.5,
-            out=(FadeOut(card), FadeIn(out), FadeIn(blocks[1], shift=DOWN * 2), 0.9),
+            out=(choices.decide(1), FadeIn(out), FadeIn(blocks[1], shift=DOWN * 2), 0.9),
             add=(Circumscribe(blocks, color=MEAN), 1.0),
             clear=lambda: (FadeIn(clear, shift=UP * 0.2), FadeOut(blocks, shift=DOWN * 0.6), 1.0),
         )
@@ -715,16 +732,21 @@ class Ball(Lecture):
         )
         losses = VGroup(*[mono(f"{loss_of(w):.1f}", 32, BAD) for w in walk(RATES[2], 3)]).arrange(DOWN, buff=0.25)
         losses.next_to(large[1], DOWN, buff=0.5)
-        limit = math('2 / "curvature" = ' + f"{2 / CURVATURE:g}", 40).move_to([4.0, 2.5, 0])
+        tangent = Line(color=MEAN, stroke_width=7)
+        limit = math(f'{{{{eta : e}}}} < 2 / "curvature" = 2 / {CURVATURE:g} = {2 / CURVATURE:g}', 40).move_to(
+            [3.9, 2.5, 0]
+        )
+        limit.select("e").set_color(LATENT)
         assert np.all(np.diff(loss_of(walk(RATES[2], 3))) > 0)  # "higher than the last"
         self.say(
-            "{large} Every jump lands higher than the last. {grow} The loss grows from the first step on, and no "
-            "error comes. {limit} The limit is 2, divided by the curvature. {cure} If a loss grows like this, "
-            "take a smaller rate.",
+            "{large} Every jump lands higher than the last. {grow} The loss grows, and no error comes. {limit} The "
+            "limit is 2, divided by the curvature: {bends} how fast the slope changes. {cure} If a loss grows like "
+            "this, take a smaller rate.",
             large=lambda: (large[0](ball), 2.6),
             grow=(LaggedStart(*[FadeIn(one, shift=DOWN * 0.2) for one in losses], lag_ratio=0.5), 2.2),
             limit=(FadeOut(rule), FadeIn(limit, shift=UP * 0.2), 1.0),
-            cure=lambda: (*self.back(ball), FadeOut(losses), FadeOut(large[1]), FadeIn(good[1]), 0.7),
+            bends=(UpdateFromAlphaFunc(tangent, self.tilt), 1.6),
+            cure=lambda: (*self.back(ball), FadeOut(losses, large[1], tangent), FadeIn(good[1]), 0.7),
         )
         self.play(good[0](ball), run_time=1.6)
 
@@ -734,6 +756,12 @@ class Ball(Lecture):
 
     def place(self, w: float) -> np.ndarray:
         return self.axes.c2p(w, loss_of(w))
+
+    def tilt(self, tangent: Line, alpha: float) -> None:
+        """Lay the tangent at the valley, from its left side to its right."""
+        w = 0.2 + 2.6 * alpha
+        along = 1.3 * normalize(self.axes.c2p(w + 1, loss_of(w) + 2 * X0 * (w * X0 - Y0)) - self.place(w))
+        tangent.put_start_and_end_on(self.place(w) - along, self.place(w) + along)
 
     def run_of(self, rate: float, steps: int) -> tuple:
         """Return the walk at a learning rate, for a ball, and the rate as a label."""
@@ -751,8 +779,12 @@ class Valley(Lecture):
         self.add(head("2.3"))
         path = value("2.3", "path")
         low = np.mean((path[-1, 0] * X + path[-1, 1] - Y) ** 2)
-        axes = plot_axes((-0.8, 1.0), (-0.6, 0.6), "", math("b", 40), 6.0, 4.0).move_to([-3.4, -0.3, 0])
-        knob = math("w", 40, MEAN).next_to(axes.c2p(0.1, -0.6), DOWN, buff=0.25)
+        slope, offset = (
+            VGroup(words(name, 24, DIM), math(letter, 40, MEAN)).arrange(RIGHT, buff=0.2)
+            for name, letter in (("slope", "w"), ("offset", "b"))
+        )
+        axes = plot_axes((-0.8, 1.0), (-0.6, 0.6), "", offset, 6.0, 4.0).move_to([-3.4, -0.3, 0])
+        slope.next_to(axes.c2p(0.1, -0.6), DOWN, buff=0.25)
         ground = self.landscape(axes)
         plot, cells = cells_plot(4.6, 4.0, marks=False)
         plot.names[0].next_to(plot.c2p(0.2, -0.5), DOWN, buff=0.25)
@@ -772,11 +804,12 @@ class Valley(Lecture):
         walker = always_redraw(trail)
         line = always_redraw(lambda: straight(plot, *at(walked.get_value()), SLOPE))
         self.say(
-            "{map} Now our cells, with two knobs, slope and offset. The darker, the lower the loss. {cells} From "
-            "a bad start, {drop} the walk drops to the floor of a narrow valley, {follow} and follows it, in "
+            "{cells} Now our cells, {map} with two knobs, slope and offset. The darker, the lower the loss. {start} "
+            "From a bad start, {drop} the walk drops to the floor of a narrow valley, {follow} and follows it, in "
             "ever shorter steps.",
-            map=(FadeIn(ground), FadeIn(axes), FadeIn(knob), 1.2),
-            cells=(FadeIn(plot), FadeIn(cells), FadeIn(walker), FadeIn(line), 0.9),
+            cells=(FadeIn(plot), FadeIn(cells), 0.8),
+            map=(FadeIn(ground), FadeIn(axes), FadeIn(slope), 1.2),
+            start=(FadeIn(walker), FadeIn(line), 0.9),
             drop=lambda: (walked.animate.set_value(1), 1.2),
             follow=lambda: (walked.animate(rate_func=lambda t: t**1.7).set_value(len(path) - 1), 4.2),
         )
@@ -801,20 +834,12 @@ class Valley(Lecture):
             ),
         )
 
-    def landscape(self, axes: Plot) -> Group:
-        """Return the loss for every w and b as a picture, and its level lines."""
-        w, b = np.meshgrid(np.linspace(-0.8, 1.0, 1080), np.linspace(0.6, -0.6, 880))
-        square, mixed = (
-            w**2 * np.mean(X**2) + b**2 + np.mean(Y**2),
-            w * b * X.mean() - w * np.mean(X * Y) - b * Y.mean(),
-        )
-        loss = square + 2 * mixed
-        share = np.sqrt((loss - loss.min()) / (loss.max() - loss.min()))
-        share = (np.floor(share * 14) / 14)[..., None]  # level by level, as on a map
-        low, high = (np.array(ManimColor(color).to_rgb()) * 255 for color in (GROUND, "#4A82BD"))
-        image = ImageMobject((low + share * (high - low)).astype(np.uint8))
-        image.stretch_to_fit_width(axes.frame.width).stretch_to_fit_height(axes.frame.height).move_to(axes.frame)
-        return Group(image)
+    def landscape(self, axes: Plot) -> ImageMobject:
+        """Return the loss for every w and b as a picture, level by level, as on a map."""
+        w, b = np.meshgrid(np.linspace(-0.8, 1.0, 1080), np.linspace(-0.6, 0.6, 880))
+        square = w**2 * np.mean(X**2) + b**2 + np.mean(Y**2)
+        loss = square + 2 * (w * b * X.mean() - w * np.mean(X * Y) - b * Y.mean())
+        return heat(axes, np.floor(14 * np.sqrt((loss - loss.min()) / np.ptp(loss))), "#4A82BD")
 
 
 # ---- 2.4 A box that knows its parameters
@@ -826,7 +851,7 @@ class Register(Lecture):
     def construct(self):
         self.add(head("2.4"))
         source = lesson.lines("self.w =", "self.b =", "return self.w * x + self.b")
-        shown = listing("\n".join(line.strip() for line in source.splitlines()), 22)
+        shown = listing(bare(source), 22)
         shown.move_to([-6.4 + shown.width / 2, 1.3, 0])
         bar = glow(shown, 0)
         paper = (
@@ -834,6 +859,11 @@ class Register(Lecture):
             .set_fill(CARD, 1)
             .move_to([4.8, 0.7, 0])
         )
+        turns = np.random.default_rng(2).uniform(-2.4, 2.4, 60)
+        knobs = VGroup(
+            *[VGroup(Circle(0.26), Line(ORIGIN, UP * 0.26).rotate(turn, about_point=ORIGIN)) for turn in turns]
+        )
+        knobs.set_stroke(MEAN, 4).arrange_in_grid(6, 10, buff=0.3).move_to([-2.4, -0.3, 0])
         title = words("parameters", 26, MEAN).next_to(paper.get_top(), DOWN, buff=0.25)
         rows = VGroup(mono("w", 36), mono("b", 36)).arrange(DOWN, buff=0.4).next_to(title, DOWN, buff=0.4)
         step = chip("optimizer", SLOPE, 28).move_to([4.8, -2.4, 0])
@@ -847,8 +877,8 @@ class Register(Lecture):
         self.say(
             "{who} Who keeps the list of a hundred thousand knobs? {mod} A module. {init} It holds the parts, "
             "{forward} and its forward says how the input flows through them.",
-            who=(FadeIn(paper), FadeIn(title), 0.9),
-            mod=(FadeIn(shown), 0.8),
+            who=(FadeIn(paper, title), FadeIn(knobs, lag_ratio=0.05), 2.0),
+            mod=(FadeOut(knobs, target_position=paper, scale=0.1), FadeIn(shown), 0.8),
             init=(FadeIn(bar), FadeIn(flow[1], scale=0.7), 0.8),
             forward=(glow_to(bar, shown, 2), FadeIn(flow[0]), FadeIn(flow[2]), *[GrowArrow(one) for one in ways], 1.0),
         )
@@ -868,8 +898,7 @@ class Unheard(Lecture):
 
     def construct(self):
         self.add(head("2.4"))
-        source = "\n".join(line.strip() for line in lesson.lines("self.steps = [", "self.last = ").splitlines())
-        shown = listing(source, 26).move_to([0, 1.9, 0])
+        shown = listing(bare(lesson.lines("self.steps = [", "self.last = ")), 26).move_to([0, 1.9, 0])
         kinds = [chip("Linear", INK, 28) for _ in range(3)]
         row = VGroup(*kinds).arrange(RIGHT, buff=1.1).move_to([-1.2, -0.3, 0])
         ways = VGroup(*[arrow(one, other) for one, other in pairwise(kinds)])
@@ -959,9 +988,7 @@ class Weighted(Lecture):
             bias=FadeIn(sums[0][2]),
             eight=(FadeIn(outputs[0][1], scale=0.6), 0.6),
         )
-        matrix = tiles([[f"{w:g}".replace("-", "−") for w in row] for row in WEIGHT], MEAN, 0.85, 28).move_to(
-            [4.9, -0.3, 0]
-        )
+        matrix = tiles([[short(w) for w in row] for row in WEIGHT], MEAN, 0.85, 28).move_to([4.9, -0.3, 0])
         name = words("the weight", 26, MEAN).next_to(matrix, UP, buff=0.3)
         self.say(
             "{dim} A second output has weights of its own: {rows} the weight is a matrix, a row for every output.",
@@ -989,7 +1016,7 @@ class Weighted(Lecture):
 
     def weight(self, way: Line, w: float) -> VGroup:
         """Return the weight on a way, on a patch that hides the way."""
-        text = mono(f"{w:g}".replace("-", "−"), 26, MEAN).move_to(way.point_from_proportion(0.3))
+        text = mono(short(w), 26, MEAN).move_to(way.point_from_proportion(0.3))
         return VGroup(BackgroundRectangle(text, color=GROUND, fill_opacity=1, buff=0.08), text)
 
     def sum_of(self, i: int) -> VGroup:
@@ -997,7 +1024,7 @@ class Weighted(Lecture):
         terms = [f"{w:g}·{x:g}" for w, x in zip(WEIGHT[i], CELL, strict=True)]
         lines = (
             "+ ".join(f"{term} " for term in terms).replace("+ -", "− ").strip(),
-            f"= {WEIGHT[i] @ CELL:g}".replace("-", "−"),
+            f"= {short(WEIGHT[i] @ CELL)}",
             f"+ {BIAS[i]:g}",
         )
         return VGroup(*[mono(line, 26, color) for line, color in zip(lines, (MEAN, INK, SPREAD), strict=True)]).arrange(
@@ -1018,8 +1045,8 @@ class Batch(Lecture):
         answer = cells @ WEIGHT.T
         side, wide = 0.72, 0.95
         x = tiles([[f"{one:.1f}" for one in row] for row in cells], INK, side, 24, wide)
-        w = tiles([[f"{one:g}".replace("-", "−") for one in row] for row in WEIGHT.T], MEAN, side, 24, wide)
-        y = tiles([[true_minus(one, 1) for one in row] for row in answer], LATENT, side, 24, wide)
+        w = tiles([[short(one) for one in row] for row in WEIGHT.T], MEAN, side, 24, wide)
+        y = tiles([[signed(one, 1) for one in row] for row in answer], LATENT, side, 24, wide)
         y.move_to([1.6, -1.0, 0])
         x.next_to(y, LEFT, buff=1.5)
         w.next_to(y, UP, buff=0.45)
@@ -1071,13 +1098,11 @@ class Batch(Lecture):
             formula.select(label).set_color(color)
         bias = tiles([[f"+{one:g}" for one in BIAS]], SPREAD, side, 24, wide)
         copies = VGroup(*[bias.copy().move_to(line) for line in y])
-        moved = tiles([[true_minus(one, 1) for one in line] for line in answer + BIAS], LATENT, side, 24, wide).move_to(
-            y
-        )
+        moved = tiles([[signed(one, 1) for one in line] for line in answer + BIAS], LATENT, side, 24, wide).move_to(y)
         bias.next_to(y, DOWN, buff=0.2)
         self.say(
             "{bias} The offset is stretched over all cells: {spread} broadcasting, this time wanted. {formula} "
-            "That is all. {ours} With PyTorch's weights, yours gives the same numbers.",
+            "With PyTorch's weights, {ours} yours gives the same numbers.",
             pause=0.4,
             bias=(FadeIn(bias, shift=UP * 0.2), 0.8),
             spread=lambda: (
@@ -1108,16 +1133,26 @@ class OneHot(Lecture):
         )
         ruler.arrange(RIGHT, buff=0.08, aligned_edge=DOWN).move_to([0, -0.3, 0])
         codes = VGroup(*[mono(str(k), 26, DIM).next_to(bar, DOWN, buff=0.2) for k, bar in enumerate(ruler)])
+        cells = VGroup(*[Dot(bar.get_bottom() + UP * 0.5, 0.3, color=GROUPS[k]) for k, bar in enumerate(ruler)])
         self.say(
             "{codes} A cell's type comes as a code, zero to nine. {nine} As a number, type 9 would be nine times "
             "type 1.",
-            codes=(LaggedStart(*[FadeIn(one, shift=UP * 0.2) for one in codes], lag_ratio=0.1), 1.4),
-            nine=(LaggedStart(*[GrowFromEdge(bar, DOWN) for bar in ruler], lag_ratio=0.12), 2.0),
+            codes=(LaggedStart(*[FadeIn(*pair) for pair in zip(cells, codes, strict=True)], lag_ratio=0.1), 1.4),
+            nine=lambda: (
+                LaggedStart(
+                    *[
+                        AnimationGroup(GrowFromEdge(bar, DOWN), cell.animate.next_to(bar, UP, buff=0.2))
+                        for bar, cell in zip(ruler, cells, strict=True)
+                    ],
+                    lag_ratio=0.12,
+                ),
+                2.0,
+            ),
         )
         hot = tiles([["0"] * 10], DIM, 1.0, 30, 1.14).move_to(UP * 0.9)
-        row = tiles([[true_minus(w, 2) for w in weights]], MEAN, 1.0, 22, 1.14).move_to(DOWN * 1.3)
+        row = tiles([[signed(w, 2) for w in weights]], MEAN, 1.0, 22, 1.14).move_to(DOWN * 1.3)
         names = VGroup(
-            words("one-hot", 24, DIM).next_to(hot, UP, buff=0.25),
+            words("one-hot", 24, DIM).next_to(hot, DOWN, buff=0.25),
             words("weights", 24, MEAN).next_to(row, DOWN, buff=0.25),
         )
         names[0].align_to(hot, LEFT)
@@ -1129,9 +1164,10 @@ class OneHot(Lecture):
             "{columns} So every type gets its own column: {one} a one there, zeros elsewhere. One-hot. {look} "
             "Times the weights, it looks up just one. {next} Another type, {more} another weight.",
             pause=0.5,
-            columns=(
+            columns=lambda: (
                 FadeOut(ruler),
                 FadeOut(codes, shift=UP * 0.6),
+                *[cell.animate.next_to(column, UP, buff=0.25) for cell, column in zip(cells, hot[0], strict=True)],
                 FadeIn(hot, shift=UP * 0.3),
                 FadeIn(names[0]),
                 1.2,
@@ -1176,9 +1212,9 @@ class Bend(Lecture):
         )
         name = words("ReLU", 32, LATENT, weight=BOLD).next_to(axes, RIGHT, buff=0.6)
         self.say(
-            "Are two linear layers {two} more than one? {one} No: multiplied out, they are one again. {bend} "
+            "{two} Are two linear layers more than one? {one} No: multiplied out, they are one again. {bend} "
             "What is missing is a bend. ReLU: {neg} negative numbers become zero, {pos} positive ones pass.",
-            two=(Write(two), 1.0),
+            two=(Write(two), 1.4),
             one=(FadeIn(one, shift=DOWN * 0.3), 1.0),
             bend=(FadeIn(zero), Create(bent), FadeIn(name), 1.0),
             neg=(fold.animate.set_value(0.0), 1.3),
@@ -1209,7 +1245,7 @@ class Bend(Lecture):
         zero = DashedLine(axes.c2p(-2.4, 0), axes.c2p(1.5, 0), color=DIM, stroke_width=2)
         cells = cloud(axes, means, seen)
         line, curved = curve(axes, along, flat, BAD, 6), curve(axes, along, bent, GOOD, 6)
-        worth = words(true_minus(low, 1), 30, BAD, weight=BOLD).move_to(axes.c2p(-1.62, -0.3))
+        worth = words(signed(low, 1), 30, BAD, weight=BOLD).move_to(axes.c2p(-1.62, -0.3))
         names = [
             words("no bend", 26, BAD).next_to(line.get_end(), RIGHT, buff=0.2),
             words("with ReLU", 26, GOOD).next_to(curved.get_end(), RIGHT, buff=0.2),
@@ -1217,7 +1253,7 @@ class Bend(Lecture):
         self.say(
             f"{{genes}} All the genes: how often each is counted, and in how many cells. {{ask}} What will a "
             f"network without a bend say of the rarest? {{line}} Less than nothing: {{worth}} "
-            f"{true_minus(low, 1)}. {{relu}} With ReLU, it bends.",
+            f"{signed(low, 1)}. {{relu}} With ReLU, it bends.",
             pause=0.5,
             genes=(FadeOut(before), FadeIn(axes), FadeIn(cells), FadeIn(zero), 1.2),
             ask=(Circumscribe(Line(axes.c2p(-2.3, 0.06), axes.c2p(-1.6, -0.04)), color=MEAN, buff=0.1), 1.6),
@@ -1239,6 +1275,33 @@ def handful(seed: int, size: int = 10) -> np.ndarray:
     return COLUMN[np.random.default_rng(seed).permutation(N)[:size]]
 
 
+def layer(y: float) -> VGroup:
+    """Return the frame of a layer, its four parts, and the arrows between them."""
+    parts = VGroup(*[chip(name, INK, 24) for name in ("Linear", "BatchNorm", "ReLU", "Dropout")]).arrange(
+        RIGHT, buff=0.55
+    )
+    parts.move_to([0.35, y, 0])
+    ways = VGroup(*[way(one.get_right(), other.get_left(), buff=0.06) for one, other in pairwise(parts)])
+    frame = RoundedRectangle(0.2, width=parts.width + 0.6, height=1.25, color=FAINT, stroke_width=3).move_to(parts)
+    return VGroup(frame, parts, ways)
+
+
+def on_line(line: NumberLine, values: np.ndarray) -> VGroup:
+    return VGroup(
+        *[Dot(line.n2p(one) + UP * 0.17, radius=0.1, color=LATENT, fill_opacity=0.85) for one in np.sort(values)]
+    )
+
+
+def mean_and_spread(line: NumberLine, values: np.ndarray) -> tuple[VGroup, VGroup]:
+    """Return the mean, and a bar as wide as the spread to either side."""
+    m, s = values.mean(), values.std()
+    mean = Line(line.n2p(m) + DOWN * 0.25, line.n2p(m) + UP * 0.75, color=MEAN, stroke_width=5)
+    spread = Line(line.n2p(m - s), line.n2p(m + s), color=SPREAD, stroke_width=7).shift(UP * 0.62)
+    return VGroup(mean, words("mean", 24, MEAN).next_to(mean, UP, buff=0.1)), VGroup(
+        spread, words("spread", 24, SPREAD).next_to(spread, RIGHT, buff=0.15)
+    )
+
+
 class Centre(Lecture):
     """Batch norm centres and scales a column over a minibatch."""
 
@@ -1250,26 +1313,38 @@ class Centre(Lecture):
         names = VGroup(words("before", 24, DIM), words("after", 24, DIM))
         for name, line in zip(names, (above, below), strict=True):
             name.next_to(line.n2p(-2.5), UP, buff=0.5).align_to(line, LEFT)
-        parts = VGroup(chip("batch norm", INK, 32), chip("dropout", INK, 32)).arrange(RIGHT, buff=1.0).move_to(UP * 0.3)
-        modes = VGroup(words("while it learns", 30, SLOPE), words("when it is used", 30, GOOD)).arrange(RIGHT, buff=1.6)
-        modes.next_to(parts, DOWN, buff=1.0)
+        row = layer(1.2)
+        parts = row[1]
+        parts[::2].set_opacity(0.3)
+        switch = RoundedRectangle(0.4, width=1.7, height=0.8, color=DIM, stroke_width=4).move_to(DOWN * 1.3)
+        modes = VGroup(
+            words("while it learns", 30, SLOPE).next_to(switch, LEFT, buff=0.5),
+            words("when it is used", 30, GOOD).next_to(switch, RIGHT, buff=0.5),
+        )
+        thumb = Dot(switch.get_left() + RIGHT * 0.4, 0.3, color=SLOPE)
         self.say(
             "{parts} Two more parts sit in every layer of scVI. {learn} They behave in one way while it learns, "
             "{used} in another when it is used.",
-            parts=(LaggedStart(*[FadeIn(one, scale=0.8) for one in parts], lag_ratio=0.4), 1.2),
-            learn=FadeIn(modes[0], shift=UP * 0.2),
-            used=FadeIn(modes[1], shift=UP * 0.2),
+            parts=(FadeIn(row, shift=UP * 0.2), 1.0),
+            learn=lambda: (FadeIn(switch, thumb, modes[0]), *self.lit(parts, SLOPE), 0.9),
+            used=lambda: (
+                thumb.animate.shift(RIGHT * 0.9).set_color(GOOD),
+                FadeIn(modes[1]),
+                modes[0].animate.set_opacity(0.3),
+                *self.lit(parts, GOOD),
+                0.9,
+            ),
         )
         one, two = handful(1), handful(5)
-        dots_above = self.on(above, one)
-        mean, spread = self.marks(above, one)
+        dots_above = on_line(above, one)
+        mean, spread = mean_and_spread(above, one)
         self.say(
             "A step looks at a minibatch, {cells} a random handful of cells. Batch norm takes one column of "
             "numbers, {centre} subtracts its mean, {scale} and divides by its spread. {next} Another handful, "
             "{again} and the same again.",
             pause=0.5,
             cells=lambda: (
-                FadeOut(parts, modes),
+                FadeOut(row, modes, switch, thumb),
                 FadeIn(above),
                 FadeIn(names[0]),
                 FadeIn(dots_above, lag_ratio=0.2),
@@ -1283,30 +1358,24 @@ class Centre(Lecture):
                 1.5,
             ),
             scale=lambda: (*self.fall(above, below, dots_above, one, True), 1.2),
-            next=lambda: (FadeOut(self.landed, mean, spread), Transform(dots_above, self.on(above, two)), 0.9),
+            next=lambda: (FadeOut(self.landed, mean, spread), Transform(dots_above, on_line(above, two)), 0.9),
             again=lambda: (*self.fall(above, below, dots_above, two, None), 1.3),
         )
 
-    def on(self, line: NumberLine, values: np.ndarray) -> VGroup:
-        return VGroup(
-            *[Dot(line.n2p(one) + UP * 0.17, radius=0.1, color=LATENT, fill_opacity=0.85) for one in np.sort(values)]
-        )
-
-    def marks(self, line: NumberLine, values: np.ndarray) -> tuple[VGroup, VGroup]:
-        """Return the mean, and a bar as wide as the spread to either side."""
-        m, s = values.mean(), values.std()
-        mean = Line(line.n2p(m) + DOWN * 0.25, line.n2p(m) + UP * 0.75, color=MEAN, stroke_width=5)
-        spread = Line(line.n2p(m - s), line.n2p(m + s), color=SPREAD, stroke_width=7).shift(UP * 0.62)
-        return VGroup(mean, words("mean", 24, MEAN).next_to(mean, UP, buff=0.1)), VGroup(
-            spread, words("spread", 24, SPREAD).next_to(spread, RIGHT, buff=0.15)
-        )
+    def lit(self, parts: VGroup, color: str) -> list:
+        """Return batch norm and dropout taking the colour of a mode."""
+        return [
+            move
+            for frame, name in parts[1::2]
+            for move in (frame.animate.set_stroke(color), name.animate.set_color(color))
+        ]
 
     def fall(
         self, above: NumberLine, below: NumberLine, upper: VGroup, values: np.ndarray, scaled: bool | None
     ) -> list:
         """Return dots falling to the line below, centred; then scaled; or both at once."""
         centred = values - values.mean()
-        goal = self.on(below, centred / values.std() if scaled is not False else centred)
+        goal = on_line(below, centred / values.std() if scaled is not False else centred)
         if scaled:
             return [Transform(self.landed, goal)]
         self.landed = goal
@@ -1332,9 +1401,9 @@ class Running(Lecture):
         ]
         assert [round(100 * one) for one in way[:3]] == told
         assert round(100 * way[3], 1) == 39.5  # "at forty per cent"
-        axes = plot_axes((0, steps), (0, 1.0), "minibatches", "", 9.4, 4.4, [0, 100, 200, 300], {0: "0"}).move_to(
-            [-0.2, -0.6, 0]
-        )
+        axes = plot_axes(
+            (0, steps), (0, 1.0), "minibatches", "one column", 9.4, 4.4, [0, 100, 200, 300], {0: "0"}
+        ).move_to([-0.2, -0.6, 0])
         drawn = [curve(axes, range(a, b + 1), running[a : b + 1], MEAN, 7) for a, b in ((0, 20), (20, 100), (100, 300))]
         points = cloud(axes, np.arange(1, steps + 1), means, DIM, 0.05)
         labels = VGroup(
@@ -1344,14 +1413,16 @@ class Running(Lecture):
             words("means of minibatches", 24, DIM).next_to(axes.c2p(160, 1.0), UP, buff=0.15),
             words("running mean", 24, MEAN).next_to(axes.c2p(175, 0.42), RIGHT, buff=0.2),
         )
-        alone = Dot(axes.c2p(150, 0.5), radius=0.14, color=LATENT)
+        line = number_line((-2.5, 2.5, 1), "", 11.0, range(-2, 3))
+        mean = mean_and_spread(line, COLUMN[:1])[0]
+        alone = VGroup(line, mean, on_line(line, COLUMN[:1]), words("spread: 0", 24, SPREAD).next_to(mean, RIGHT))
         self.say(
             "{alone} But a single cell has no spread. {use} In use, batch norm goes by running averages, "
             "gathered in training. {means} Every minibatch has its own mean, {axes} and moves the running mean "
             "by one per cent of what is left.",
-            alone=(FadeIn(alone, scale=0.4), 0.8),
-            use=(FadeOut(alone), FadeIn(axes), 0.8),
-            means=(FadeIn(points, shift=UP * 0.3), FadeIn(names[0]), 1.0),
+            alone=(FadeIn(alone), 0.8),
+            use=(FadeOut(alone), FadeIn(axes), FadeIn(points, shift=UP * 0.3), 1.2),
+            means=(FadeIn(names[0]), Indicate(points, color=INK, scale_factor=1.02), 1.0),
             axes=(Create(drawn[0], rate_func=linear), FadeIn(names[1]), 1.5),
         )
         early = Line(axes.c2p(50, running[50]), axes.c2p(50, means.mean()), color=BAD, stroke_width=6)
@@ -1388,7 +1459,7 @@ class Companions(Lecture):
         )
         diagonal = Line(axes.c2p(-1, -1), axes.c2p(1.8, 1.8), color=DIM, stroke_width=3)
         points = cloud(axes, *trained, LATENT, 0.07)
-        pairs = VGroup(*[self.crowd(color, y) for color, y in ((GROUPS[3], 1.5), (GROUPS[5], -1.3))])
+        pairs = VGroup(*[self.crowd(color, y) for color, y in ((GROUPS[1], 1.5), (GROUPS[4], -1.3))])
         notes = VGroup(
             words("the same 64, and B cells", 26).next_to(pairs[0], DOWN, buff=0.3),
             words("the same 64, and dendritic cells", 26).next_to(pairs[1], DOWN, buff=0.3),
@@ -1420,7 +1491,7 @@ class Companions(Lecture):
         both = VGroup(
             *[
                 VGroup(*[Dot(radius=0.08, color=one) for _ in range(64)]).arrange_in_grid(4, 16, buff=0.13)
-                for one in (LATENT, color)
+                for one in (INK, color)
             ]
         )
         return both.arrange(RIGHT, buff=0.6).move_to([0, y, 0])
@@ -1466,9 +1537,9 @@ class Dropped(Lecture):
         self.say(
             "{rule} The rule: {train} train before the training loop, {eval} eval before everything you report.",
             pause=0.6,
-            rule=lambda: (FadeOut(self.squares, other), 0.6),
-            train=FadeIn(rules[0], shift=UP * 0.2),
-            eval=FadeIn(rules[1], shift=UP * 0.2),
+            rule=lambda: (FadeOut(self.squares, other), FadeIn(*[rule[0] for rule in rules]), 0.6),
+            train=FadeIn(rules[0][1], shift=LEFT * 0.2),
+            eval=FadeIn(rules[1][1], shift=LEFT * 0.2),
         )
 
     def grid(self, seed: int | None) -> VGroup:
@@ -1494,7 +1565,7 @@ class Layers(Lecture):
 
     def construct(self):
         self.add(head("2.8"))
-        rows = [self.layer(y) for y in (1.35, -1.25)]
+        rows = [layer(y) for y in (1.35, -1.25)]
         names = [
             words(f"Layer {k}", 24, DIM).next_to(row[0], UP, buff=0.12).align_to(row[0], RIGHT)
             for k, row in enumerate(rows)
@@ -1556,16 +1627,6 @@ class Layers(Lecture):
             flow=(LaggedStart(*light, lag_ratio=0.35), 3.0),
         )
 
-    def layer(self, y: float) -> VGroup:
-        """Return the frame of a layer, its four parts, and the arrows between them."""
-        parts = VGroup(*[chip(name, INK, 24) for name in ("Linear", "BatchNorm", "ReLU", "Dropout")]).arrange(
-            RIGHT, buff=0.55
-        )
-        parts.move_to([0.35, y, 0])
-        ways = VGroup(*[way(one.get_right(), other.get_left(), buff=0.06) for one, other in pairwise(parts)])
-        frame = RoundedRectangle(0.2, width=parts.width + 0.6, height=1.25, color=FAINT, stroke_width=3).move_to(parts)
-        return VGroup(frame, parts, ways)
-
 
 class Heads(Lecture):
     section = "2.9"
@@ -1577,13 +1638,19 @@ class Heads(Lecture):
         ways = VGroup(*[way(trunk[0].get_right() + UP * y, one.get_left()) for y, one in ((0.2, mean), (-0.2, spread))])
         any_number = words("any number", 26, MEAN).next_to(mean, UP, buff=0.2)
         positive = words("never negative", 26, SPREAD).next_to(spread, DOWN, buff=0.2)
+        line = number_line((-3, 3), "", 5.6, []).move_to([3.2, -1.0, 0])
+        hill = bell(line, 0.6, 0.9, INK, 1.9)
+        centre = Line(line.n2p(0.6), line.n2p(0.6) + UP * 2.1, color=MEAN, stroke_width=5)
+        centre = VGroup(centre, math("mu", 44, MEAN).next_to(centre, UP))
+        wide = DoubleArrow(line.n2p(-0.3), line.n2p(1.5), buff=0, color=SPREAD, tip_length=0.2).shift(UP * 0.6)
+        wide = VGroup(wide, math("sigma", 44, SPREAD).next_to(wide.get_center() + RIGHT * 0.4, UP))
         self.say(
             "{trunk} An encoder is this trunk, {heads} with two heads. {mean} One says a mean, any number; {var} "
             "the other a variance, never negative. {but} But a linear layer may say anything.",
             trunk=(FadeIn(trunk, shift=RIGHT * 0.3), 0.8),
             heads=(*[GrowArrow(one) for one in ways], FadeIn(mean[0]), FadeIn(spread[0]), 0.8),
-            mean=(FadeIn(mean[1]), FadeIn(any_number), 0.7),
-            var=(FadeIn(spread[1]), FadeIn(positive), 0.7),
+            mean=(FadeIn(mean[1], any_number, line, hill), GrowFromEdge(centre, DOWN), 0.9),
+            var=(FadeIn(spread[1], positive), GrowFromCenter(wide), 0.9),
             but=(Wiggle(spread), 1.2),
         )
         grid, notes = self.table()
@@ -1594,7 +1661,7 @@ class Heads(Lecture):
             "zero, the variance is zero, and a density divides by it. {exp} The exponential is always positive. "
             "{log} So the head returns the log of the variance: any number will do.",
             pause=0.5,
-            raw=(FadeIn(grid[0]), 0.7),
+            raw=(FadeOut(line, hill, centre, wide), FadeIn(grid[0]), 0.7),
             as_it_is=(FadeIn(grid[1], shift=UP * 0.2), FadeIn(notes[0]), 0.8),
             relu=(FadeIn(grid[2], shift=UP * 0.2), FadeIn(notes[1]), 0.8),
             exp=(FadeIn(grid[3], shift=UP * 0.2), FadeIn(notes[2]), 0.8),
@@ -1643,16 +1710,17 @@ class Training(Lecture):
         assert len(losses) == 100
         assert losses[-10:].max() < 0.1 < np.log(6) < losses[0]  # "falls below 0.1", "a little more"
         assert lesson.text(r"guessing costs \$\\log 6 = (1\.79)\$") == "1.79"
-        names = ("T cell", "B cell", "NK cell", "monocyte", "dendritic", "CD34+")
-        assert lesson.line(r"^\{'CD14").count(": ") == len(names)
+        names = ("monocyte", "B cell", "CD34+", "NK cell", "dendritic", "T cell")
+        assert re.findall(r"'(\w+)", lesson.line(r"^\{'CD14")) == ["CD14", "CD19", "CD34", "CD56", "Dendritic", "T"]
         groups = VGroup(*[chip(name, GROUPS[k], 26) for k, name in enumerate(names)]).arrange_in_grid(2, 3, buff=0.35)
         groups.move_to([3.0, -0.2, 0])
         cell = Dot([-6.2, -0.2, 0], radius=0.25, color=INK)
         net = box(VGroup(words("FCLayers", 26), words("Linear", 26)).arrange(DOWN, buff=0.2), "", 2.3, 1.5)
         net.move_to([-3.4, -0.2, 0])
+        cost = math('"loss" = -log p("B cell")', 44).next_to(groups, DOWN, buff=0.8)
         arrows = VGroup(way(cell.get_right(), net.get_left()), way(net.get_right(), groups.get_left()))
         self.say(
-            "Do these parts learn? {net} Let them look at a cell, {groups} and name its group, one of six. "
+            "{net} Do these parts learn? Let them look at a cell, {groups} and name its group, one of six. "
             "{loss} The loss: minus the log-probability of the true one.",
             net=(FadeIn(cell), GrowArrow(arrows[0]), FadeIn(net), 0.9),
             groups=(
@@ -1661,8 +1729,9 @@ class Training(Lecture):
                 1.4,
             ),
             loss=lambda: (
-                Circumscribe(groups[0], color=INK),
-                *[one.animate.set_opacity(0.3) for one in groups[1:]],
+                Circumscribe(groups[1], color=INK),
+                *[one.animate.set_opacity(0.3) for one in (groups[0], *groups[2:])],
+                FadeIn(cost, shift=UP * 0.2),
                 1.4,
             ),
         )
@@ -1670,12 +1739,13 @@ class Training(Lecture):
             (0, 100),
             (0, 2.3),
             "minibatches",
-            "cross-entropy, nats per cell",
+            "cross-entropy: mean loss of a cell",
             9.4,
             4.6,
             {0: "0", 50: "50", 100: "100"},
             {0: "0", 1: "1", 2: "2"},
         ).move_to([-0.5, -0.5, 0])
+        axes.names[0].shift(RIGHT * 0.2)  # room for the dot at the end of the walk
         guess = DashedLine(axes.c2p(0, np.log(6)), axes.c2p(100, np.log(6)), color=BAD, stroke_width=4)
         named = words("guessing: log 6 = 1.79", 26, BAD).next_to(guess, UP, buff=0.12).align_to(guess, RIGHT)
         epochs = VGroup(
@@ -1684,15 +1754,18 @@ class Training(Lecture):
         walker = pen(axes.c2p(1, losses[0]), GOOD, 5)
         places = [axes.c2p(k + 1, loss) for k, loss in enumerate(losses)]
         self.say(
-            "{guess} Guessing costs the log of 6, 1.79 nats. {start} Untrained, it costs a little more. {learn} "
-            "Minibatch by minibatch, in ten walks through the training cells, it learns. {end} There, the loss "
-            "falls below 0.1.",
+            "{guess} Guessing costs the natural log of 6: 1.79. {start} Untrained, it costs a little more. {learn} "
+            "Minibatch by minibatch, in ten walks through the training cells, the loss falls below {end} 0.1.",
             pause=0.6,
-            guess=(FadeOut(cell, net, arrows, groups), FadeIn(axes), Create(guess), FadeIn(named), 1.2),
+            guess=(FadeOut(cell, net, arrows, groups, cost), FadeIn(axes), Create(guess), FadeIn(named), 1.2),
             start=(FadeIn(walker[0], scale=2), FadeIn(epochs), 0.8),
             learn=lambda: (tracing(walker, places), 4.6),
             end=(Flash(places[-1], color=GOOD, line_length=0.2, flash_radius=0.25), 0.8),
         )
+
+
+def captioned(axes: Plot, points: Cloud, answer: VMobject, text: str) -> VGroup:
+    return VGroup(axes, points, answer, words(text, 28).next_to(axes, DOWN, buff=0.35))
 
 
 class Scores(Lecture):
@@ -1700,10 +1773,14 @@ class Scores(Lecture):
 
     def construct(self):
         self.add(head("2.10"))
-        card = question("Right for how many unseen cells?\nThe network, and a Linear alone", 32)
+        card = question("Right for how many unseen cells?\nThe network, and a Linear alone", 32).move_to(DOWN * 1.9)
+        cells, held, names = self.folds()
         self.say(
-            "But what counts are cells it has never seen. {ask} How many will it name rightly? And a single Linear?",
+            "{folds} But what counts {next} are cells it has never seen. {ask} How many will it name rightly? And a "
+            "single Linear?",
             pause=1.6,
+            folds=(FadeIn(cells, names), Create(held), 0.9),
+            next=lambda: (Succession(*[ApplyMethod(held.set_x, cells.group(k).get_x()) for k in range(1, 5)]), 2.1),
             ask=(ask(card), 1.0),
         )
         rows = ("largest group", "FCLayers", "Linear alone")
@@ -1721,7 +1798,14 @@ class Scores(Lecture):
         self.say(
             f"{{base}} Always saying the largest group: right for {BASE[0]} per cent. {{net}} Our network: "
             f"{float(NET[0]):g}. {{alone}} A Linear alone: {ALONE[0]}.",
-            base=(FadeOut(card), FadeIn(bars.names), FadeIn(bars.unit), bars.grow(0), FadeIn(errors[0]), 1.2),
+            base=lambda: (
+                FadeOut(card, cells, held, names),
+                FadeIn(bars.names),
+                FadeIn(bars.unit),
+                bars.grow(0),
+                FadeIn(errors[0]),
+                1.2,
+            ),
             net=(bars.grow(1), FadeIn(errors[1]), 1.0),
             alone=(bars.grow(2), FadeIn(errors[2]), 1.0),
         )
@@ -1735,16 +1819,14 @@ class Scores(Lecture):
         note = words("two standard errors", 24, SPREAD).next_to(bar, UP, buff=0.35)
         self.say(
             f"{{cell}} Cell by cell, they differ by {APART} points, {{error}} with a standard error of "
-            f"{APART_ERROR}. {{zero}} Zero lies within two errors: we rank neither. {{both}} Both do about "
-            "equally well, far above guessing.",
+            f"{APART_ERROR}. {{zero}} Zero lies within two errors: we rank neither. {{both}} Both are far "
+            "above guessing.",
             cell=(FadeOut(bars, errors), FadeIn(title), FadeIn(line, zero), FadeIn(dot, shift=DOWN * 0.4), 1.0),
             error=(GrowFromCenter(inner), 0.7),
             zero=(GrowFromCenter(bar), FadeIn(note), 1.0),
             both=(Indicate(title, color=GOOD, scale_factor=1.05), 1.2),
         )
-        bends = VGroup(
-            self.panel("own marker genes", straight_=True), self.panel("an answer that bends", straight_=False)
-        )
+        bends = VGroup(self.straight_answer(), self.bent_answer())
         bends.arrange(RIGHT, buff=1.6).move_to(DOWN * 0.3)
         self.say(
             "{sum} Where groups have their own marker genes, a weighted sum is enough. {bend} A network shows "
@@ -1755,6 +1837,16 @@ class Scores(Lecture):
             label=(Circumscribe(bends[1], color=MEAN, buff=0.25), 1.2),
         )
 
+    def folds(self) -> tuple[Cloud, VGroup, VGroup]:
+        """Return the cells in five parts, a frame around the part that is held out, and what is done with each."""
+        place = np.arange(N)
+        part, inside = place * 5 // N, place % (N // 5)
+        axes = Plot((0, 75), (0, 9), 11.4, 1.4).move_to(UP * 1.2)
+        cells = Cloud(axes, np.stack([part * 15.3 + inside // 10, inside % 10], axis=1), part, [DIM], 0.05)
+        held = VGroup(framed(cells.group(0), GOOD), words("held out", 26, GOOD))
+        held[1].next_to(held[0], UP, buff=0.2)
+        return cells, held, words("trained on the others", 26, DIM).next_to(cells, DOWN, buff=0.35)
+
     def whisker(self, bar: Rectangle, share: str, error: str) -> VGroup:
         """Return a standard error to either side of the end of a bar."""
         unit = bar.width / float(share)
@@ -1762,12 +1854,26 @@ class Scores(Lecture):
         caps = [Line(end + DOWN * 0.16, end + UP * 0.16) for end in (low, high)]
         return VGroup(Line(low, high), *caps).set_stroke(INK, 4)
 
-    def panel(self, title: str, straight_: bool) -> VGroup:
-        """Return the two rivals of section 2.6 as small pictures: a straight line, and one that bends."""
-        axes = plot_axes((-2.4, 1.5), (-0.45, 1.05), "", "", 4.2, 2.6, {}, {})
-        flat, bent = (np.squeeze(one) for one in lesson.value("2.6", BENDS))
-        drawn = curve(axes, value("2.6", "along"), flat if straight_ else bent, LATENT if straight_ else GOOD, 6)
-        return VGroup(axes, drawn, words(title, 28).next_to(axes, DOWN, buff=0.35))
+    def straight_answer(self) -> VGroup:
+        """Return monocytes and B cells, by the eight genes that mark each, and a straight line between."""
+        features, types = value("2.5", "features"), value("2.6", "cell_type").astype(int)
+        sizes = re.findall(r"(?:Monocyte|B)': (\d+)", lesson.line(r"^\{'CD14"))
+        both = [features[types == list(np.bincount(types)).index(int(size))] for size in sizes]
+        order = np.argsort(both[0].mean(axis=0) - both[1].mean(axis=0))
+        points = [np.stack([one[:, order[:8]].mean(axis=1), one[:, order[-8:]].mean(axis=1)], axis=1) for one in both]
+        assert all(np.mean((one[:, 0] > one[:, 1]) == k) > 0.99 for k, one in enumerate(points))
+        axes = plot_axes((-0.1, 3), (-0.1, 3), "", "", 4.2, 3.0, {}, {})
+        cells = Cloud(axes, np.concatenate(points), np.repeat([0, 1], [len(one) for one in points]), opacity=0.75)
+        shown = captioned(axes, cells, curve(axes, [0, 3], [0, 3], INK, 6), "own marker genes")
+        kinds = ("monocytes", GROUPS[0], 1.35, 2.75), ("B cells", GROUPS[1], 2.3, 0.85)
+        return shown.add(*[words(name, 24, color).move_to(axes.c2p(*at)) for name, color, *at in kinds])
+
+    def bent_answer(self) -> VGroup:
+        """Return the genes of section 2.6, and the answer that bends."""
+        axes = plot_axes((-2.4, 1.5), (-0.1, 1.05), "", "", 4.2, 3.0, {}, {})
+        genes = cloud(axes, value("2.6", "gene_mean"), value("2.6", "gene_seen"), radius=0.03)
+        bent = np.squeeze(lesson.value("2.6", BENDS)[1])
+        return captioned(axes, genes, curve(axes, value("2.6", "along"), bent, GOOD, 6), "an answer that bends")
 
 
 class Asked(Lecture):
@@ -1781,19 +1887,15 @@ class Asked(Lecture):
                 ("2.1", "write Linear, weight and bias"),
                 ("2.4", "write FCLayers, layer by layer"),
                 ("2.5", "give the encoder its two heads"),
-                ("•", "break the training on purpose"),
+                "break the training on purpose",
             ],
         )
         self.say(
             "{card} In the notebook, {step} you write the step downhill, {linear} Linear, {layers} FCLayers, "
             "{heads} and two heads. {break_} Then you break the training on purpose, and ask who would notice.",
             pause=2.0,
-            card=(FadeIn(card.card), FadeIn(card.title), 0.8),
-            step=FadeIn(card.row(0), shift=RIGHT * 0.2),
-            linear=FadeIn(card.row(1), shift=RIGHT * 0.2),
-            layers=FadeIn(card.row(2), shift=RIGHT * 0.2),
-            heads=FadeIn(card.row(3), shift=RIGHT * 0.2),
-            break_=FadeIn(card.row(4), shift=RIGHT * 0.2),
+            card=(card.appear(), 0.8),
+            **{cue: card.reveal(i) for i, cue in enumerate(("step", "linear", "layers", "heads", "break_"))},
         )
 
 
