@@ -744,24 +744,25 @@ class Loop(Beat):
         """Show one step with each optimizer, of a loss and of 64 times the loss."""
         kinds = ("SGD", "Adam")
         ends = {kind: float(lesson.number(rf"{kind}\s+loss times 64: w =").replace("−", "-")) for kind in kinds}
-        lines = [number_line((-40, 10, 10), "w", 10.2).move_to([0.9, y, 0]) for y in (0.9, -1.9)]
+        lines = [number_line((-40, 10, 10), "w", 9.4).move_to([1.3, y, 0]) for y in (0.9, -1.9)]
         names = VGroup(
             words(name, 30, weight=BOLD).move_to([-6.4, line.n2p(0)[1], 0], LEFT)
-            for name, line in zip(("plain", "Adam"), lines, strict=True)
+            for name, line in zip(("plain step", "Adam"), lines, strict=True)
         )
         balls = {kind: Dot(line.n2p(3), 0.14, color=SLOPE) for kind, line in zip(kinds, lines, strict=True)}
         ghosts = VGroup(*[Dot(line.n2p(3), 0.14, color=DIM, fill_opacity=0.5) for line in lines])
-        tag, far = (
-            words("the same loss, times 64", 34, MEAN).move_to(UP * 2.4),
-            lesson.number(r"SGD\s+loss times 64: w ="),
+        far = lesson.number(r"SGD\s+loss times 64: w =")
+        once, tag = (
+            words(text, 34, color).move_to(UP * 2.4)
+            for text, color in (("one step of one weight w", DIM), ("the same loss, times 64", MEAN))
         )
         assert lesson.number(r"Adam\s+loss times 64: w =") == lesson.number(r"Adam\s+loss times  1: w =")
         self.say(
             "{adam} The optimizer, Adam, divides each step by how large the gradients have been. {times} "
             f"Multiply the loss by 64: {{sgd}} a plain step lands at minus {far[1:]}, {{same}} Adam does not notice.",
             pause=0.6,
-            adam=lambda: (*swap(self.others(head), VGroup(*lines, names, ghosts), VGroup(*balls.values())), 1.2),
-            times=(FadeIn(tag, shift=UP * 0.2), 0.7),
+            adam=lambda: (*swap(self.others(head), VGroup(*lines, names, ghosts, once), VGroup(*balls.values())), 1.2),
+            times=(*swap(once, tag), 0.7),
             sgd=lambda: (balls["SGD"].animate(path_arc=0.7).move_to(lines[0].n2p(ends["SGD"])), 1.2),
             same=lambda: (balls["Adam"].animate(path_arc=1.2).move_to(lines[1].n2p(ends["Adam"])), 1.0),
         )
@@ -781,7 +782,7 @@ class Curves(Beat):
         tag = words(f"coins {coins_pay}", 26, DIM).next_to(line, RIGHT, buff=0.2)
         card = question("BCE will fall.  KL: fall, stay, rise?", 30).move_to(axes.c2p(26, 38))
         assert len(digits) == 297
-        wall = Picture(digits, 0.55, 33, dots=8).set(width=12.6).move_to(DOWN * 0.2)
+        wall = Picture(digits, 0.55, 27, dots=8).set(width=12.4).move_to(DOWN * 0.3)
         self.say(
             f"{{axes}} Watch the 297 images held out. {{coins}} Coins alone pay {coins_pay} nats an image. {{ask}} "
             "BCE will fall. And KL: fall too, stay, or rise?",
@@ -1083,13 +1084,20 @@ class Rival(Beat):
         places, turns = (last + widths * eps).reshape(-1, 2), np.repeat(np.arange(5), len(last))
         inside = np.abs(places).max(axis=1) < 2.85
         drawn = Cloud(plane, places[inside], turns[inside], [NOISE], 0.03)
-        notes = VGroup(words("KL: near the prior", 30, PRICE), words("draws: no gaps", 30, NOISE))
+        notes = VGroup(
+            words(text, size, color)
+            for text, size, color in (
+                ("KL: near the prior", 30, PRICE),
+                ("draws: no gaps", 30, NOISE),
+                ("VAE, two latents", 24, DIM),
+            )
+        )
         notes.arrange(DOWN, buff=0.7, aligned_edge=LEFT).move_to([-4.4, -0.1, 0])
         self.say(
             "{kl} Why? KL puts the images where the prior draws, {fill} and the draws make the decoder answer for "
             "whole neighbourhoods. The gaps are filled.",
             pause=0.8,
-            kl=lambda: (*swap(self.others(head), plane, means, notes[0]), 1.4),
+            kl=lambda: (*swap(self.others(head), plane, means, notes[::2]), 1.4),
             fill=(lag(0.6, *map(FadeIn, drawn)), FadeIn(notes[1]), 3.0),
         )
 
@@ -1300,13 +1308,17 @@ class Colleague(Beat):
         ready = SurroundingRectangle(
             shown.lines[0][len(start) : len(end)], color=BAD, buff=0.08, corner_radius=0.06, stroke_width=3
         )
+        names = VGroup(
+            words(text, 28, color).next_to(shown, DOWN, buff=0.2).set_x(part.get_x())
+            for text, color, part in (("BCE?", FIT, ready), ("KL", PRICE, shown.lines[0][len(end) + 11 :][:2]))
+        )
         smear = row(np.asarray(lesson.value("3.9", "rows")["colleague's"])[:8], 1.2, 0.25).move_to(DOWN * 0.9)
         self.say(
             "{code} A colleague takes PyTorch's ready-made loss, and adds the KL. {run} It runs, the loss falls, "
             "{same} and every sample is the same grey smear.",
             pause=0.6,
-            code=(FadeIn(shown), 0.8),
-            run=(Create(ready), 0.8),
+            code=(Succession(FadeIn(shown), AnimationGroup(Create(ready), lag(0.4, *map(FadeIn, names)))), 2.4),
+            run=(Indicate(shown, color=INK, scale_factor=1.02), 0.8),
             same=(lag(0.15, *[FadeIn(one, shift=UP * 0.2) for one in smear]), 1.4),
         )
         colors = {"b": FIT, "k": PRICE, "w": BAD}
@@ -1321,7 +1333,7 @@ class Colleague(Beat):
             "factor, which moves no minimum, and which Adam does not notice: {beta} a weight of 64 on the KL is what "
             "stays. {ask} Which run prints the smaller loss?",
             pause=2.0,
-            mean=(FadeOut(smear, rate_func=EARLY), steps.reveal(0), 1.2),
+            mean=(FadeOut(smear, names, rate_func=EARLY), steps.reveal(0), 1.2),
             front=(steps.reveal(1), 1.4),
             beta=(Circumscribe(steps.line(1).select("w"), color=BAD, stroke_width=6), 1.4),
             ask=(ask(card), 0.8),
