@@ -1317,7 +1317,7 @@ class Colleague(Beat):
             "{code} A colleague takes PyTorch's ready-made loss, and adds the KL. {run} It runs, the loss falls, "
             "{same} and every sample is the same grey smear.",
             pause=0.6,
-            code=(Succession(FadeIn(shown), AnimationGroup(Create(ready), lag(0.4, *map(FadeIn, names)))), 2.4),
+            code=(FadeIn(shown, rate_func=EARLY), Create(ready, rate_func=LATE), FadeIn(names, rate_func=LATE), 2.0),
             run=(Indicate(shown, color=INK, scale_factor=1.02), 0.8),
             same=(lag(0.15, *[FadeIn(one, shift=UP * 0.2) for one in smear]), 1.4),
         )
@@ -1563,7 +1563,7 @@ class Worth(Beat):
             VGroup(words(text, 30, color), mono(f"+{found[0]} ± {found[1]}", 38, color))
             .arrange(DOWN, buff=0.25)
             .move_to(axes.c2p(73, 22))
-            for text, color, found in zip(("over coins", "over depth"), (LATENT, SPREAD), told, strict=True)
+            for text, color, found in zip(("over coins", "over coins + depth"), (LATENT, SPREAD), told, strict=True)
         ]
         card = question("By how many nats a cell?\n3, 10 or 30?", 32).move_to(axes.c2p(45, 16))
         assert len(vae) == 140
