@@ -1,13 +1,11 @@
 """Film 3: the demo, running the network."""
 
 import re
-from collections.abc import Iterable
-from textwrap import dedent
 
 import numpy as np
 from film import *
 
-EARLY, LATE = squish_rate_func(smooth, 0, 0.35), squish_rate_func(smooth, 0.35, 1)
+EARLY, LATE = squish_rate_func(smooth, 0, 0.4), squish_rate_func(smooth, 0.3, 1)
 FIT, PRICE = "#8FA8FF", "#C792EA"  # what is said of bce, and of kl
 
 
@@ -212,19 +210,14 @@ class Plane(VGroup):
         self.cross = VGroup(*[Line(-way * 0.12, way * 0.12, color=DIM, stroke_width=2) for way in (UP, RIGHT)])
         self.add(self.box, self.cross, self.circle)
 
-    def at(self, z: np.ndarray) -> np.ndarray:
-        """Return the point of the picture at latents z."""
-        return self.box.get_center() + self.box.width / 2 / self.reach * np.array([z[0], z[1], 0.0])
+    def c2p(self, x: float, y: float = 0.0) -> np.ndarray:
+        """Return the point of the picture at latents x and y."""
+        return self.box.get_center() + self.box.width / 2 / self.reach * np.array([x, y, 0.0])
 
     def numerals(self, z: np.ndarray, labels: np.ndarray, size: float = 22) -> VGroup:
         """Return a numeral for every image, at its place, in the colour of its digit."""
         masters = [words(str(digit), size, GROUPS[digit], weight=BOLD)[0] for digit in range(10)]
-        return VGroup(*[masters[label].copy().move_to(self.at(one)) for one, label in zip(z, labels, strict=True)])
-
-    def ring(self, z: np.ndarray, sd: np.ndarray, color: str = LATENT, times: float = 1.0) -> Ellipse:
-        """Return the ellipse of one standard deviation of q, or of `times` as many."""
-        unit = self.box.width / self.reach * times
-        return Ellipse(width=sd[0] * unit, height=sd[1] * unit, color=color, stroke_width=3).move_to(self.at(z))
+        return VGroup(*[masters[label].copy().move_to(self.c2p(*one)) for one, label in zip(z, labels, strict=True)])
 
     def moving(self, numerals: VGroup, history: np.ndarray, rate_func=linear) -> Animation:
         """Return numerals on their way through a history of places, (times, images, 2)."""
@@ -234,7 +227,7 @@ class Plane(VGroup):
             k = min(int(share * last), last - 1)
             rest = share * last - k
             for one, start, end in zip(group, history[k], history[k + 1], strict=True):
-                one.move_to(self.at((1 - rest) * start + rest * end))
+                one.move_to(self.c2p(*((1 - rest) * start + rest * end)))
 
         return UpdateFromAlphaFunc(numerals, step, rate_func=rate_func)
 
@@ -247,11 +240,6 @@ def row(images: np.ndarray, side: float = 0.72, buff: float = 0.14) -> Group:
 def price(mu: float, sd: float) -> float:
     """Return the KL of N(mu, sd squared) from N(0, 1), in nats."""
     return 0.5 * (sd**2 + mu**2 - 1 - 2 * np.log(sd))
-
-
-def every(things: Iterable[Mobject]) -> VGroup:
-    """Return things as a group."""
-    return VGroup(*things)
 
 
 def lag(ratio: float, *steps: Animation) -> Animation:
@@ -277,15 +265,19 @@ def colored(source: str, size: float, **colors: str) -> MathTypst:
     return formula
 
 
-def slim(shown: VGroup) -> VGroup:
-    """Narrow the card of a listing whose line is nearly as wide as the picture."""
+def slim(*starts: str) -> VGroup:
+    """Return lines of the lesson's code on a narrow card, since one of them is nearly as wide as the picture."""
+    shown = listing(bare(lesson.lines(*starts)), 20)
     shown.card.stretch_to_fit_width(shown.lines.width + 0.5)
     return shown
 
 
-def code(*starts: str) -> str:
-    """Return lines of the lesson's code, moved to the left."""
-    return dedent(lesson.lines(*starts))
+def detected(bits: np.ndarray) -> ImageMobject:
+    """Return cells by genes, or shares of detection, as squares."""
+    light = np.kron(bits, np.pad(np.ones((8, 8)), (0, 2)))[..., None]
+    dark, bright = (np.array(ManimColor(color).to_int_rgb()) for color in (CARD, INK))
+    shown = ImageMobject((dark + light * (bright - dark)).astype(np.uint8))
+    return shown.set_resampling_algorithm(RESAMPLING_ALGORITHMS["bicubic"]).set(width=11.4)
 
 
 digits, truth = (np.asarray(lesson.value("3.1", name)) for name in ("test_x", "test_shown"))
@@ -452,7 +444,7 @@ class Width(Beat):
         chain = VGroup()
         for k, (name, value) in enumerate((("log-variance", logvar), ("half of it", half), ("exponential", sigma))):
             place = [4.2 * (k - 1), 1.9, 0]
-            value = mono(value.replace("-", "−"), 46, SPREAD if k == 2 else INK).move_to(place)
+            value = mono(signed(value, len(value.split(".")[1])), 46, SPREAD if k == 2 else INK).move_to(place)
             chain.add(VGroup(words(name, 24, DIM).move_to(place).shift(UP * 0.6), value))
         ways = VGroup(*[way([4.2 * k - 2.8, 1.9, 0], [4.2 * k - 1.4, 1.9, 0]) for k in range(2)])
         line = number_line((-4, 4, 1), math("z", 40, LATENT), 11.5).move_to(DOWN * 2.5)
@@ -502,30 +494,43 @@ class Cost(Beat):
         *costs, total = numbers(lesson.line(r"each pixel: \["))
         assert max(costs, key=float) == costs[3]
         assert (pixels[3], logits[3]) == (0, 3)
+        real, rebuilt = (lesson.value("3.6", name)[4] for name in ("one_each", "rebuilt[one_each]"))
+        pair = Group(Picture(digits[real], 2.6), words("?", 90, MEAN), Picture(rebuilt, 2.6))
+        pair.arrange(RIGHT, buff=1.0).shift(DOWN * 0.2)
+        captions = VGroup(
+            words(text, 24, DIM).next_to(one, DOWN, buff=0.3)
+            for text, one in zip(("the image", "decoded"), pair[::2], strict=True)
+        )
         columns = VGroup()
         for k, (pixel, logit, cost) in enumerate(zip(pixels, logits, costs, strict=True)):
             square = Square(1.0, color=DIM, stroke_width=3).set_fill(INK if pixel else CARD, 1)
-            square.move_to([(k - 1.5) * 2.3 + 0.3, -1.0, 0])
+            square.move_to([(k - 1.5) * 2.3 + 0.3, -0.65, 0])
             state = words("on" if pixel else "off", 26, GROUND if pixel else INK).move_to(square)
-            said = mono(f"{logit:g}".replace("-", "−"), 34, LATENT).move_to(square).shift(DOWN * 1.0)
-            bar = Rectangle(width=1.0, height=float(cost) * 0.85, stroke_width=0).set_fill(FIT, 0.9)
+            said = mono(signed(logit, 0), 34, LATENT).move_to(square).shift(DOWN * 0.95)
+            chance = mono(f"{1 / (1 + np.exp(-logit)):.0%}", 28).move_to(square).shift(DOWN * 1.55)
+            bar = Rectangle(width=1.0, height=float(cost) * 0.8, stroke_width=0).set_fill(FIT, 0.9)
             bar.next_to(square, UP, buff=0.15)
-            columns.add(VGroup(VGroup(square, state), said, bar, mono(cost, 30).next_to(bar, UP, buff=0.15)))
-        names = every(
-            words(text, 24, color).set_y(y).set_x(-4.5, RIGHT)
-            for text, color, y in (("pixel", DIM, -1.0), ("logit", LATENT, -2.0), ("nats", FIT, 0.0))
-        )
+            value = mono(cost, 30).next_to(bar, UP, buff=0.15)
+            columns.add(VGroup(VGroup(square, state), said, bar, value, chance))
+        rows = ("pixel", DIM, -0.65), ("logit", LATENT, -1.6), ("chance of on", DIM, -2.2), ("nats", FIT, 0.3)
+        names = VGroup(words(text, 24, color).set_y(y).set_x(-4.1, RIGHT) for text, color, y in rows)
         self.say(
             "{loss} Which number says how good a model is? {pix} Four pixels, two on, two off, {logits} and the "
-            "decoder's logits. {ask} A coin costs minus the log of its probability. Which pixel costs most?",
+            "decoder's logits, {chance} which a sigmoid turns into the chance of on. {ask} A coin costs minus the "
+            "natural log of its probability, in nats. Which pixel costs most?",
             pause=2.0,
-            loss=(FadeIn(names[0]), 0.5),
-            pix=(lag(0.2, *[FadeIn(one[0], scale=0.6) for one in columns]), 1.0),
+            loss=(FadeIn(pair, captions), 0.6),
+            pix=(
+                *swap(Group(pair, captions), names[0]),
+                lag(0.2, *[FadeIn(one[0], scale=0.6, rate_func=LATE) for one in columns]),
+                1.2,
+            ),
             logits=(lag(0.2, *[FadeIn(one[1], shift=UP * 0.2) for one in columns]), FadeIn(names[1]), 1.0),
-            ask=(lag(0.4, *[Indicate(one[1], color=MEAN, scale_factor=1.3) for one in columns]), FadeIn(names[2]), 2.4),
+            chance=(lag(0.2, *[FadeIn(one[4], shift=DOWN * 0.2) for one in columns]), FadeIn(names[2]), 1.2),
+            ask=(lag(0.4, *[Indicate(one[4], color=MEAN, scale_factor=1.3) for one in columns]), FadeIn(names[3]), 2.4),
         )
         whole = VGroup(words("sum", 30, DIM), mono(total, 40, FIT), words("nats", 30, DIM)).arrange(RIGHT, buff=0.25)
-        whole.move_to([0.3, -3.05, 0])
+        whole.move_to([0.3, -3.1, 0])
         grow = [AnimationGroup(GrowFromEdge(one[2], DOWN), FadeIn(one[3])) for one in columns]
         self.say(
             f"{{grow}} The last: promised, with a logit of {logits[3]:.0f}, and it did not come. {{sum}} Together, "
@@ -600,8 +605,8 @@ class Bargain(Beat):
         balance = float(self.shares[(self.bce + self.kl).argmin()])
         assert abs(balance - 1) < 0.05
         mu, sd, images = self.told["mu"], self.told["sd"], [one[3] for one in self.told["rows"]]
-        self.plane = plane = Plane(5.8, 2.9).move_to([-3.6, -0.4, 0])
-        own = always_redraw(lambda: plane.ring(mu * self.share.get_value(), sd, LATENT, 2).set_fill(LATENT, 0.25))
+        self.plane = plane = Plane(5.5, 2.9).move_to([-3.6, -0.55, 0])
+        own = always_redraw(lambda: ellipse(plane, mu * self.share.get_value(), sd, LATENT).set_fill(LATENT, 0.25))
         real = Picture(digits[lesson.value("3.6", "one_each")[4]], 1.5).move_to([1.9, 1.7, 0])
         made = Picture(images[0], 1.5).move_to([4.7, 1.7, 0])
         made.add_updater(lambda one: one.show(images[round(self.now(np.arange(91)))]))
@@ -610,21 +615,22 @@ class Bargain(Beat):
             words("decoded", 24, DIM).next_to(made, UP, buff=0.2),
         )
         labels[1].align_to(labels[0], UP)
+        above = words("the plane of two latents, from above", 24, DIM).next_to(plane, UP, buff=0.15)
         bars = always_redraw(self.bars)
-        names = every(
+        names = VGroup(
             words(text, 26, color).set_y(y).set_x(1.1, RIGHT)
             for text, color, y in (("BCE", FIT, 0.0), ("KL", PRICE, -0.8), ("sum", INK, -1.9))
         )
         self.add(always_redraw(self.forces))
         self.say(
-            "{stage} Two forces, then. Take a 4, {bars} its bell in the middle. {slide} Slide it outwards, and the "
-            "decoder can tell it from the rest. {cheap} BCE falls: it pushes out.",
-            stage=(FadeIn(plane), FadeIn(real), FadeIn(labels[0]), 0.8),
+            "{stage} Two forces, then. Take a 4, {bars} its bell in the middle, seen from above. {slide} Slide it "
+            "outwards, and the decoder can tell it from the rest. {cheap} BCE falls: it pushes out.",
+            stage=(FadeIn(plane, above), FadeIn(real), FadeIn(labels[0]), 0.8),
             bars=(FadeIn(own), FadeIn(made), FadeIn(labels[1]), FadeIn(names), FadeIn(bars), 0.8),
             slide=lambda: (self.share.animate.set_value(0.5), 2.4),
             cheap=lambda: (self.seen.animate.set_value(1), self.share.animate.set_value(0.65), 1.4),
         )
-        home = Dot(plane.at(mu), 0.09, color=GOOD)
+        home = Dot(plane.c2p(*mu), 0.09, color=GOOD)
         best = SurroundingRectangle(bars[2:], color=GOOD, buff=0.12, corner_radius=0.06, stroke_width=4)
         self.say(
             "{dear} Further out, KL rises: it pulls back. {rest} In between, the sum is least, {real} and there "
@@ -643,7 +649,7 @@ class Bargain(Beat):
         """Return bce and kl, and their sum, as bars of one scale."""
         one, other, unit = self.now(self.bce), self.now(self.kl), 0.125
         spans = ((0.0, 0.0, one, FIT), (-0.8, 0.0, other, PRICE), (-1.9, 0.0, one, FIT), (-1.9, one, other, PRICE))
-        return every(
+        return VGroup(
             Rectangle(width=size * unit, height=0.5, stroke_width=0)
             .set_fill(color, 0.9)
             .move_to([1.4 + start * unit, y, 0], LEFT)
@@ -656,7 +662,7 @@ class Bargain(Beat):
         along = np.array([*mu, 0.0]) / np.linalg.norm(mu)
         for values, color, side in ((self.bce, FIT, 0.14), (self.kl, PRICE, -0.14)):
             size = np.clip(-self.now(np.gradient(values, self.shares)) / 8, -1.5, 1.5)
-            start = self.plane.at(mu * self.share.get_value()) + np.array([-along[1], along[0], 0.0]) * side
+            start = self.plane.c2p(*(mu * self.share.get_value())) + np.array([-along[1], along[0], 0.0]) * side
             end, tip = start + along * size, 0.22 * np.sign(size) * min(1, 4 * abs(size))
             across = np.array([-along[1], along[0], 0.0]) * 0.6 * abs(tip)
             head = Polygon(end + along * tip, end + across, end - across, stroke_width=0).set_fill(color, 1)
@@ -671,8 +677,8 @@ class Sum(Beat):
         self.head()
         source = '"loss" = {{1/n sum_(i=1)^n : m}} ( {{sum_g -log p(x_(i g) | z_i) : b}} + {{sum_j KL_(i j) : k}} )'
         law = colored(source, 54, b=FIT, k=PRICE).move_to(UP * 1.8)
-        grid = every(
-            every(Square(0.36, stroke_width=0).set_fill(FIT if k < 12 else PRICE, 0.85) for k in range(14)).arrange(
+        grid = VGroup(
+            VGroup(Square(0.36, stroke_width=0).set_fill(FIT if k < 12 else PRICE, 0.85) for k in range(14)).arrange(
                 RIGHT, buff=0.08
             )
             for _ in range(5)
@@ -699,11 +705,7 @@ class Loop(Beat):
 
     def construct(self):
         head = self.head()
-        shown = slim(
-            listing(
-                code("for _ in range(n_epochs):", "train_epoch(model, x[torch.randperm", "update_bn([x], model)"), 20
-            )
-        )
+        shown = slim("for _ in range(n_epochs):", "train_epoch(model, x[torch.randperm", "update_bn([x], model)")
         shown.move_to(UP * 1.5)
         bar = glow(shown, 0)
         images = Group(*[Picture(image, 0.62) for image in digits[100:124]]).arrange_in_grid(2, 12, buff=0.22)
@@ -742,24 +744,25 @@ class Loop(Beat):
         """Show one step with each optimizer, of a loss and of 64 times the loss."""
         kinds = ("SGD", "Adam")
         ends = {kind: float(lesson.number(rf"{kind}\s+loss times 64: w =").replace("−", "-")) for kind in kinds}
-        lines = [number_line((-40, 10, 10), "w", 10.2).move_to([0.9, y, 0]) for y in (0.9, -1.9)]
-        names = every(
+        lines = [number_line((-40, 10, 10), "w", 9.4).move_to([1.3, y, 0]) for y in (0.9, -1.9)]
+        names = VGroup(
             words(name, 30, weight=BOLD).move_to([-6.4, line.n2p(0)[1], 0], LEFT)
-            for name, line in zip(("plain", "Adam"), lines, strict=True)
+            for name, line in zip(("plain step", "Adam"), lines, strict=True)
         )
         balls = {kind: Dot(line.n2p(3), 0.14, color=SLOPE) for kind, line in zip(kinds, lines, strict=True)}
         ghosts = VGroup(*[Dot(line.n2p(3), 0.14, color=DIM, fill_opacity=0.5) for line in lines])
-        tag, far = (
-            words("the same loss, times 64", 34, MEAN).move_to(UP * 2.4),
-            lesson.number(r"SGD\s+loss times 64: w ="),
+        far = lesson.number(r"SGD\s+loss times 64: w =")
+        once, tag = (
+            words(text, 34, color).move_to(UP * 2.4)
+            for text, color in (("one step of one weight w", DIM), ("the same loss, times 64", MEAN))
         )
         assert lesson.number(r"Adam\s+loss times 64: w =") == lesson.number(r"Adam\s+loss times  1: w =")
         self.say(
             "{adam} The optimizer, Adam, divides each step by how large the gradients have been. {times} "
             f"Multiply the loss by 64: {{sgd}} a plain step lands at minus {far[1:]}, {{same}} Adam does not notice.",
             pause=0.6,
-            adam=lambda: (*swap(self.others(head), VGroup(*lines, names, ghosts), VGroup(*balls.values())), 1.2),
-            times=(FadeIn(tag, shift=UP * 0.2), 0.7),
+            adam=lambda: (*swap(self.others(head), VGroup(*lines, names, ghosts, once), VGroup(*balls.values())), 1.2),
+            times=(*swap(once, tag), 0.7),
             sgd=lambda: (balls["SGD"].animate(path_arc=0.7).move_to(lines[0].n2p(ends["SGD"])), 1.2),
             same=lambda: (balls["Adam"].animate(path_arc=1.2).move_to(lines[1].n2p(ends["Adam"])), 1.0),
         )
@@ -779,12 +782,13 @@ class Curves(Beat):
         tag = words(f"coins {coins_pay}", 26, DIM).next_to(line, RIGHT, buff=0.2)
         card = question("BCE will fall.  KL: fall, stay, rise?", 30).move_to(axes.c2p(26, 38))
         assert len(digits) == 297
+        wall = Picture(digits, 0.55, 27, dots=8).set(width=12.4).move_to(DOWN * 0.3)
         self.say(
             f"{{axes}} Watch the 297 images held out. {{coins}} Coins alone pay {coins_pay} nats an image. {{ask}} "
             "BCE will fall. And KL: fall too, stay, or rise?",
             pause=2.0,
-            axes=(FadeIn(axes, epochs), 0.7),
-            coins=(Create(line), FadeIn(tag), 0.8),
+            axes=(FadeIn(wall), 0.7),
+            coins=(*swap(wall, axes, epochs, tag), Create(line, rate_func=LATE), 1.2),
             ask=(ask(card), 0.8),
         )
         bce, kl = (curve(axes, range(51), history[:, k], color) for k, color in ((1, FIT), (2, PRICE)))
@@ -863,7 +867,7 @@ class Turn(Beat):
         self.head()
         plane, last = Plane(6.6, 2.9).move_to([2.4, -0.1, 0]), snapshots[-1]
         numerals = plane.numerals(last, truth)
-        axis = Arrow(plane.at((-2.6, 0)), plane.at((2.6, 0)), buff=0, color=MEAN, stroke_width=5, tip_length=0.25)
+        axis = Arrow(plane.c2p(-2.6), plane.c2p(2.6), buff=0, color=MEAN, stroke_width=5, tip_length=0.25)
         name = words("latent 1", 28, MEAN).next_to(plane.box, LEFT, buff=0.35)
         turned = np.array([last @ [[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]] for a in np.linspace(0, 1.9, 61)])
         self.add(plane, numerals)
@@ -896,9 +900,8 @@ class Rebuild(Beat):
         )
         pairs = VGroup()
         for z, image in zip(snapshots[-1][kinds], above, strict=True):
-            texts = [f"{round(float(one), 1) + 0.0:+.1f}".replace("-", "−") for one in z]
             pairs.add(
-                VGroup(*[mono(text, 22, LATENT) for text in texts])
+                VGroup(mono(signed(one, 1), 24, LATENT) for one in z)
                 .arrange(DOWN, buff=0.12)
                 .move_to([image.get_x(), -0.2, 0])
             )
@@ -972,7 +975,7 @@ class MakeUp(Beat):
         die, decoder = Die(0.95).move_to([0.3, 1.8, 0]), trapezoid("decoder", narrow="left").move_to([2.7, 1.8, 0])
         fresh = Picture(made[0], 1.7).move_to([5.4, 1.8, 0])
         law = math("z tilde cal(N)(0, I)", 42, NOISE).next_to(plane, UP, buff=0.25)
-        points = [Dot(plane.at(one), 0.1, color=NOISE) for one in z]
+        points = [Dot(plane.c2p(*one), 0.1, color=NOISE) for one in z]
         slots = [np.array([-0.45 + 1.05 * (k % 7), -0.8 - 1.25 * (k // 7), 0]) for k in range(14)]
         kept = [Picture(image, 0.9).move_to(slot) for image, slot in zip(made, slots, strict=True)]
 
@@ -1039,13 +1042,18 @@ class Rival(Beat):
             ask=(ask(card), 0.8),
         )
         own, plain = (lesson.number(rf"{name}\s+bce") for name in ("VAE", "autoencoder"))
-        bars = Bars(["VAE", "autoencoder"], [own, plain], "BCE, nats per held-out image", [LATENT, DIM]).move_to(
-            DOWN * 0.2
-        )
+        many = lesson.text(r"Below, both have\s+(\w+) latents")
+        names = f"VAE, {many} latents", f"autoencoder, {many}", "VAE, two latents"
+        bars = Bars(names, [own, plain, bce_paid], "BCE, nats per held-out image", [LATENT, DIM, FAINT])
+        bars.move_to(DOWN * 0.2)
+        bars.bar(2)[1].set_color(INK)
         self.say(
-            f"{{bars}} Rebuilding: {{grow}} the autoencoder. {plain} nats of BCE, against {own}.",
-            bars=lambda: (*swap(self.others(head), VGroup(bars.names, bars.unit)), 0.6),
+            f"{{bars}} Rebuilding: {{grow}} the autoencoder. {plain} nats of BCE, against {own}. {{many}} Both have "
+            f"{many} latents here: {{two}} with two, ours paid {bce_paid}.",
+            bars=lambda: (*swap(self.others(head), VGroup(*bars.names[:2], bars.unit)), 0.6),
             grow=(bars.grow(0), bars.grow(1), 1.1),
+            many=(lag(0.3, *[Indicate(one, color=MEAN, scale_factor=1.05) for one in bars.names[:2]]), 1.0),
+            two=(FadeIn(bars.names[2]), bars.grow(2), 1.0),
         )
         off, made = lesson.value("3.6", "off"), lesson.value("3.6", "{name: x[20:34] for name, x in made.items()}")
         assert off["autoencoder"] > 5
@@ -1071,22 +1079,26 @@ class Rival(Beat):
         """Show why: KL gathers the means where the prior is, and draws from each q fill what is between."""
         widths, last = lesson.value("3.6", WIDTHS), snapshots[-1]
         plane = Plane(6.2, 2.9).move_to([2.4, -0.25, 0])
-        means = VGroup(*[Dot(plane.at(z), 0.05, color=MEAN) for z in last])
+        means = Cloud(plane, last, colors=MEAN)
         eps = np.random.default_rng(0).standard_normal((5, *last.shape))
-        drawn = every(
-            Dot(plane.at(z), 0.03, color=NOISE)
-            for places in last + widths * eps
-            for z in places
-            if np.abs(z).max() < 2.85
+        places, turns = (last + widths * eps).reshape(-1, 2), np.repeat(np.arange(5), len(last))
+        inside = np.abs(places).max(axis=1) < 2.85
+        drawn = Cloud(plane, places[inside], turns[inside], [NOISE], 0.03)
+        notes = VGroup(
+            words(text, size, color)
+            for text, size, color in (
+                ("KL: near the prior", 30, PRICE),
+                ("draws: no gaps", 30, NOISE),
+                ("VAE, two latents", 24, DIM),
+            )
         )
-        notes = VGroup(words("KL: near the prior", 30, PRICE), words("draws: no gaps", 30, NOISE))
         notes.arrange(DOWN, buff=0.7, aligned_edge=LEFT).move_to([-4.4, -0.1, 0])
         self.say(
             "{kl} Why? KL puts the images where the prior draws, {fill} and the draws make the decoder answer for "
             "whole neighbourhoods. The gaps are filled.",
             pause=0.8,
-            kl=lambda: (*swap(self.others(head), plane, means, notes[0]), 1.4),
-            fill=(lag(0.004, *[FadeIn(one, scale=0.3) for one in drawn]), FadeIn(notes[1]), 3.0),
+            kl=lambda: (*swap(self.others(head), plane, means, notes[::2]), 1.4),
+            fill=(lag(0.6, *map(FadeIn, drawn)), FadeIn(notes[1]), 3.0),
         )
 
 
@@ -1095,10 +1107,7 @@ class Cells(Beat):
 
     def construct(self):
         self.head()
-        bits = np.kron(np.asarray(lesson.value("3.7", "cells[:26, :84]")), np.pad(np.ones((8, 8)), (0, 2)))[..., None]
-        dark, bright = (np.array(ManimColor(color).to_int_rgb()) for color in (CARD, INK))
-        matrix = ImageMobject((dark + bits * (bright - dark)).astype(np.uint8))
-        matrix.set_resampling_algorithm(RESAMPLING_ALGORITHMS["bicubic"]).set(width=11.4).move_to(DOWN * 0.3)
+        matrix = detected(np.asarray(lesson.value("3.7", "cells[:26, :84]"))).move_to(DOWN * 0.3)
         names = VGroup(
             words("cells", 26, DIM).next_to(matrix, LEFT, buff=0.2),
             words("genes: detected, or not", 26, DIM).next_to(matrix, UP, buff=0.25),
@@ -1117,38 +1126,33 @@ class Cells(Beat):
         assert purity[1] > purity[0]
         stage = plot_axes((-2.7, 2.3), (-2.2, 2.5), width=7.4, height=5.9).move_to([-2.4, -0.35, 0])
         flat = (scores - (scores.max(axis=0) + scores.min(axis=0)) / 2) / np.ptp(scores, axis=0) * [4.6, 4.2]
-        before, after = (np.array([stage.c2p(*one) for one in places]) for places in (flat, z))
-        cells = every(
-            Dot(place, 0.055, color=GROUPS[group], fill_opacity=0.85)
-            for place, group in zip(before, groups, strict=True)
-        )
-        legend = every(
+        cells = Cloud(stage, flat, groups, radius=0.055)
+        legend = VGroup(
             VGroup(Dot(radius=0.1, color=GROUPS[k]), words(name, 26)).arrange(RIGHT, buff=0.2)
             for k, name in enumerate(kinds)
         )
         for k, one in enumerate(legend):
             one[0].move_to([3.2, -0.1 - 0.52 * k, 0])
             one[1].move_to([3.5, -0.1 - 0.52 * k, 0], LEFT)
-        titles = every(
+        titles = VGroup(
             words(name, 38, color, weight=BOLD).move_to([3.5, 2.2 - 0.95 * k, 0], LEFT)
             for k, (name, color) in enumerate((("PCA", DIM), ("VAE", MEAN)))
         )
-        shares = every(
+        shares = VGroup(
             mono(f"{share:.0%}", 44).move_to([5.2, 2.2 - 0.95 * k, 0], LEFT) for k, share in enumerate(purity)
         )
 
-        def drift(group: VGroup, share: float) -> None:
-            for dot, place in zip(group, (1 - share) * before + share * after, strict=True):
-                dot.move_to(place)
-
         self.say(
-            "{pca} In two principal components they look so, {vae} in two latents of the VAE, so. {pure} Of "
-            f"its {near} nearest neighbours, a cell has {100 * purity[0]:.0f} percent of its own kind in PCA, "
-            f"{{more}} {100 * purity[1]:.0f} in the VAE. {{label}} Neither saw a label.",
-            pause=0.6,
+            f"{{pca}} In two principal components they look so. {{pure}} Of its {near} nearest neighbours, a cell has "
+            f"{100 * purity[0]:.0f} percent of its own kind.",
+            pause=1.0,
             pca=(*swap(Group(matrix, names), cells, legend, titles[0]), 1.2),
-            vae=(UpdateFromAlphaFunc(cells, drift, rate_func=smooth), FadeIn(titles[1]), 2.0),
-            pure=(FadeIn(shares[0]), 0.6),
+            pure=(FadeIn(shares[0], rate_func=LATE), Indicate(titles[0], color=INK), 1.2),
+        )
+        self.say(
+            f"{{vae}} In two latents of the VAE, so: {{more}} {100 * purity[1]:.0f}. {{label}} Neither saw a label.",
+            pause=1.2,
+            vae=(cells.to(z), FadeIn(titles[1]), 2.0),
             more=(FadeIn(shares[1].set_color(GOOD)), 0.6),
             label=(swell(legend), 1.2),
         )
@@ -1167,7 +1171,7 @@ class Fade(Beat):
         fade = (1 - t) * walk[0] + t * walk[-1]
         plane = Plane(5.8, 2.7).move_to([-3.6, -0.4, 0])
         numerals = plane.numerals(snapshots[-1], truth, 20).set_opacity(0.4)
-        line = Line(*[plane.at(snapshots[-1][kinds[digit]]) for digit in (6, 4)], color=INK, stroke_width=5)
+        line = Line(*[plane.c2p(*snapshots[-1][kinds[digit]]) for digit in (6, 4)], color=INK, stroke_width=5)
         dot = Dot(line.get_start(), 0.16, color=LATENT)
         big = Group(Picture(walk[0], 2.3).move_to([1.7, 0.9, 0]), Picture(fade[0], 2.3).move_to([5.0, 0.9, 0]))
         names = VGroup(
@@ -1218,7 +1222,7 @@ class Walk(Beat):
         z, path = np.array(lesson.value("3.7", "z_cells")), np.array(lesson.value("3.8", "path"))
         plane = plot_axes((-2.8, 2.2), (-2.2, 2.4), width=5.9, height=5.4).move_to([-3.6, -0.4, 0])
         line = Line(plane.c2p(*path[0]), plane.c2p(*path[-1]), color=INK, stroke_width=5)
-        dot, cells = Dot(line.get_start(), 0.15, color=INK), dots(plane, z, groups, radius=0.05, opacity=0.55)
+        dot, cells = Dot(line.get_start(), 0.15, color=INK), Cloud(plane, z, groups, opacity=0.55)
         axes = plot_axes(
             (0, 20),
             (0, 1),
@@ -1234,7 +1238,7 @@ class Walk(Beat):
         genes = list(zip(("CD3D", "IL32", "LYZ", "S100A9"), lesson.value("3.8", GENES).T, (0, 0, 1, 1), strict=True))
         curves = VGroup(*[curve(axes, np.linspace(0, 20, 121), values, color[k]) for _, values, k in genes])
         places = (axes.c2p(20, 0.2), axes.c2p(20, 0.09), axes.c2p(20, 1.0), axes.c2p(20, 0.76))
-        names = every(
+        names = VGroup(
             words(name, 24, color[k]).next_to(place, RIGHT, buff=0.15)
             for (name, _, k), place in zip(genes, places, strict=True)
         )
@@ -1259,10 +1263,7 @@ class Walk(Beat):
         near = [int(one) for one in numbers(lesson.line(r"cells within 0\.3 of each step:"))[1:]]
         assert min(near[0], near[-1]) >= 24
         assert max(near[9:12]) <= 4
-        corner = np.abs(plane.c2p(0.3, 0.3) - plane.c2p(0, 0))
-        ring = Ellipse(width=2 * corner[0], height=2 * corner[1], color=MEAN, stroke_width=6).move_to(
-            plane.c2p(*path[0])
-        )
+        ring = ellipse(plane, path[0], (0.3, 0.3), deviations=1).set_stroke(width=6)
         axes = plot_axes(
             (-0.5, 20.5), (0, 70), "", "cells within 0.3", 5.2, 4.2, {0: "T cell", 20: "monocyte"}, [0, 30, 60]
         )
@@ -1301,19 +1302,23 @@ class Colleague(Beat):
 
     def construct(self):
         self.head()
-        source = code("return nn.functional.binary_cross_entropy_with_logits(logits, x) + kl")
-        shown = slim(listing(source, 20)).move_to(UP * 2.1)
+        shown = slim("return nn.functional.binary_cross_entropy_with_logits(logits, x) + kl").move_to(UP * 2.1)
+        source = shown.lines[0].shown
         start, end = (source[: source.index(part)].replace(" ", "") for part in ("nn.", "(logits"))
         ready = SurroundingRectangle(
             shown.lines[0][len(start) : len(end)], color=BAD, buff=0.08, corner_radius=0.06, stroke_width=3
+        )
+        names = VGroup(
+            words(text, 28, color).next_to(shown, DOWN, buff=0.2).set_x(part.get_x())
+            for text, color, part in (("BCE?", FIT, ready), ("KL", PRICE, shown.lines[0][len(end) + 11 :][:2]))
         )
         smear = row(np.asarray(lesson.value("3.9", "rows")["colleague's"])[:8], 1.2, 0.25).move_to(DOWN * 0.9)
         self.say(
             "{code} A colleague takes PyTorch's ready-made loss, and adds the KL. {run} It runs, the loss falls, "
             "{same} and every sample is the same grey smear.",
             pause=0.6,
-            code=(FadeIn(shown), 0.8),
-            run=(Create(ready), 0.8),
+            code=(FadeIn(shown, rate_func=EARLY), Create(ready, rate_func=LATE), FadeIn(names, rate_func=LATE), 2.0),
+            run=(Indicate(shown, color=INK, scale_factor=1.02), 0.8),
             same=(lag(0.15, *[FadeIn(one, shift=UP * 0.2) for one in smear]), 1.4),
         )
         colors = {"b": FIT, "k": PRICE, "w": BAD}
@@ -1328,7 +1333,7 @@ class Colleague(Beat):
             "factor, which moves no minimum, and which Adam does not notice: {beta} a weight of 64 on the KL is what "
             "stays. {ask} Which run prints the smaller loss?",
             pause=2.0,
-            mean=(FadeOut(smear, rate_func=EARLY), steps.reveal(0), 1.2),
+            mean=(FadeOut(smear, names, rate_func=EARLY), steps.reveal(0), 1.2),
             front=(steps.reveal(1), 1.4),
             beta=(Circumscribe(steps.line(1).select("w"), color=BAD, stroke_width=6), 1.4),
             ask=(ask(card), 0.8),
@@ -1418,10 +1423,15 @@ class Betas(Beat):
         numerals = plane.numerals(runs[1]["mu"], labels, 20)
         line = Line([1.9, 1.7, 0], [6.1, 1.7, 0], color=DIM, stroke_width=4)
         at = {beta: line.point_from_proportion(k / 2) for k, beta in enumerate(values)}
-        marks = VGroup(*[words(f"{beta:g}", 26, DIM).next_to(place, DOWN, buff=0.3) for beta, place in at.items()])
-        marks.add(*[Line(UP * 0.1, DOWN * 0.1, color=DIM, stroke_width=3).move_to(place) for place in at.values()])
+        marks = VGroup(*[words(f"{beta:g}", 26, DIM).next_to(place, DOWN, buff=0.4) for beta, place in at.items()])
+        marks.add(*[Line(UP * 0.25, DOWN * 0.25, color=DIM, stroke_width=4).move_to(place) for place in at.values()])
         name, knob = math("beta", 54, BAD).next_to(line, UP, buff=0.35), Dot(at[1], 0.17, color=BAD)
-        kl = Reading([f"KL {runs[beta]['kl']:.2f}" for beta in values], 40, PRICE).show(1).move_to([4.0, -0.05, 0])
+        told = VGroup(
+            Reading([f"{part:3} {runs[beta][part.lower()]:5.2f}" for beta in values], 36, color)
+            .show(1)
+            .move_to([4.0, y, 0])
+            for part, color, y in (("BCE", FIT, 0.2), ("KL", PRICE, -0.4))
+        )
         images = (
             Group(*[Picture(one, 0.9) for one in runs[1]["made"][:8]])
             .arrange_in_grid(2, 4, buff=0.15)
@@ -1430,10 +1440,15 @@ class Betas(Beat):
         note = words("made up", 24, DIM).next_to(images, DOWN, buff=0.2)
 
         def slide(start: float, end: float) -> list[Animation]:
-            told = UpdateFromAlphaFunc(kl, lambda one, share: one.show(values.index(end)) if share > 0.5 else one)
+            """Return the knob going to its mark first, and then the plane and what it makes."""
+            first, then = squish_rate_func(smooth, 0, 0.3), squish_rate_func(smooth, 0.2, 1)
+            texts = [
+                UpdateFromAlphaFunc(one, lambda text, share: text.show(values.index(end)) if share > 0.3 else text)
+                for one in told
+            ]
             changed = [into(one, image) for one, image in zip(images, runs[end]["made"], strict=False)]
-            move = plane.moving(numerals, np.array([runs[start]["mu"], runs[end]["mu"]]), smooth)
-            return [move, ApplyMethod(knob.move_to, at[end]), told, *changed]
+            move = plane.moving(numerals, np.array([runs[start]["mu"], runs[end]["mu"]]), then)
+            return [move, ApplyMethod(knob.move_to, at[end], rate_func=first), *texts, *changed]
 
         assert lesson.text(r"code gives \$\\beta = (\d+)\$") == "765"
         self.say(
@@ -1444,7 +1459,7 @@ class Betas(Beat):
                 FadeIn(plane),
                 FadeIn(numerals),
                 FadeIn(line, marks, name, knob),
-                FadeIn(kl),
+                FadeIn(told),
                 FadeIn(images),
                 FadeIn(note),
                 1.2,
@@ -1453,7 +1468,7 @@ class Betas(Beat):
         )
         self.say(
             f"{{low}} Below one it grows, and pays {grown} nats to save {saved}. {{rule}} So sum over what belongs to "
-            "one cell, and average over cells. {cells} On 765 genes, that line sets beta to 765.",
+            "one cell, and average over cells. {cells} On 765 genes, the colleague's code sets beta to 765.",
             pause=0.8,
             low=(*slide(4, 0.01), 2.8),
             rule=(*slide(0.01, 1), 2.4),
@@ -1467,35 +1482,29 @@ class Gallery(Beat):
     def construct(self):
         self.head()
         runs, level = lesson.value("3.10", "runs"), lesson.value("3.10", "no_latents")
-        panels, rules, drawn = VGroup(), VGroup(), VGroup()
-        for k, run in enumerate(runs.values()):
-            axes = plot_axes((0, 40), (-1, 48), width=3.6, height=2.2).move_to(
-                [(k % 3 - 1) * 4.3, 1.35 - 2.95 * (k // 3), 0]
-            )
+        panels, drawn = VGroup(), VGroup()
+        for k, (letter, run) in enumerate(runs.items()):
+            axes = plot_axes((0, 40), (-1, 48), width=3.7, height=4.4, y_marks=[] if k % 3 else [0, 20, 40])
+            axes.shift([(k % 3 - 1) * 4.3 + 0.3, 0.1, 0] - axes.frame.get_center())
+            rule = Line(axes.c2p(0, level), axes.c2p(40, level), color=DIM, stroke_width=3)
+            panels.add(VGroup(axes, rule, words(f"run {letter}", 28, DIM).next_to(axes.frame, UP, buff=0.15)))
             curves = VGroup()
             for part, values in run.items():
-                one = curve(axes, range(1, 41), values, FIT if "bce" in part else PRICE, 4)
+                one = curve(axes, range(1, 41), values, FIT if "bce" in part else PRICE, 5)
                 curves.add(DashedVMobject(one, 30) if "held" in part else one)
-            panels.add(axes.frame)
-            rules.add(Line(axes.c2p(0, level), axes.c2p(40, level), color=DIM, stroke_width=2))
             drawn.add(curves)
-        names = every(
-            words(text, 24, color)
+        names = VGroup(
+            words(text, 26, color)
             for text, color in (("BCE", FIT), ("KL", PRICE), ("dashed: held out", DIM), ("grey line: coins", DIM))
         )
-        names.arrange(RIGHT, buff=0.8).move_to(DOWN * 3.3)
+        names.arrange(RIGHT, buff=0.9).move_to(DOWN * 2.9)
         self.say(
             "{all} All you have is the curves of six runs, five with a fault. {move} Do they move, smoothly? {part} "
-            "Do training and held-out part? {sense} Does the KL make sense?",
-            pause=0.6,
-            all=(
-                FadeIn(panels, rules, names),
-                *[Create(one, lag_ratio=0, rate_func=linear) for curves in drawn for one in curves],
-                2.6,
-            ),
-            move=(lag(0.15, *[Indicate(one, color=MEAN, scale_factor=1.03) for one in panels]), 1.6),
-            part=(lag(0.15, *[self.flash(curves[2]) for curves in drawn]), 1.6),
-            sense=(lag(0.15, *[self.flash(curves[1]) for curves in drawn]), 1.4),
+            "Do training and held-out part?",
+            pause=1.2,
+            all=(FadeIn(panels[:3], names), *self.growing(drawn[:3]), 2.6),
+            move=(lag(0.3, *[self.flash(curves[0]) for curves in drawn[:3]]), 1.6),
+            part=(lag(0.3, *[self.flash(curves[2]) for curves in drawn[:3]]), 1.6),
         )
         flat = [
             k
@@ -1504,16 +1513,22 @@ class Gallery(Beat):
         ]
         assert len(flat) == 1
         dead = VGroup(panels[flat[0]], drawn[flat[0]])
-        frame = SurroundingRectangle(dead, color=BAD, buff=0.15, corner_radius=0.1, stroke_width=5)
-        rest = VGroup(*[one[k] for one in (panels, drawn) for k in range(6) if k != flat[0]])
+        frame = SurroundingRectangle(dead, color=BAD, buff=0.12, corner_radius=0.1, stroke_width=5)
+        rest = [one for k in range(3, 6) if k != flat[0] for one in (panels[k], drawn[k])]
         self.say(
-            "{dead} KL at zero, BCE at the line of the coins: {check} look first for a weight on the KL. {rest} The "
-            "others are yours to name.",
-            pause=0.6,
-            dead=lambda: (Create(frame), rest.animate.set_stroke(opacity=0.25), 0.9),
+            "{other} The other three: {sense} does the KL make sense? {dead} Here it is zero, and BCE at the line of "
+            "the coins: {check} look first for a weight on the KL. {rest} The others are yours to name.",
+            pause=0.8,
+            other=lambda: (*swap(VGroup(panels[:3], drawn[:3]), panels[3:]), *self.growing(drawn[3:], LATE), 1.4),
+            sense=(lag(0.3, *[self.flash(curves[1]) for curves in drawn[3:]]), 1.4),
+            dead=lambda: (Create(frame), *[one.animate.fade(0.8) for one in rest], 0.9),
             check=(Indicate(dead[1], color=BAD, scale_factor=1.0), 1.2),
-            rest=lambda: (FadeOut(frame), rest.animate.set_stroke(opacity=1), 1.0),
+            rest=lambda: (FadeOut(frame), *[one.animate.fade(-4) for one in rest], 1.0),
         )
+
+    def growing(self, drawn: VGroup, rate_func=linear) -> list[Animation]:
+        """Return curves being drawn, all at once."""
+        return [Create(one, lag_ratio=0, rate_func=rate_func) for curves in drawn for one in curves]
 
     def flash(self, path: VMobject) -> Animation:
         """Return a light that runs along a curve, dashed or not."""
@@ -1540,7 +1555,7 @@ class Worth(Beat):
             for rival, color in ((coins, LATENT), (depth, SPREAD))
         ]
         zero = DashedLine(axes.c2p(0, 0), axes.c2p(0, 31), color=INK, stroke_width=3)
-        sides = every(
+        sides = VGroup(
             words(text, 24, color).next_to(axes.c2p(0, 30), side, buff=0.2)
             for text, color, side in (("rival wins", DIM, LEFT), ("VAE wins", GOOD, RIGHT))
         )
@@ -1548,17 +1563,25 @@ class Worth(Beat):
             VGroup(words(text, 30, color), mono(f"+{found[0]} ± {found[1]}", 38, color))
             .arrange(DOWN, buff=0.25)
             .move_to(axes.c2p(73, 22))
-            for text, color, found in zip(("over coins", "over depth"), (LATENT, SPREAD), told, strict=True)
+            for text, color, found in zip(("over coins", "over coins + depth"), (LATENT, SPREAD), told, strict=True)
         ]
         card = question("By how many nats a cell?\n3, 10 or 30?", 32).move_to(axes.c2p(45, 16))
         assert len(vae) == 140
+        bits = np.asarray(lesson.value("3.7", "cells[:26, :84]"))
+        matrix = detected(bits[:20]).move_to([0.5, 0.6, 0])
+        chances = detected(bits.mean(axis=0, keepdims=True)).stretch_to_fit_height(0.7).move_to([0.5, -1.9, 0])
+        notes = VGroup(
+            words("cells", 26, DIM).next_to(matrix, LEFT, buff=0.2),
+            words("coins", 26, LATENT).next_to(chances, LEFT, buff=0.2),
+            words("how often each gene is detected", 26, DIM).next_to(chances, DOWN, buff=0.25),
+        )
         self.say(
             "{axes} Was it worth it? {rival} The rival, on 140 held-out cells: coins that know how often each gene is "
             "detected. {ask} By how many nats a cell does the VAE win?",
             pause=2.0,
-            axes=(FadeIn(axes), FadeIn(zero), 0.9),
-            rival=(FadeIn(sides, shift=UP * 0.2), 0.8),
-            ask=(ask(card), 0.8),
+            axes=(FadeIn(matrix, notes[0]), 0.8),
+            rival=(FadeIn(chances, shift=DOWN * 0.8), FadeIn(notes[1:], rate_func=LATE), 1.6),
+            ask=(*swap(Group(matrix, chances, notes), axes, zero, sides), ask(card), 1.4),
         )
         grow = [lag(0.05, *[GrowFromEdge(one, DOWN) for one in some]) for some in bars]
         self.say(
@@ -1579,7 +1602,7 @@ class Asked(Beat):
         kind = lesson.value("3.6", "one_each")[6]
         items = [("3.1", "write the loss, in two parts"), ("3.2", "write one epoch of training")]
         items += [("3.4", "walk between two cells"), ("3.5", "name what is wrong with six runs")]
-        card = notebook_card(3, items).scale(0.88).move_to([-2.2, -0.2, 0])
+        card = notebook_card(3, items).scale(0.88).move_to([-1.9, -0.2, 0])
         strokes = np.flatnonzero(digits[kind])
         film = [np.where(np.isin(np.arange(64), strokes[:k]), digits[kind], 0) for k in range(len(strokes) + 1)]
         painted = Picture(film[0], 2.2).move_to([4.9, 1.4, 0])
@@ -1591,11 +1614,11 @@ class Asked(Beat):
             "cells, {runs} and name what is wrong with six runs. {draw} Then paint a digit, {reply} and your own "
             "weights answer.",
             pause=1.2,
-            card=(FadeIn(card.card), FadeIn(card.title), 0.8),
-            loss=(FadeIn(card.row(0), shift=RIGHT * 0.2), 0.4),
-            loop=(FadeIn(card.row(1), shift=RIGHT * 0.2), 0.5),
-            walk=(FadeIn(card.row(2), shift=RIGHT * 0.2), 0.5),
-            runs=(FadeIn(card.row(3), shift=RIGHT * 0.2), 0.5),
+            card=(card.appear(), 0.8),
+            loss=(card.reveal(0), 0.4),
+            loop=(card.reveal(1), 0.5),
+            walk=(card.reveal(2), 0.5),
+            runs=(card.reveal(3), 0.5),
             draw=(FadeIn(names[0], rate_func=EARLY), frames(painted, film), 1.2),
             reply=(FadeIn(names[1]), into(answer, lesson.value("3.6", "rebuilt[one_each]")[6]), 1.4),
         )
@@ -1618,7 +1641,7 @@ class Asked(Beat):
 class Poster(Lecture):
     def construct(self):
         plane = Plane(6.8, 2.9).move_to([3.3, 0, 0])
-        title = every(
+        title = VGroup(
             words(text, 66, color, weight=BOLD)
             for text, color in (("The demo,", INK), ("running", MEAN), ("the network", MEAN))
         )
