@@ -319,7 +319,7 @@ class Ellipses(Lecture):
                 numbers[k][i].move_to([4.4 + 1.7 * k, gene.get_y(), 0], RIGHT)
         heads = [words(f"latent {k + 1}", 24, LATENT).move_to([3.95 + 1.7 * k, 1.15, 0]) for k in range(2)]
         columns = [VGroup(head, column) for head, column in zip(heads, numbers, strict=True)]
-        title = words("the decoder's weights", 24, DIM).next_to(VGroup(*heads), UP, buff=0.4)
+        title = words("how loudly genes speak", 24, DIM).next_to(VGroup(*heads), UP, buff=0.4)
         self.say(
             "{post} This is the posterior: what the cell says about z. {flat} It is flat, {loud} because three genes "
             "speak about the second latent, and loudly. {q} And this is q, our stand-in, {poor} its mean poor on "
@@ -599,13 +599,13 @@ class SecondWay(Lecture):
             [
                 "KL = EE_q lr(bracket.l log q(z|x) - log p(z|x) bracket.r)",
                 "& = EE_q lr(bracket.l log q(z|x) - log p(x, z) + {{log p(x) : p}} bracket.r)",
-                "& = - {{cal(L) : l}} + {{log p(x) : p}}",
+                "& = - {{ELBO : l}} + {{log p(x) : p}}",
             ],
             size=46,
             colors={"p": TRUTH, "l": Q},
         ).move_to([-2.0, 1.15, 0])
         lines.shift(RIGHT * (-6.3 - lines.get_left()[0]))
-        boxed = math("{{log p(x) : p}} = {{cal(L) : l}} + {{KL(q || p(z|x)) : k}}", 54).move_to([-2.6, -2.2, 0])
+        boxed = math("{{log p(x) : p}} = {{ELBO : l}} + {{KL(q || p(z|x)) : k}}", 50).move_to([-2.4, -2.2, 0])
         for label, color in (("p", TRUTH), ("l", Q), ("k", GAP)):
             boxed.select(label).set_color(color)
         card = SurroundingRectangle(boxed, color=MEAN, buff=0.3, corner_radius=0.15, stroke_width=3)
@@ -663,8 +663,11 @@ class TwoPrices(Lecture):
             return (1 - share) * Q_MEAN, ((1 - share) * np.sqrt(Q_VAR) + share) ** 2
 
         q = always_redraw(lambda: ellipse(plane, now()[0], np.diag(now()[1]), Q))
-        split = math("cal(L) = {{EE_q [log p(x|z)] : fit}} - {{KL(q || p(z)) : price}}", 42).move_to([3.5, 2.45, 0])
+        split = math("{{ELBO : l}} = {{EE_q [log p(x|z)] : fit}} - {{KL(q || p(z)) : price}}", 38).move_to(
+            [3.5, 2.45, 0]
+        )
         split.select("price").set_color(PRICE)
+        split.select("l").set_color(Q)
         for name, color in (("fit", INK), ("price", PRICE)):
             split.add(words(name, 24, color).next_to(split.select(name), DOWN, buff=0.2))
         prior, posterior = plane.prior(), plane.posterior()
@@ -765,27 +768,29 @@ class Silent(Lecture):
     def construct(self):
         self.add(heading("4.4", DIE))
         starts = "torch.manual_seed(0)", "mu = torch.tensor", "z = torch.normal", "((z - 3) ** 2).backward"
-        code = listing(lesson.lines(*starts, 'print(f"slope by backward'), 23).move_to(UP * 0.8)
+        code = listing(lesson.lines(*starts, 'print(f"slope by backward'), 23).move_to(UP * 1.25)
         lines, bar = code.lines, glow(code, 1)
         out = output(lesson.printed("z = torch.normal"), code, 32)
         line = out.lines[0]
+        choices = Choices(slope_truth, "zero", "an error").move_to(DOWN * 2.75)
         number, true = piece(line, "0.0"), piece(line, slope_truth.replace("−", "-"))
         ring = SurroundingRectangle(number, color=BAD, buff=0.12, corner_radius=0.08, stroke_width=4)
         self.say(
             f"{{card}} Try it in PyTorch, {{mu}} with mu at one. {{draw}} Draw z, {{back}} and ask for the slope. "
-            f"{{ask}} The truth is {slope_truth}. What will PyTorch say?",
+            f"{{ask}} The truth is {slope_truth}. {{choose}} What will PyTorch say?",
             pause=1.5,
             card=(FadeIn(code.card), FadeIn(lines[0]), 0.5),
             mu=(FadeIn(lines[1], shift=RIGHT * 0.2), FadeIn(bar), 0.5),
             draw=(FadeIn(lines[2], shift=RIGHT * 0.2), glow_to(bar, code, 2), 0.5),
             back=(FadeIn(lines[3], shift=RIGHT * 0.2), glow_to(bar, code, 3), 0.5),
             ask=(FadeIn(lines[4], shift=RIGHT * 0.2), glow_to(bar, code, 4), 0.6),
+            choose=(LaggedStart(*map(choices.offer, range(3)), lag_ratio=0.4), 1.2),
         )
         self.say(
             "{out} It says {value} zero, {quiet} without a word of warning.",
             pause=0.6,
             out=(FadeOut(bar), FadeIn(out), 0.6),
-            value=lambda: (number.animate.set_color(BAD), Create(ring), 0.5),
+            value=lambda: (number.animate.set_color(BAD), Create(ring), choices.decide(1), 0.6),
             quiet=lambda: (true.animate.set_color(GOOD), 0.6),
         )
 
@@ -1225,9 +1230,10 @@ class Loss(Lecture):
             return VGroup(shape, text.move_to(shape))
 
         formula = math(
-            "{{- cal(L) : l}} = {{EE_q lr(bracket.l - log p(x|z) bracket.r) : r}} + {{KL(q || p(z)) : k}}", 50
+            "- {{ELBO : l}} = {{EE_q lr(bracket.l - log p(x|z) bracket.r) : r}} + {{KL(q || p(z)) : k}}", 50
         ).move_to([0, 2.2, 0])
         formula.select("k").set_color(PRICE)
+        formula.select("l").set_color(Q)
         parts = VGroup(
             block(0, recon, 0.6, INK, "reconstruction", recon),
             block(recon, float(loss), 0.6, PRICE, "price", float(price)),
@@ -1323,11 +1329,12 @@ class Closing(Lecture):
         fallen = always_redraw(lambda: self.fallen(axes))
         least = np.log10(float(lesson.value("4.7", "floor")))
         bottom = DashedLine(axes.c2p(0, least), axes.c2p(2.8, least), color=INK, stroke_width=3)
-        name = mono(floor, 28, INK).next_to(axes.c2p(0.55, least), DOWN, buff=0.15)
+        name = VGroup(words("the best q:", 24), mono(floor, 28)).arrange(RIGHT, buff=0.2)
+        name.next_to(axes.c2p(0, least), DR, buff=0.15)
         card = question("Will it close?", 28).move_to(axes.c2p(1.95, 1.1))
         self.say(
-            f"{{more}} After six hundred steps, {{fall}} the gap is {last_gap} nats. {{ask}} Would more steps close "
-            f"it?",
+            f"{{more}} After about six hundred steps, {{fall}} the gap is {last_gap} nats. {{ask}} Would more steps "
+            f"close it?",
             pause=1.6,
             more=lambda: (FadeOut(old), FadeIn(axes), 0.9),
             fall=lambda: (Add(fallen), self.step.animate(rate_func=linear).set_value(599), 2.4),
@@ -1592,8 +1599,8 @@ class EffectiveSize(Lecture):
         )
         key = words("area: weight", 22, DIM).move_to(left[0]).align_to(left[1], RIGHT)
         better = words("longer is better", 22, DIM).move_to(left[2]).align_to(left[2], RIGHT).shift(LEFT * 0.25)
-        low = words("low: proves trouble", 30, BAD).move_to([3.45, -3.05, 0])
-        high = words("high: proves nothing", 30, INK).move_to([-3.45, -3.05, 0])
+        low = words("low: proves trouble", 30, BAD).move_to([3.45, -3.1, 0])
+        high = words("high: proves nothing", 30, INK).move_to([-3.45, -3.1, 0])
         self.say(
             f"{{ask}} So ask how many draws did the work. {{dots}} Here are the weights of a thousand draws, side by "
             f"side. {{ess}} From our q, {ess} count. {{narrow}} From the narrow one, {ess_narrow}. {{name}} This is "
@@ -1620,16 +1627,16 @@ class EffectiveSize(Lecture):
         radii = np.sqrt(weights / weights.sum() * 4.0 / PI).reshape(25, 40)  # all dots together have an area of 4
         rows = VGroup()
         for i, row in enumerate(radii):
-            centres = [[x + (k - 19.5) * pitch, 2.4 - i * pitch, 0] for k in range(40)]
+            centres = [[x + (k - 19.5) * pitch, 2.25 - i * pitch, 0] for k in range(40)]
             points = [centre + radius * CIRCLE for centre, radius in zip(np.array(centres), row, strict=True)]
             rows.add(VMobject(stroke_width=0).set_points(np.concatenate(points)).set_fill(NOISE, 0.9))
-        whole = Rectangle(width=40 * pitch, height=0.42, color=DIM, stroke_width=3).move_to([x, -2.35, 0])
+        whole = Rectangle(width=40 * pitch, height=0.42, color=DIM, stroke_width=3).move_to([x, -2.45, 0])
         part = Rectangle(width=40 * pitch * float(size) / len(weights), height=0.42, stroke_width=0)
         part.set_fill(color, 0.9).move_to(whole.get_left(), LEFT)
         count = VGroup(mono(size, 34, color), words(f"of {len(weights):,}", 24, DIM)).arrange(RIGHT, buff=0.2)
-        count.move_to([x - 20 * pitch, -1.8, 0], LEFT)
-        term = words("effective sample size", 22, DIM).move_to([x + 20 * pitch, -1.8, 0], RIGHT)
-        return [words(name, 26).move_to([x - 20 * pitch, 2.8, 0], LEFT), rows, whole, part, count, term]
+        count.move_to([x - 20 * pitch, -1.92, 0], LEFT)
+        term = words("effective sample size", 22, DIM).move_to([x + 20 * pitch, -1.92, 0], RIGHT)
+        return [words(name, 26).move_to([x - 20 * pitch, 2.68, 0], LEFT), rows, whole, part, count, term]
 
     def ceiling(self, old: Group) -> None:
         marks = {0: "1", 1: "10", 2: "100", 3: "1,000"}
