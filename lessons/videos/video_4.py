@@ -71,11 +71,6 @@ DIE = lesson.titles["4.4"]
 # --------------------------------------------------------------------------------------------------------------------
 
 
-def written(value: float, digits: int = 2) -> str:
-    """Return a number with a true minus sign."""
-    return f"{round(float(value), digits) + 0.0:.{digits}f}".replace("-", "−")
-
-
 def gap_of(mean: np.ndarray, cov: np.ndarray) -> float:
     """Return KL(q, posterior) of our cell."""
     return float(kl_multivariate_normal(*map(torch.as_tensor, (mean, cov, POST_MEAN, POST_COV))))
@@ -119,7 +114,7 @@ assert abs(BOUND - bound_with(NOISE_VAR)[0]) < 1e-6
 
 def counter(get: Callable[[], float], place: Sequence[float], size: float, color: str = INK) -> Mobject:
     """Return a number that follows a value; its left end stays at a place."""
-    return always_redraw(lambda: mono(written(get()), size, color).move_to(place, aligned_edge=LEFT))
+    return always_redraw(lambda: mono(signed(get()), size, color).move_to(place, aligned_edge=LEFT))
 
 
 def valued(name: str, value: str, size: float, color: str = INK, toward: np.ndarray = RIGHT) -> VGroup:
@@ -129,77 +124,35 @@ def valued(name: str, value: str, size: float, color: str = INK, toward: np.ndar
     )
 
 
-def slab(width: float, height: float, color: str, corner: Sequence[float], edge: np.ndarray = LEFT) -> Rectangle:
-    """Return a filled bar, the middle of an edge of which lies at a place."""
-    return Rectangle(width=width, height=height, stroke_width=0).set_fill(color, 0.85).move_to(corner, edge)
-
-
-def path(places: Sequence, color: str, width: float = 4) -> VMobject:
-    """Return a line through places."""
-    places = list(places)
-    return VMobject().set_points_as_corners(places if len(places) > 1 else places * 2).set_stroke(color, width)
-
-
-def cloud(places: Sequence, color: str, radius: float = 0.05, opacity: float = 1.0) -> VMobject:
-    """Return many dots that are one thing."""
-    dot = Circle(radius).points
-    points = np.concatenate([dot + place for place in places])
-    return VMobject(stroke_width=0).set_points(points).set_fill(color, opacity)
-
-
-class Plane(VGroup):
-    """The plane of z. `at` is where a point lies; `ellipse` is two standard deviations around a mean."""
+class Plane(Plot):
+    """The plane of z, with axes that cross at 0. What lies around a mean is drawn at two standard deviations."""
 
     def __init__(self, width: float, x_range: tuple = (-2.4, 2.4), y_range: tuple = (-2.2, 2.4), place: tuple = (0, 0)):
-        self.low, self.span = np.array([x_range[0], y_range[0]]), x_range[1] - x_range[0]
-        unit = width / self.span
-        ends = [[[x, 0, 0] for x in x_range], [[0, y, 0] for y in y_range]]
-        self.lines = VGroup(*[path(np.array(pair) * unit, DIM, 2) for pair in ends])
-        self.lines.move_to([*place, 0])
-        names = VGroup(words("latent 1", 22, DIM), words("latent 2", 22, DIM))
-        names[0].next_to(self.lines[0].get_end(), RIGHT, buff=0.15)
-        names[1].next_to(self.lines[1].get_end(), UP, buff=0.12)
-        super().__init__(self.lines, names)
-
-    def at(self, point: Sequence[float]) -> np.ndarray:
-        """Return where a point lies, wherever the plane was moved or scaled to."""
-        origin = np.array([self.lines[0].get_start()[0], self.lines[1].get_start()[1]])
-        return np.array([*(origin + self.unit() * (np.asarray(point) - self.low)), 0.0])
-
-    def unit(self) -> float:
-        return (self.lines[0].get_end()[0] - self.lines[0].get_start()[0]) / self.span
-
-    def ellipse(self, mean: np.ndarray, cov: np.ndarray, color: str, width: float = 4, fill: float = 0.08) -> VMobject:
-        around = np.linspace(0, TAU, 73)
-        circle = np.stack([np.cos(around), np.sin(around)], axis=-1)
-        points = [self.at(point) for point in mean + 2 * circle @ np.linalg.cholesky(cov).T]
-        return VMobject().set_points_as_corners(points).set_stroke(color, width).set_fill(color, fill)
+        super().__init__(x_range, y_range, width, width * np.ptp(y_range) / np.ptp(x_range))
+        self.frame.set_stroke(width=0)
+        across = Line(self.c2p(x_range[0]), self.c2p(x_range[1]), color=DIM, stroke_width=2)
+        up = Line(self.c2p(0, y_range[0]), self.c2p(0, y_range[1]), color=DIM, stroke_width=2)
+        self.names.add(words("latent 1", 22, DIM).next_to(across, RIGHT, buff=0.15))
+        self.names.add(words("latent 2", 22, DIM).next_to(up, UP, buff=0.12))
+        self.lines = VGroup(across, up)
+        self.add(self.lines).shift(np.array([*place, 0]) - self.frame.get_center())
 
     def prior(self) -> VMobject:
-        return self.ellipse(np.zeros(2), np.eye(2), PRIOR, 3, 0.0)
+        return ellipse(self, np.zeros(2), np.eye(2), PRIOR).set_stroke(width=3).set_fill(opacity=0)
 
     def posterior(self) -> VGroup:
-        outline = self.ellipse(POST_MEAN, POST_COV, POSTERIOR, 4, 0.0)
+        outline = ellipse(self, POST_MEAN, POST_COV, POSTERIOR).set_fill(opacity=0)
         return VGroup(DashedVMobject(outline, 36), outline.copy().set_stroke(width=0).set_fill(POSTERIOR, 0.06))
 
     def q(self) -> VMobject:
-        return self.ellipse(Q_MEAN, np.diag(Q_VAR), Q)
+        return ellipse(self, Q_MEAN, np.diag(Q_VAR), Q)
 
 
-def staircase(axes: Plot, edges: np.ndarray, heights: np.ndarray, color: str) -> VMobject:
-    """Return a histogram as one shape."""
-    points = [axes.c2p(edges[0], 0)]
-    for left, right, height in zip(edges[:-1], edges[1:], heights, strict=True):
-        points += [axes.c2p(left, height), axes.c2p(right, height)]
-    return path([*points, axes.c2p(edges[-1], 0)], color, 2).set_fill(color, 0.35)
-
-
-def spring(start: Sequence[float], end: Sequence[float], color: str = SLOPE, turns: int = 5) -> VMobject:
+def spring(start: Sequence[float], end: Sequence[float], turns: int = 6) -> VMobject:
     """Return a spring between two places on a level."""
-    (x0, y, _), (x1, *_) = start, end
-    steps = np.linspace(0, 1, 2 * turns + 2)
-    heights = [0, *[0.13 * (-1) ** i for i in range(2 * turns)], 0]
-    return path([[x0 + (x1 - x0) * t, y + h, 0] for t, h in zip(steps, heights, strict=True)], color, 4)
+    steps = np.linspace(start, end, 2 * turns + 2)
+    steps[1:-1, 1] += 0.26 * (-1) ** np.arange(2 * turns)
+    return VMobject().set_points_as_corners(steps).set_stroke(SLOPE, 6)
 
 
 class Network(VGroup):
@@ -234,8 +187,8 @@ class Promise(Lecture):
         title = VGroup(words("The bound, the die", 72, weight=BOLD), words("and the estimate", 72, MEAN, weight=BOLD))
         title.arrange(DOWN, buff=0.25)
         small = heading("4.1", lesson.titles["4.1"])
-        level, base = ValueTracker(0.5), np.array([-0.4, -3.0, 0])
-        bar = always_redraw(lambda: slab(2.4, level.get_value(), Q, base, DOWN))
+        level = ValueTracker(0.5)
+        bar = always_redraw(lambda: self.risen(level.get_value()))
         name = always_redraw(lambda: words("ELBO", 32, Q).next_to(bar, LEFT, buff=0.35).align_to(bar, UP))
         dashes = {"color": TRUTH, "stroke_width": 6, "dash_length": 0.14}
         lines = VGroup(*[DashedLine([-3, y, 0], [2.2, y, 0], **dashes) for y in (1.5, 0.85, 1.15, 1.85, 2.2)])
@@ -260,6 +213,12 @@ class Promise(Lecture):
             ask=(FadeIn(doubt, scale=0.6), 0.6),
             gap=(GrowFromCenter(lost), FadeIn(how_much), 0.8),
         )
+
+    def risen(self, height: float) -> VGroup:
+        """Return the level that the bound has reached; what is below it fades, since it has no foot to measure from."""
+        block = Rectangle(width=2.4, height=height, stroke_width=0).move_to([-0.4, -3.0, 0], DOWN)
+        block.set_fill([GROUND, Q], 0.85).set_sheen_direction(UP)
+        return VGroup(block, Line(block.get_corner(UL), block.get_corner(UR), color=Q, stroke_width=8))
 
 
 class Solvable(Lecture):
@@ -293,7 +252,7 @@ class Solvable(Lecture):
 
     def gene(self, i: int) -> VGroup:
         ring = node(f"x_{i + 1}", INK).move_to([1.4, 1.7 - 1.7 * i, 0])
-        return VGroup(ring, mono(written(X[i], 1), 34, SPREAD).next_to(ring, RIGHT, buff=0.6))
+        return VGroup(ring, mono(signed(X[i], 1), 34, SPREAD).next_to(ring, RIGHT, buff=0.6))
 
     def sum_the_plane(self, model: VGroup) -> None:
         plane = Plane(6.2, (-2.4, 2.8), place=(-3.2, -0.5))
@@ -301,10 +260,10 @@ class Solvable(Lecture):
             np.meshgrid(np.arange(-2.3, 2.71, 0.2), np.arange(-2.1, 2.31, 0.2)), axis=-1
         )  # (rows, columns, 2)
         mass = np.exp(log_joint(centres)) * 0.2**2
-        assert written(np.log(mass.sum())) == log_px
-        rows = VGroup()
+        assert signed(np.log(mass.sum())) == log_px
+        rows, side = VGroup(), 0.94 * np.linalg.norm(plane.c2p(0.2) - plane.c2p(0))
         for row, heavy in zip(centres, mass / mass.max(), strict=True):
-            squares = [Square(plane.unit() * 0.188, stroke_width=0).move_to(plane.at(centre)) for centre in row]
+            squares = [Square(side, stroke_width=0).move_to(plane.c2p(*centre)) for centre in row]
             rows.add(VGroup(*[one.set_fill(shade(h**0.6, LATENT), 1) for one, h in zip(squares, heavy, strict=True)]))
         swept, total = ValueTracker(1), np.log(np.cumsum(mass.sum(axis=1)))
         number = counter(
@@ -340,9 +299,9 @@ class Ellipses(Lecture):
         prior, posterior, q = plane.prior(), plane.posterior(), plane.q()
         self.add(heading("4.1", lesson.titles["4.1"]), plane)
         names = VGroup(
-            words("prior", 26, PRIOR).move_to(plane.at([-1.75, 1.75])),
-            words("posterior", 26, POSTERIOR).move_to(plane.at([0.85, -1.3])),
-            words("q", 30, Q).move_to(plane.at([-0.75, 0.35])),
+            words("prior", 26, PRIOR).move_to(plane.c2p(-1.75, 1.75)),
+            words("posterior", 26, POSTERIOR).move_to(plane.c2p(0.85, -1.3)),
+            words("q", 30, Q).move_to(plane.c2p(-0.75, 0.35)),
         )
         card = question("Which latent does\nthe cell pin down?", 32).move_to([4.3, 0.0, 0])
         self.say(
@@ -353,14 +312,14 @@ class Ellipses(Lecture):
             ask=(ask(card), 0.8),
         )
         genes = VGroup(*[math(f"x_{i + 1}", 40) for i in range(3)])
-        numbers = [VGroup(*[mono(written(W[i, k], 1), 34) for i in range(3)]) for k in range(2)]
+        numbers = [VGroup(*[mono(signed(W[i, k], 1), 34) for i in range(3)]) for k in range(2)]
         for i, gene in enumerate(genes):
             gene.move_to([2.5, 0.3 - 0.8 * i, 0])
             for k in range(2):
                 numbers[k][i].move_to([4.4 + 1.7 * k, gene.get_y(), 0], RIGHT)
         heads = [words(f"latent {k + 1}", 24, LATENT).move_to([3.95 + 1.7 * k, 1.15, 0]) for k in range(2)]
         columns = [VGroup(head, column) for head, column in zip(heads, numbers, strict=True)]
-        title = words("the decoder's weights", 24, DIM).next_to(VGroup(*heads), UP, buff=0.4)
+        title = words("how loudly genes speak", 24, DIM).next_to(VGroup(*heads), UP, buff=0.4)
         self.say(
             "{post} This is the posterior: what the cell says about z. {flat} It is flat, {loud} because three genes "
             "speak about the second latent, and loudly. {q} And this is q, our stand-in, {poor} its mean poor on "
@@ -370,7 +329,7 @@ class Ellipses(Lecture):
             flat=(FadeOut(card), FadeIn(title, genes, *columns, shift=UP * 0.2), 0.7),
             loud=(Circumscribe(columns[1], color=LATENT, buff=0.2), 1.6),
             q=(Create(q), FadeIn(names[2]), 1.0),
-            poor=(GrowArrow(way(plane.at(Q_MEAN), plane.at(POST_MEAN), Q, 0.05)), 0.8),
+            poor=(GrowArrow(way(plane.c2p(*Q_MEAN), plane.c2p(*POST_MEAN), Q, 0.05)), 0.8),
         )
 
 
@@ -444,7 +403,11 @@ class Jensen(Lecture):
         )
         names = VGroup(words("log of the mean", 26, TRUTH), words("mean of the logs", 26, Q), words("gap", 26, GAP))
         names.arrange(DOWN, buff=0.3, aligned_edge=LEFT).move_to([5.2, -0.2, 0])
-        keys = VGroup(Dot(color=TRUTH, radius=0.12), Dot(color=Q, radius=0.12), path([UP * 0.18, DOWN * 0.18], GAP, 8))
+        keys = VGroup(
+            Dot(color=TRUTH, radius=0.12),
+            Dot(color=Q, radius=0.12),
+            Line(UP * 0.18, DOWN * 0.18, color=GAP, stroke_width=8),
+        )
         for key, name in zip(keys, names, strict=True):
             key.set_x(names.get_left()[0] - 0.35).set_y(name.get_y())
         self.say(
@@ -473,9 +436,9 @@ class Jensen(Lecture):
         return VGroup(
             VGroup(*pins, *ends),
             Dot(top, 0.13, color=TRUTH),
-            path([at(low, np.log(low)), at(high, np.log(high))], NOISE, 3),
+            Line(at(low, np.log(low)), at(high, np.log(high)), color=NOISE, stroke_width=3),
             Dot(middle, 0.13, color=Q),
-            path([middle, top], GAP, 8),
+            Line(middle, top, color=GAP, stroke_width=8),
         )
 
 
@@ -488,8 +451,8 @@ class Weights(Lecture):
         self.add(heading("4.2", lesson.titles["4.2"]))
         plane, axes = weight_stage()
         draws, log_w = lesson.value("4.2", "draws[:400]")[:60], lesson.value("4.2", "log_w")
-        start = VGroup(*[Dot(plane.at(draw), 0.06, color=NOISE) for draw in draws])
-        ghosts = cloud([dot.get_center() for dot in start], NOISE, 0.06, 0.35)
+        start = VGroup(*[Dot(plane.c2p(*draw), 0.06, color=NOISE) for draw in draws])
+        ghosts = Cloud(plane, draws, colors=NOISE, radius=0.06, opacity=0.35)
         end, heaps = VGroup(), {}
         for value in log_w[:60]:
             heap = round(value / 0.3)
@@ -497,7 +460,7 @@ class Weights(Lecture):
             end.add(Dot(axes.c2p(heap * 0.3, 0) + UP * (0.1 + 0.16 * heaps[heap]), 0.06, color=NOISE))
         edges = np.linspace(-9, 1.5, 71)
         shares = np.histogram(log_w, edges)[0] / len(log_w)
-        everything = staircase(axes, edges, shares / shares.max(), NOISE)
+        everything = histogram(axes, edges, shares / shares.max(), NOISE, 0.5)
         ratio = math("log w = log (p(x, z)) / {{q(z|x) : q}}", 44).move_to([3.4, 2.75, 0])
         ratio.select("q").set_color(Q)
         self.say(
@@ -516,19 +479,23 @@ class Weights(Lecture):
             all=(FadeOut(start), FadeIn(everything, shift=UP * 0.2), 0.9),
         )
         left, right = axes.c2p(BOUND), axes.c2p(LOG_PX)
-        marks = VGroup(*[path([spot, spot + UP * 3.7], color, 5) for spot, color in ((left, Q), (right, TRUTH))])
+        marks = standing(axes, BOUND, Q), standing(axes, LOG_PX, TRUTH)
         names = valued("mean of the logs", bound, 24, Q, DOWN), valued("log of the mean", log_px, 24, TRUTH, DOWN)
         names[0].next_to(left + UP * 3.3, LEFT, buff=0.2)
         names[1].next_to(right + UP * 3.3, RIGHT, buff=0.2)
-        between = VGroup(Line(left + UP * 1.6, right + UP * 1.6, color=INK, stroke_width=7), mono(gap, 30, INK))
-        between[1].next_to(right + UP * 1.6, RIGHT, buff=0.2)
+        between = VGroup(
+            Line(left + UP * 2.0, right + UP * 2.0, color=INK, stroke_width=7), mono(f"{gap} nats", 30, INK)
+        )
+        between[1].next_to(right + UP * 2.0, RIGHT, buff=0.3)
         self.say(
             f"{{mean}} The mean of the logs is {bound}, the ELBO. {{log}} The log of the mean is log p of x. {{gap}} "
-            f"Between them lie {gap} nats. {{scatter}} The gap is the scatter of the weights.",
+            f"Between them lie {gap} nats, {{unit}} the unit of natural logarithms. {{scatter}} The gap is the scatter "
+            f"of the weights.",
             pause=0.5,
             mean=(Create(marks[0]), FadeIn(names[0]), 0.9),
             log=(Create(marks[1]), FadeIn(names[1]), 0.9),
             gap=(Create(between[0]), FadeIn(between[1]), 0.7),
+            unit=(Circumscribe(axes.names, color=INK, buff=0.12), 1.4),
             scatter=(Wiggle(everything, scale_value=1.04), 1.6),
         )
 
@@ -538,9 +505,14 @@ def weight_stage() -> tuple[Plane, Plot]:
     plane = Plane(4.9, (-1.6, 2.4), (-1.9, 1.6), (-4.2, -0.7))
     axes = plot_axes((-9, 1.5), (0, 1.15), "", "", 6.0, 3.9, x_marks=[-8, -6, -4, -2, 0]).move_to([3.4, -0.85, 0])
     axes.frame.set_stroke(width=0)
-    axes.add(path([axes.c2p(-9), axes.c2p(1.5)], DIM, 3))
+    axes.add(Line(axes.c2p(-9), axes.c2p(1.5), color=DIM, stroke_width=3))
     axes.names.add(words("log weight of a draw (nats)", 22, DIM).next_to(axes.frame, DOWN, buff=0.65))
     return plane.add(plane.posterior(), plane.q()), axes
+
+
+def standing(axes: Plot, log_weight: float, color: str) -> Line:
+    """Return a line that stands on the axis of log weights."""
+    return Line(axes.c2p(log_weight), axes.c2p(log_weight) + UP * 3.7, color=color, stroke_width=5)
 
 
 class Exact(Lecture):
@@ -554,11 +526,11 @@ class Exact(Lecture):
         plane.remove(plane[-1])
         self.plane, self.eps = plane, lesson.value("4.2", "eps[:20000]")
         self.walk, self.size = ValueTracker(0), ValueTracker(1)
-        q = always_redraw(lambda: plane.ellipse(*self.now(), Q))
-        draws = always_redraw(lambda: cloud([plane.at(z) for z in self.draws()[:60]], NOISE, 0.05))
-        heap = always_redraw(self.histogram)
-        truth = path([self.axes.c2p(LOG_PX), self.axes.c2p(LOG_PX) + UP * 3.7], TRUTH, 5)
-        mark = always_redraw(lambda: path([self.axes.c2p(self.bound()), self.axes.c2p(self.bound()) + UP * 3.7], Q, 5))
+        q = always_redraw(lambda: ellipse(plane, *self.now(), Q))
+        draws = always_redraw(lambda: Cloud(plane, self.draws()[:60], colors=NOISE))
+        heap = always_redraw(self.heap)
+        truth = standing(self.axes, LOG_PX, TRUTH)
+        mark = always_redraw(lambda: standing(self.axes, self.bound(), Q))
         names = valued("log p(x)", log_px, 24, TRUTH, DOWN)
         names.next_to(truth.get_end(), RIGHT, buff=0.2).shift(DOWN * 0.4)
         label = words("ELBO", 30, Q).move_to([2.3, 2.6, 0], aligned_edge=LEFT)
@@ -571,7 +543,7 @@ class Exact(Lecture):
         )
         exact = lesson.printed("exact_draws =").strip().strip("[]").split(", ")
         assert len(exact) == 5
-        assert {written(float(one)) for one in exact} == {log_px}
+        assert {signed(float(one)) for one in exact} == {log_px}
         self.say(
             "{walk} Let q walk there. {narrow} The weights draw together, the bound rises, {spike} and all become the "
             "same number: log p of x. No scatter, no gap.",
@@ -600,14 +572,14 @@ class Exact(Lecture):
     def bound(self) -> float:
         return LOG_PX - gap_of(*self.now())
 
-    def histogram(self) -> VMobject:
+    def heap(self) -> VGroup:
         z = self.draws()
         log_w = log_joint(z) - log_density(z, *self.now())
         edges = np.linspace(-9.0, 1.5, 71)
         edges += LOG_PX - (edges[31] + edges[30]) / 2  # one bar stands around log p(x)
         inside = edges[(edges >= -9) & (edges <= 1.5)]
         shares = np.histogram(log_w, inside)[0] / len(log_w)
-        return staircase(self.axes, inside, shares / shares.max(), NOISE)
+        return histogram(self.axes, inside, shares / shares.max(), NOISE, 0.5)
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -627,13 +599,13 @@ class SecondWay(Lecture):
             [
                 "KL = EE_q lr(bracket.l log q(z|x) - log p(z|x) bracket.r)",
                 "& = EE_q lr(bracket.l log q(z|x) - log p(x, z) + {{log p(x) : p}} bracket.r)",
-                "& = - {{cal(L) : l}} + {{log p(x) : p}}",
+                "& = - {{ELBO : l}} + {{log p(x) : p}}",
             ],
             size=46,
             colors={"p": TRUTH, "l": Q},
         ).move_to([-2.0, 1.15, 0])
         lines.shift(RIGHT * (-6.3 - lines.get_left()[0]))
-        boxed = math("{{log p(x) : p}} = {{cal(L) : l}} + {{KL(q || p(z|x)) : k}}", 54).move_to([-2.6, -2.2, 0])
+        boxed = math("{{log p(x) : p}} = {{ELBO : l}} + {{KL(q || p(z|x)) : k}}", 50).move_to([-2.4, -2.2, 0])
         for label, color in (("p", TRUTH), ("l", Q), ("k", GAP)):
             boxed.select(label).set_color(color)
         card = SurroundingRectangle(boxed, color=MEAN, buff=0.3, corner_radius=0.15, stroke_width=3)
@@ -659,15 +631,22 @@ class SecondWay(Lecture):
         )
 
     def ladder(self) -> list[VMobject]:
-        """Return the levels of ELBO and log p(x), what lies between, and what is written on it before and after."""
-        low, unit, x = -3.0, 2.6, 5.2  # the level of -6 nats, the height of a nat
-        bar = slab(1.3, unit * (BOUND + 6), Q, [x, low, 0], DOWN)
-        lost = slab(1.3, unit * (LOG_PX - BOUND), GAP, bar.get_top(), DOWN)
-        top = path([lost.get_corner(UL) + LEFT * 0.3, lost.get_corner(UR) + RIGHT * 0.3], TRUTH, 5)
-        name = valued("log p(x)", log_px, 24, TRUTH).next_to(top, UP, buff=0.2)
-        inside = [valued(*what, 24, GROUND, DOWN) for what in (("ELBO", bound), ("KL", gap))]
-        unknown = words("?", 60, GROUND, weight=BOLD).move_to(lost)
-        return [VGroup(bar, inside[0].move_to(bar), top, name), lost, unknown, inside[1].move_to(lost)]
+        """Return, in scale from 0 down, the ELBO and log p(x), what lies between, and that before and after."""
+        zero, unit = np.array([4.9, 2.75, 0]), 1.05  # the height of a nat
+        ground = Line(zero + LEFT * 1.6, zero + RIGHT * 1.75, color=DIM, stroke_width=3)
+        nought = words("0 nats", 22, DIM).next_to(ground, DOWN, buff=0.12, aligned_edge=RIGHT)
+        bar, lost = (
+            Rectangle(width=1.5, height=unit * height, stroke_width=0).set_fill(color, 0.85)
+            for height, color in ((-BOUND, Q), (LOG_PX - BOUND, GAP))
+        )
+        bar.move_to(zero + LEFT * 0.85, UP)
+        lost.next_to(bar, RIGHT, buff=0.1, aligned_edge=DOWN)
+        top = Line(lost.get_corner(UL), lost.get_corner(UR) + RIGHT * 0.25, color=TRUTH, stroke_width=6)
+        name = valued("log p(x)", log_px, 24, TRUTH, DOWN).next_to(top, UP, buff=0.2)
+        elbo = valued("ELBO", bound, 24, GROUND, DOWN).next_to(bar.get_bottom(), UP, buff=0.2)
+        known = words(f"KL {gap}", 24, GROUND, weight=BOLD).move_to(lost)
+        unknown = words("?", 44, GROUND, weight=BOLD).move_to(lost)
+        return [VGroup(ground, nought, bar, elbo, top, name), lost, unknown, known]
 
 
 class TwoPrices(Lecture):
@@ -683,14 +662,17 @@ class TwoPrices(Lecture):
             share = swell.get_value()
             return (1 - share) * Q_MEAN, ((1 - share) * np.sqrt(Q_VAR) + share) ** 2
 
-        q = always_redraw(lambda: plane.ellipse(now()[0], np.diag(now()[1]), Q))
-        split = math("cal(L) = {{EE_q [log p(x|z)] : fit}} - {{KL(q || p(z)) : price}}", 42).move_to([3.5, 2.45, 0])
+        q = always_redraw(lambda: ellipse(plane, now()[0], np.diag(now()[1]), Q))
+        split = math("{{ELBO : l}} = {{EE_q [log p(x|z)] : fit}} - {{KL(q || p(z)) : price}}", 38).move_to(
+            [3.5, 2.45, 0]
+        )
         split.select("price").set_color(PRICE)
+        split.select("l").set_color(Q)
         for name, color in (("fit", INK), ("price", PRICE)):
             split.add(words(name, 24, color).next_to(split.select(name), DOWN, buff=0.2))
         prior, posterior = plane.prior(), plane.posterior()
-        names = [words("prior", 26, PRIOR).move_to(plane.at([-1.75, 1.8]))]
-        names.append(words("posterior", 26, POSTERIOR).move_to(plane.at([0.8, -1.3])))
+        names = [words("prior", 26, PRIOR).move_to(plane.c2p(-1.75, 1.8))]
+        names.append(words("posterior", 26, POSTERIOR).move_to(plane.c2p(0.8, -1.3)))
         rows = VGroup(
             self.row("price", PRICE, "q against the prior", 0.3), self.row("gap", GAP, "q against the posterior", -1.5)
         )
@@ -698,8 +680,8 @@ class TwoPrices(Lecture):
             counter(lambda: price_of(*now()), [5.4, 0.3, 0], 40, PRICE),
             counter(lambda: gap_of(now()[0], np.diag(now()[1])), [5.4, -1.5, 0], 40, GAP),
         )
-        assert written(price_of(*now())) == written(float(price))
-        assert written(gap_of(now()[0], np.diag(now()[1]))) == gap
+        assert signed(price_of(*now())) == signed(float(price))
+        assert signed(gap_of(now()[0], np.diag(now()[1]))) == gap
         self.add(plane, q)
         self.say(
             "{split} The ELBO is also a fit, minus a price. And the price is a KL, too. {prior} It compares q with "
@@ -741,18 +723,20 @@ class Blocked(Lecture):
     def construct(self):
         net = Network().shift(DOWN * 0.35)
         title, small = words(DIE, 52, weight=BOLD), heading("4.4", DIE)
+        back = CurvedArrow(net.die.get_top() + UP * 0.2, net.encoder.get_top() + UP * 0.1, color=SLOPE, stroke_width=5)
+        doubt = words("?", 60, SLOPE, weight=BOLD).next_to(back, UP, buff=0.15)
         self.say(
             "{title} How does an encoder learn {roll} from something that was rolled with a die?",
             title=(FadeIn(title, shift=UP * 0.2), 0.8),
             roll=(
-                *[ReplacementTransform(title, small), FadeIn(net.die, scale=0.6)],
-                *[net.die.roll([2, 6, 1, 3, 5], 1.25), 1.4],
+                *[ReplacementTransform(title, small), FadeIn(net.die, scale=0.6), FadeIn(net.encoder)],
+                *[net.die.roll([2, 6, 1, 3, 5], 1.25), Create(back), FadeIn(doubt), 1.4],
             ),
         )
         self.say(
             "{enc} The encoder says mu {sig} and sigma. {die} The die falls, {z} and there is z. {loss} The loss "
             "looks at z, and complains.",
-            enc=[FadeIn(net.encoder, shift=RIGHT * 0.3), GrowArrow(net.ways[0]), FadeIn(net.mu, scale=0.7)],
+            enc=[FadeOut(back, doubt), GrowArrow(net.ways[0]), FadeIn(net.mu, scale=0.7)],
             sig=[GrowArrow(net.ways[1]), FadeIn(net.sigma, scale=0.7)],
             die=(GrowArrow(net.into[0]), GrowArrow(net.into[1]), net.die.roll([1, 4, 6, 2, 3], 1.0), 0.9),
             z=[GrowArrow(net.out), FadeIn(net.z, scale=0.7)],
@@ -784,27 +768,29 @@ class Silent(Lecture):
     def construct(self):
         self.add(heading("4.4", DIE))
         starts = "torch.manual_seed(0)", "mu = torch.tensor", "z = torch.normal", "((z - 3) ** 2).backward"
-        code = listing(lesson.lines(*starts, 'print(f"slope by backward'), 23).move_to(UP * 0.8)
+        code = listing(lesson.lines(*starts, 'print(f"slope by backward'), 23).move_to(UP * 1.25)
         lines, bar = code.lines, glow(code, 1)
         out = output(lesson.printed("z = torch.normal"), code, 32)
         line = out.lines[0]
+        choices = Choices(slope_truth, "zero", "an error").move_to(DOWN * 2.75)
         number, true = piece(line, "0.0"), piece(line, slope_truth.replace("−", "-"))
         ring = SurroundingRectangle(number, color=BAD, buff=0.12, corner_radius=0.08, stroke_width=4)
         self.say(
             f"{{card}} Try it in PyTorch, {{mu}} with mu at one. {{draw}} Draw z, {{back}} and ask for the slope. "
-            f"{{ask}} The truth is {slope_truth}. What will PyTorch say?",
+            f"{{ask}} The truth is {slope_truth}. {{choose}} What will PyTorch say?",
             pause=1.5,
             card=(FadeIn(code.card), FadeIn(lines[0]), 0.5),
             mu=(FadeIn(lines[1], shift=RIGHT * 0.2), FadeIn(bar), 0.5),
             draw=(FadeIn(lines[2], shift=RIGHT * 0.2), glow_to(bar, code, 2), 0.5),
             back=(FadeIn(lines[3], shift=RIGHT * 0.2), glow_to(bar, code, 3), 0.5),
             ask=(FadeIn(lines[4], shift=RIGHT * 0.2), glow_to(bar, code, 4), 0.6),
+            choose=(LaggedStart(*map(choices.offer, range(3)), lag_ratio=0.4), 1.2),
         )
         self.say(
             "{out} It says {value} zero, {quiet} without a word of warning.",
             pause=0.6,
             out=(FadeOut(bar), FadeIn(out), 0.6),
-            value=lambda: (number.animate.set_color(BAD), Create(ring), 0.5),
+            value=lambda: (number.animate.set_color(BAD), Create(ring), choices.decide(1), 0.6),
             quiet=lambda: (true.animate.set_color(GOOD), 0.6),
         )
 
@@ -1018,7 +1004,7 @@ class OnAverage(Lecture):
         """Return the axes, the truth, and the mean of the lesson's first n slopes against n."""
         slopes = 2 * (1 + lesson.value("4.4", "many") - 3)
         means = np.cumsum(slopes) / np.arange(1, len(slopes) + 1)
-        assert written(means[-1]) == slope_mean
+        assert signed(means[-1]) == slope_mean
         truth = float(slope_truth.replace("−", "-"))
         marks = {power: f"{10**power:,}" for power in range(5)}
         axes = plot_axes((0, 4), (-7, -1), "draws", "mean slope", 9, 3.2, marks, {truth: slope_truth}).move_to(
@@ -1087,42 +1073,33 @@ class Springs(Lecture):
         self.add(heading("4.5", lesson.titles["4.5"]))
         self.way = self.let_go()
         self.passed = ValueTracker(0)
-        self.line = number_line((-3.2, 3.2), "", 8.6, [-2, -1, 0, 1, 2])
-        self.line.shift(np.array([-2.3, -0.15, 0]) - self.line.n2p(0))
+        self.line = number_line((-3.2, 3.2), "", 8.4, [-2, -1, 0, 1, 2])
+        self.line.shift(np.array([-2.2, 0.35, 0]) - self.line.n2p(0))
         self.rails = [
-            NumberLine([0, 1, 1], length=8.6, include_ticks=False, color=FAINT).move_to([-2.3, y, 0])
-            for y in (-1.75, -2.95)
+            number_line((-0.5, 0.2, 0.1), "", 8.4, [-0.4, -0.2, 0]).shift([-2.2, -1.6, 0]),
+            number_line((0, 1.4, 0.1), "", 8.4, [0, 0.5, 1]).shift([-2.2, -3.15, 0]),
         ]
-        rail_names = VGroup(
-            words("mean", 24, MEAN).next_to(self.rails[0], UP, buff=0.2).align_to(self.rails[0], LEFT),
-            words("variance", 24, SPREAD).next_to(self.rails[1], UP, buff=0.2).align_to(self.rails[1], LEFT),
-        )
-        prior = bell(self.line, 0, 1, PRIOR, 0.8)
-        q = always_redraw(lambda: bell(self.line, self.mean(), np.sqrt(self.var()), Q, 0.8))
-        pulls = [always_redraw(lambda: self.pull(0)), always_redraw(lambda: self.pull(1))]
-        head = [
-            ("price (nats)", PRICE, 1.9),
-            ("slope in the mean", SLOPE, -1.75),
-            ("in the log-variance", SLOPE, -2.95),
+        stands = [VGroup(rail, self.stand(rail, goal)) for rail, goal in zip(self.rails, (0, 1), strict=True)]
+        prior = bell(self.line, 0, 1, PRIOR, 0.75)
+        q = always_redraw(lambda: bell(self.line, self.mean(), np.sqrt(self.var()), Q, 0.75))
+        pulls = [
+            always_redraw(lambda: self.pull(self.rails[0], self.mean(), MEAN)),
+            always_redraw(lambda: self.pull(self.rails[1], self.var(), SPREAD)),
         ]
-        names = VGroup(
-            *[words(name, 24, color).move_to([3.0, y + 0.28, 0], aligned_edge=LEFT) for name, color, y in head]
-        )
+        head = [("price (nats)", PRICE, 1.9), ("mean", MEAN, -1.0), ("variance", SPREAD, -2.55)]
+        names = VGroup(*[words(name, 26, color).move_to([3.3, y + 0.28, 0], LEFT) for name, color, y in head])
         numbers = VGroup(
-            counter(lambda: price_of(np.array([self.mean()]), np.array([self.var()])), [3.0, 1.5, 0], 48, PRICE),
-            counter(self.mean, [3.0, -1.95, 0], 34, SLOPE),
-            counter(lambda: 0.5 * (self.var() - 1), [3.0, -3.15, 0], 34, SLOPE),
+            counter(lambda: price_of(np.array([self.mean()]), np.array([self.var()])), [3.3, 1.6, 0], 48, PRICE),
+            counter(self.mean, [3.3, -1.2, 0], 38, MEAN),
+            counter(self.var, [3.3, -2.75, 0], 38, SPREAD),
         )
-        printed = lesson.printed("price.backward()").splitlines()
-        assert written(self.mean(), 1) in printed[1].replace("-", "−")
-        assert written(0.5 * (self.var() - 1)) in printed[2].replace("-", "−")
         self.say(
             "{bell} What does it want? This is q for the second latent. {mean} One spring pulls its mean to zero. "
             "{var} Another pulls its variance to one. {go} Let go.",
             pause=2.2,
             bell=(FadeIn(self.line), FadeIn(prior), FadeIn(q), FadeIn(names[0]), FadeIn(numbers[0]), 1.0),
-            mean=(*[FadeIn(one) for one in (self.rails[0], rail_names[0], pulls[0], names[1], numbers[1])], 0.9),
-            var=(*[FadeIn(one) for one in (self.rails[1], rail_names[1], pulls[1], names[2], numbers[2])], 0.9),
+            mean=(*[FadeIn(one) for one in (stands[0], pulls[0], names[1], numbers[1])], 0.9),
+            var=(*[FadeIn(one) for one in (stands[1], pulls[1], names[2], numbers[2])], 0.9),
             go=lambda: (self.passed.animate(rate_func=rush_from).set_value(16), 2.8),
         )
         self.say(
@@ -1150,13 +1127,16 @@ class Springs(Lecture):
     def var(self) -> float:
         return float(np.exp(self.at(1)))
 
-    def pull(self, which: int) -> VGroup:
-        """Return the spring of the mean, to 0, or of the variance, to 1."""
-        x, y = self.line.n2p, (-1.75, -2.95)[which]
-        value, goal, color = ((self.mean(), 0, MEAN), (self.var(), 1, SPREAD))[which]
-        ends = [np.array([x(one)[0], y, 0]) for one in (value, goal)]
-        wall = Line(ends[1] + UP * 0.3, ends[1] + DOWN * 0.3, color=INK, stroke_width=5)
-        return VGroup(wall, spring(*ends), Dot(ends[0], 0.12, color=color))
+    def stand(self, rail: NumberLine, goal: float) -> VGroup:
+        """Return the wall at the end of a rail, and the mark at which the spring comes to rest."""
+        end, rest = rail.n2p(rail.x_range[1]), rail.n2p(goal)
+        wall = Line(end, end + UP * 1.0, color=INK, stroke_width=8)
+        return VGroup(wall, DashedLine(rest, rest + UP * 1.0, color=PRIOR, stroke_width=4))
+
+    def pull(self, rail: NumberLine, value: float, color: str) -> VGroup:
+        """Return the spring from a value on its rail to the wall."""
+        start, wall = (rail.n2p(one) + UP * 0.5 for one in (value, rail.x_range[1]))
+        return VGroup(spring(start, wall), Dot(start, 0.17, color=color))
 
 
 class WrongPrice(Lecture):
@@ -1237,12 +1217,12 @@ class Loss(Lecture):
         self.add(heading("4.6", lesson.titles["4.6"]))
         unit, left = 2.2, -5.6
         recon = -float(lesson.value("4.3", "fit"))
-        assert written(recon + float(price), 4) == loss
+        assert signed(recon + float(price), 4) == loss
 
         def block(start: float, end: float, y: float, color: str, name: str, value: float) -> VGroup:
             shape = Rectangle(width=unit * (end - start), height=1.0, stroke_width=0).set_fill(color, 0.85)
             shape.move_to([left + unit * start, y, 0], LEFT)
-            text = VGroup(words(name, 26, GROUND, weight=BOLD), mono(written(value), 28, GROUND)).arrange(
+            text = VGroup(words(name, 26, GROUND, weight=BOLD), mono(signed(value), 28, GROUND)).arrange(
                 RIGHT, buff=0.4
             )
             if text.width > shape.width - 0.2:
@@ -1250,9 +1230,10 @@ class Loss(Lecture):
             return VGroup(shape, text.move_to(shape))
 
         formula = math(
-            "{{- cal(L) : l}} = {{EE_q lr(bracket.l - log p(x|z) bracket.r) : r}} + {{KL(q || p(z)) : k}}", 50
+            "- {{ELBO : l}} = {{EE_q lr(bracket.l - log p(x|z) bracket.r) : r}} + {{KL(q || p(z)) : k}}", 50
         ).move_to([0, 2.2, 0])
         formula.select("k").set_color(PRICE)
+        formula.select("l").set_color(Q)
         parts = VGroup(
             block(0, recon, 0.6, INK, "reconstruction", recon),
             block(recon, float(loss), 0.6, PRICE, "price", float(price)),
@@ -1298,17 +1279,15 @@ class Closing(Lecture):
         self.trace, self.gaps = lesson.value("4.7", "trace"), lesson.value("4.7", "gaps")
         self.step = ValueTracker(0)
         plane = self.plane = Plane(5.6, (-3.1, 2.6), (-2.1, 2.9), (-3.9, -0.6))
-        q = always_redraw(lambda: plane.ellipse(*self.now(), Q))
-        trail = always_redraw(
-            lambda: path([plane.at(mean) for mean in self.trace[: int(self.step.get_value()) + 1, 0]], MEAN, 2)
-        )
+        q = always_redraw(lambda: ellipse(plane, *self.now(), Q))
+        trail = always_redraw(lambda: curve(plane, *self.trace[: int(self.step.get_value()) + 1, 0].T, MEAN, 2))
         posterior = plane.posterior()
         counter = always_redraw(
             lambda: mono(f"step {round(self.step.get_value())}", 26, DIM).move_to([-6.5, 2.6, 0], LEFT)
         )
         axes = plot_axes((0, 60), (-12, -3.5), "step", "nats", 5.0, 4.2, [0, 20, 40, 60], [-12, -8])
         axes.move_to([3.5, -0.35, 0])
-        top = path([axes.c2p(0, LOG_PX), axes.c2p(60, LOG_PX)], TRUTH, 4)
+        top = Line(axes.c2p(0, LOG_PX), axes.c2p(60, LOG_PX), color=TRUTH)
         names = VGroup(
             words("log p(x)", 24, TRUTH).next_to(axes.c2p(48, LOG_PX), UP, buff=0.12),
             words("ELBO", 26, Q).move_to(axes.c2p(12, -8.0)),
@@ -1350,11 +1329,12 @@ class Closing(Lecture):
         fallen = always_redraw(lambda: self.fallen(axes))
         least = np.log10(float(lesson.value("4.7", "floor")))
         bottom = DashedLine(axes.c2p(0, least), axes.c2p(2.8, least), color=INK, stroke_width=3)
-        name = mono(floor, 28, INK).next_to(axes.c2p(0.55, least), DOWN, buff=0.15)
+        name = VGroup(words("the best q:", 24), mono(floor, 28)).arrange(RIGHT, buff=0.2)
+        name.next_to(axes.c2p(0, least), DR, buff=0.15)
         card = question("Will it close?", 28).move_to(axes.c2p(1.95, 1.1))
         self.say(
-            f"{{more}} After six hundred steps, {{fall}} the gap is {last_gap} nats. {{ask}} Would more steps close "
-            f"it?",
+            f"{{more}} After about six hundred steps, {{fall}} the gap is {last_gap} nats. {{ask}} Would more steps "
+            f"close it?",
             pause=1.6,
             more=lambda: (FadeOut(old), FadeIn(axes), 0.9),
             fall=lambda: (Add(fallen), self.step.animate(rate_func=linear).set_value(599), 2.4),
@@ -1363,7 +1343,7 @@ class Closing(Lecture):
         posterior, trail = left
         tilted = always_redraw(lambda: self.axes_of(POST_MEAN, POST_COV, POSTERIOR))
         upright = always_redraw(lambda: self.axes_of(*self.now(), Q))
-        around = self.plane.at(POST_MEAN)
+        around = self.plane.c2p(*POST_MEAN)
 
         def near(one: VMobject) -> VMobject:
             return one.animate.scale(2.1, about_point=around).shift(LEFT * 0.6)
@@ -1372,8 +1352,13 @@ class Closing(Lecture):
             f"{{floor}} No. {{zoom}} The posterior is tilted, {{tilt}} and our q cannot tilt: its latents are "
             f"independent. {{left}} The best such q leaves {floor} nats.",
             pause=0.6,
-            floor=(FadeOut(card), FadeOut(trail), FadeOut(self.plane[1]), Create(bottom), 0.6),
-            zoom=lambda: (near(posterior), near(self.plane.lines).set_stroke(opacity=0), Add(tilted), 1.3),
+            floor=(FadeOut(card), FadeOut(trail), FadeOut(self.plane.names), Create(bottom), 0.6),
+            zoom=lambda: (
+                near(posterior),
+                near(VGroup(self.plane.frame, self.plane.lines)).set_stroke(opacity=0),
+                Add(tilted),
+                1.3,
+            ),
             tilt=(FadeIn(upright), 0.8),
             left=(FadeIn(name, shift=UP * 0.2), 0.8),
         )
@@ -1382,7 +1367,9 @@ class Closing(Lecture):
         """Return the two axes of an ellipse."""
         values, vectors = np.linalg.eigh(cov)
         ends = [(mean - 2 * np.sqrt(v) * e, mean + 2 * np.sqrt(v) * e) for v, e in zip(values, vectors.T, strict=True)]
-        return VGroup(*[path([self.plane.at(one), self.plane.at(other)], color, 3) for one, other in ends])
+        return VGroup(
+            *[Line(self.plane.c2p(*one), self.plane.c2p(*other), color=color, stroke_width=3) for one, other in ends]
+        )
 
     def fallen(self, axes: Plot) -> VMobject:
         seen = max(int(self.step.get_value()) + 1, 2)
@@ -1404,21 +1391,23 @@ class BetterBound(Lecture):
         self.add(heading("4.8", lesson.titles["4.8"]))
         printed = [re.findall(r"-\d+\.\d+", lesson.line(rf"^noise_var {value}:")) for value in (0.5, 1.0)]
         at = plot_axes((0, 1), (-5.15, -4.15), "", "", 6.0, 4.6).move_to([0, -0.2, 0]).c2p
-        posts = VGroup(*[path([at(x, -5.15), at(x, -4.15)], FAINT, 3) for x in (0, 1)])
+        posts = VGroup(*[Line(at(x, -5.15), at(x, -4.15), color=FAINT, stroke_width=3) for x in (0, 1)])
         noise = [f"noise {value}" for value in ("0.5", "1.0")]
         feet = VGroup(*[words(text, 26, DIM).next_to(at(x, -5.15), DOWN, buff=0.2) for x, text in enumerate(noise)])
         (elbo_0, truth_0), (elbo_1, truth_1) = printed
         ways = []
         for start, end, color, name in ((elbo_0, elbo_1, Q, "ELBO"), (truth_0, truth_1, TRUTH, "log p(x)")):
             line = Line(at(0, float(start)), at(1, float(end)), color=color, stroke_width=6)
-            first = mono(start.replace("-", "−"), 34, color).next_to(line.get_start(), LEFT, buff=0.35)
+            first = mono(signed(start), 34, color).next_to(line.get_start(), LEFT, buff=0.35)
             label = words(name, 28, color).next_to(first, LEFT, buff=0.35)
-            last = mono(end.replace("-", "−"), 34, color).next_to(line.get_end(), RIGHT, buff=0.35)
+            last = mono(signed(end), 34, color).next_to(line.get_end(), RIGHT, buff=0.35)
             ways.append((line, VGroup(Dot(line.get_start(), 0.12, color=color), first, label), last))
-        gaps = [
-            Line(at(x, float(low)), at(x, float(high)), color=GAP, stroke_width=12)
-            for x, (low, high) in enumerate(printed)
-        ]
+        gaps = VGroup()
+        for x, value in enumerate((0.5, 1.0)):
+            low, high = bound_with(value)
+            assert [signed(low), signed(high)] == [signed(one) for one in printed[x]]
+            line = Line(at(x, low), at(x, high), color=GAP, stroke_width=12)
+            gaps.add(VGroup(line, words(f"gap {signed(high - low)}", 26, GAP).next_to(line, RIGHT, buff=0.3)))
         (elbo, elbo_start, elbo_end), (truth, truth_start, truth_end) = ways
         self.say(
             "{start} Can we compare models by their ELBOs? Keep our q, {noise} and give the decoder more noise. The "
@@ -1433,7 +1422,7 @@ class BetterBound(Lecture):
             "{fall} It falls. A worse model with a better bound, {why} because its gap shrank.",
             pause=0.9,
             fall=(self.travel(truth), FadeIn(truth_end), 1.4),
-            why=(*[GrowFromCenter(one) for one in gaps], 0.9),
+            why=(*[GrowFromCenter(one[0]) for one in gaps], *[FadeIn(one[1]) for one in gaps], 0.9),
         )
 
     def travel(self, line: Line) -> Animation:
@@ -1447,9 +1436,9 @@ def sampling_stage(variance: np.ndarray) -> tuple[Plane, Plot, VGroup]:
     marks = {0: "1", 1: "10", 2: "100", 3: "1,000"}
     axes = plot_axes((0, 3), (-8, -2), "draws", "estimate (nats)", 5.5, 4.3, marks, [-8, -6, -4, -2])
     axes.move_to([2.9, -0.45, 0])
-    top = VGroup(path([axes.c2p(0, LOG_PX), axes.c2p(3, LOG_PX)], TRUTH, 4))
+    top = VGroup(Line(axes.c2p(0, LOG_PX), axes.c2p(3, LOG_PX), color=TRUTH))
     top.add(words("log p(x)", 24, TRUTH).next_to(axes.c2p(3, LOG_PX), RIGHT, buff=0.25))
-    return plane.add(plane.posterior(), plane.ellipse(Q_MEAN, np.diag(variance), Q)), axes, top
+    return plane.add(plane.posterior(), ellipse(plane, Q_MEAN, np.diag(variance), Q)), axes, top
 
 
 def walks(which: int) -> np.ndarray:
@@ -1473,10 +1462,18 @@ def marching(axes: Plot, estimates: np.ndarray, reached: ValueTracker, color: st
         upto = min(int(reached.get_value()), 60)
         ends = drawn[upto - 1] * 4 if upto else np.zeros(len(lines), dtype=int)
         shown = [line.copy().set_points(line.points[:end]) for line, end in zip(lines, ends, strict=True) if end]
-        heads = [axes.c2p(SIZES[upto], one) for one in estimates[upto] if low <= one <= high]
-        return VGroup(*shown, cloud(heads, color, 0.06))
+        heads = [(SIZES[upto], one) for one in estimates[upto] if low <= one <= high]
+        return VGroup(*shown, Cloud(axes, heads, colors=color, radius=0.06, opacity=1))
 
     return always_redraw(so_far)
+
+
+def means(axes: Plot) -> tuple[VMobject, VGroup]:
+    """Return the means of the lesson's 500 estimates from 1, 10, 100 and 1000 draws: a line, and beads on it."""
+    levels = [float(np.mean(estimates)) for estimates in lesson.value("4.8", ESTIMATES)[0]]
+    assert all(level < LOG_PX for level in levels)
+    beads = [Dot(axes.c2p(power, level), 0.1, color=INK) for power, level in enumerate(levels)]
+    return curve(axes, range(4), levels, INK), VGroup(*beads)
 
 
 class March(Lecture):
@@ -1487,23 +1484,29 @@ class March(Lecture):
     def construct(self):
         self.add(heading("4.8", lesson.titles["4.8"]))
         plane, axes, top = sampling_stage(Q_VAR)
-        formula = math("p(x) approx 1/S sum_(s=1)^S {{(p(x, z_s)) / q(z_s|x) : w}}", 60)
-        formula.select("w").set_color(NOISE)
-        small = formula.copy().scale(0.62).move_to([-4.6, 2.3, 0])
+        mean = "{{log : l}} {{1/S sum_(s=1)^S (p(x, z_s)) / q(z_s|x) : w}}"
+        formula = Derivation(
+            ["log p(x) = log EE_q lr(bracket.l (p(x, z)) / q(z|x) bracket.r)", f"& approx {mean}"],
+            size=56,
+            colors={"w": NOISE},
+        )
+        small = math(f"log p(x) approx {mean}", 34).move_to([-4.4, 2.35, 0])
+        small.select("w").set_color(NOISE)
         estimates, reached, dots_shown = walks(0), ValueTracker(0), ValueTracker(3)
         lines = marching(axes, estimates[:, :40], reached)
         draws = lesson.value("4.2", "draws[:400]")
-        spots = always_redraw(lambda: cloud([plane.at(z) for z in draws[: int(dots_shown.get_value())]], NOISE, 0.04))
-        levels = [axes.c2p(power, float(value)) for power, value in zip(range(4), medians[0], strict=True)]
-        middle, beads = path(levels, INK, 4), VGroup(*[Dot(level, 0.09, color=INK) for level in levels])
-        name = words("medians of 500", 24, INK).move_to(axes.c2p(2.1, -6.9))
+        spots = always_redraw(lambda: Cloud(plane, draws[: int(dots_shown.get_value())], colors=NOISE, radius=0.04))
+        middle, beads = means(axes)
+        name = words("mean of 500", 24, INK).move_to(axes.c2p(2.1, -6.9))
         self.say(
-            "{line} So we want log p of x itself. The line before Jensen gives it: {avg} average the weights, then "
-            "take the log. {one} With one draw, that is the ELBO on average.",
-            line=(FadeIn(formula, shift=UP * 0.2), 1.0),
-            avg=(Indicate(formula.select("w"), 1.1, color=NOISE), 1.2),
+            "{line} So we want log p of x itself. The line before Jensen gives it: {avg} average the weights, {log} "
+            "then take the log. {one} With one draw, that is the ELBO on average.",
+            line=(formula.reveal(0), 1.6),
+            avg=(formula.reveal(1), 1.2),
+            log=(Circumscribe(formula.line(1).select("l"), color=TRUTH, buff=0.12), 1.0),
             one=lambda: (
-                ReplacementTransform(formula, small),
+                FadeOut(formula.line(0)),
+                ReplacementTransform(formula.line(1), small),
                 *[FadeIn(one) for one in (plane, axes, top, lines, spots)],
                 1.2,
             ),
@@ -1539,13 +1542,13 @@ class Narrow(Lecture):
     def construct(self):
         self.add(heading("4.8", lesson.titles["4.8"]))
         plane, axes, top = sampling_stage(Q_VAR)
-        narrow = plane.ellipse(Q_MEAN, np.diag(0.1 * Q_VAR), Q)
+        narrow = ellipse(plane, Q_MEAN, np.diag(0.1 * Q_VAR), Q)
         draws = Q_MEAN + np.sqrt(0.1 * Q_VAR) * lesson.value("4.2", "eps[:20000]")[:400]
-        spots = cloud([plane.at(z) for z in draws], NOISE, 0.035)
+        spots = Cloud(plane, draws, colors=NOISE, radius=0.035)
         log_w = log_joint(draws) - log_density(draws, Q_MEAN, np.diag(0.1 * Q_VAR))
-        stray = Dot(plane.at(draws[log_w.argmax()]), 0.1, color=INK)
+        stray = Dot(plane.c2p(*draws[log_w.argmax()]), 0.1, color=INK)
         estimates, reached = walks(1), ValueTracker(0)
-        assert written(100 * np.mean(estimates[60] < LOG_PX), 0) == below_narrow
+        assert signed(100 * np.mean(estimates[60] < LOG_PX), 0) == below_narrow
         assert float(medians[1][3]) < LOG_PX - 0.9
         lines = marching(axes, estimates[:, :40], reached)
         jump, when = self.jump(estimates[:, :40])
@@ -1580,47 +1583,33 @@ class Narrow(Lecture):
 
 
 class EffectiveSize(Lecture):
-    """The weights of a thousand draws side by side, from q and from the narrow one; and the ceiling."""
+    """A thousand draws as dots as large as their weights, from q and from the narrow one; and the ceiling."""
 
     section = "4.8"
 
     def construct(self):
         self.add(heading("4.8", lesson.titles["4.8"]))
-        strips = VGroup()
-        for log_w, size, y in zip(lesson.value("4.8", TYPICAL), (ess, ess_narrow), (1.55, -0.55), strict=True):
-            weights = np.exp(log_w)
-            assert written(weights.sum() ** 2 / (weights**2).sum(), 0) == size
-            strips.add(self.strip(weights / weights.sum(), y))
-        names = VGroup(
-            *[
-                words(name, 26, INK).next_to(strip, UP, buff=0.2).align_to(strip, LEFT)
-                for name, strip in zip(("our q", "a tenth of its variances"), strips, strict=True)
-            ]
+        left, right = (
+            self.panel(*one)
+            for one in zip(
+                *[lesson.value("4.8", TYPICAL), (ess, ess_narrow), (GOOD, BAD), (-3.45, 3.45)],
+                ("our q", "narrow q"),
+                strict=True,
+            )
         )
-        sizes = VGroup(
-            *[
-                VGroup(words("effective sample size", 24, DIM), mono(size, 36, color))
-                .arrange(RIGHT, buff=0.25)
-                .next_to(strip, UP, buff=0.15)
-                .align_to(strip, RIGHT)
-                for size, strip, color in zip((ess, ess_narrow), strips, (GOOD, BAD), strict=True)
-            ]
-        )
-        outline = Rectangle(width=strips[0].width, height=0.8, color=DIM, stroke_width=3).move_to(strips[0])
-        low = words("low: proves trouble", 32, BAD).move_to([-3.3, -2.4, 0])
-        high = words("high: proves nothing", 32, INK).move_to([3.3, -2.4, 0])
+        key = words("area: weight", 22, DIM).move_to(left[0]).align_to(left[1], RIGHT)
+        better = words("longer is better", 22, DIM).move_to(left[2]).align_to(left[2], RIGHT).shift(LEFT * 0.25)
+        low = words("low: proves trouble", 30, BAD).move_to([3.45, -3.1, 0])
+        high = words("high: proves nothing", 30, INK).move_to([-3.45, -3.1, 0])
         self.say(
-            f"{{ask}} So ask how many draws did the work. {{strip}} Here are the weights of a thousand draws, side by "
-            f"side. {{ess}} From our q, {ess} count. {{narrow}} From the narrow one, {ess_narrow}.",
-            ask=(FadeIn(names[0]), Create(outline), 1.0),
-            strip=(LaggedStart(*[FadeIn(part) for part in strips[0]], lag_ratio=0.02), 1.8),
-            ess=(FadeIn(sizes[0], shift=LEFT * 0.2), 0.8),
-            narrow=(
-                FadeIn(names[1]),
-                LaggedStart(*[FadeIn(part) for part in strips[1]], lag_ratio=0.02),
-                FadeIn(sizes[1]),
-                1.4,
-            ),
+            f"{{ask}} So ask how many draws did the work. {{dots}} Here are the weights of a thousand draws, side by "
+            f"side. {{ess}} From our q, {ess} count. {{narrow}} From the narrow one, {ess_narrow}. {{name}} This is "
+            f"the effective sample size: the more, the better.",
+            ask=(FadeIn(left[0]), FadeIn(right[0]), 0.6),
+            dots=(*[LaggedStart(*map(FadeIn, one[1]), lag_ratio=0.1) for one in (left, right)], FadeIn(key), 2.0),
+            ess=(FadeIn(left[2]), GrowFromEdge(left[3], LEFT), FadeIn(left[4]), 1.0),
+            narrow=(FadeIn(right[2]), GrowFromEdge(right[3], LEFT), FadeIn(right[4]), 1.0),
+            name=(FadeIn(left[5], right[5], better), 0.9),
         )
         self.say(
             "{low} A low effective sample size proves trouble. {high} A high one proves nothing: it is made of the "
@@ -1629,18 +1618,33 @@ class EffectiveSize(Lecture):
             low=(FadeIn(low, shift=UP * 0.2), 0.8),
             high=(FadeIn(high, shift=UP * 0.2), 0.8),
         )
-        self.ceiling(Group(strips, outline, names, sizes, low, high))
+        self.ceiling(Group(*left, *right, key, better, low, high))
+
+    def panel(self, log_w: np.ndarray, size: str, color: str, x: float, name: str) -> list[Mobject]:
+        """Return a name, dots whose areas are weights, a bar of all draws, and of those that count, and its texts."""
+        weights, pitch = np.exp(log_w), 0.145
+        assert signed(weights.sum() ** 2 / (weights**2).sum(), 0) == size
+        radii = np.sqrt(weights / weights.sum() * 4.0 / PI).reshape(25, 40)  # all dots together have an area of 4
+        rows = VGroup()
+        for i, row in enumerate(radii):
+            centres = [[x + (k - 19.5) * pitch, 2.25 - i * pitch, 0] for k in range(40)]
+            points = [centre + radius * CIRCLE for centre, radius in zip(np.array(centres), row, strict=True)]
+            rows.add(VMobject(stroke_width=0).set_points(np.concatenate(points)).set_fill(NOISE, 0.9))
+        whole = Rectangle(width=40 * pitch, height=0.42, color=DIM, stroke_width=3).move_to([x, -2.45, 0])
+        part = Rectangle(width=40 * pitch * float(size) / len(weights), height=0.42, stroke_width=0)
+        part.set_fill(color, 0.9).move_to(whole.get_left(), LEFT)
+        count = VGroup(mono(size, 34, color), words(f"of {len(weights):,}", 24, DIM)).arrange(RIGHT, buff=0.2)
+        count.move_to([x - 20 * pitch, -1.92, 0], LEFT)
+        term = words("effective sample size", 22, DIM).move_to([x + 20 * pitch, -1.92, 0], RIGHT)
+        return [words(name, 26).move_to([x - 20 * pitch, 2.68, 0], LEFT), rows, whole, part, count, term]
 
     def ceiling(self, old: Group) -> None:
         marks = {0: "1", 1: "10", 2: "100", 3: "1,000"}
         axes = plot_axes((0, 3), (-5.05, -4.05), "draws", "", 8.0, 4.6, marks, []).move_to([-0.8, -0.45, 0])
-        means = [float(np.mean(estimates)) for estimates in lesson.value("4.8", ESTIMATES)[0]]
-        assert all(mean < LOG_PX for mean in means)
-        top = path([axes.c2p(0, LOG_PX), axes.c2p(3, LOG_PX)], TRUTH, 6)
+        top = Line(axes.c2p(0, LOG_PX), axes.c2p(3, LOG_PX), color=TRUTH, stroke_width=6)
         name = math("log p(x)", 48, TRUTH).next_to(top, RIGHT, buff=0.3)
-        levels = [axes.c2p(power, mean) for power, mean in enumerate(means)]
-        rise, beads = path(levels, INK, 5), VGroup(*[Dot(level, 0.11, color=INK) for level in levels])
-        what = words("mean of 500 estimates", 24, INK).next_to(levels[1], DR, buff=0.25)
+        rise, beads = means(axes)
+        what = words("mean of 500 estimates", 24, INK).next_to(beads[1], DR, buff=0.2)
         above = Dot(axes.c2p(2.5, -4.15), 0.15, color=BAD)
         bug = words("a bug", 34, BAD, weight=BOLD).next_to(above, LEFT, buff=0.3)
         self.say(
@@ -1657,17 +1661,6 @@ class EffectiveSize(Lecture):
             above=(Indicate(top, 1.05, color=TRUTH), 1.2),
             bug=(FadeIn(above, shift=UP * 0.4), FadeIn(bug), 0.9),
         )
-
-    def strip(self, shares: np.ndarray, y: float, length: float = 12.0) -> VGroup:
-        """Return a strip of weights, largest first; those too thin to be seen are one piece."""
-        shares, left, parts = np.sort(shares)[::-1], -length / 2, VGroup()
-        seen = shares[shares * length > 0.03]
-        for i, share in enumerate([*seen, 1 - seen.sum()]):
-            color = NOISE if i < len(seen) else "#5A2236"
-            piece_of = Rectangle(width=share * length, height=0.8, stroke_width=1, color=GROUND).set_fill(color, 0.95)
-            parts.add(piece_of.move_to([left, y, 0], LEFT))
-            left += share * length
-        return parts
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -1730,13 +1723,11 @@ class Deaf(Lecture):
 
     def panel(self, which: int) -> list[VMobject]:
         """Return the lesson's means of z, coloured by group, on a scale that both share."""
-        centre, unit = np.array([(-3.5, 3.5)[which], -0.35, 0]), 1.1
+        axes = Plot((-2.4, 2.4), (-2.3, 2.3), 5.2, 5.0).shift([(-3.5, 3.5)[which] - 2.6, -2.85, 0])
+        ends = ((-2.4, 0), (2.4, 0)), ((0, -2.3), (0, 2.3))
+        cross = [Line(axes.c2p(*one), axes.c2p(*other), color=FAINT, stroke_width=3) for one, other in ends]
         means, groups = lesson.value("4.9", MEANS_OF_Z)[which], lesson.value("4.9", "groups")
-        cross = [path([centre - side, centre + side], FAINT, 3) for side in (RIGHT * 2.6, UP * 2.5)]
-        for group in np.unique(groups):
-            places = [centre + unit * np.array([*mean, 0]) for mean in means[groups == group]]
-            cross.append(cloud(places, GROUPS[group], 0.045, 0.9))
-        return cross
+        return [*cross, Cloud(axes, means, groups, radius=0.045)]
 
 
 class Win(Lecture):
@@ -1781,7 +1772,7 @@ class YourTurn(Lecture):
                 ("4.1", "write the draw that lets gradients pass"),
                 ("4.2", "write the price"),
                 ("4.4", "estimate log p(x) from the weights"),
-                ("?", "break your model: how would one notice?"),
+                "break your model: how would one notice?",
             ],
         )
         card.scale(0.95).shift(DOWN * 0.25)
@@ -1791,12 +1782,12 @@ class YourTurn(Lecture):
             "gradients pass, {c} its price, {d} and the estimate of log p of x. {e} Then break your model on purpose, "
             "and say how one would notice.",
             pause=1.5,
-            card=(FadeIn(card.card), FadeIn(card.title), 0.8),
-            a=(FadeIn(card.row(0), shift=RIGHT * 0.2), 0.6),
-            b=(FadeIn(card.row(1), shift=RIGHT * 0.2), 0.6),
-            c=(FadeIn(card.row(2), shift=RIGHT * 0.2), 0.5),
-            d=(FadeIn(card.row(3), shift=RIGHT * 0.2), 0.6),
-            e=(FadeIn(card.row(4), shift=RIGHT * 0.2), 0.8),
+            card=(card.appear(), 0.8),
+            a=(card.reveal(0), 0.6),
+            b=(card.reveal(1), 0.6),
+            c=(card.reveal(2), 0.5),
+            d=(card.reveal(3), 0.6),
+            e=(card.reveal(4), 0.8),
         )
 
 
