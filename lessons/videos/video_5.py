@@ -83,9 +83,9 @@ def expected(log_prob, counts: np.ndarray, mu: np.ndarray, *parameters: float) -
     return log_prob(k, mu, *[torch.tensor(float(one)).double() for one in parameters]).exp().mean(dim=0).numpy()
 
 
-def in_bins(shares: np.ndarray) -> np.ndarray:
-    """Return the sums over the bins of shares at the counts 0 to 400."""
-    return np.array([shares[low : high + 1].sum() for low, high in BINS])
+def plain(printed: str) -> float:
+    """Return a printed number, which may have a true minus sign."""
+    return float(printed.replace("−", "-"))
 
 
 def sigmoid(a: np.ndarray) -> np.ndarray:
@@ -378,7 +378,8 @@ class Zeros(VGroup):
     def law(self, log_share: float, log_theta: float, logit: float) -> VGroup:
         """Return outlines of what a ZINB expects in every bin; its extra zeros are filled with pink."""
         mu, counts = value("5.3", "totals") * np.exp(log_share), np.arange(401)
-        shares = in_bins(expected(zinb_log_prob, counts, mu, np.exp(log_theta), logit))
+        law = expected(zinb_log_prob, counts, mu, np.exp(log_theta), logit)
+        shares = [law[low : high + 1].sum() for low, high in BINS]
         extra, group = sigmoid(logit), VGroup()
         for i, share in enumerate(shares):
             group.add(self.box(i, 0, share, SPREAD).set_fill(opacity=0))
@@ -504,8 +505,7 @@ class WhoNeeds(Lecture):
             ),
             cst=lambda: (FadeIn(cst3, shift=LEFT * 0.2), 0.7),
         )
-        self.play(FadeOut(self.others(head)), run_time=0.5)
-        self.kinds()
+        self.kinds(head)
 
     @staticmethod
     def many_zeros() -> VGroup:
@@ -525,7 +525,7 @@ class WhoNeeds(Lecture):
         corners = [(i - 0.4, 0), (i + 0.4, 0), (i + 0.4, gain), (i - 0.4, gain)]
         return Polygon(*[axes.c2p(*corner) for corner in corners], stroke_width=0).set_fill(color, 1)
 
-    def kinds(self) -> None:
+    def kinds(self, head: VGroup) -> None:
         """Colour the counts of CST3 by kind of cell, take away who does not make it, and look at dendritic cells."""
         plot, names = Zeros(), value("5.10", "names")
         colors = [*[GROUPS[names.index(kind)] for kind in MYELOID], DIM]
@@ -541,7 +541,9 @@ class WhoNeeds(Lecture):
         none = self.reading(plot, inside, "in dendritic cells", GOOD)
         assert float(inside) == 0
         z = node("z", LATENT).next_to(tags, LEFT, buff=0.6)
-        self.play(FadeIn(plot, law, readout), run_time=0.5)
+        foot = plot.axes.c2p(0, 0)[1]
+        stacks[1].save_state()
+        self.play(FadeOut(self.others(head)), FadeIn(plot, law, readout), run_time=0.7)
         self.say(
             "{color} Colour the cells by kind. {away} CST3 is a myeloid gene: T and B cells do not make it. "
             "{inside} Within dendritic cells, pi is zero. {so} Those zeros were other kinds of cells, and a "
@@ -554,13 +556,15 @@ class WhoNeeds(Lecture):
                 1.8,
             ),
             inside=lambda: (
-                stacks[0].animate.set_opacity(0.12),
+                stacks[0].animate.set_opacity(0),
+                *[one.animate.set_y(foot + one.height / 2) for one in stacks[1]],
                 tags[0].animate.set_opacity(0.25),
                 FadeIn(none, shift=LEFT * 0.2),
                 1.2,
             ),
             so=lambda: (
-                stacks[0].animate.set_opacity(0.95),
+                stacks[0].animate.set_fill(opacity=0.95),
+                stacks[1].animate.restore(),
                 tags.animate.set_opacity(1),
                 stacks[2].animate.shift(LEFT * 3 + UP * 0.2).set_fill(opacity=0.95),
                 FadeOut(none),
@@ -679,7 +683,7 @@ class ThreeLibraries(Lecture):
         rows = VGroup()
         for i, (formula, note, color) in enumerate(names):
             left = math(formula, 44, color).move_to([x, 2.0 - 1.05 * i, 0], aligned_edge=LEFT)
-            rows.add(VGroup(left, words(note, 28, color).move_to([x + 2.2, 2.0 - 1.05 * i, 0], aligned_edge=LEFT)))
+            rows.add(VGroup(left, words(note, 28, color).move_to([x + 1.8, 2.0 - 1.05 * i, 0], aligned_edge=LEFT)))
         self.say(
             "{three} So three things are called library. {prior} The prior belongs to a batch, {post} q of l "
             "given x to a cell, {total} and the observed total is just a number.",
@@ -693,7 +697,7 @@ class ThreeLibraries(Lecture):
         inferred = box(math('"ELBO"', 56, LIBRARY), "l inferred", 3.0, 1.8, LIBRARY).move_to([4.4, -1.2, 0])
         apart = math("eq.not", 90, BAD).move_to([1.6, -1.2, 0])
         counts = -np.sort(-value("5.10", "cell")[0][0])[[0, 1, 3, 8, 20, 60, 200, 400]]
-        counts = Model.column(counts, counts[0], INK, -5.6).set_y(-0.9)
+        counts = counts_column(counts, side=0.36).squares.move_to([-5.6, -0.9, 0])
         tag = words("the counts", 28).next_to(counts, DOWN, buff=0.25)
         self.say(
             "{handed} scvi-tools takes that number by default. {given} But such a model is handed a function "
@@ -703,13 +707,13 @@ class ThreeLibraries(Lecture):
                 FadeOut(picture, rows[:2]),
                 rows[2].animate.move_to([-1.2, 1.6, 0]),
                 FadeIn(given, shift=UP * 0.2),
-                GrowArrow(Arrow([-1.2, 1.3, 0], given.get_top(), buff=0.1, color=DIM, stroke_width=5, tip_length=0.2)),
+                GrowArrow(way([-1.2, 1.3, 0], given.get_top())),
                 1.2,
             ),
             given=lambda: (
                 FadeIn(counts, tag),
-                GrowArrow(Arrow([-5.3, 0.5, 0], rows[2].get_left(), buff=0.2, color=MEAN, stroke_width=5)),
-                GrowArrow(Arrow([-5.3, -1.2, 0], given.get_left(), buff=0.1, color=MEAN, stroke_width=5)),
+                GrowArrow(way([-5.3, 0.7, 0], rows[2].get_left(), MEAN, 0.2)),
+                GrowArrow(way([-5.3, -1.2, 0], given.get_left(), MEAN)),
                 1.0,
             ),
             never=(FadeIn(inferred, shift=LEFT * 0.3), FadeIn(apart, scale=1.6), 1.0),
@@ -788,10 +792,7 @@ class ThreeHeads(Lecture):
         batch.arrange(RIGHT, buff=0.08).move_to([-5.6, -0.9, 0])
         tag = words("batch", 24, DIM).next_to(batch, DOWN, buff=0.2)
         trunk = trapezoid("px_decoder", narrow="left", width=2.4, height=2.6, size=24).move_to([-2.9, 0.05, 0])
-        ways_in = VGroup(
-            arrow(z, trunk).put_start_and_end_on(z.get_right() + RIGHT * 0.1, [-4.2, 0.3, 0]),
-            Arrow(batch.get_right(), [-4.1, -0.25, 0], buff=0.1, color=DIM, stroke_width=5, tip_length=0.2),
-        )
+        ways_in = VGroup(way(z.get_right(), [-4.2, 0.3, 0]), way(batch.get_right(), [-4.1, -0.25, 0]))
         heads, outs, ways = VGroup(), VGroup(), VGroup()
         for y, name, formula, color in (
             (2.0, "px_scale", 'mu = e^l dot "share"', MEAN),
@@ -801,16 +802,7 @@ class ThreeHeads(Lecture):
             frame = RoundedRectangle(0.15, width=2.9, height=1.0, color=color, stroke_width=4).set_fill(GROUND, 1)
             heads.add(VGroup(frame, mono(name, 26, color)).move_to([1.3, y, 0]))
             outs.add(math(formula, 46, color).move_to([3.3, y, 0], aligned_edge=LEFT))
-            ways.add(
-                Arrow(
-                    [-1.7, 0.05 + 0.35 * y, 0],
-                    heads[-1].get_left(),
-                    buff=0.1,
-                    color=DIM,
-                    stroke_width=5,
-                    tip_length=0.2,
-                )
-            )
+            ways.add(way([-1.7, 0.05 + 0.35 * y, 0], heads[-1].get_left()))
         self.say(
             "{trunk} One trunk reads z, {batch} and the batch as a one-hot column. {heads} Three heads share "
             "it: {scale} shares, for mu; {r} the logarithm of theta, if you wish; {drop} and the logit of pi, its "
@@ -992,8 +984,8 @@ class Model(VGroup):
         """Draw ten genes of the cell, from loud ones to silent ones, and their mu."""
         loud = np.argsort(-x[0], kind="stable")[[0, 1, 2, 3, 5, 8, 20, 60, 200, 400]]
         top = float(x[0].max())
-        self.cell = self.column(x[0][loud], top, INK, -6.35)
-        self.mu = self.column(rates[loud], top, MEAN, 4.4).shift(DOWN * 0.75)
+        self.cell = counts_column(x[0][loud], side=0.36, top=top).squares.move_to([-6.35, -0.15, 0])
+        self.mu = counts_column(rates[loud], side=0.36, color=MEAN, top=top).squares.move_to([4.4, -0.9, 0])
         self.names = VGroup(
             math("x", 44).next_to(self.cell, DOWN, buff=0.2),
             math("mu", 44, MEAN).next_to(self.mu, RIGHT, buff=0.2).shift(DOWN * 1.6),
@@ -1034,13 +1026,6 @@ class Model(VGroup):
     def head(text: str, color: str, y: float) -> VGroup:
         frame = RoundedRectangle(0.12, width=1.15, height=0.66, color=color, stroke_width=4).set_fill(GROUND, 1)
         return VGroup(frame, math(text, 34, color)).move_to([3.2, y, 0])
-
-    @staticmethod
-    def column(counts: np.ndarray, top: float, color: str, x: float) -> VGroup:
-        column = VGroup()
-        for count in counts:
-            column.add(Square(0.36, stroke_width=0).set_fill(shade(np.log1p(count) / np.log1p(top), color), 1))
-        return column.arrange(DOWN, buff=0.05).move_to([x, -0.15, 0])
 
     @staticmethod
     def bells(means: np.ndarray, variances: np.ndarray, color: str, y: float, height: float) -> VGroup:
@@ -1380,7 +1365,7 @@ class Epochs(Lecture):
             for text, color, at in (("training cells", LATENT, (25, 430)), ("held-out cells", MEAN, (46, 1050)))
         ]
         last = [lesson.number(rf"elbo_{part}_set\s+first.*last") for part in ("train", "test")]
-        gap = round(abs(float(last[0].replace("−", "-")) - float(last[1].replace("−", "-"))))
+        gap = round(abs(plain(last[0]) - plain(last[1])))
         assert gap == int(lesson.text(r"At the end (\d+) nats remain"))
         brace = Line(axes.c2p(101.5, train[-1]), axes.c2p(101.5, test[-1]), color=INK, stroke_width=8)
         left = mono(f"{gap}", 28).next_to(brace, RIGHT, buff=0.2)
@@ -1420,13 +1405,8 @@ class Bound(Lecture):
                 (bound, "log p(x) >=", GOOD, 1),
             )
         ]
-        price = Arrow(
-            line.n2p(-float(recon)) + DOWN * 0.8,
-            line.n2p(self.number(elbo)) + DOWN * 0.8,
-            buff=0,
-            color=LATENT,
-            stroke_width=6,
-        )
+        ends = [line.n2p(at) + DOWN * 0.8 for at in (-float(recon), plain(elbo))]
+        price = way(*ends, LATENT, 0)
         cost = words("what the telling cost", 24, LATENT).next_to(price, DOWN, buff=0.2)
         self.say(
             f"{{post}} Ask it through a Posterior: {{recon}} told z and l, it rebuilds held-out counts at {recon} "
@@ -1454,13 +1434,9 @@ class Bound(Lecture):
             ),
         )
 
-    @staticmethod
-    def number(text: str) -> float:
-        return float(text.replace("−", "-"))
-
     def mark(self, line: NumberLine, at: str, formula: str, color: str, side: int) -> VGroup:
         """Return a pin at a number, with what it is and how much."""
-        place = line.n2p(self.number(at))
+        place = line.n2p(plain(at))
         pin = VGroup(Line(place, place + UP * 1.1, color=color, stroke_width=5), Dot(place, radius=0.1, color=color))
         label = VGroup(math(formula, 38, color), mono(at, 30, color)).arrange(DOWN, buff=0.15)
         return pin.add(label.next_to(pin, UP, buff=0.15))
@@ -1563,11 +1539,11 @@ class HowSure(Lecture):
             y_marks=[0, 10, 20],
         ).shift(DOWN * 0.5)
         zero = DashedLine(axes.c2p(-5, 0), axes.c2p(7, 0), color=FAINT, stroke_width=3)
-        points = dots(axes, np.stack([lfc, factor], axis=1), colors=DIM, radius=0.055)
         best = genes["gene"].index("CD79A")
+        points = Cloud(axes, np.zeros((len(lfc), 2)), np.arange(len(lfc)) == best, [DIM, DIM], 0.055)
         line = lesson.line("CD79A").split()
         assert f"{factor[best]:.1f}" == line[1]
-        name = words("CD79A", 30, GOOD, weight=BOLD).next_to(points[best], LEFT, buff=0.25)
+        name = words("CD79A", 30, GOOD, weight=BOLD).next_to(axes.c2p(lfc[best], factor[best]), LEFT, buff=0.35)
         sure = DoubleArrow(axes.c2p(-4.6, -5), axes.c2p(-4.6, 19), color=MEAN, stroke_width=5, buff=0, tip_length=0.2)
         much = DoubleArrow(
             axes.c2p(-4.8, -5.2), axes.c2p(6.8, -5.2), color=LATENT, stroke_width=5, buff=0, tip_length=0.2
@@ -1580,7 +1556,7 @@ class HowSure(Lecture):
             "{draw} Draw a B cell and another cell, again and again. How often has the B cell the larger share "
             "of a gene? {sure} As log-odds, that is the Bayes factor: how sure. {much} The fold change says "
             "how much.",
-            draw=(FadeIn(axes), FadeIn(zero), lagged(0.002, (FadeIn(dot, scale=0.2) for dot in points)), 2.6),
+            draw=(FadeIn(axes, zero), points.to(np.stack([lfc, factor], axis=1)), 2.6),
             sure=(GrowFromCenter(sure), FadeIn(tags[0]), 0.9),
             much=(GrowFromCenter(much), FadeIn(tags[1]), 0.9),
         )
@@ -1593,7 +1569,7 @@ class HowSure(Lecture):
             other=(FadeIn(corners[1], scale=2), 0.9),
             both=lambda: (
                 FadeOut(*corners),
-                points[best].animate.scale(2.6).set_color(GOOD),
+                points.group(1).animate.scale(2.6).set_color(GOOD),
                 FadeIn(name, shift=RIGHT * 0.2),
                 1.0,
             ),
@@ -1796,16 +1772,7 @@ class Finishing(Lecture):
             note = VGroup(words(name, 22, color), mono(f"{level}", 28, color)).arrange(DOWN, buff=0.12)
             tags.add(note.next_to(steps[-1], DOWN, buff=0.2))
             if i:
-                falls.add(
-                    Arrow(
-                        axes.c2p(i, levels[i - 1]),
-                        axes.c2p(i, level),
-                        buff=0,
-                        color=GOOD,
-                        stroke_width=5,
-                        tip_length=0.2,
-                    )
-                )
+                falls.add(way(axes.c2p(i, levels[i - 1]), axes.c2p(i, level), GOOD, 0))
         brace = BraceBetweenPoints(axes.c2p(4, levels[-1]), axes.c2p(4, levels[0]), RIGHT, color=INK)
         total = mono(gap, 34, GOOD).next_to(brace, RIGHT, buff=0.12)
         across = DashedLine(axes.c2p(0.94, levels[0]), axes.c2p(4, levels[0]), color=FAINT, stroke_width=3)
