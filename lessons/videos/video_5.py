@@ -805,8 +805,8 @@ class ThreeHeads(Lecture):
             ways.add(way([-1.7, 0.05 + 0.35 * y, 0], heads[-1].get_left()))
         self.say(
             "{trunk} One trunk reads z, {batch} and the batch as a one-hot column. {heads} Three heads share "
-            "it: {scale} shares, for mu; {r} the logarithm of theta, if you wish; {drop} and the logit of pi, its "
-            "log-odds, which can be any number.",
+            "it: {scale} shares, for mu; {r} the logarithm of theta, if you wish; {drop} and the logit of pi: "
+            "log-odds, any number.",
             trunk=(FadeIn(z, scale=0.7), GrowArrow(ways_in[0]), FadeIn(trunk, shift=RIGHT * 0.2), 0.9),
             batch=(FadeIn(batch), FadeIn(tag), GrowArrow(ways_in[1]), 0.9),
             heads=(
@@ -1477,8 +1477,8 @@ class Map(Lecture):
         legend = legend_of(names, GROUPS).move_to([4.2, 0.4, 0])
         runs = legend_of(["batch 0", "batch 1"], RUNS).move_to([4.2, 2.0, 0])
         self.say(
-            "{map} Here are the means of z, drawn in two dimensions. {names} Colour them by kind of cell: the model "
-            "never saw these groups. {batch} By batch: most islands hold both, the myeloid ones less so.",
+            "{map} Here are the means of z, drawn in two dimensions, {names} coloured by kinds of cells that the model "
+            "never saw. {batch} By batch: most islands hold both, the myeloid ones less so.",
             map=(lagged(0.1, map(FadeIn, cells)), 2.0),
             names=lambda: (
                 *[cells.group(one).animate.set_fill(GROUPS[one % 10]) for one in cells.numbers],
@@ -1501,8 +1501,8 @@ class Map(Lecture):
         ceiling = DashedLine([far, -0.9, 0], [far, 0.9, 0], color=INK, stroke_width=3).set_y(bars.bars.get_y())
         limit = mono(most, 26).next_to(ceiling, UP, buff=0.15)
         self.say(
-            "{near} How mixed are the batches of a cell's fifty nearest? {mix} Measured as entropy: on average "
-            f"{mixed[0]}, {{most}} of at most {most}. {{pca}} For PCA, it is {mixed[1]}.",
+            f"{{near}} How mixed are the batches of a cell's fifty nearest? {{mix}} As entropy, {mixed[0]} on average, "
+            f"{{most}} of at most {most}. {{pca}} For PCA, it is {mixed[1]}.",
             pause=0.5,
             near=lambda: (cells.animate.set_fill(opacity=0.12), FadeIn(close), 1.2),
             mix=(FadeIn(bars.names), FadeIn(bars.unit), bars.grow(0), 0.9),
@@ -1679,13 +1679,12 @@ class TheirWeights(Lecture):
         cross = Line(LEFT * 0.6, RIGHT * 0.6, color=BAD, stroke_width=6).move_to(part)
         self.say(
             "{cells} Give both the same cells, and read the log-likelihoods: {digits} digit by digit, they "
-            "agree. {slip} Would this notice a slip? {floor} Leave out a floor of one ten-thousandth, {off} and they "
-            "part.",
+            "agree. {floor} Leave out a floor {out} of one ten-thousandth under the variance, {off} and they part.",
             pause=0.5,
             cells=(FadeIn(texts[0]), FadeIn(title), 0.9),
             digits=(turn.animate(rate_func=linear).set_value(letters + 2), UpdateFromFunc(both, follow), 1.8),
-            slip=(Write(floor[0]), 1.0),
-            floor=(Create(cross), 0.7),
+            floor=(Write(floor[0]), 0.9),
+            out=(Create(cross), 0.7),
             off=(FadeIn(floor[1], shift=LEFT * 0.2), 0.8),
         )
 
