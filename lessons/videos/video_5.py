@@ -1669,7 +1669,7 @@ class TheirWeights(Lecture):
         texts[1].set_opacity(0)
         off = lesson.number(r"variance of q\(z\|x\): off by(?= 1e-04)")
         floor = (
-            VGroup(math("sigma^2 = e^a + {{10^(-4) : floor}}", 44, SPREAD), mono("off by 1e-04", 34, BAD))
+            VGroup(math("sigma^2 = e^a + {{10^(-4) : floor}}", 44, SPREAD), mono("variance off by 1e-04", 30, BAD))
             .arrange(RIGHT, buff=1.2)
             .move_to(DOWN * 2.7)
         )
@@ -1679,7 +1679,8 @@ class TheirWeights(Lecture):
         cross = Line(LEFT * 0.6, RIGHT * 0.6, color=BAD, stroke_width=6).move_to(part)
         self.say(
             "{cells} Give both the same cells, and read the log-likelihoods: {digits} digit by digit, they "
-            "agree. {floor} Leave out a floor {out} of one ten-thousandth under the variance, {off} and they part.",
+            "agree. {floor} Leave out a floor {out} of one ten-thousandth under the variance, {off} and the check "
+            "sees it.",
             pause=0.5,
             cells=(FadeIn(texts[0]), FadeIn(title), 0.9),
             digits=(turn.animate(rate_func=linear).set_value(letters + 2), UpdateFromFunc(both, follow), 1.8),
