@@ -486,7 +486,7 @@ class Counting(Beat):
         assert seen % 11 == among % 11 == 0
         titles = cells.titles([f"{prior} T cells", "myeloid cells"], cells.top + 0.3)
         card, choices = question("A cell shows CD3D. Is it a T cell?", 34), Choices(f"{t_seen} %", answer, prior)
-        VGroup(card, choices).arrange(DOWN, buff=0.3).move_to(DOWN * 2.05)
+        VGroup(card, choices).arrange(DOWN, buff=0.3).move_to(DOWN * 2.2)
         self.say(
             f"{{head}} We hold x, and want z. {{prior}} {prior.replace(' ', '')} of these are T cells, and CD3D "
             f"{{seen}} shows in {t_seen}% of T cells. {{ask}} A new cell shows CD3D. How probable is a T cell: "
@@ -582,7 +582,7 @@ class GeneByGene(Beat):
 
     def construct(self):
         self.bits, self.weights = markers[T_CELL].tolist(), [ValueTracker(0.0) for _ in genes]
-        self.stage, self.tiles = Stage(at=(0, -2.7), height=3.0, top=1.05), Tiles(UNSEEN).move_to([0, 2.2, 0])
+        self.stage, self.tiles = Stage(at=(0, -2.7), height=2.8, top=1.05), Tiles(UNSEEN).move_to([0, 2.2, 0])
         tag = words("prior", 24, PRIOR).next_to(self.stage.c2p(2.05, 0.1), UR, buff=0.05)
         likely = always_redraw(self.likely)
         first = signed(posterior(self.bits, [1.0, 0.0, 0.0, 0.0, 0.0, 0.0])[3])
@@ -602,7 +602,7 @@ class GeneByGene(Beat):
         )
         self.asked = words("Narrower, if IL32 is", 28, MEAN)
         self.choices = Choices("detected", "not detected").scale(0.8)
-        VGroup(self.asked, self.choices).arrange(RIGHT, buff=0.4).move_to([-1.1, 0.95, 0])
+        VGroup(self.asked, self.choices).arrange(RIGHT, buff=0.4).move_to([-1.1, 0.97, 0])
         self.mark = SurroundingRectangle(
             VGroup(self.tiles.squares[1], self.tiles.names[1]), color=MEAN, buff=0.12, corner_radius=0.1
         )
@@ -1160,7 +1160,10 @@ class ThreeCells(Beat):
             ask=(LaggedStart(*[Indicate(name, 1.1, color=MEAN) for name in names], lag_ratio=0.3), 1.4),
         )
         far = [(self.stages[0], likes[0], -1), (self.stages[2], likes[2], 1)]
-        holds = [Arrow(*[stage.c2p(side * z, 0.22) for z in (3.9, 2.0)], buff=0, color=MEAN) for stage, _, side in far]
+        holds = [
+            Arrow(*[stage.c2p(side * z, 0.2) for z in (3.9, 2.6)], buff=0, color=MEAN, tip_length=0.2)
+            for stage, _, side in far
+        ]
         tags = [words("prior", 24, PRIOR).next_to(one, UP, buff=0.1) for one in holds]
         self.say(
             "{like} Here are the likelihoods, {post} and the posteriors. {sd} The middle one: genes that "
@@ -1471,6 +1474,7 @@ class Contest(Beat):
         card = question("Does the posterior beat the best gene?", 32)
         choices = Choices("clearly", "barely", "not at all")
         VGroup(card, choices).arrange(DOWN, buff=0.25).move_to(DOWN * 2.3)
+        decided = choices.decide(2)
         cells = Cells(np.arange(len(markers)) % 2 == 0, 2.4)  # learnt from: the even rows
         blocks = [((k,), -5.45 + 4.44 * (k > 1), 2.4 - 1.7 * (k % 2), 6) for k in range(4)]
         halves = [words(text, 24, DIM).move_to([6.2, y, 0]) for text, y in (("learn", 1.86), ("ask", 0.16))]
@@ -1489,9 +1493,9 @@ class Contest(Beat):
             pause=0.8,
             post=(FadeOut(card, cells, *halves), FadeIn(self.plot, names), FadeIn(marks[:2], labels[:2]), 0.9),
             gene=(FadeIn(marks[2], labels[2], shift=RIGHT * 0.3), 0.8),
-            no=lambda: (Indicate(labels[2], 1.3, color=MEAN), choices.decide(2), 0.7),
+            no=lambda: (Indicate(labels[2], 1.3, color=MEAN), decided, 0.7),
         )
-        self.tenth(marks, names)
+        self.tenth(marks, [labels, choices[2], decided.animations[0].mobject])
 
     def scores(self, part: str) -> list[list[float]]:
         """Return what each line that a cell printed says of the three methods."""
@@ -1501,7 +1505,7 @@ class Contest(Beat):
     def mark(self, score: float, i: int, shift: float = 0.0) -> Dot:
         return Dot(self.plot.c2p(score, 2.4 - i) + UP * shift, radius=0.13, color=self.methods[i][1], fill_opacity=0.9)
 
-    def tenth(self, marks: VGroup, names: VGroup) -> None:
+    def tenth(self, marks: VGroup, gone: list[Mobject]) -> None:
         runs = self.scores("for seed in range(5):")
         assert len(runs) == 5
         assert all(run[0] > max(run[1:]) for run in runs)
@@ -1522,11 +1526,7 @@ class Contest(Beat):
             f"missed too often, and the posterior wins by {float(gain):.0f} points. {{sure}} And it says when it does "
             f"not know: {sure}% of its calls are sure, {{right}} and of these {right}% are right.",
             pause=0.9,
-            thin=lambda: (
-                FadeOut(self.others(self.mobjects[0], self.plot, names, marks)),
-                marks.animate.set_opacity(0.35),
-                0.8,
-            ),
+            thin=(FadeOut(*gone), marks.animate.set_opacity(0.35), 0.8),
             fall=lambda: (*moves, FadeOut(marks), 1.0),
             win=(GrowFromCenter(brace), FadeIn(label), 0.9),
             sure=(Indicate(clouds[0], 1.2, color=LATENT), 1.2),
@@ -1541,7 +1541,7 @@ class Exercises(Lecture):
         items = [
             ("1.1", "a coin that never says minus infinity"),
             ("1.5", "a KL by drawing, with its error bar"),
-            ("1.6", "the posterior of all 700 cells at once"),
+            ("1.6", f"the posterior of all {len(markers)} cells at once"),
         ]
         card = notebook_card(1, items)
         self.say(
