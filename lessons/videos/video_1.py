@@ -127,19 +127,29 @@ def warming(stage: Stage, bits: list[float], heat: float) -> VMobject:
     return drawn.set_stroke(opacity=seen).set_fill(opacity=0.2 * seen)
 
 
+def piles(stage: Stage, zs: list[float], color: str) -> VGroup:
+    """Return values as dots that lie on each other where they are close."""
+    heights, dots_ = {}, VGroup()
+    for z in zs:
+        place = round(float(np.clip(z, -3.9, 3.9)) / 0.14)
+        heights[place] = heights.get(place, 0) + 1
+        dots_.add(Dot(stage.c2p(0.14 * place) + UP * (0.19 * heights[place] - 0.08), radius=0.09, color=color))
+    return dots_
+
+
 class Tile(VGroup):
     """A gene of a cell: dashed until it is looked at, then dark with a 0, or full with a 1."""
 
     def __init__(self, color: str, side: float, bit: float | None):
         square = RoundedRectangle(0.08, width=side, height=side, color=color, stroke_width=3)
         digits = [mono(text, max(44 * side, 20), shade) for text, shade in (("0", INK), ("1", GROUND))]
-        super().__init__(DashedVMobject(square, num_dashes=16).set_stroke(DIM, 2), square, *digits)
+        super().__init__(DashedVMobject(square, num_dashes=16).set_stroke(DIM, 2.5), square, *digits)
         self.look(bit)
 
     def look(self, bit: float | None) -> "Tile":
         """Show what is known of the gene."""
         dashes, square, *digits = self
-        dashes.set_stroke(opacity=0.7 if bit is None else 0)
+        dashes.set_stroke(opacity=float(bit is None))
         square.set_stroke(opacity=float(bit is not None))
         square.set_fill(square.get_stroke_color() if bit else FAINT, float(bit is not None))
         for value_, digit in enumerate(digits):
@@ -259,7 +269,7 @@ class Wish(Lecture):
         stage, density = Stage(top=0.75), exact(DENDRITIC)
         mean, sd = (float(value("1.9", name)[DENDRITIC]) for name in ("post_mean", "post_sd"))
         dot, cloud = Dot(stage.c2p(mean), radius=0.14, color=LATENT), stage.curve(density, LATENT, 5, 0.18)
-        others = [Dot(stage.c2p(z), radius=0.07, color=DIM, fill_opacity=0.6) for z in value("1.9", "post_mean")[::9]]
+        others = piles(stage, value("1.9", "post_mean")[::15], FAINT)
         pin, ends = stage.pin(mean, density.max(), MEAN), [stage.c2p(mean + side * sd, 0.2) for side in (-1, 1)]
         spread = DoubleArrow(*ends, buff=0, color=SPREAD, tip_length=0.2)
         self.say(
@@ -267,8 +277,8 @@ class Wish(Lecture):
             "{cloud} It should be a cloud: {mean} probably here, {spread} and about this sure.",
             pause=0.4,
             title=(FadeIn(title, shift=UP * 0.2), 1.0),
-            point=(FadeOut(title, shift=UP * 0.3), FadeIn(small), FadeIn(stage, *others), FadeIn(dot, scale=3), 1.2),
-            cloud=(ReplacementTransform(dot, cloud), FadeOut(*others), 1.1),
+            point=(FadeOut(title, shift=UP * 0.3), FadeIn(small), FadeIn(stage, others), FadeIn(dot, scale=3), 1.2),
+            cloud=(ReplacementTransform(dot, cloud), FadeOut(others), 1.1),
             mean=(Create(pin), 0.6),
             spread=(GrowFromCenter(spread), 0.7),
         )
@@ -925,7 +935,7 @@ class WhoDraws(Beat):
         from_q = (NARROW[0] + NARROW[1] ** 0.5 * torch.randn(40, generator=generator)).tolist()
         right = (torch.rand(40, generator=generator) > weight[0]).long()
         from_p = (means[right] + variances[right].sqrt() * torch.randn(40, generator=generator)).tolist()
-        first, second = self.draws(stage, from_q), self.draws(stage, from_p)
+        first, second = piles(stage, from_q, NOISE), piles(stage, from_p, NOISE)
         lost = VGroup(*[one for one, k in zip(second, right.tolist(), strict=True) if k])
         home = VGroup(*[one for one, k in zip(second, right.tolist(), strict=True) if not k])
         verdicts = [
@@ -984,15 +994,6 @@ class WhoDraws(Beat):
         rows = lesson.text(r"weight, mean, var = torch.tensor\(\[\[(.+?)\]\]\)").split("], [")
         return torch.tensor([[float(one) for one in row.split(",")] for row in rows])
 
-    def draws(self, stage: Stage, zs: list[float]) -> VGroup:
-        """Return draws as dots that lie on each other where they are close."""
-        piles, dots_ = {}, VGroup()
-        for z in zs:
-            place = round(float(np.clip(z, -3.9, 3.9)) / 0.14)
-            piles[place] = piles.get(place, 0) + 1
-            dots_.add(Dot(stage.c2p(0.14 * place) + UP * (0.19 * piles[place] - 0.08), radius=0.09, color=NOISE))
-        return dots_
-
 
 # ------------------------------------------------------------------------------------------------- a formula, or draws
 
@@ -1021,7 +1022,7 @@ class Parabolas(Beat):
             .arrange(DOWN, aligned_edge=LEFT, buff=0.35)
             .move_to([4.9, 1.3, 0])
         )
-        pairs = VGroup(*[self.pair(i) for i in range(0, 720, 40)]).arrange_in_grid(3, 6, buff=0.45).shift(DOWN * 0.3)
+        pairs = VGroup(*[self.pair(40 * k, (2.1 * (k % 6) - 5.25, 0.7 - 1.8 * (k // 6))) for k in range(18)])
         true, formula = number(r"prior two bells  grid"), number(r"prior two bells  grid [\d.]+   formula")
         check = (
             VGroup(mono(f"formula {formula}", 30, BAD), mono(f"grid    {true}", 30, GOOD))
@@ -1029,7 +1030,7 @@ class Parabolas(Beat):
             .move_to([4.9, -1.6, 0])
         )
         self.say(
-            "{head} A VAE needs a KL for every latent of every cell. {plot} If both are Gaussian, there is a "
+            "{head} A VAE needs a KL for every latent of every cell. If both are Gaussian, {plot} there is a "
             "formula: {two} the logarithm of a Gaussian is a parabola. {gap} The difference of two is one again, "
             "{mean} and its mean needs only means and variances.",
             pause=0.4,
@@ -1050,9 +1051,9 @@ class Parabolas(Beat):
             true=(FadeIn(check[1]), 0.6),
         )
 
-    def pair(self, cell: int) -> VGroup:
+    def pair(self, cell: int, at: tuple[float, float]) -> VGroup:
         """Return the q and the prior of a cell, small."""
-        stage = Stage(width=1.6, height=1.2, top=1.1, name="", numbers=())
+        stage = Stage(at, width=1.8, height=1.3, top=1.1, name="", numbers=())
         mean, sd = (float(value("1.9", name)[cell]) for name in ("post_mean", "post_sd"))
         prior, q = stage.curve(normal(0, 1), LATENT, 3), stage.curve(normal(mean, sd**2), MEAN, 3, 0.15)
         return VGroup(stage, prior, q)
