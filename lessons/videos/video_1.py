@@ -120,6 +120,25 @@ class Stage(VGroup):
         return DashedLine(self.c2p(z), self.c2p(z, height), color=color, stroke_width=3)
 
 
+class StandIn(VGroup):
+    """The q that stands in for a distribution: a Gaussian that moves over a stage, with its name."""
+
+    def __init__(self, stage: Stage, mean: float, var: float):
+        super().__init__()
+        self.mean, self.var = ValueTracker(mean), ValueTracker(var)
+        self.add(always_redraw(lambda: stage.curve(normal(*self.at()), MEAN, 5)))
+        top = lambda: stage.c2p(self.mean.get_value(), (TAU * self.var.get_value()) ** -0.5)  # noqa: E731
+        self.add(always_redraw(lambda: math("q", 44, MEAN).next_to(top(), UP, buff=0.12)))
+
+    def at(self) -> tuple[float, float]:
+        """Return mean and variance."""
+        return self.mean.get_value(), self.var.get_value()
+
+    def go(self, mean: float, var: float) -> tuple[Animation, Animation]:
+        """Return q moving; write it late."""
+        return self.mean.animate.set_value(mean), self.var.animate.set_value(var)
+
+
 def warming(stage: Stage, bits: list[float], heat: float) -> VMobject:
     """Return the posterior when each gene counts with a weight from 0 (the prior, unseen yet) to 1."""
     seen = min(6 * heat, 1.0)
@@ -269,7 +288,7 @@ class Wish(Lecture):
         stage, density = Stage(top=0.75), exact(DENDRITIC)
         mean, sd = (float(value("1.9", name)[DENDRITIC]) for name in ("post_mean", "post_sd"))
         dot, cloud = Dot(stage.c2p(mean), radius=0.14, color=LATENT), stage.curve(density, LATENT, 5, 0.18)
-        others = piles(stage, value("1.9", "post_mean")[::15], FAINT)
+        others = piles(stage, value("1.9", "post_mean")[::15], DIM)
         pin, ends = stage.pin(mean, density.max(), MEAN), [stage.c2p(mean + side * sd, 0.2) for side in (-1, 1)]
         spread = DoubleArrow(*ends, buff=0, color=SPREAD, tip_length=0.2)
         self.say(
@@ -825,27 +844,21 @@ class TwoBells(Beat):
     section = "1.6"
 
     def construct(self):
-        stage, (mean, var) = Stage(at=(0, -2.5), height=3.6, top=0.72), (ValueTracker(-3.0), ValueTracker(NARROW[1]))
+        stage = Stage(at=(0, -2.5), height=3.6, top=0.72)
+        q = StandIn(stage, -3.0, NARROW[1])
         p, name = (
             stage.curve(log_p.exp().numpy()[DRAWN], LATENT, 5, 0.18),
             math("p", 44, LATENT).next_to(stage.c2p(2.0, 0.2), UR, buff=0.2),
         )
-        q = always_redraw(lambda: stage.curve(normal(mean.get_value(), var.get_value()), MEAN, 5))
-        top = lambda: stage.c2p(mean.get_value(), normal(0, var.get_value(), np.zeros(1))[0])  # noqa: E731
-        tag = always_redraw(lambda: math("q", 44, MEAN).next_to(top(), UP, buff=0.12))
-
-        def go(to: tuple[float, float]) -> tuple[Animation, Animation]:
-            return mean.animate.set_value(to[0]), var.animate.set_value(to[1])
-
         self.say(
             "{p} Soon we shall replace a distribution p by a simpler one, {q} q. Say p has two bells, q has one. "
             "Where does the best q lie? {wide} Over both, wide? {narrow} On one, narrow? {between} Or between?",
             pause=2.2,
             p=(FadeIn(stage), GrowFromEdge(p, DOWN), FadeIn(name), 1.2),
-            q=(FadeIn(q), FadeIn(tag), 0.8),
-            wide=lambda: (*go(WIDE), 1.0),
-            narrow=lambda: (*go(NARROW), 0.9),
-            between=lambda: (*go((0.25, NARROW[1])), 0.8),
+            q=(FadeIn(q), 0.8),
+            wide=lambda: (*q.go(*WIDE), 1.0),
+            narrow=lambda: (*q.go(*NARROW), 0.9),
+            between=lambda: (*q.go(0.25, NARROW[1]), 0.8),
         )
         formula = math("KL({{q : q}} || {{p : p}}) = EE_({{z tilde q : draw}}) [log q(z) - log p(z)]", 50).move_to(
             UP * 2.2
@@ -858,7 +871,7 @@ class TwoBells(Beat):
             pause=0.4,
             kl=(Write(formula), 1.0),
             draw=lambda: (Indicate(formula.select("draw"), 1.25, color=MEAN), 1.2),
-            mean=lambda: (*go(NARROW), 0.9),
+            mean=lambda: (*q.go(*NARROW), 0.9),
             zero=lambda: (Indicate(formula, 1.05, color=INK), 1.0),
         )
 
@@ -869,10 +882,10 @@ class Pull(Beat):
     section = "1.6"
 
     def construct(self):
-        self.mean, self.var = ValueTracker(2.0), ValueTracker(0.5)
         stage = Stage(at=(0, -2.8), height=3.1, top=0.72)
         p = stage.curve(log_p.exp().numpy()[DRAWN], LATENT, 5, 0.18)
-        q, bars = always_redraw(lambda: stage.curve(normal(*self.at()), MEAN, 5)), always_redraw(self.bars)
+        q = StandIn(stage, 2.0, 0.5)
+        bars = always_redraw(lambda: self.bars(*q.at()))
         names = VGroup(
             math("KL(q || p)", 40, MEAN).move_to([-5.4, 2.15, 0]),
             math("KL(p || q)", 40, LATENT).move_to([-5.4, 1.25, 0]),
@@ -883,7 +896,7 @@ class Pull(Beat):
             f"small: {one}. {{p}} From p to q, it is {other}.",
             pause=0.7,
             stage=(FadeIn(stage), FadeIn(p), FadeIn(q), FadeIn(names), FadeIn(bars), 0.9),
-            pull=lambda: (*self.go(NARROW), 1.6),
+            pull=lambda: (*q.go(*NARROW), 1.6),
             q=lambda: (Indicate(names[0], 1.15, color=MEAN), 0.8),
             p=lambda: (Indicate(names[1], 1.15, color=LATENT), 0.8),
         )
@@ -891,10 +904,10 @@ class Pull(Beat):
             f"{{wide}} Stretch q over both bells: {{q}} {first}, that is worse. {{p}} And {second}, much better. "
             "{swap} The verdict is reversed.",
             pause=1.0,
-            wide=lambda: (*self.go(WIDE), 1.6),
+            wide=lambda: (*q.go(*WIDE), 1.6),
             q=lambda: (Indicate(names[0], 1.15, color=MEAN), 0.8),
             p=lambda: (Indicate(names[1], 1.15, color=LATENT), 0.8),
-            swap=lambda: (*self.go(NARROW), 1.8),
+            swap=lambda: (*q.go(*NARROW), 1.8),
         )
 
     def printed(self, candidate: tuple[float, float], name: str) -> list[str]:
@@ -903,15 +916,9 @@ class Pull(Beat):
         assert found == [f"{one:.2f}" for one in divergences(*candidate)]
         return found
 
-    def at(self) -> tuple[float, float]:
-        return self.mean.get_value(), self.var.get_value()
-
-    def go(self, to: tuple[float, float]) -> tuple[Animation, Animation]:
-        return self.mean.animate.set_value(to[0]), self.var.animate.set_value(to[1])
-
-    def bars(self) -> VGroup:
+    def bars(self, mean: float, var: float) -> VGroup:
         every = VGroup()
-        for nats, y, color in zip(divergences(*self.at()), (2.15, 1.25), (MEAN, LATENT), strict=True):
+        for nats, y, color in zip(divergences(mean, var), (2.15, 1.25), (MEAN, LATENT), strict=True):
             bar = Rectangle(width=min(max(nats * 1.25, 0.01), 9.0), height=0.5, stroke_width=0).set_fill(color, 0.85)
             bar.move_to([-4.0, y, 0], aligned_edge=LEFT)
             every.add(bar, mono(f"{nats:.2f}", 30, color).next_to(bar, RIGHT, buff=0.2))
@@ -1169,8 +1176,8 @@ class ThreeCells(Beat):
         self.say(
             "{like} Here are the likelihoods, {post} and the posteriors. {sd} The middle one: genes that "
             "contradict each other leave only a small range. {doublet} Perhaps a doublet, two cells in one "
-            "droplet. {flat} The other two likelihoods stay high on one side, however far out. {hold} There, only "
-            "the prior keeps the cloud near 0.",
+            "droplet. {flat} The other two likelihoods stay high on one side. {hold} There, only the prior keeps the "
+            "cloud near 0.",
             pause=0.8,
             like=(Create(likes, lag_ratio=0), 1.0),
             post=lambda: (*self.put(drawn, self.heat.animate.set_value(1.0)), 1.2),
@@ -1278,11 +1285,9 @@ class Family(Beat):
     section = "1.10"
 
     def construct(self):
-        stage, mean, sd = Stage(at=(0, -2.7), height=3.0, top=0.85), ValueTracker(-1.0), ValueTracker(0.6)
+        stage = Stage(at=(0, -2.7), height=3.0, top=0.85)
+        q = StandIn(stage, -1.0, 0.36)
         hidden = DashedVMobject(stage.curve(exact(DENDRITIC), LATENT, 4), num_dashes=70)
-        q = always_redraw(lambda: stage.curve(normal(mean.get_value(), sd.get_value() ** 2), MEAN, 5))
-        top = lambda: stage.c2p(mean.get_value(), normal(0, sd.get_value() ** 2, np.zeros(1))[0])  # noqa: E731
-        tag = always_redraw(lambda: math("q", 44, MEAN).next_to(top(), UP, buff=0.12))
         name = words("posterior", 26, LATENT).next_to(stage.c2p(1.95, 0.45), RIGHT, buff=0.2)
         rule = math("{{p(z | x) : post}} = (p(z) thin p(x | z)) / {{p(x) : evid}}", 54).move_to([0, 1.75, 0])
         rule.select("post").set_color(LATENT)
@@ -1292,9 +1297,9 @@ class Family(Beat):
             "Gaussians. {move} Shift and stretch, {best} to find the smallest KL to the posterior.",
             pause=0.5,
             head=(FadeIn(stage, hidden, name, rule), 0.9),
-            family=(FadeIn(q), FadeIn(tag), 0.8),
-            move=lambda: (mean.animate.set_value(2.4), sd.animate.set_value(1.2), 0.9),
-            best=lambda: (mean.animate.set_value(0.3), sd.animate.set_value(0.8), 1.5),
+            family=(FadeIn(q), 0.8),
+            move=lambda: (*q.go(-1.6, 1.44), 0.9),
+            best=lambda: (*q.go(0.3, 0.64), 1.5),
         )
         first = "KL({{q : q}} || {{p(z | x) : post}}) = EE_q [log q(z) - log p(z | x)]"
         second = '"" = {{log p(x) : px}} - {{EE_q [log p(x, z) - log q(z)] : elbo}}'
@@ -1322,15 +1327,10 @@ class Rising(Beat):
         best = [
             float(value("1.10", name)[int(value("1.10", at))]) for name, at in (("means", "row"), ("sds", "column"))
         ]
-        self.mean, self.sd = ValueTracker(-0.1), ValueTracker(1.0)
         stage = Stage(at=(-2.9, -2.5), width=7.4, height=3.7, top=0.85, numbers=(-2, 0, 2))
         post = stage.curve(exact(DENDRITIC), LATENT, 4, 0.18)
-        q = always_redraw(lambda: stage.curve(normal(self.mean.get_value(), self.sd.get_value() ** 2), MEAN, 5))
-        legend = (
-            VGroup(words("posterior", 26, LATENT), words("q", 26, MEAN))
-            .arrange(DOWN, aligned_edge=LEFT)
-            .move_to([-5.6, 1.6, 0])
-        )
+        self.q = StandIn(stage, -0.1, 1.0)
+        name = words("posterior", 26, LATENT).next_to(stage.c2p(2.1, 0.4), RIGHT, buff=0.2)
         self.low = self.elbo() - 1.2
         self.bottom, self.rise = np.array([3.0, -2.5, 0]), 4.3 / (self.px - self.low)
         roof = Line(LEFT * 1.3, RIGHT * 1.3, color=INK, stroke_width=5).move_to(self.height_of(self.px))
@@ -1342,7 +1342,7 @@ class Rising(Beat):
             "{below} The gap below it is the KL. It is never negative, {bound} so the ELBO is an evidence lower "
             "bound.",
             pause=0.5,
-            stage=(FadeIn(stage), FadeIn(post), FadeIn(q), FadeIn(legend), 1.0),
+            stage=(FadeIn(stage), FadeIn(post), FadeIn(self.q), FadeIn(name), 1.0),
             tank=(Create(roof), FadeIn(top), 0.8),
             below=(FadeIn(tank), 1.0),
             bound=lambda: (Indicate(roof, 1.1, color=INK), 1.0),
@@ -1352,14 +1352,14 @@ class Rising(Beat):
             "{slide} Slide q to the right: the ELBO rises, the KL falls by as much. {narrow} For their sum is "
             f"log p of x, and stays. {{best}} The best Gaussian ends {{left}} just {rest} below the roof.",
             pause=0.9,
-            slide=lambda: (self.mean.animate.set_value(best[0]), 2.8),
-            narrow=lambda: (self.sd.animate.set_value(best[1]), 1.6),
+            slide=lambda: (self.q.mean.animate.set_value(best[0]), 2.8),
+            narrow=lambda: (self.q.var.animate.set_value(best[1] ** 2), 1.6),
             best=lambda: (Indicate(top, 1.08, color=GOOD), 0.6),
             left=lambda: (Flash(roof.get_center(), color=GOOD, flash_radius=0.6), 0.9),
         )
 
     def elbo(self) -> float:
-        log_q = log_normal(self.mean.get_value(), self.sd.get_value() ** 2)
+        log_q = log_normal(*self.q.at())
         return float((log_q.exp() * (self.log_joint - log_q)).sum() * STEP)
 
     def height_of(self, nats: float) -> np.ndarray:
@@ -1403,10 +1403,12 @@ class Landscape(Beat):
             .move_to([5.2, 0.6, 0])
         )
         self.search(tried, plot, (shown, cover, edge), star, label)
-        self.encoder()
+        self.encoder(tried)
 
     def search(self, tried: str, plot: VGroup, heat_: tuple, star: Mobject, label: VGroup) -> None:
         shown, cover, edge = heat_
+        stage = Stage(at=(5.3, -2.4), width=2.5, height=1.7, top=0.72, name="", numbers=())
+        p, q = stage.curve(log_p.exp().numpy()[DRAWN], LATENT, 4, 0.18), stage.curve(normal(*NARROW), MEAN, 4)
         self.say(
             f"{{axes}} We tried {tried} {{sweep}} pairs of mean and standard deviation. {{star}} There is a single "
             "valley, and this is its bottom. {two} But a posterior with two bells, no search could fit: the family "
@@ -1415,7 +1417,7 @@ class Landscape(Beat):
             axes=(FadeIn(plot), 0.5),
             sweep=lambda: (*self.sweep(shown, cover, edge), 2.6),
             star=lambda: (FadeOut(edge), FadeIn(star, scale=3), FadeIn(label), 0.9),
-            two=lambda: (Rotate(star, TAU / 5), 1.2),
+            two=(FadeIn(stage, p), Create(q), 1.2),
         )
 
     def sweep(self, shown: Mobject, cover: Mobject, edge: Mobject) -> list[Animation]:
@@ -1423,7 +1425,7 @@ class Landscape(Beat):
         gone = cover.copy().stretch_to_fit_width(0.001).align_to(cover, RIGHT)
         return [Transform(cover, gone, rate_func=linear), edge.animate(rate_func=linear).move_to(shown.get_right())]
 
-    def encoder(self) -> None:
+    def encoder(self, tried: str) -> None:
         cell = Tiles(markers[DENDRITIC], names=False)
         cell.squares.arrange(DOWN, buff=0.15).move_to([-5.4, -0.3, 0])
         network = trapezoid("encoder", width=2.4, height=3.2, size=30).move_to([-2.6, -0.3, 0])
@@ -1433,12 +1435,19 @@ class Landscape(Beat):
         q = stage.curve(normal(mean, sd**2), MEAN, 4, 0.15)
         into = [way(network.get_right() + UP * y, one.get_left()) for y, one in zip((0.3, -0.3), nodes, strict=True)]
         out = [way(one.get_right(), [3.2, -0.3 + y, 0]) for y, one in zip((0.2, -0.2), nodes, strict=True)]
+        search = way([-4.8, -0.3, 0], [3.2, -0.3, 0])
+        tries = words(f"{tried} pairs tried", 28, DIM).next_to(search, UP, buff=0.2)
         self.say(
             "{one} And that was for one cell. {vae} In a VAE, a network reads x {out} and puts out mean and "
             "variance of q: {q} the encoder, one search for all cells.",
             pause=0.6,
-            one=lambda: (FadeOut(self.others(self.mobjects[0])), FadeIn(cell), 0.9),
-            vae=(GrowArrow(arrow(cell, network)), FadeIn(network, shift=RIGHT * 0.2), 0.8),
+            one=lambda: (FadeOut(self.others(self.mobjects[0])), FadeIn(cell, tries, search, stage, q), 0.9),
+            vae=(
+                FadeOut(tries, search, stage, q),
+                GrowArrow(arrow(cell, network)),
+                FadeIn(network, shift=RIGHT * 0.2),
+                0.8,
+            ),
             out=(*[GrowArrow(one) for one in into], *[FadeIn(one) for one in nodes], 1.0),
             q=(*[GrowArrow(one) for one in out], FadeIn(stage), GrowFromEdge(q, DOWN), 1.2),
         )
@@ -1457,10 +1466,12 @@ class Contest(Beat):
     def construct(self):
         self.plot = plot_axes(
             (75, 100), (0, 3), "", "", 8.2, 3.7, {80: "80 %", 90: "90 %", 100: "100 % right"}, []
-        ).move_to([0.9, -0.3, 0])
+        ).move_to([1.2, -0.3, 0])
         names = VGroup(
             *[
-                words(name, 28, color).next_to(self.plot.c2p(75, 2.4 - i), LEFT, buff=0.3)
+                words(name.replace("vote", "vote of six genes"), 28, color).next_to(
+                    self.plot.c2p(75, 2.4 - i), LEFT, buff=0.3
+                )
                 for i, (name, color) in enumerate(self.methods)
             ]
         )
@@ -1512,13 +1523,14 @@ class Contest(Beat):
         assert all(run[0] > max(run[1:]) for run in runs)
         gain, error = number(r"posterior less the best gene \+"), number(r"posterior less the best gene \+[\d.]+% \+-")
         sure, right, rest = number(r"best gene \+.*\n"), number(r"calls are sure:"), number(r"of the others")
+        level = lesson.text(r"of the calls it is (\d+) % sure of")
         clouds = [VGroup(*[self.mark(run[i], i, 0.14 * (k % 3 - 1)) for k, run in enumerate(runs)]) for i in range(3)]
         moves = [ReplacementTransform(VGroup(*[marks[i].copy() for _ in runs]), clouds[i]) for i in range(3)]
         ends = [self.plot.c2p(np.mean([run[i] for run in runs]), 2.85) for i in (2, 0)]
         brace = BraceBetweenPoints(*ends, UP, color=GOOD)
         label = words(f"+{gain} ± {error} points", 28, GOOD).next_to(brace, UP, buff=0.12)
         told = (
-            VGroup(mono(f"sure    {right} % right", 26, GOOD), mono(f"others  {rest} % right", 26, DIM))
+            VGroup(mono(f"{level} % sure: {right} % right", 26, GOOD), mono(f"others: {rest} % right", 26, DIM))
             .arrange(RIGHT, buff=1.2)
             .move_to([0.9, -3.3, 0])
         )
