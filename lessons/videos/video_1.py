@@ -963,10 +963,7 @@ class WhoDraws(Beat):
             mode=(FadeIn(verdicts[0], shift=UP * 0.2), 0.7),
         )
         narrow, tag = q.copy(), names[1].copy()
-        cover = [
-            Transform(q, stage.curve(normal(*WIDE), MEAN, 5)),
-            names[1].animate.next_to(stage.c2p(WIDE[0], 0.22), UP, buff=0.12),
-        ]
+        wide, top = stage.curve(normal(*WIDE), MEAN, 5), stage.c2p(WIDE[0], 0.22)
         nothing = words("q almost 0", 28).next_to(lost, UP, buff=1.2)
         self.say(
             "{p} Draw from p: {lost} a third of the draws land where q has next to nothing. {zero} And where q "
@@ -976,7 +973,8 @@ class WhoDraws(Beat):
             lost=lambda: (home.animate.set_opacity(0.2), FadeIn(nothing), 0.9),
             zero=lambda: (Indicate(lost, 1.15, color=NOISE), Indicate(nothing, 1.15, color=INK), 1.4),
             cover=lambda: (
-                *cover,
+                Transform(q, wide),
+                names[1].animate.next_to(top, UP, buff=0.12),
                 FadeOut(nothing),
                 home.animate.set_opacity(1),
                 FadeIn(verdicts[1], shift=UP * 0.2),
@@ -1402,11 +1400,6 @@ class Landscape(Beat):
             .arrange(DOWN, aligned_edge=LEFT)
             .move_to([5.2, 0.6, 0])
         )
-        self.search(tried, plot, (shown, cover, edge), star, label)
-        self.encoder(tried)
-
-    def search(self, tried: str, plot: VGroup, heat_: tuple, star: Mobject, label: VGroup) -> None:
-        shown, cover, edge = heat_
         stage = Stage(at=(5.3, -2.4), width=2.5, height=1.7, top=0.72, name="", numbers=())
         p, q = stage.curve(log_p.exp().numpy()[DRAWN], LATENT, 4, 0.18), stage.curve(normal(*NARROW), MEAN, 4)
         self.say(
@@ -1419,6 +1412,7 @@ class Landscape(Beat):
             star=lambda: (FadeOut(edge), FadeIn(star, scale=3), FadeIn(label), 0.9),
             two=(FadeIn(stage, p), Create(q), 1.2),
         )
+        self.encoder(tried)
 
     def sweep(self, shown: Mobject, cover: Mobject, edge: Mobject) -> list[Animation]:
         self.add(shown, cover, edge)
