@@ -1,7 +1,5 @@
 """Film 1: a story about a cell, and the same story backwards."""
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -37,11 +35,6 @@ DENDRITIC, T_CELL, ALL_SIX = 1, 3, 36  # the lesson's cells
 t_seen = number(r"T +\d+ cells, CD3D detected in")
 NARROW = (-1.5, 0.35)  # the lesson's two candidates for q: mean, variance
 WIDE = tuple(float(value("1.6", name)) for name in ("bells_mean", "bells_var"))
-
-
-def signed(what: float, digits: int = 2) -> str:
-    """Return a number as it is shown, with a true minus sign."""
-    return f"{float(what):.{digits}f}".replace("-", "−")
 
 
 def percent(share: float | str) -> str:
@@ -83,11 +76,6 @@ def divergences(mean: float, var: float) -> tuple[float, float]:
     log_q = log_normal(mean, var)
     one, other = log_q.exp() * (log_q - log_p), log_p.exp() * (log_p - log_q)
     return float(one.sum() * STEP), float(other.sum() * STEP)
-
-
-def following(text: Callable[[], str], at: list[float], size: float, color: str) -> Text:
-    """Return a printed line that is written anew in every frame."""
-    return always_redraw(lambda: mono(text(), size, color).move_to(at))
 
 
 class Beat(Lecture):
@@ -132,6 +120,25 @@ class Stage(VGroup):
         return DashedLine(self.c2p(z), self.c2p(z, height), color=color, stroke_width=3)
 
 
+class StandIn(VGroup):
+    """The q that stands in for a distribution: a Gaussian that moves over a stage, with its name."""
+
+    def __init__(self, stage: Stage, mean: float, var: float):
+        super().__init__()
+        self.mean, self.var = ValueTracker(mean), ValueTracker(var)
+        self.add(always_redraw(lambda: stage.curve(normal(*self.at()), MEAN, 5)))
+        top = lambda: stage.c2p(self.mean.get_value(), (TAU * self.var.get_value()) ** -0.5)  # noqa: E731
+        self.add(always_redraw(lambda: math("q", 44, MEAN).next_to(top(), UP, buff=0.12)))
+
+    def at(self) -> tuple[float, float]:
+        """Return mean and variance."""
+        return self.mean.get_value(), self.var.get_value()
+
+    def go(self, mean: float, var: float) -> tuple[Animation, Animation]:
+        """Return q moving; write it late."""
+        return self.mean.animate.set_value(mean), self.var.animate.set_value(var)
+
+
 def warming(stage: Stage, bits: list[float], heat: float) -> VMobject:
     """Return the posterior when each gene counts with a weight from 0 (the prior, unseen yet) to 1."""
     seen = min(6 * heat, 1.0)
@@ -139,21 +146,58 @@ def warming(stage: Stage, bits: list[float], heat: float) -> VMobject:
     return drawn.set_stroke(opacity=seen).set_fill(opacity=0.2 * seen)
 
 
-class Tiles(VGroup):
-    """Six genes as squares in a row: full where the gene is detected, empty where it is not."""
+def piles(stage: Stage, zs: list[float], color: str) -> VGroup:
+    """Return values as dots that lie on each other where they are close."""
+    heights, dots_ = {}, VGroup()
+    for z in zs:
+        place = round(float(np.clip(z, -3.9, 3.9)) / 0.14)
+        heights[place] = heights.get(place, 0) + 1
+        dots_.add(Dot(stage.c2p(0.14 * place) + UP * (0.19 * heights[place] - 0.08), radius=0.09, color=color))
+    return dots_
 
-    def __init__(self, bits: list[float], side: float = 0.6, pitch: float = 1.4, names: bool = True):
+
+class Tile(VGroup):
+    """A gene of a cell: dashed until it is looked at, then dark with a 0, or full with a 1."""
+
+    def __init__(self, color: str, side: float, bit: float | None):
+        square = RoundedRectangle(0.08, width=side, height=side, color=color, stroke_width=3)
+        digits = [mono(text, max(44 * side, 20), shade) for text, shade in (("0", INK), ("1", GROUND))]
+        super().__init__(DashedVMobject(square, num_dashes=16).set_stroke(DIM, 2.5), square, *digits)
+        self.look(bit)
+
+    def look(self, bit: float | None) -> "Tile":
+        """Show what is known of the gene."""
+        dashes, square, *digits = self
+        dashes.set_stroke(opacity=float(bit is None))
+        square.set_stroke(opacity=float(bit is not None))
+        square.set_fill(square.get_stroke_color() if bit else FAINT, float(bit is not None))
+        for value_, digit in enumerate(digits):
+            digit.set_opacity(float(bit == value_))
+        return self
+
+
+class Tiles(VGroup):
+    """Six genes as squares in a row, of which a bit or nothing is known."""
+
+    def __init__(self, bits: list[float | None], side: float = 0.6, pitch: float = 1.4, names: bool = True):
         super().__init__()
         self.squares, self.names = VGroup(), VGroup()
-        for k, (name, color) in enumerate(zip(genes, kinds, strict=True)):
-            square = RoundedRectangle(0.08, width=side, height=side, color=color, stroke_width=3)
-            self.squares.add(square.set_fill(color, float(bits[k])).move_to(RIGHT * pitch * k))
-            self.names.add(words(name, 22, color).next_to(square, DOWN, buff=0.16))
+        for k, (bit, name, color) in enumerate(zip(bits, genes, kinds, strict=True)):
+            self.squares.add(Tile(color, side, bit).move_to(RIGHT * pitch * k))
+            self.names.add(words(name, 22, color).next_to(self.squares[k], DOWN, buff=0.16))
         self.add(self.squares, *([self.names] if names else [])).center()
 
-    def see(self, k: int, bit: float) -> Animation:
+    def see(self, k: int, bit: float | None) -> Animation:
         """Return a gene being looked at."""
-        return ApplyMethod(self.squares[k].set_fill, kinds[k], bit)
+        return ApplyMethod(self.squares[k].look, bit)
+
+
+def swell(shown: Mobject, factor: float = 1.2) -> Animation:
+    """Return something growing and shrinking back, in its own colours."""
+    return ScaleInPlace(shown, factor, rate_func=there_and_back)
+
+
+UNSEEN = [None] * len(genes)
 
 
 class Coins(VGroup):
@@ -219,13 +263,12 @@ class Cells(Cloud):
             *[seated(text, lambda *one: words(*one, **options), size, color).set_x(x) for text, color, x in pairs]
         ).shift(UP * y)
 
-    def line_up(self, rows: int = 11, pitch: float = 0.3) -> Animation:
-        """Return the cells that show CD3D moving into one block, T cells first."""
-        goal, seen = self.points_now.copy(), 0
-        for group in (0, 2):
-            for i in np.flatnonzero(self.groups == group):
-                goal[i] = -5.0 + pitch * (seen // rows), 1.9 - pitch * (seen % rows)
-                seen += 1
+    def pack(self, *blocks: tuple, pitch: float = 0.215) -> Animation:
+        """Return cells moving into blocks: each of groups one after the other, a left and an upper edge, and rows."""
+        goal = self.points_now.copy()
+        for groups, left, top, rows in blocks:
+            for place, i in enumerate(np.concatenate([np.flatnonzero(self.groups == group) for group in groups])):
+                goal[i] = left + pitch * (place // rows), top - pitch * (place % rows)
         return self.to(goal)
 
 
@@ -245,6 +288,7 @@ class Wish(Lecture):
         stage, density = Stage(top=0.75), exact(DENDRITIC)
         mean, sd = (float(value("1.9", name)[DENDRITIC]) for name in ("post_mean", "post_sd"))
         dot, cloud = Dot(stage.c2p(mean), radius=0.14, color=LATENT), stage.curve(density, LATENT, 5, 0.18)
+        others = piles(stage, value("1.9", "post_mean")[::15], DIM)
         pin, ends = stage.pin(mean, density.max(), MEAN), [stage.c2p(mean + side * sd, 0.2) for side in (-1, 1)]
         spread = DoubleArrow(*ends, buff=0, color=SPREAD, tip_length=0.2)
         self.say(
@@ -252,8 +296,8 @@ class Wish(Lecture):
             "{cloud} It should be a cloud: {mean} probably here, {spread} and about this sure.",
             pause=0.4,
             title=(FadeIn(title, shift=UP * 0.2), 1.0),
-            point=(FadeOut(title, shift=UP * 0.3), FadeIn(small), FadeIn(stage), FadeIn(dot, scale=3), 1.2),
-            cloud=(ReplacementTransform(dot, cloud), 1.1),
+            point=(FadeOut(title, shift=UP * 0.3), FadeIn(small), FadeIn(stage, others), FadeIn(dot, scale=3), 1.2),
+            cloud=(ReplacementTransform(dot, cloud), FadeOut(others), 1.1),
             mean=(Create(pin), 0.6),
             spread=(GrowFromCenter(spread), 0.7),
         )
@@ -333,7 +377,9 @@ class Story(Beat):
         zs, cells = value("1.1", "z_told")[:, 0], value("1.1", "x_told")
         self.stage, self.coins = Stage(at=(-0.6, 0.3), width=10, height=1.9, top=0.42, numbers=()), Coins(-2.1)
         coins, prior, die = self.coins, self.stage.curve(normal(0, 1), PRIOR, 4, 0.15), Die(0.9).move_to([5.7, 2.1, 0])
-        self.reading = following(lambda: f"z = {signed(coins.z.get_value())}", [5.6, 1.2, 0], 26, LATENT)
+        self.reading = always_redraw(
+            lambda: mono(f"z = {signed(coins.z.get_value())}", 26, LATENT).move_to([5.6, 1.2, 0])
+        )
         named = words("prior", 26, PRIOR).next_to(self.stage.c2p(1, 0.26), RIGHT, buff=0.25)
         dot = always_redraw(lambda: Dot(self.stage.c2p(coins.z.get_value()), radius=0.12, color=LATENT))
         fan = always_redraw(self.fan)
@@ -396,17 +442,20 @@ class Decoder(Beat):
                 for k, (name, color, _) in enumerate(pairs)
             ]
         )
+        empty = self.bars(np.zeros(len(genes)))
+        what = words("probability of a 1", 24, DIM).next_to(self.stage.c2p(-4, 1.0), UR, buff=0.25)
         pin = always_redraw(lambda: self.stage.pin(self.z.get_value(), 1.0, LATENT))
-        marks, bars, lyz = always_redraw(self.marks), always_redraw(self.bars), genes.index("LYZ")
+        marks, lyz = always_redraw(self.marks), genes.index("LYZ")
+        bars = always_redraw(lambda: self.bars(probabilities(self.z.get_value())))
         rest = [k for k in range(len(genes)) if k != lyz]
         self.say(
             "{axes} How does z load a coin? {one} Through a sigmoid, which squeezes any number into 0 to 1. "
             "{all} Each gene has its own. {pin} Slide z to the right: {slide} T cell genes fade, myeloid genes "
             "rise. {back} Six probabilities at any z: {whole} that is the decoder.",
-            axes=(FadeIn(self.stage), FadeIn(ends), 0.8),
-            one=(Create(curves[lyz]), FadeIn(names[lyz]), 1.4),
-            all=(*[Create(curves[k]) for k in rest], *[FadeIn(names[k]) for k in rest], 1.0),
-            pin=(FadeIn(pin), FadeIn(marks), FadeIn(bars), 0.7),
+            axes=(FadeIn(self.stage, ends, what, names, empty), 0.8),
+            one=(Create(curves[lyz]), Indicate(names[lyz], 1.3, color=MYELOID), 1.4),
+            all=(*[Create(curves[k]) for k in rest], 1.0),
+            pin=(FadeIn(pin), FadeIn(marks), FadeIn(bars), FadeOut(empty), 0.7),
             slide=lambda: (self.z.animate.set_value(3.6), 2.6),
             back=lambda: (self.z.animate.set_value(float(value("1.1", "z_told")[1, 0])), 1.4),
             whole=lambda: (Indicate(names, 1.05, color=INK), 0.8),
@@ -421,9 +470,9 @@ class Decoder(Beat):
         pairs = zip(probabilities(z), kinds, strict=True)
         return VGroup(*[Dot(self.stage.c2p(z, prob), radius=0.09, color=color) for prob, color in pairs])
 
-    def bars(self) -> VGroup:
+    def bars(self, probs: np.ndarray) -> VGroup:
         every = VGroup()
-        for k, prob in enumerate(probabilities(self.z.get_value())):
+        for k, prob in enumerate(probs):
             for width, color in ((2.0, FAINT), (max(2.0 * prob, 0.01), kinds[k])):
                 bar = Rectangle(width=width, height=0.36, stroke_width=0, fill_color=color, fill_opacity=1)
                 every.add(bar.move_to([4.45, self.row(k), 0], aligned_edge=LEFT))
@@ -433,7 +482,7 @@ class Decoder(Beat):
         source = lesson.lines("z_told = torch.randn", "x_told = torch.bernoulli").replace(
             "bernoulli(", "bernoulli(\n    "
         )
-        shown = listing("\n".join(line.split("  #")[0] for line in source.splitlines()), 24).move_to(UP * 1.5)
+        shown = listing(bare(source), 24).move_to(UP * 1.5)
         told = output(lesson.printed("x_told = torch.bernoulli"), shown, 24)
         bar, last = glow(shown, 0), glow(shown, 1)
         last.stretch(2, 1, about_edge=UP)
@@ -465,9 +514,8 @@ class Counting(Beat):
         assert [(cells.groups == k).sum() for k in (0, 2)] == [seen, among - seen]
         assert seen % 11 == among % 11 == 0
         titles = cells.titles([f"{prior} T cells", "myeloid cells"], cells.top + 0.3)
-        card = question(f"A cell shows CD3D. Is it a T cell?\n{t_seen} %      {answer}      {prior}", 34).move_to(
-            DOWN * 2.1
-        )
+        card, choices = question("A cell shows CD3D. Is it a T cell?", 34), Choices(f"{t_seen} %", answer, prior)
+        VGroup(card, choices).arrange(DOWN, buff=0.3).move_to(DOWN * 2.2)
         self.say(
             f"{{head}} We hold x, and want z. {{prior}} {prior.replace(' ', '')} of these are T cells, and CD3D "
             f"{{seen}} shows in {t_seen}% of T cells. {{ask}} A new cell shows CD3D. How probable is a T cell: "
@@ -475,15 +523,14 @@ class Counting(Beat):
             pause=2.5,
             head=(FadeIn(cells), 1.2),
             prior=(FadeIn(titles), 0.7),
-            seen=(cells.group(1).animate.set_fill(opacity=0.13), 0.7),
+            seen=(*[cells.group(k).animate.set_fill(opacity=0.13) for k in (1, 3)], 0.7),
             ask=(ask(card), 1.0),
-            pick=(LaggedStart(*[Indicate(one, 1.2, color=MEAN) for one in self.options(card)], lag_ratio=0.7), 3.0),
+            pick=(LaggedStart(*map(choices.offer, range(3)), lag_ratio=0.7), 3.0),
         )
-        pitch = 0.3
-        left, right = [-5.0 - pitch / 2, -1.3, 0], [-5.0 + pitch * (seen // 11 - 0.5), -1.3, 0]
+        pitch, first = 0.3, -0.15 * (among // 11 - 1)
+        left, right = [first - pitch / 2, -1.3, 0], [first + pitch * (seen // 11 - 0.5), -1.3, 0]
         brace = BraceBetweenPoints(left, right, DOWN, color=T)
         count = words(f"{seen} of {among}", 32, T).next_to(brace, DOWN, buff=0.15)
-        share = words(answer, 64, GOOD, weight=BOLD).move_to([3.8, 0.4, 0])
         gone = [cells.group(k) for k in (1, 3)]
         self.say(
             f"{{drop}} Keep the cells that show it, {{sort}} and line them up. {{count}} {seen} of {among} are T "
@@ -491,16 +538,11 @@ class Counting(Beat):
             "show it too.",
             pause=0.5,
             drop=(*[one.animate.set_fill(opacity=0) for one in gone], FadeOut(card), FadeOut(titles), 0.9),
-            sort=lambda: (cells.line_up(), 1.1),
+            sort=lambda: (cells.pack(((0, 2), first, 1.9, 11), pitch=pitch), 1.1),
             count=(GrowFromCenter(brace), FadeIn(count), 0.6),
-            share=(FadeIn(share, scale=0.7), 0.6),
+            share=lambda: (choices.decide(1), 0.6),
             why=lambda: (Indicate(cells.group(2), 1.08, color=MYELOID), 1.2),
         )
-
-    def options(self, card: Question) -> list[VGroup]:
-        """Return the three answers in the second line of the question, three signs each."""
-        line = card.text[1]
-        return [line[k : k + 3] for k in (0, 3, 6)]
 
 
 class Bayes(Beat):
@@ -569,31 +611,38 @@ class GeneByGene(Beat):
 
     def construct(self):
         self.bits, self.weights = markers[T_CELL].tolist(), [ValueTracker(0.0) for _ in genes]
-        self.stage, self.tiles = Stage(at=(0, -2.7), height=3.5, top=1.05), Tiles([0.0] * 6).move_to([0, 2.2, 0])
+        self.stage, self.tiles = Stage(at=(0, -2.7), height=2.8, top=1.05), Tiles(UNSEEN).move_to([0, 2.2, 0])
         tag = words("prior", 24, PRIOR).next_to(self.stage.c2p(2.05, 0.1), UR, buff=0.05)
         likely = always_redraw(self.likely)
         first = signed(posterior(self.bits, [1.0, 0.0, 0.0, 0.0, 0.0, 0.0])[3])
-        drawn, sd = always_redraw(self.drawn), following(lambda: f"sd {self.now()[3]:.2f}", [5.2, 1.1, 0], 34, SPREAD)
+        drawn = always_redraw(self.drawn)
+        sd = always_redraw(lambda: mono(f"sd {self.now()[3]:.2f}", 34, SPREAD).move_to([5.2, 1.0, 0]))
+        self.kept = [self.stage.prior(), tag, drawn, sd, likely]
         self.say(
             "{grid} On a whole grid of z: multiply, sum, divide. {cd} CD3D is detected, {lean} and the bell "
             f"leans to the left, with standard deviation {first}. {{like}} The white curve is the likelihood, looked "
             "at over z. Its area can be anything: {area} only the posterior's must be 1.",
             pause=0.5,
-            grid=(FadeIn(self.stage, self.tiles), FadeIn(self.stage.prior(), tag), FadeIn(drawn), FadeIn(sd), 1.2),
+            grid=(*[FadeIn(one) for one in (self.stage, self.tiles, *self.kept[:-1])], 1.2),
             cd=(self.tiles.see(0, 1.0), FadeIn(likely), 0.8),
             lean=lambda: (self.weights[0].animate.set_value(1), 1.5),
             like=lambda: (Indicate(likely, 1.25, color=INK), 1.0),
             area=lambda: (FadeIn(self.fill(), rate_func=there_and_back, remover=True), 1.4),
         )
-        self.card = question("When does IL32 narrow it more?\ndetected  ·  not detected", 26).move_to([3.2, -0.4, 0])
+        self.asked = words("Narrower, if IL32 is", 28, MEAN)
+        self.choices = Choices("detected", "not detected").scale(0.8)
+        VGroup(self.asked, self.choices).arrange(RIGHT, buff=0.4).move_to([-1.1, 0.97, 0])
         self.mark = SurroundingRectangle(
             VGroup(self.tiles.squares[1], self.tiles.names[1]), color=MEAN, buff=0.12, corner_radius=0.1
         )
         self.say(
-            "{next} IL32 is a T cell gene too. {ask} What narrows the cloud more: IL32 detected, or not detected?",
+            "{next} IL32 is a T cell gene too. {ask} What narrows the cloud more: {one} IL32 detected, {other} or not "
+            "detected?",
             pause=2.5,
             next=(Create(self.mark), 0.7),
-            ask=(ask(self.card), 0.9),
+            ask=(FadeIn(self.asked, shift=UP * 0.15), 0.8),
+            one=(self.choices.offer(0), 0.6),
+            other=(self.choices.offer(1), 0.6),
         )
         self.fork()
         self.rest()
@@ -606,27 +655,30 @@ class GeneByGene(Beat):
             f"{{too}} Detected: a little, to {too}. {{undo}} Take it back. {{gone}} Not detected: to {gone}. {{why}} "
             "Two signs of a T cell leave the left side open. {close} A contradiction closes both.",
             pause=0.8,
-            too=lambda: (FadeOut(self.card), *self.il32(1.0), 1.5),
-            undo=lambda: (self.weights[1].animate.set_value(0), self.tiles.see(1, 0.0), 0.7),
-            gone=lambda: (*self.il32(0.0), 1.5),
-            why=(Indicate(self.tiles.squares[0], 1.2, color=T), 0.9),
-            close=lambda: (Indicate(self.mark, 1.1, color=MEAN), 0.9),
+            too=lambda: (*self.il32(1.0), 1.5),
+            undo=lambda: (self.weights[1].animate.set_value(0), self.tiles.see(1, None), 0.7),
+            gone=lambda: (*self.il32(0.0), self.choices.decide(1), 1.5),
+            why=(swell(self.tiles.squares[0]), 0.9),
+            close=lambda: (swell(self.tiles.squares[1]), 0.9),
         )
 
     def rest(self) -> None:
         assert sum(self.bits[2:]) == 0
         assert markers[T_CELL][1] == 1
-        steps = [
-            AnimationGroup(self.weights[k].animate.set_value(1), Indicate(self.tiles.squares[k], 1.25, color=kinds[k]))
-            for k in range(2, 6)
-        ]
+        steps = [AnimationGroup(self.weights[k].animate.set_value(1), self.tiles.see(k, 0.0)) for k in range(2, 6)]
+        shown = [self.mobjects[0], self.stage, self.tiles, *self.kept]
         self.say(
             "{back} Our cell does show IL32, {rest} and none of the four myeloid genes. The cloud draws "
             "together. {end}",
             pause=1.2,
-            back=lambda: (FadeOut(self.mark), self.weights[1].animate.set_value(0), 0.4),
+            back=lambda: (
+                FadeOut(self.others(*shown)),
+                self.tiles.see(1, None),
+                self.weights[1].animate.set_value(0),
+                0.4,
+            ),
             rest=lambda: (*self.il32(1.0), LaggedStart(*steps, lag_ratio=0.7), 2.8),
-            end=lambda: (Indicate(self.tiles.squares, 1.04), 0.9),
+            end=lambda: (swell(self.tiles.squares, 1.04), 0.9),
         )
 
     def il32(self, bit: float) -> tuple[Animation, Animation]:
@@ -682,7 +734,8 @@ class Underflow(Beat):
             {0: "1", -45: "10⁻⁴⁵", -150: "10⁻¹⁵⁰"},
         )
         plot.shift(DOWN * 0.35)
-        card = question(f"A product of {many} probabilities:\n10⁻²      10⁻²⁰      0", 36).move_to(DOWN * 0.2)
+        card, choices = question(f"A product of {many} probabilities is"), Choices("10⁻²", "10⁻²⁰", "0")
+        VGroup(card, choices).arrange(DOWN, buff=0.3).move_to(DOWN * 0.5)
         falls, whole = curve(plot, steps[: last + 1], logs[: last + 1], INK, 6), curve(plot, steps, logs, GOOD, 5)
         floor = DashedLine(plot.c2p(0, -45), plot.c2p(many, -45), color=BAD, stroke_width=4)
         ends = words("32 bits end here", 24, BAD).next_to(floor, UP, buff=0.15).align_to(floor, RIGHT)
@@ -697,17 +750,22 @@ class Underflow(Beat):
             pause=2.2,
             six=(FadeIn(tiles), 0.8),
             ask=(ask(card), 1.0),
-            pulse=(Indicate(card.text[1], 1.08, color=MEAN), 2.4),
+            pulse=(LaggedStart(*map(choices.offer, range(3)), lag_ratio=0.7), 2.4),
         )
         self.say(
             "{axes} Gene by gene, {fall} the product falls. {floor} Below 10 to the minus 45, 32 bits hold "
             "nothing, {zero} and it is exactly 0. {log} The cure is a logarithm: a product becomes a sum, "
-            f"{{sum}} {total}.",
+            f"{{sum}} {total} nats, the unit of natural logarithms.",
             pause=0.8,
-            axes=(FadeOut(card, tiles), FadeIn(plot), 0.6),
+            axes=lambda: (
+                FadeOut(card, tiles),
+                choices.animate.scale(0.8).move_to([3.2, 2.8, 0]),
+                FadeIn(plot),
+                0.6,
+            ),
             fall=(Create(falls, rate_func=linear), 1.0),
             floor=(Create(floor), FadeIn(ends), 0.9),
-            zero=(GrowArrow(drop), FadeIn(zero), 0.8),
+            zero=lambda: (GrowArrow(drop), FadeIn(zero), choices.decide(2), 0.8),
             log=(Create(whole, rate_func=linear), 2.2),
             sum=(FadeIn(result, shift=UP * 0.2), 0.8),
         )
@@ -725,16 +783,23 @@ class Logit(Beat):
             .arrange(RIGHT, buff=0.6)
             .move_to(DOWN * 1.2)
         )
+        coins = [
+            VGroup(Circle(0.4, color=INK, stroke_width=4).set_fill(fill, 1), mono(face, 34, color)).next_to(
+                formula.select(part), UP, buff=0.5
+            )
+            for face, part, fill, color in (("1", "one", INK, GROUND), ("0", "two", FAINT, INK))
+        ]
         self.say(
             "{line} The log-probability of a coin fits on one line: {one} for a 1 the first term, {zero} for a "
             "0 the second. {minus} With a minus sign it is the binary cross-entropy: {same} a loss is a "
             "likelihood.",
             pause=0.4,
             line=(Write(formula), 1.4),
-            one=(formula.select("two").animate.set_opacity(0.15), 0.7),
+            one=(formula.select("two").animate.set_opacity(0.15), FadeIn(coins[0], shift=DOWN * 0.3), 0.7),
             zero=lambda: (
                 formula.select("two").animate.set_opacity(1),
                 formula.select("one").animate.set_opacity(0.15),
+                FadeIn(coins[1], shift=DOWN * 0.3),
                 0.7,
             ),
             minus=lambda: (formula.select("one").animate.set_opacity(1), FadeIn(entropy, shift=UP * 0.2), 0.8),
@@ -756,16 +821,17 @@ class Logit(Beat):
             DOWN, aligned_edge=LEFT, buff=0.3
         )
         lines.move_to([2.6, 1.6, 0])
+        meant = math("softplus(a) = log(1 + e^a)", 36, GOOD).next_to(lines, DOWN, buff=0.35).align_to(lines, LEFT)
         self.say(
-            "{axes} A network puts out a logit. {draw} Turn it into a probability, take the logarithm? {cut} "
-            "From 17 on, that probability is rounded to 1, {inf} and one surprise costs infinity. {safe} So "
-            "simplify first, to minus softplus: {on} at 17 it costs 17, at 1000 a thousand.",
+            "{axes} A network puts out a logit, the number before the sigmoid. {draw} Turn it into a probability, "
+            "take the logarithm? {cut} From 17 on, that probability is rounded to 1, {inf} and one surprise costs "
+            "infinity. {safe} So simplify first, to minus softplus: {on} at 17 it costs 17, at 1000 a thousand.",
             pause=0.6,
             axes=lambda: (FadeOut(self.others(self.mobjects[0])), FadeIn(plot), FadeIn(lines[0]), 0.9),
             draw=(Create(broken, rate_func=linear), 1.8),
             cut=(Flash(edge, color=BAD), Indicate(plot.marks[2], 1.4, color=BAD), 1.0),
             inf=(GrowArrow(drop), FadeIn(infinite), 0.8),
-            safe=(FadeIn(lines[1], shift=UP * 0.2), 0.8),
+            safe=(FadeIn(lines[1], meant, shift=UP * 0.2), 0.8),
             on=(Create(whole, rate_func=linear), 1.8),
         )
 
@@ -778,27 +844,21 @@ class TwoBells(Beat):
     section = "1.6"
 
     def construct(self):
-        stage, (mean, var) = Stage(at=(0, -2.5), height=3.6, top=0.72), (ValueTracker(-3.0), ValueTracker(NARROW[1]))
+        stage = Stage(at=(0, -2.5), height=3.6, top=0.72)
+        q = StandIn(stage, -3.0, NARROW[1])
         p, name = (
             stage.curve(log_p.exp().numpy()[DRAWN], LATENT, 5, 0.18),
             math("p", 44, LATENT).next_to(stage.c2p(2.0, 0.2), UR, buff=0.2),
         )
-        q = always_redraw(lambda: stage.curve(normal(mean.get_value(), var.get_value()), MEAN, 5))
-        top = lambda: stage.c2p(mean.get_value(), normal(0, var.get_value(), np.zeros(1))[0])  # noqa: E731
-        tag = always_redraw(lambda: math("q", 44, MEAN).next_to(top(), UP, buff=0.12))
-
-        def go(to: tuple[float, float]) -> tuple[Animation, Animation]:
-            return mean.animate.set_value(to[0]), var.animate.set_value(to[1])
-
         self.say(
             "{p} Soon we shall replace a distribution p by a simpler one, {q} q. Say p has two bells, q has one. "
             "Where does the best q lie? {wide} Over both, wide? {narrow} On one, narrow? {between} Or between?",
             pause=2.2,
             p=(FadeIn(stage), GrowFromEdge(p, DOWN), FadeIn(name), 1.2),
-            q=(FadeIn(q), FadeIn(tag), 0.8),
-            wide=lambda: (*go(WIDE), 1.0),
-            narrow=lambda: (*go(NARROW), 0.9),
-            between=lambda: (*go((0.25, NARROW[1])), 0.8),
+            q=(FadeIn(q), 0.8),
+            wide=lambda: (*q.go(*WIDE), 1.0),
+            narrow=lambda: (*q.go(*NARROW), 0.9),
+            between=lambda: (*q.go(0.25, NARROW[1]), 0.8),
         )
         formula = math("KL({{q : q}} || {{p : p}}) = EE_({{z tilde q : draw}}) [log q(z) - log p(z)]", 50).move_to(
             UP * 2.2
@@ -811,7 +871,7 @@ class TwoBells(Beat):
             pause=0.4,
             kl=(Write(formula), 1.0),
             draw=lambda: (Indicate(formula.select("draw"), 1.25, color=MEAN), 1.2),
-            mean=lambda: (*go(NARROW), 0.9),
+            mean=lambda: (*q.go(*NARROW), 0.9),
             zero=lambda: (Indicate(formula, 1.05, color=INK), 1.0),
         )
 
@@ -822,10 +882,10 @@ class Pull(Beat):
     section = "1.6"
 
     def construct(self):
-        self.mean, self.var = ValueTracker(2.0), ValueTracker(0.5)
         stage = Stage(at=(0, -2.8), height=3.1, top=0.72)
         p = stage.curve(log_p.exp().numpy()[DRAWN], LATENT, 5, 0.18)
-        q, bars = always_redraw(lambda: stage.curve(normal(*self.at()), MEAN, 5)), always_redraw(self.bars)
+        q = StandIn(stage, 2.0, 0.5)
+        bars = always_redraw(lambda: self.bars(*q.at()))
         names = VGroup(
             math("KL(q || p)", 40, MEAN).move_to([-5.4, 2.15, 0]),
             math("KL(p || q)", 40, LATENT).move_to([-5.4, 1.25, 0]),
@@ -836,7 +896,7 @@ class Pull(Beat):
             f"small: {one}. {{p}} From p to q, it is {other}.",
             pause=0.7,
             stage=(FadeIn(stage), FadeIn(p), FadeIn(q), FadeIn(names), FadeIn(bars), 0.9),
-            pull=lambda: (*self.go(NARROW), 1.6),
+            pull=lambda: (*q.go(*NARROW), 1.6),
             q=lambda: (Indicate(names[0], 1.15, color=MEAN), 0.8),
             p=lambda: (Indicate(names[1], 1.15, color=LATENT), 0.8),
         )
@@ -844,10 +904,10 @@ class Pull(Beat):
             f"{{wide}} Stretch q over both bells: {{q}} {first}, that is worse. {{p}} And {second}, much better. "
             "{swap} The verdict is reversed.",
             pause=1.0,
-            wide=lambda: (*self.go(WIDE), 1.6),
+            wide=lambda: (*q.go(*WIDE), 1.6),
             q=lambda: (Indicate(names[0], 1.15, color=MEAN), 0.8),
             p=lambda: (Indicate(names[1], 1.15, color=LATENT), 0.8),
-            swap=lambda: (*self.go(NARROW), 1.8),
+            swap=lambda: (*q.go(*NARROW), 1.8),
         )
 
     def printed(self, candidate: tuple[float, float], name: str) -> list[str]:
@@ -856,15 +916,9 @@ class Pull(Beat):
         assert found == [f"{one:.2f}" for one in divergences(*candidate)]
         return found
 
-    def at(self) -> tuple[float, float]:
-        return self.mean.get_value(), self.var.get_value()
-
-    def go(self, to: tuple[float, float]) -> tuple[Animation, Animation]:
-        return self.mean.animate.set_value(to[0]), self.var.animate.set_value(to[1])
-
-    def bars(self) -> VGroup:
+    def bars(self, mean: float, var: float) -> VGroup:
         every = VGroup()
-        for nats, y, color in zip(divergences(*self.at()), (2.15, 1.25), (MEAN, LATENT), strict=True):
+        for nats, y, color in zip(divergences(mean, var), (2.15, 1.25), (MEAN, LATENT), strict=True):
             bar = Rectangle(width=min(max(nats * 1.25, 0.01), 9.0), height=0.5, stroke_width=0).set_fill(color, 0.85)
             bar.move_to([-4.0, y, 0], aligned_edge=LEFT)
             every.add(bar, mono(f"{nats:.2f}", 30, color).next_to(bar, RIGHT, buff=0.2))
@@ -888,12 +942,15 @@ class WhoDraws(Beat):
         from_q = (NARROW[0] + NARROW[1] ** 0.5 * torch.randn(40, generator=generator)).tolist()
         right = (torch.rand(40, generator=generator) > weight[0]).long()
         from_p = (means[right] + variances[right].sqrt() * torch.randn(40, generator=generator)).tolist()
-        first, second = self.draws(stage, from_q), self.draws(stage, from_p)
+        first, second = piles(stage, from_q, NOISE), piles(stage, from_p, NOISE)
         lost = VGroup(*[one for one, k in zip(second, right.tolist(), strict=True) if k])
         home = VGroup(*[one for one, k in zip(second, right.tolist(), strict=True) if not k])
         verdicts = [
-            words(text, 36, color, weight=BOLD).move_to([2.9, 1.75, 0])
-            for text, color in (("mode-seeking", MEAN), ("mass-covering", LATENT))
+            VGroup(math(formula, 40, color), words(text, 36, color, weight=BOLD)).arrange(RIGHT, buff=0.4).move_to(at)
+            for formula, text, color, at in (
+                ("KL(q || p)", "mode-seeking", MEAN, [2.0, 1.5, 0]),
+                ("KL(p || q)", "mass-covering", LATENT, [0.4, 1.0, 0]),
+            )
         ]
         assert f"{weight[1]:.2f}" == "0.35"  # "a third"
         self.say(
@@ -905,36 +962,42 @@ class WhoDraws(Beat):
             never=lambda: (Indicate(names[0], 1.4, color=LATENT), 1.0),
             mode=(FadeIn(verdicts[0], shift=UP * 0.2), 0.7),
         )
+        narrow, tag = q.copy(), names[1].copy()
+        wide, top = stage.curve(normal(*WIDE), MEAN, 5), stage.c2p(WIDE[0], 0.22)
         nothing = words("q almost 0", 28).next_to(lost, UP, buff=1.2)
         self.say(
             "{p} Draw from p: {lost} a third of the draws land where q has next to nothing. {zero} And where q "
-            "is exactly 0, the KL is infinite. {cover} That is mass-covering.",
+            "is exactly 0, the KL is infinite. {cover} It wants q over both bells: mass-covering.",
             pause=0.4,
             p=(FadeOut(first), FadeOut(verdicts[0]), *[FadeIn(one, shift=DOWN * 1.2) for one in second], 0.8),
             lost=lambda: (home.animate.set_opacity(0.2), FadeIn(nothing), 0.9),
             zero=lambda: (Indicate(lost, 1.15, color=NOISE), Indicate(nothing, 1.15, color=INK), 1.4),
-            cover=(FadeIn(verdicts[1], shift=UP * 0.2), 0.7),
+            cover=lambda: (
+                Transform(q, wide),
+                names[1].animate.next_to(top, UP, buff=0.12),
+                FadeOut(nothing),
+                home.animate.set_opacity(1),
+                FadeIn(verdicts[1], shift=UP * 0.2),
+                0.9,
+            ),
         )
         self.say(
             "{vae} A VAE uses the first, for it can draw from q, not from the posterior. {narrow} Where the "
             "truth has two answers, its q tends to give one, and to be too sure.",
             pause=0.4,
-            vae=lambda: (FadeOut(verdicts[1], nothing, second), FadeIn(first), 1.2),
-            narrow=lambda: (ShowPassingFlash(q.copy().set_stroke(MEAN, 12), time_width=0.4), 2.0),
+            vae=lambda: (
+                FadeOut(verdicts[1], second),
+                Transform(q, narrow),
+                Transform(names[1], tag),
+                FadeIn(first),
+                1.2,
+            ),
+            narrow=lambda: (ShowPassingFlash(narrow.copy().set_stroke(MEAN, 12), time_width=0.4), 2.0),
         )
 
     def bells(self) -> torch.Tensor:
         rows = lesson.text(r"weight, mean, var = torch.tensor\(\[\[(.+?)\]\]\)").split("], [")
         return torch.tensor([[float(one) for one in row.split(",")] for row in rows])
-
-    def draws(self, stage: Stage, zs: list[float]) -> VGroup:
-        """Return draws as dots that lie on each other where they are close."""
-        piles, dots_ = {}, VGroup()
-        for z in zs:
-            place = round(float(np.clip(z, -3.9, 3.9)) / 0.14)
-            piles[place] = piles.get(place, 0) + 1
-            dots_.add(Dot(stage.c2p(0.14 * place) + UP * (0.19 * piles[place] - 0.08), radius=0.09, color=NOISE))
-        return dots_
 
 
 # ------------------------------------------------------------------------------------------------- a formula, or draws
@@ -964,6 +1027,7 @@ class Parabolas(Beat):
             .arrange(DOWN, aligned_edge=LEFT, buff=0.35)
             .move_to([4.9, 1.3, 0])
         )
+        pairs = VGroup(*[self.pair(40 * k, (2.1 * (k % 6) - 5.25, 0.7 - 1.8 * (k // 6))) for k in range(18)])
         true, formula = number(r"prior two bells  grid"), number(r"prior two bells  grid [\d.]+   formula")
         check = (
             VGroup(mono(f"formula {formula}", 30, BAD), mono(f"grid    {true}", 30, GOOD))
@@ -971,12 +1035,13 @@ class Parabolas(Beat):
             .move_to([4.9, -1.6, 0])
         )
         self.say(
-            "{head} A VAE needs a KL for every latent of every cell. {two} If both are Gaussian, there is a "
-            "formula: the logarithm of a Gaussian is a parabola. {gap} The difference of two is one again, "
+            "{head} A VAE needs a KL for every latent of every cell. If both are Gaussian, {plot} there is a "
+            "formula: {two} the logarithm of a Gaussian is a parabola. {gap} The difference of two is one again, "
             "{mean} and its mean needs only means and variances.",
             pause=0.4,
-            head=(FadeIn(plot), FadeIn(names[:2]), 0.9),
-            two=(Create(q), Create(one), 1.8),
+            head=(LaggedStart(*[FadeIn(one) for one in pairs], lag_ratio=0.1), 1.8),
+            plot=(FadeOut(pairs), FadeIn(plot), FadeIn(names[:2]), 0.8),
+            two=(Create(q), Create(one), 1.4),
             gap=(Create(gap), FadeIn(names[2]), 1.4),
             mean=lambda: (Indicate(names[2], 1.15, color=INK), 1.0),
         )
@@ -990,6 +1055,13 @@ class Parabolas(Beat):
             check=(FadeIn(check[0]), 0.6),
             true=(FadeIn(check[1]), 0.6),
         )
+
+    def pair(self, cell: int, at: tuple[float, float]) -> VGroup:
+        """Return the q and the prior of a cell, small."""
+        stage = Stage(at, width=1.8, height=1.3, top=1.1, name="", numbers=())
+        mean, sd = (float(value("1.9", name)[cell]) for name in ("post_mean", "post_sd"))
+        prior, q = stage.curve(normal(0, 1), LATENT, 3), stage.curve(normal(mean, sd**2), MEAN, 3, 0.15)
+        return VGroup(stage, prior, q)
 
 
 class MonteCarlo(Beat):
@@ -1008,7 +1080,7 @@ class MonteCarlo(Beat):
         ).move_to([-0.2, -0.5, 0])
         truth, self.now = number(r"S = 100000: .*grid"), ValueTracker(self.xs[0])
         true = DashedLine(*[self.plot.c2p(x, float(truth)) for x in (0, 5)], color=GOOD, stroke_width=4)
-        named, drawn = words(truth, 24, GOOD).next_to(true, RIGHT, buff=0.2), always_redraw(self.drawn)
+        named, drawn = words(f"grid {truth}", 24, GOOD).next_to(true, RIGHT, buff=0.2), always_redraw(self.drawn)
         formula = math("KL(q || p) approx 1 / S sum_s [log q(z_s) - log p(z_s)], quad {{z_s tilde q : q}}", 38).move_to(
             UP * 2.4 + RIGHT * 1.0
         )
@@ -1065,16 +1137,15 @@ class ThreeCells(Beat):
     def construct(self):
         self.cells, self.heat, xs = (T_CELL, ALL_SIX, DENDRITIC), ValueTracker(0.0), (-4.6, 0, 4.6)
         self.stages = [Stage(at=(x, -2.3), width=3.6, height=3.1, top=1.1, name="", numbers=(-2, 0, 2)) for x in xs]
-        tiles = [
-            Tiles(markers[i], 0.34, 0.5, names=False).move_to([x, 1.75, 0]) for i, x in zip(self.cells, xs, strict=True)
-        ]
+        tiles = [Tiles(UNSEEN, 0.42, 0.56, names=False).move_to([x, 1.65, 0]) for x in xs]
         names = [
             seated(text, words, 26).set_x(x).shift(UP * 2.2)
             for text, x in zip(("T cell", "T cell, all six genes", "dendritic cell"), xs, strict=True)
         ]
-        shown = [
-            VGroup(stage, stage.prior(2.5), tile, name)
-            for stage, tile, name in zip(self.stages, tiles, names, strict=True)
+        priors = VGroup(*[stage.prior() for stage in self.stages])
+        told = [
+            (FadeIn(name, shift=UP * 0.2), *[tile.see(k, bit) for k, bit in enumerate(markers[i])])
+            for name, tile, i in zip(names, tiles, self.cells, strict=True)
         ]
         likes, drawn = VGroup(), always_redraw(self.drawn)
         for i, stage in zip(self.cells, self.stages, strict=True):
@@ -1088,26 +1159,29 @@ class ThreeCells(Beat):
             f"{{head}} Three real cells, six genes, {len(grid)} values of z. {{one}} A T cell. {{two}} A T cell that "
             "shows all six genes. {three} A dendritic cell. {ask} Whose posterior is the narrowest?",
             pause=2.3,
-            head=(*[FadeIn(one[:2]) for one in shown], 0.8),
-            one=(FadeIn(shown[0][2:], shift=UP * 0.2), 0.6),
-            two=(FadeIn(shown[1][2:], shift=UP * 0.2), 0.8),
-            three=(FadeIn(shown[2][2:], shift=UP * 0.2), 0.6),
+            head=(FadeIn(*self.stages, *tiles, priors), 0.8),
+            one=(*told[0], 0.6),
+            two=(*told[1], 0.8),
+            three=(*told[2], 0.6),
             ask=(LaggedStart(*[Indicate(name, 1.1, color=MEAN) for name in names], lag_ratio=0.3), 1.4),
         )
+        far = [(self.stages[0], likes[0], -1), (self.stages[2], likes[2], 1)]
         holds = [
-            way(stage.c2p(side * 3.9, 0.62), stage.c2p(side * 2.5, 0.24), PRIOR)
-            for stage, side in ((self.stages[0], -1), (self.stages[2], 1))
+            Arrow(*[stage.c2p(side * z, 0.2) for z in (3.9, 2.6)], buff=0, color=MEAN, tip_length=0.2)
+            for stage, _, side in far
         ]
-        tags = [words("prior", 22, PRIOR).next_to(one.get_start(), UP, buff=0.12) for one in holds]
+        tags = [words("prior", 24, PRIOR).next_to(one, UP, buff=0.1) for one in holds]
         self.say(
             "{like} Here are the likelihoods, {post} and the posteriors. {sd} The middle one: genes that "
             "contradict each other leave only a small range. {doublet} Perhaps a doublet, two cells in one "
-            "droplet. {hold} Outside, only the prior holds z back.",
+            "droplet. {flat} The other two likelihoods stay high on one side. {hold} There, only the prior keeps the "
+            "cloud near 0.",
             pause=0.8,
             like=(Create(likes, lag_ratio=0), 1.0),
             post=lambda: (*self.put(drawn, self.heat.animate.set_value(1.0)), 1.2),
             sd=(FadeIn(*labels), 0.8),
-            doublet=lambda: (Indicate(tiles[1], 1.12, color=MEAN), 1.2),
+            doublet=(swell(tiles[1], 1.15), 1.2),
+            flat=(*[ShowPassingFlash(like.copy().set_stroke(INK, 9), time_width=0.5) for _, like, _ in far], 1.8),
             hold=(*[GrowArrow(one) for one in holds], *[FadeIn(one) for one in tags], 1.2),
         )
 
@@ -1131,13 +1205,14 @@ class SureAndWrong(Beat):
             Tiles([0.0] * 6).move_to([0, 2.2, 0]),
             ValueTracker(0.0),
         )
+        tiles.add(words("B cell", 30).next_to(tiles.squares, LEFT, buff=0.5))
         none = number(r"\nB .*none of the six:")
         assert int(none) > 50  # "most"
         drawn = always_redraw(lambda: warming(stage, [0.0] * 6, heat.get_value()))
         ends = VGroup(
             *[
                 words(text, 28, color).move_to(stage.c2p(z, 0.14))
-                for text, z, color in (("T", -3.3, T), ("myeloid", 3.2, MYELOID))
+                for text, z, color in (("T cell", -3.3, T), ("myeloid", 3.2, MYELOID))
             ]
         )
         wrong = words("sure, and wrong", 40, BAD, weight=BOLD).move_to([4.3, 1.05, 0])
@@ -1159,7 +1234,7 @@ class SureAndWrong(Beat):
             "{given} A posterior is exact, given the model: in this model, few values of z fit. {place} But it "
             "has no place for a B cell. {wrong} It is sure, and wrong.",
             pause=0.6,
-            given=(Indicate(tiles, 1.04, color=MEAN), 1.4),
+            given=(ShowPassingFlash(stage.curve(density, INK, 8), time_width=0.5), 1.4),
             place=(Indicate(ends, 1.15), 1.0),
             wrong=(FadeIn(wrong, scale=0.8), 0.7),
         )
@@ -1176,17 +1251,17 @@ class GridsEnd(Beat):
             lesson.text(r"801\^\{10\} \\approx 10\^\{(\d+)\}"),
         )
         assert f"{10 * np.log10(len(grid)):.0f}" == power
-        n, pitch, back = 6, 0.62, RIGHT * 0.17 + UP * 0.12
-        row = VGroup(*[Dot([pitch * i, 0, 0], radius=0.07, color=LATENT) for i in range(n)])
+        n, pitch, back = 12, 0.34, RIGHT * 0.15 + UP * 0.11
+        row = VGroup(*[Dot([pitch * i, 0, 0], radius=0.06, color=LATENT) for i in range(n)])
         square = VGroup(*[row.copy().shift(UP * pitch * j) for j in range(n)])
-        deep = VGroup(*[square.copy().shift(back * k).set_opacity(0.75 - 0.15 * k) for k in range(1, 5)])
-        VGroup(deep, square, row).move_to(LEFT * 3.7 + DOWN * 0.5)
+        deep = VGroup(*[square.copy().shift(back * k).set_opacity(0.6 - 0.12 * k) for k in range(1, 5)])
+        VGroup(deep, square, row).move_to(LEFT * 3.3 + DOWN * 0.4)
         points = len(grid)
         numbers = [
-            math(text, 60, LATENT).move_to([3.2, 0.9, 0])
+            math(text, 76, LATENT).move_to([2.9, 0.4, 0])
             for text in (f"{points}", f"{points}^2", f"{points}^3", f"{points}^10 approx 10^{power}")
         ]
-        clock = words(f"{ages} × the age of the universe", 30, BAD).move_to([3.2, -0.3, 0])
+        clock = words(f"{ages} × the age of the universe", 30, BAD).move_to([2.9, -0.9, 0])
         self.say(
             f"{{one}} One latent took {points} points. {{two}} Two take a square, {{three}} three a cube. {{ten}} Ten "
             f"take 10 to the {power}: at a billion a second, {{age}} {ages} times the age of the universe, for one "
@@ -1208,31 +1283,35 @@ class Family(Beat):
     section = "1.10"
 
     def construct(self):
-        stage, mean, sd = Stage(at=(0, -2.7), height=3.0, top=0.85), ValueTracker(-1.0), ValueTracker(0.6)
+        stage = Stage(at=(0, -2.7), height=3.0, top=0.85)
+        q = StandIn(stage, -1.0, 0.36)
         hidden = DashedVMobject(stage.curve(exact(DENDRITIC), LATENT, 4), num_dashes=70)
-        q = always_redraw(lambda: stage.curve(normal(mean.get_value(), sd.get_value() ** 2), MEAN, 5))
+        name = words("posterior", 26, LATENT).next_to(stage.c2p(1.95, 0.45), RIGHT, buff=0.2)
+        rule = math("{{p(z | x) : post}} = (p(z) thin p(x | z)) / {{p(x) : evid}}", 54).move_to([0, 1.75, 0])
+        rule.select("post").set_color(LATENT)
+        rule.select("evid").set_color(BAD)
         self.say(
             "{head} If we cannot compute the posterior, can we fit it? {family} Take a simple family, say all "
             "Gaussians. {move} Shift and stretch, {best} to find the smallest KL to the posterior.",
             pause=0.5,
-            head=(FadeIn(stage), FadeIn(hidden), 0.9),
+            head=(FadeIn(stage, hidden, name, rule), 0.9),
             family=(FadeIn(q), 0.8),
-            move=lambda: (mean.animate.set_value(2.4), sd.animate.set_value(1.2), 0.9),
-            best=lambda: (mean.animate.set_value(0.3), sd.animate.set_value(0.8), 1.5),
+            move=lambda: (*q.go(-1.6, 1.44), 0.9),
+            best=lambda: (*q.go(0.3, 0.64), 1.5),
         )
         first = "KL({{q : q}} || {{p(z | x) : post}}) = EE_q [log q(z) - log p(z | x)]"
         second = '"" = {{log p(x) : px}} - {{EE_q [log p(x, z) - log q(z)] : elbo}}'
         lines = Derivation([first, second], size=42, colors={"q": MEAN, "post": LATENT, "elbo": GOOD})
         lines.move_to([-0.2, 1.75, 0])
-        name = words("ELBO", 30, GOOD, weight=BOLD).next_to(lines.line(1).select("elbo"), DOWN, buff=0.22)
+        elbo = words("ELBO", 30, GOOD, weight=BOLD).next_to(lines.line(1).select("elbo"), DOWN, buff=0.22)
         self.say(
             "{kl} But this KL contains the posterior. {bayes} Put in Bayes' rule: {px} log p of x comes out, "
             "and q cannot move it. {elbo} What is left needs only prior and likelihood: the ELBO.",
             pause=0.8,
-            kl=(lines.reveal(0), 1.4),
+            kl=(FadeOut(rule), lines.reveal(0), 1.4),
             bayes=(lines.reveal(1), 1.0),
             px=lambda: (Indicate(lines.line(1).select("px"), 1.2, color=MEAN), 1.4),
-            elbo=(FadeIn(name, shift=UP * 0.2), 0.8),
+            elbo=(FadeIn(elbo, shift=UP * 0.2), 0.8),
         )
 
 
@@ -1246,15 +1325,10 @@ class Rising(Beat):
         best = [
             float(value("1.10", name)[int(value("1.10", at))]) for name, at in (("means", "row"), ("sds", "column"))
         ]
-        self.mean, self.sd = ValueTracker(-0.1), ValueTracker(1.0)
         stage = Stage(at=(-2.9, -2.5), width=7.4, height=3.7, top=0.85, numbers=(-2, 0, 2))
         post = stage.curve(exact(DENDRITIC), LATENT, 4, 0.18)
-        q = always_redraw(lambda: stage.curve(normal(self.mean.get_value(), self.sd.get_value() ** 2), MEAN, 5))
-        legend = (
-            VGroup(words("posterior", 26, LATENT), words("q", 26, MEAN))
-            .arrange(DOWN, aligned_edge=LEFT)
-            .move_to([-5.6, 1.6, 0])
-        )
+        self.q = StandIn(stage, -0.1, 1.0)
+        name = words("posterior", 26, LATENT).next_to(stage.c2p(2.1, 0.4), RIGHT, buff=0.2)
         self.low = self.elbo() - 1.2
         self.bottom, self.rise = np.array([3.0, -2.5, 0]), 4.3 / (self.px - self.low)
         roof = Line(LEFT * 1.3, RIGHT * 1.3, color=INK, stroke_width=5).move_to(self.height_of(self.px))
@@ -1266,7 +1340,7 @@ class Rising(Beat):
             "{below} The gap below it is the KL. It is never negative, {bound} so the ELBO is an evidence lower "
             "bound.",
             pause=0.5,
-            stage=(FadeIn(stage), FadeIn(post), FadeIn(q), FadeIn(legend), 1.0),
+            stage=(FadeIn(stage), FadeIn(post), FadeIn(self.q), FadeIn(name), 1.0),
             tank=(Create(roof), FadeIn(top), 0.8),
             below=(FadeIn(tank), 1.0),
             bound=lambda: (Indicate(roof, 1.1, color=INK), 1.0),
@@ -1276,14 +1350,14 @@ class Rising(Beat):
             "{slide} Slide q to the right: the ELBO rises, the KL falls by as much. {narrow} For their sum is "
             f"log p of x, and stays. {{best}} The best Gaussian ends {{left}} just {rest} below the roof.",
             pause=0.9,
-            slide=lambda: (self.mean.animate.set_value(best[0]), 2.8),
-            narrow=lambda: (self.sd.animate.set_value(best[1]), 1.6),
+            slide=lambda: (self.q.mean.animate.set_value(best[0]), 2.8),
+            narrow=lambda: (self.q.var.animate.set_value(best[1] ** 2), 1.6),
             best=lambda: (Indicate(top, 1.08, color=GOOD), 0.6),
             left=lambda: (Flash(roof.get_center(), color=GOOD, flash_radius=0.6), 0.9),
         )
 
     def elbo(self) -> float:
-        log_q = log_normal(self.mean.get_value(), self.sd.get_value() ** 2)
+        log_q = log_normal(*self.q.at())
         return float((log_q.exp() * (self.log_joint - log_q)).sum() * STEP)
 
     def height_of(self, nats: float) -> np.ndarray:
@@ -1326,11 +1400,8 @@ class Landscape(Beat):
             .arrange(DOWN, aligned_edge=LEFT)
             .move_to([5.2, 0.6, 0])
         )
-        self.search(tried, plot, (shown, cover, edge), star, label)
-        self.encoder()
-
-    def search(self, tried: str, plot: VGroup, heat_: tuple, star: Mobject, label: VGroup) -> None:
-        shown, cover, edge = heat_
+        stage = Stage(at=(5.3, -2.4), width=2.5, height=1.7, top=0.72, name="", numbers=())
+        p, q = stage.curve(log_p.exp().numpy()[DRAWN], LATENT, 4, 0.18), stage.curve(normal(*NARROW), MEAN, 4)
         self.say(
             f"{{axes}} We tried {tried} {{sweep}} pairs of mean and standard deviation. {{star}} There is a single "
             "valley, and this is its bottom. {two} But a posterior with two bells, no search could fit: the family "
@@ -1339,16 +1410,18 @@ class Landscape(Beat):
             axes=(FadeIn(plot), 0.5),
             sweep=lambda: (*self.sweep(shown, cover, edge), 2.6),
             star=lambda: (FadeOut(edge), FadeIn(star, scale=3), FadeIn(label), 0.9),
-            two=lambda: (Rotate(star, TAU / 5), 1.2),
+            two=(FadeIn(stage, p), Create(q), 1.2),
         )
+        self.encoder(tried)
 
     def sweep(self, shown: Mobject, cover: Mobject, edge: Mobject) -> list[Animation]:
         self.add(shown, cover, edge)
         gone = cover.copy().stretch_to_fit_width(0.001).align_to(cover, RIGHT)
         return [Transform(cover, gone, rate_func=linear), edge.animate(rate_func=linear).move_to(shown.get_right())]
 
-    def encoder(self) -> None:
-        cell = Tiles(markers[DENDRITIC], side=0.6, pitch=0.75, names=False).rotate(-PI / 2).move_to([-5.4, -0.3, 0])
+    def encoder(self, tried: str) -> None:
+        cell = Tiles(markers[DENDRITIC], names=False)
+        cell.squares.arrange(DOWN, buff=0.15).move_to([-5.4, -0.3, 0])
         network = trapezoid("encoder", width=2.4, height=3.2, size=30).move_to([-2.6, -0.3, 0])
         nodes = [node("mu", MEAN, 0.6).move_to([1.0, 0.7, 0]), node("sigma^2", SPREAD, 0.6).move_to([1.0, -1.3, 0])]
         stage = Stage(at=(4.9, -0.9), width=3.0, height=1.5, top=0.75, name="", numbers=())
@@ -1356,12 +1429,19 @@ class Landscape(Beat):
         q = stage.curve(normal(mean, sd**2), MEAN, 4, 0.15)
         into = [way(network.get_right() + UP * y, one.get_left()) for y, one in zip((0.3, -0.3), nodes, strict=True)]
         out = [way(one.get_right(), [3.2, -0.3 + y, 0]) for y, one in zip((0.2, -0.2), nodes, strict=True)]
+        search = way([-4.8, -0.3, 0], [3.2, -0.3, 0])
+        tries = words(f"{tried} pairs tried", 28, DIM).next_to(search, UP, buff=0.2)
         self.say(
             "{one} And that was for one cell. {vae} In a VAE, a network reads x {out} and puts out mean and "
             "variance of q: {q} the encoder, one search for all cells.",
             pause=0.6,
-            one=lambda: (FadeOut(self.others(self.mobjects[0])), FadeIn(cell), 0.9),
-            vae=(GrowArrow(arrow(cell, network)), FadeIn(network, shift=RIGHT * 0.2), 0.8),
+            one=lambda: (FadeOut(self.others(self.mobjects[0])), FadeIn(cell, tries, search, stage, q), 0.9),
+            vae=(
+                FadeOut(tries, search, stage, q),
+                GrowArrow(arrow(cell, network)),
+                FadeIn(network, shift=RIGHT * 0.2),
+                0.8,
+            ),
             out=(*[GrowArrow(one) for one in into], *[FadeIn(one) for one in nodes], 1.0),
             q=(*[GrowArrow(one) for one in out], FadeIn(stage), GrowFromEdge(q, DOWN), 1.2),
         )
@@ -1380,10 +1460,12 @@ class Contest(Beat):
     def construct(self):
         self.plot = plot_axes(
             (75, 100), (0, 3), "", "", 8.2, 3.7, {80: "80 %", 90: "90 %", 100: "100 % right"}, []
-        ).move_to([0.9, -0.3, 0])
+        ).move_to([1.2, -0.3, 0])
         names = VGroup(
             *[
-                words(name, 28, color).next_to(self.plot.c2p(75, 2.4 - i), LEFT, buff=0.3)
+                words(name.replace("vote", "vote of six genes"), 28, color).next_to(
+                    self.plot.c2p(75, 2.4 - i), LEFT, buff=0.3
+                )
                 for i, (name, color) in enumerate(self.methods)
             ]
         )
@@ -1395,27 +1477,31 @@ class Contest(Beat):
                 for i, score in enumerate(scores)
             ]
         )
-        card = question("The posterior against the best gene:\nclearly better · barely · not at all", 34).move_to(
-            DOWN * 2.1
-        )
-        cells = Cells(np.arange(len(markers)) % 2 == 0)  # learnt from: the even rows
+        card = question("Does the posterior beat the best gene?", 32)
+        choices = Choices("clearly", "barely", "not at all")
+        VGroup(card, choices).arrange(DOWN, buff=0.25).move_to(DOWN * 2.3)
+        decided = choices.decide(2)
+        cells = Cells(np.arange(len(markers)) % 2 == 0, 2.4)  # learnt from: the even rows
+        blocks = [((k,), -5.45 + 4.44 * (k > 1), 2.4 - 1.7 * (k % 2), 6) for k in range(4)]
+        halves = [words(text, 24, DIM).move_to([6.2, y, 0]) for text, y in (("learn", 1.86), ("ask", 0.16))]
         assert scores[2] > scores[0]
         self.say(
             "{head} T cell or myeloid? We learn from half of the cells, {half} and ask about the others. {ask} "
-            "Against the one best gene, does the posterior win clearly, barely, or not at all?",
+            "Against the one best gene, {pick} does the posterior win clearly, barely, or not at all?",
             pause=2.3,
             head=(FadeIn(cells), 1.0),
-            half=(*[cells.group(k).animate.set_fill(opacity=0.25) for k in (0, 2)], 0.8),
-            ask=(ask(card), 1.0),
+            half=(cells.pack(*blocks), FadeIn(*halves), 0.9),
+            ask=lambda: (*[cells.group(k).animate.set_fill(DIM) for k in (1, 3)], ask(card), 1.0),
+            pick=(LaggedStart(*map(choices.offer, range(3)), lag_ratio=0.5), 2.0),
         )
         self.say(
             f"{{post}} It is right in {scores[0]}%. {{gene}} The gene CST3 alone, in {scores[2]}%. {{no}} Not at all.",
             pause=0.8,
-            post=(FadeOut(card, cells), FadeIn(self.plot, names), FadeIn(marks[:2], labels[:2]), 0.9),
+            post=(FadeOut(card, cells, *halves), FadeIn(self.plot, names), FadeIn(marks[:2], labels[:2]), 0.9),
             gene=(FadeIn(marks[2], labels[2], shift=RIGHT * 0.3), 0.8),
-            no=lambda: (Indicate(labels[2], 1.3, color=MEAN), 0.7),
+            no=lambda: (Indicate(labels[2], 1.3, color=MEAN), decided, 0.7),
         )
-        self.tenth(marks, labels)
+        self.tenth(marks, [labels, choices[2], decided.animations[0].mobject])
 
     def scores(self, part: str) -> list[list[float]]:
         """Return what each line that a cell printed says of the three methods."""
@@ -1425,19 +1511,20 @@ class Contest(Beat):
     def mark(self, score: float, i: int, shift: float = 0.0) -> Dot:
         return Dot(self.plot.c2p(score, 2.4 - i) + UP * shift, radius=0.13, color=self.methods[i][1], fill_opacity=0.9)
 
-    def tenth(self, marks: VGroup, labels: VGroup) -> None:
+    def tenth(self, marks: VGroup, gone: list[Mobject]) -> None:
         runs = self.scores("for seed in range(5):")
         assert len(runs) == 5
         assert all(run[0] > max(run[1:]) for run in runs)
         gain, error = number(r"posterior less the best gene \+"), number(r"posterior less the best gene \+[\d.]+% \+-")
         sure, right, rest = number(r"best gene \+.*\n"), number(r"calls are sure:"), number(r"of the others")
+        level = lesson.text(r"of the calls it is (\d+) % sure of")
         clouds = [VGroup(*[self.mark(run[i], i, 0.14 * (k % 3 - 1)) for k, run in enumerate(runs)]) for i in range(3)]
         moves = [ReplacementTransform(VGroup(*[marks[i].copy() for _ in runs]), clouds[i]) for i in range(3)]
         ends = [self.plot.c2p(np.mean([run[i] for run in runs]), 2.85) for i in (2, 0)]
         brace = BraceBetweenPoints(*ends, UP, color=GOOD)
         label = words(f"+{gain} ± {error} points", 28, GOOD).next_to(brace, UP, buff=0.12)
         told = (
-            VGroup(mono(f"sure    {right} % right", 26, GOOD), mono(f"others  {rest} % right", 26, DIM))
+            VGroup(mono(f"{level} % sure: {right} % right", 26, GOOD), mono(f"others: {rest} % right", 26, DIM))
             .arrange(RIGHT, buff=1.2)
             .move_to([0.9, -3.3, 0])
         )
@@ -1446,7 +1533,7 @@ class Contest(Beat):
             f"missed too often, and the posterior wins by {float(gain):.0f} points. {{sure}} And it says when it does "
             f"not know: {sure}% of its calls are sure, {{right}} and of these {right}% are right.",
             pause=0.9,
-            thin=(FadeOut(labels), marks.animate.set_opacity(0.35), 0.8),
+            thin=(FadeOut(*gone), marks.animate.set_opacity(0.35), 0.8),
             fall=lambda: (*moves, FadeOut(marks), 1.0),
             win=(GrowFromCenter(brace), FadeIn(label), 0.9),
             sure=(Indicate(clouds[0], 1.2, color=LATENT), 1.2),
@@ -1461,7 +1548,7 @@ class Exercises(Lecture):
         items = [
             ("1.1", "a coin that never says minus infinity"),
             ("1.5", "a KL by drawing, with its error bar"),
-            ("1.6", "the posterior of all 700 cells at once"),
+            ("1.6", f"the posterior of all {len(markers)} cells at once"),
         ]
         card = notebook_card(1, items)
         self.say(
@@ -1469,10 +1556,10 @@ class Exercises(Lecture):
             "infinity. {five} Estimate a KL by drawing, with its error bar. {six} Compute the posterior of all "
             "700 cells. {own} And try marker genes of your own.",
             pause=1.5,
-            card=(FadeIn(card.card), FadeIn(card.title), 0.8),
-            one=(FadeIn(card.row(0), shift=RIGHT * 0.2), 0.8),
-            five=(FadeIn(card.row(1), shift=RIGHT * 0.2), 0.8),
-            six=(FadeIn(card.row(2), shift=RIGHT * 0.2), 0.8),
+            card=(card.appear(), 0.8),
+            one=(card.reveal(0), 0.8),
+            five=(card.reveal(1), 0.8),
+            six=(card.reveal(2), 0.8),
             own=lambda: (Indicate(card.title, 1.05, color=MEAN), 1.0),
         )
 
