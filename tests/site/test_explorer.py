@@ -363,6 +363,16 @@ def test_a_drawing_is_brought_to_the_place_and_size_of_a_digit(opened):
     assert len(digits) == 40
 
 
+def test_a_drawing_is_brought_to_its_place_as_in_training(opened):
+    redrawn = pytest.importorskip("redrawn", reason="drawings of training need scikit-image: pip install -e '.[dev]'")
+    typical = {redrawn.frame_of(x) for x in data_of("digits").counts.toarray()}
+    bitmaps, _ = drawn_by_hand()
+    brought = opened().evaluate(
+        "bitmaps => bitmaps.map(x => [...explorer.asDigit(Float64Array.from(x), explorer.data().typical)])", bitmaps
+    )
+    assert brought == [redrawn.as_digit(np.array(x, float), typical).tolist() for x in bitmaps]
+
+
 def test_drawings_decode_to_their_class(opened):
     """Two latents cannot keep all digits apart: of the data's own digits 92 % decode to their class."""
     bitmaps, digits = drawn_by_hand()

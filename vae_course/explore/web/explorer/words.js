@@ -74,8 +74,7 @@ const ABOUT =
   "to the prior of z differs, and it is the same from the first epoch to the last. Digits: scikit-learn's copy of " +
   "the UCI set, 8 by 8 pixels, on or off. Their models started from a map of the digits (t-SNE, which sees no " +
   "labels), and in training their encoder was mostly shown digits of the same class by other hands (MNIST, made as " +
-  "small). Cells: 700 human blood cells of Zheng et " +
-  "al. (2017).";
+  "small, half of them in lines of one pixel). Cells: 700 human blood cells of Zheng et al. (2017).";
 
 /** The tour: what to try, what there is to see, and what the button does. */
 const TOUR = [
