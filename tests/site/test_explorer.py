@@ -388,7 +388,7 @@ def test_drawings_decode_to_their_class(opened):
     classifier = KNeighborsClassifier(5).fit(data.counts.toarray(), data.labels.ravel())
     n_right = (classifier.predict(np.array(outputs) >= 0.5) == digits).sum()
     print(f"{n_right} of 40 drawings decode to their own class")
-    assert n_right >= 33
+    assert n_right >= 36
 
 
 def test_draw_and_drag_by_touch(opened):
