@@ -31,6 +31,7 @@ from .transcript import write_transcript
 
 WORK, DOCS = ROOT / "build" / "videos", ROOT / "docs" / "videos"
 LOUDNESS, PEAK, SILENT = -16.0, -1.4, -60.0  # LUFS, dBTP, and what is below is a draft
+AAC = ["-ac", "1", "-c:a", "aac", "-b:a", "48k", "-cutoff", "11000"]  # the voice has nothing above 12 kHz
 SOUND, LARGEST, SHRINKS = 48_000, 11_900_000, 0.91  # samples a second, bytes of a film, what a step of quality leaves
 EXACT = ["-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact"]
 
@@ -218,17 +219,17 @@ def encode(folder: Path, beats: list[dict], about: dict, vtt_file: Path, out: Pa
 
 
 def encode_sound(sound: Path, out: Path) -> None:
-    """Bring a sound to its loudness and encode it; what the encoder adds to the peaks can only be found by trying."""
-    gain, limit = 12.5, 0.65
-    for _ in range(6):
+    """Bring a sound to its loudness and encode it; what limiter and encoder do to it can only be found by trying."""
+    gain, limit = 13.8, 0.6
+    for _ in range(10):
         evened = "highpass=f=70,acompressor=threshold=-22dB:ratio=3:attack=2:release=60:knee=4"
         limited = f"aresample=192000,alimiter=limit={limit:.3f}:level=false,aresample={SOUND}"
         filters = f"{evened},volume={gain:.2f}dB,{limited}"
-        ffmpeg("-y", "-i", sound, "-af", filters, "-ac", 1, "-c:a", "aac", "-b:a", "64k", *EXACT, out)
+        ffmpeg("-y", "-i", sound, "-af", filters, *AAC, *EXACT, out)
         loudness, peak = measured(out)
         if loudness < SILENT or (abs(loudness - LOUDNESS) <= 0.3 and peak <= PEAK):
             return
-        gain += LOUDNESS - loudness
+        gain += 1.5 * (LOUDNESS - loudness)  # of what is given, the limiter takes more than half
         limit *= min(1.0, 10 ** ((PEAK - 0.3 - peak) / 20))
     raise SystemExit(f"the sound could not be brought to {LOUDNESS} LUFS: it is at {loudness}, its peak at {peak} dBTP")
 

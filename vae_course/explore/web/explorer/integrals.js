@@ -1,6 +1,6 @@
 // Integrals over the latents: log p(x) and the ELBO, both exact to a few thousandths of a nat.
 
-const SHARE = 1e-3; // of p(x): a square that may hold less of it is not looked into
+const SHARE = 2e-4; // of p(x): a square that may hold less of it is not looked into
 const MOST_HALVINGS = 12;
 
 /**
