@@ -1637,9 +1637,9 @@ class Promise(Lecture):
             scvi=(bars.grow(2), 1.0),
         )
         self.say(
-            f"{{out}} And too far out? {{auto}} Of the autoencoder's, over {most} percent: {{fit}} its {fitted_share} "
-            f"took a Gaussian fitted to the latents. {{most}} Of scVI's, still {share}: blood has separate types, and "
-            "the prior has none. {next} Next to a measured cell, its samples are likely cells.",
+            f"{{out}} And too far out? {{auto}} Of the autoencoder's, over {most} percent. {{fit}} Drawn from a "
+            f"Gaussian fitted to its latents, it was {fitted_share}. {{most}} Of scVI's, still {share}: blood has "
+            "separate types, and the prior has none. {next} Next to a measured cell, its samples are likely cells.",
             pause=0.7,
             out=(FadeIn(head), FadeIn(shares[0], shift=LEFT * 0.2), 0.7),
             auto=(FadeIn(shares[1], shift=LEFT * 0.2), 0.7),
@@ -1724,8 +1724,8 @@ class Laboratories(Lecture):
         mark = Dot(mixing.at(deaf), radius=0.13, color=BAD)
         note = words("not told", 24, BAD).next_to(mark, UP, buff=0.12)
         self.say(
-            f"{{win}} That is a win. {{deaf}} Not told, a network stays at {float(deaf):.2f}. It takes a model that "
-            "one can tell what one knows.",
+            f"{{win}} That is a win. {{deaf}} Not told, a network stays at {float(deaf):.2f}: a model has to be told "
+            "what you know.",
             pause=0.9,
             win=(Flash(mixing.dot, color=GOOD), Flash(types.dot, color=GOOD), 0.8),
             deaf=(FadeOut(mixing.before), FadeIn(mark, scale=0.4), FadeIn(note), 0.7),
