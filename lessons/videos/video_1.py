@@ -448,14 +448,24 @@ class Decoder(Beat):
         marks, lyz = always_redraw(self.marks), genes.index("LYZ")
         bars = always_redraw(lambda: self.bars(probabilities(self.z.get_value())))
         rest = [k for k in range(len(genes)) if k != lyz]
+        measured, fixed = [VGroup(), VGroup()], VGroup()  # the two places of line_of, and the shares it is given there
+        for place, color, lines in zip((-1.0, 1.0), (T, MYELOID), measured, strict=True):
+            lines.add(self.stage.pin(place, 1.0, color))
+            fixed.add(*[Dot(self.stage.c2p(place, prob), radius=0.08) for prob in probabilities(place)])
+        shares = [t_seen, number(r"myeloid +\d+ cells, CD3D detected in")]
+        assert [f"{probabilities(place)[genes.index('CD3D')] * 100:.0f}" for place in (-1.0, 1.0)] == shares
         self.say(
             "{axes} How does z load a coin? {one} Through a sigmoid, which squeezes any number into 0 to 1. "
-            "{all} Each gene has its own. {pin} Slide z to the right: {slide} T cell genes fade, myeloid genes "
+            "{all} Each gene has its own. {t} We put T cells at minus 1, {other} myeloid cells at plus 1, {fix} and "
+            "the measured shares fix the curve. {pin} Slide z to the right: {slide} T cell genes fade, myeloid genes "
             "rise. {back} Six probabilities at any z: {whole} that is the decoder.",
             axes=(FadeIn(self.stage, ends, what, names, empty), 0.8),
             one=(Create(curves[lyz]), Indicate(names[lyz], 1.3, color=MYELOID), 1.4),
             all=(*[Create(curves[k]) for k in rest], 1.0),
-            pin=(FadeIn(pin), FadeIn(marks), FadeIn(bars), FadeOut(empty), 0.7),
+            t=(Create(measured[0]), 0.7),
+            other=(Create(measured[1]), 0.7),
+            fix=(FadeIn(fixed), 0.7),
+            pin=(FadeIn(pin), FadeIn(marks), FadeIn(bars), FadeOut(empty, fixed, *measured), 0.7),
             slide=lambda: (self.z.animate.set_value(3.6), 2.6),
             back=lambda: (self.z.animate.set_value(float(value("1.1", "z_told")[1, 0])), 1.4),
             whole=lambda: (Indicate(names, 1.05, color=INK), 0.8),
@@ -892,8 +902,8 @@ class Pull(Beat):
         )
         (one, other), (first, second) = self.printed(NARROW, "narrow"), self.printed(WIDE, "wide  ")
         self.say(
-            "{stage} There are two ways round. {pull} Pull q over the larger bell. {q} From q to p, the KL is "
-            f"small: {one}. {{p}} From p to q, it is {other}.",
+            "{stage} There are two ways round. {pull} Pull q over the larger bell. {q} With draws from q, the KL "
+            f"is small: {one}. {{p}} With draws from p, it is {other}.",
             pause=0.7,
             stage=(FadeIn(stage), FadeIn(p), FadeIn(q), FadeIn(names), FadeIn(bars), 0.9),
             pull=lambda: (*q.go(*NARROW), 1.6),
@@ -1010,7 +1020,10 @@ class Parabolas(Beat):
     section = "1.7"
 
     def construct(self):
-        plot = plot_axes((-4, 4), (-9, 6), math("z", 40, LATENT), "", 8.6, 5.0, [-2, 0, 2], []).move_to([-1.6, -0.5, 0])
+        plot = plot_axes((-4, 4), (-9, 6), math("z", 40, LATENT), "", 8.6, 5.0, [-2, 0, 2], [0]).move_to(
+            [-1.6, -0.5, 0]
+        )
+        zero = DashedLine(plot.c2p(-4, 0), plot.c2p(4, 0), color=DIM, stroke_width=3)
         q_mean, q_var = (
             float(lesson.text(rf"q_mean, q_var = {pattern}"))
             for pattern in (r"torch.tensor\((.+?)\)", r".+, torch.tensor\((.+?)\)")
@@ -1022,6 +1035,10 @@ class Parabolas(Beat):
         )
         q, one, two = curve(plot, ZS, log_q, MEAN), curve(plot, ZS, log_one, LATENT), curve(plot, ZS, log_two, LATENT)
         gap, bent = curve(plot, ZS, log_q - log_one, INK, 6), curve(plot, ZS, log_q - log_two, BAD, 6)
+        meets = VGroup()  # where q and p cross, their difference is 0
+        for z in np.polynomial.Polynomial.fit(ZS, log_q - log_one, 2).roots():
+            at = plot.c2p(z, np.interp(z, ZS, log_q))
+            meets.add(DashedLine(at, plot.c2p(z, 0), color=INK, stroke_width=3), Dot(plot.c2p(z, 0), radius=0.09))
         names = (
             VGroup(math("log q", 38, MEAN), math("log p", 38, LATENT), math("log q - log p", 38))
             .arrange(DOWN, aligned_edge=LEFT, buff=0.35)
@@ -1040,17 +1057,18 @@ class Parabolas(Beat):
             "{mean} and its mean needs only means and variances.",
             pause=0.4,
             head=(LaggedStart(*[FadeIn(one) for one in pairs], lag_ratio=0.1), 1.8),
-            plot=(FadeOut(pairs), FadeIn(plot), FadeIn(names[:2]), 0.8),
+            plot=(FadeOut(pairs), FadeIn(plot, zero), FadeIn(names[:2]), 0.8),
             two=(Create(q), Create(one), 1.4),
             gap=(Create(gap), FadeIn(names[2]), 1.4),
-            mean=lambda: (Indicate(names[2], 1.15, color=INK), 1.0),
+            mean=lambda: (Indicate(names[2], 1.15, color=INK), FadeIn(meets), 1.0),
         )
         self.say(
             "{data} The data are nowhere in it, be they bits or counts. {bells} But give the prior two bells, "
-            f"{{bent}} and the formula fails: {{check}} it says {formula}, {{true}} and the truth is {true}.",
+            f"{{bent}} and the formula fails: fed the prior's mean and variance, {{check}} it says {formula}, {{true}} "
+            f"and the truth is {true}.",
             pause=0.6,
             data=lambda: (Indicate(names, 1.06, color=INK), 1.4),
-            bells=lambda: (ReplacementTransform(one, two), 1.0),
+            bells=lambda: (ReplacementTransform(one, two), FadeOut(meets), 1.0),
             bent=lambda: (ReplacementTransform(gap, bent), names[2].animate.set_color(BAD), 1.0),
             check=(FadeIn(check[0]), 0.6),
             true=(FadeIn(check[1]), 0.6),
@@ -1300,7 +1318,7 @@ class Family(Beat):
             best=lambda: (*q.go(0.3, 0.64), 1.5),
         )
         first = "KL({{q : q}} || {{p(z | x) : post}}) = EE_q [log q(z) - log p(z | x)]"
-        second = '"" = {{log p(x) : px}} - {{EE_q [log p(x, z) - log q(z)] : elbo}}'
+        second = '"" = {{log p(x) : px}} - {{EE_q [log p(x | z) + log p(z) - log q(z)] : elbo}}'
         lines = Derivation([first, second], size=42, colors={"q": MEAN, "post": LATENT, "elbo": GOOD})
         lines.move_to([-0.2, 1.75, 0])
         elbo = words("ELBO", 30, GOOD, weight=BOLD).next_to(lines.line(1).select("elbo"), DOWN, buff=0.22)
@@ -1463,7 +1481,7 @@ class Contest(Beat):
         ).move_to([1.2, -0.3, 0])
         names = VGroup(
             *[
-                words(name.replace("vote", "vote of six genes"), 28, color).next_to(
+                words(name.replace("vote", "six genes' vote"), 28, color).next_to(
                     self.plot.c2p(75, 2.4 - i), LEFT, buff=0.3
                 )
                 for i, (name, color) in enumerate(self.methods)
@@ -1486,8 +1504,9 @@ class Contest(Beat):
         halves = [words(text, 24, DIM).move_to([6.2, y, 0]) for text, y in (("learn", 1.86), ("ask", 0.16))]
         assert scores[2] > scores[0]
         self.say(
-            "{head} T cell or myeloid? We learn from half of the cells, {half} and ask about the others. {ask} "
-            "Against the one best gene, {pick} does the posterior win clearly, barely, or not at all?",
+            "{head} T cell or myeloid? We learn from half of the cells, {half} and ask about the others. The call is "
+            "T cell if more than half of the posterior lies below 0. {ask} Against the one best gene, {pick} does "
+            "the posterior win clearly, barely, or not at all?",
             pause=2.3,
             head=(FadeIn(cells), 1.0),
             half=(cells.pack(*blocks), FadeIn(*halves), 0.9),
@@ -1524,10 +1543,14 @@ class Contest(Beat):
         brace = BraceBetweenPoints(*ends, UP, color=GOOD)
         label = words(f"+{gain} ± {error} points", 28, GOOD).next_to(brace, UP, buff=0.12)
         told = (
-            VGroup(mono(f"{level} % sure: {right} % right", 26, GOOD), mono(f"others: {rest} % right", 26, DIM))
-            .arrange(RIGHT, buff=1.2)
-            .move_to([0.9, -3.3, 0])
+            VGroup(
+                mono(f"{sure} % of calls, > {level} % sure: {right} % right", 26, GOOD),
+                mono(f"others: {rest} %", 26, DIM),
+            )
+            .arrange(DOWN, aligned_edge=RIGHT, buff=0.16)
+            .move_to([0.9, -3.25, 0])
         )
+        told[1].align_to(piece(told[0], f"{right} %"), RIGHT)
         self.say(
             "{thin} But keep only a tenth of the molecules, {fall} five times over. {win} Now one gene is "
             f"missed too often, and the posterior wins by {float(gain):.0f} points. {{sure}} And it says when it does "
@@ -1537,7 +1560,7 @@ class Contest(Beat):
             fall=lambda: (*moves, FadeOut(marks), 1.0),
             win=(GrowFromCenter(brace), FadeIn(label), 0.9),
             sure=(Indicate(clouds[0], 1.2, color=LATENT), 1.2),
-            right=(FadeIn(told, shift=UP * 0.2), 0.8),
+            right=(FadeOut(brace, label), FadeIn(told, shift=UP * 0.2), 0.8),
         )
 
 
