@@ -818,7 +818,8 @@ class Valley(Lecture):
         found = mono(lesson.line(r"^w = [\d.]+ +b = "), 28).next_to(plot, UP, buff=0.25)
         more = lesson.text(r"Twice the counts give \$2\^\{0\.29\} = ([\d.]+)\$ times the genes")
         self.say(
-            f"{{found}} After forty steps, the slope is {W}: {{more}} twice the counts, {more} times the genes. "
+            f"{{found}} After forty steps, the slope is {W}: {{more}} on these log scales, twice the counts give about "
+            f"{float(more):.1f} times the genes. "
             f"{{both}} One rate had to serve both directions, the steep and the flat.",
             found=(FadeIn(found, shift=UP * 0.2), 0.8),
             more=lambda: (Indicate(line, color=MEAN, scale_factor=1.03), 1.2),
@@ -1041,12 +1042,12 @@ class Batch(Lecture):
         self.add(head("2.5"))
         features = value("2.5", "features")
         genes = np.argsort(-features.mean(axis=0))[:3]
-        cells = features[:4, genes]
+        cells = features[:4, genes].round(1)  # as they are shown, so that the products can be checked
         answer = cells @ WEIGHT.T
         side, wide = 0.72, 0.95
         x = tiles([[f"{one:.1f}" for one in row] for row in cells], INK, side, 24, wide)
         w = tiles([[short(one) for one in row] for row in WEIGHT.T], MEAN, side, 24, wide)
-        y = tiles([[signed(one, 1) for one in row] for row in answer], LATENT, side, 24, wide)
+        y = tiles([[signed(one) for one in row] for row in answer], LATENT, side, 24, wide)
         y.move_to([1.6, -1.0, 0])
         x.next_to(y, LEFT, buff=1.5)
         w.next_to(y, UP, buff=0.45)
@@ -1098,7 +1099,7 @@ class Batch(Lecture):
             formula.select(label).set_color(color)
         bias = tiles([[f"+{one:g}" for one in BIAS]], SPREAD, side, 24, wide)
         copies = VGroup(*[bias.copy().move_to(line) for line in y])
-        moved = tiles([[signed(one, 1) for one in line] for line in answer + BIAS], LATENT, side, 24, wide).move_to(y)
+        moved = tiles([[signed(one) for one in line] for line in answer + BIAS], LATENT, side, 24, wide).move_to(y)
         bias.next_to(y, DOWN, buff=0.2)
         self.say(
             "{bias} The offset is stretched over all cells: {spread} broadcasting, this time wanted. {formula} "
@@ -1216,8 +1217,8 @@ class Bend(Lecture):
             "What is missing is a bend. ReLU: {neg} negative numbers become zero, {pos} positive ones pass.",
             two=(Write(two), 1.4),
             one=(FadeIn(one, shift=DOWN * 0.3), 1.0),
-            bend=(FadeIn(zero), Create(bent), FadeIn(name), 1.0),
-            neg=(fold.animate.set_value(0.0), 1.3),
+            bend=(FadeIn(zero), Create(bent), 1.0),
+            neg=(fold.animate.set_value(0.0), FadeIn(name), 1.3),
             pos=(
                 ShowPassingFlash(Line(axes.c2p(0, 0), axes.c2p(3, 3), color=MEAN, stroke_width=10), time_width=0.5),
                 1.0,
@@ -1676,10 +1677,10 @@ class Heads(Lecture):
             rows.append([name, *variance.replace("-", "−").split(", ")])
             assert name != "as it is" or deviation.startswith("nan")
             assert name != "relu" or variance.startswith("0.0")
-        grid = table(rows, ["variance", "−3", "0", "3"], 30, 0.75).move_to([3.0, -0.1, 0])
+        grid = table(rows, ["head says", "−3", "0", "3"], 30, 0.75).move_to([3.0, -0.1, 0])
         for row, color in ((grid.row(0), BAD), (grid.row(1), BAD), (grid.row(2), GOOD)):
             row[1].set_color(color)
-        grid.row(1)[2].set_color(BAD)
+        VGroup(grid.row(0)[2], grid.row(1)[2]).set_color(BAD)
         frames = VGroup(*[framed(grid.row(k)[1], color) for k, color in ((0, BAD), (1, BAD), (2, GOOD))])
         return grid, frames
 
