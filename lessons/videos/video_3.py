@@ -1467,8 +1467,9 @@ class Betas(Beat):
             four=(*slide(1, 4), 2.6),
         )
         self.say(
-            f"{{low}} Below one it grows, and pays {grown} nats to save {saved}. {{rule}} So sum over what belongs to "
-            "one cell, and average over cells. {cells} On 765 genes, the colleague's code sets beta to 765.",
+            f"{{low}} Below one it grows, and pays {grown} nats in place of {runs[1]['kl']:.1f}, to save {saved}. "
+            "{rule} So sum over what belongs to one cell, and average over cells. {cells} On 765 genes, the "
+            "colleague's code sets beta to 765.",
             pause=0.8,
             low=(*slide(4, 0.01), 2.8),
             rule=(*slide(0.01, 1), 2.4),
