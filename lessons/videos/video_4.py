@@ -1244,9 +1244,10 @@ class Loss(Lecture):
             .arrange(RIGHT, buff=0.25)
             .next_to(brace, DOWN, buff=0.15)
         )
-        back = block(float(notes), float(loss), -1.9, TRUTH, "log p(x)", LOG_PX)
+        back = block(float(notes), float(loss), -1.9, TRUTH, "−log p(x)", -LOG_PX)
         rest = block(0, float(notes), -1.9, GAP, "gap", float(notes))
-        cross = words("nobody can compute it", 26, BAD).next_to(rest, DOWN, buff=0.3).align_to(rest, LEFT)
+        cross = words("in a real model, nobody can compute it", 26, BAD)
+        cross.next_to(rest, DOWN, buff=0.3).align_to(rest, LEFT)
         self.say(
             f"{{loss}} The loss of lesson three is minus the ELBO: {{recon}} reconstruction, plus price. {{sum}} For "
             f"our cell, {float(loss):.2f} nats.",
