@@ -190,7 +190,7 @@ class TooNarrow(Lecture):
         )
         self.say(
             "{poisson} The simplest law of counts is the Poisson. {equal} Its variance equals its mean: over "
-            f"these cells it would be {signed(poisson_variance, 0)}. {{ask}} What does the gene show?",
+            f"these cells, of many sizes, it would be {signed(poisson_variance, 0)}. {{ask}} What does the gene show?",
             pause=1.6,
             poisson=(Create(poisson), FadeIn(tag), FadeOut(gene), 1.6),
             equal=(GrowFromCenter(narrow), FadeIn(little), 0.9),
@@ -960,8 +960,8 @@ class TwoBills(Lecture):
         )
         label = mono(signed(wrong, 2), 26, GROUND).move_to(longer)
         self.say(
-            "{slip} But scVI's encoders return variances. Put one where a log-variance belongs, {wrong} and "
-            f"{signed(right, 2)} turns into {signed(wrong, 2)}, without complaint.",
+            "{slip} But scVI's encoders return variances. Put them where log-variances belong, {wrong} and with a "
+            f"second latent, right at the prior, {signed(right, 2)} turns into {signed(wrong, 2)}, without complaint.",
             pause=0.5,
             slip=lambda: (FadeOut(bills[1], values[1]), Indicate(posts[0], 1.05, LATENT), 1.0),
             wrong=lambda: (Transform(bills[0], longer), Transform(values[0], label), 1.4),
