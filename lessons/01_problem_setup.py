@@ -444,8 +444,8 @@ quiz("1.4")
 # $$\mathrm{KL}(q\,\|\,p) \approx \frac1S\sum_{s=1}^{S} t_s, \qquad
 # t_s = \log q(z_s) - \log p(z_s), \qquad z_s \sim q.$$
 #
-# An estimate without an error bar is a rumour. If terms scatter with standard deviation $\mathrm{sd}(t)$, the mean of $S$
-# of them scatters $\sqrt S$ times less: its **standard error**.
+# An estimate without an error bar is a rumour. If terms scatter with standard deviation $\mathrm{sd}(t)$, the mean of
+# $S$ of them scatters $\sqrt S$ times less: its **standard error**.
 
 # %% [markdown]
 # **Now you.** Draws (S, k) come in, and two functions that map them to log-densities (S,). Return the estimate and its

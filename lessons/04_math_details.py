@@ -305,8 +305,8 @@ print("bound + gap:", [round(float(a + b), 2) for a, b in zip(bounds, gaps, stri
 # $$\mathcal L = \underbrace{\mathbb E_q[\log p(x \mid z)]}_{\text{fit}}
 # - \underbrace{\mathrm{KL}(q \,\|\, p(z))}_{\text{price}}.$$
 #
-# Two KLs, easily confused. The **price** compares $q$ with the *prior*; we can compute it. The **gap** compares $q$ with
-# the *posterior*; in a real model we cannot.
+# Two KLs, easily confused. The **price** compares $q$ with the *prior*; we can compute it. The **gap** compares $q$
+# with the *posterior*; in a real model we cannot.
 #
 # **Your line.** Write the price, with `mean_under_q`. The number to hit is fit minus ELBO. (Section 4.5 has the
 # answer.)
