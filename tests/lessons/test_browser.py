@@ -85,7 +85,7 @@ def test_the_film_plays_in_the_lesson(lesson):
     assert width == 1280
     assert 480 <= duration <= 720
     assert 299 < now < 302
-    minute = lesson[0].locator(".jp-MarkdownOutput a:has-text('film, 00:00')")
+    minute = lesson[0].locator(".jp-MarkdownOutput a:has-text('▶ 00:00')")
     assert "/files/videos/film_1.mp4" in minute.get_attribute("href")
 
 
