@@ -6,6 +6,7 @@ import shlex
 import sys
 
 from .lesson import ROOT
+from .make import EXACT
 from .record import run
 
 DOCS = ROOT / "docs" / "videos"
@@ -20,7 +21,6 @@ CLIPS = [  # film, beat, and which of its narrations
 FADE = 0.3
 PICTURE = shlex.split("-c:v libx264 -preset slow -tune animation -crf 27 -pix_fmt yuv420p -r 30")
 SOUND = shlex.split("-c:a aac -ac 1 -b:a 80k -movflags +faststart")
-SAME_AGAIN = shlex.split("-fflags +bitexact -flags:v +bitexact -flags:a +bitexact")
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
     joined = "".join(f"[v{place}][a{place}]" for place in range(len(CLIPS)))
     filters.append(f"{joined}concat=n={len(CLIPS)}:v=1:a=1[v][a]")
     mapped = ["-filter_complex", ";".join(filters), "-map", "[v]", "-map", "[a]"]
-    run("ffmpeg", "-v", "error", "-y", *inputs, *mapped, *PICTURE, *SOUND, *SAME_AGAIN, DOCS / "trailer.mp4")
+    run("ffmpeg", "-v", "error", "-y", *inputs, *mapped, *PICTURE, *SOUND, *EXACT, DOCS / "trailer.mp4")
     (DOCS / "trailer.json").write_text(json.dumps({"cut from": sources()}, indent=1) + "\n", encoding="utf-8")
     megabytes = (DOCS / "trailer.mp4").stat().st_size / 1e6
     print(f"docs/videos/trailer.mp4: {length:.0f} s, {megabytes:.2f} MB")
