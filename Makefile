@@ -59,17 +59,15 @@ voice:
 stills-%:
 	$(FILM).stills $*
 
-video-%:
+film-%:
 	$(FILM).make $*
 	$(FILM).check $*
+
+video-%: film-%
 	$(PYTHON) tools/build_lessons.py --text-only  # the lesson tells the film's minutes
 
-check-%:
-	$(FILM).check $*
-
-videos:
-	for number in 0 1 2 3 4 5; do $(FILM).make $$number || exit 1; done
-	$(MAKE) --jobs=2 --output-sync check-0 check-1 check-2 check-3 check-4 check-5
+videos:  # two films at a time: where one of them is joined or checked, on one core, the other is drawn
+	$(MAKE) --jobs=2 --output-sync=line film-0 film-1 film-2 film-3 film-4 film-5
 	$(PYTHON) tools/build_lessons.py --text-only
 
 trailer:  # from the finished films

@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> None:
     check_tools()
     if "--draft" in options:
         os.environ["VIDEO_DRAFT"] = "1"
-    prepare("script")
+    prepare(f"film_{number}")
     film = read_film(int(number))
     if unknown := set(names) - {beat.__name__ for beat in film.beats}:
         raise SystemExit(f"film {number} has no beats {sorted(unknown)}, but {[one.__name__ for one in film.beats]}")
@@ -110,7 +110,7 @@ def in_parallel(what: str, film: Film, beats: list[type], folder: Path) -> None:
 
 def _work(job: tuple[str, int, str, Path]) -> tuple[str, str, str]:
     what, number, name, folder = job
-    prepare(name)
+    prepare(f"film_{number}_{name}")
     beat = next(one for one in read_film(number).beats if one.__name__ == name)
     spent, began = _cpu(), time.time()
     try:
@@ -236,7 +236,7 @@ def encode_sound(sound: Path, out: Path) -> None:
 
 def measured(sound: Path) -> tuple[float, float]:
     """Return the loudness of a sound in LUFS and its true peak in dB."""
-    told = ffmpeg("-nostats", "-i", sound, "-af", "ebur128=peak=true", "-f", "null", "-")
+    told = ffmpeg("-nostats", "-vn", "-i", sound, "-af", "ebur128=peak=true", "-f", "null", "-")
     loudness, peak = (re.findall(rf"{name}:\s+(-?[\d.]+|-inf) ", told)[-1] for name in ("I", "Peak"))
     return float(loudness), float(peak)
 

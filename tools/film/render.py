@@ -27,7 +27,7 @@ def encoder(quality: int = QUALITY) -> list[str]:
     """Return ffmpeg's options for pictures; a larger number is a smaller file."""
     return [
         *f"-vf scale=out_color_matrix=bt709:out_range=tv {COLOURS}".split(),
-        *f"-c:v libx264 -preset medium -tune animation -crf {quality} -pix_fmt yuv420p -g 300 -threads 1".split(),
+        *f"-c:v libx264 -preset veryfast -tune animation -crf {quality} -pix_fmt yuv420p -g 300 -threads 1".split(),
         *"-fflags +bitexact -flags:v +bitexact -movflags +faststart".split(),  # noqa: SIM905
     ]
 

@@ -1,5 +1,7 @@
 """Code and what it printed, derivations, figures under a lens, questions, and the last picture of a film."""
 
+from string import ascii_lowercase
+
 import numpy as np
 from manim import *
 
@@ -155,7 +157,7 @@ class Choices(VGroup):
 
     def __init__(self, *texts: str):
         super().__init__()
-        for letter, text in zip("abcd", texts, strict=False):
+        for letter, text in zip(ascii_lowercase, texts, strict=False):
             label = VGroup(words(letter, 30, MEAN, weight=BOLD), words(text, 30)).arrange(RIGHT, buff=0.3)
             frame = RoundedRectangle(0.16, width=label.width + 0.8, height=1.0, color=FAINT, stroke_width=3)
             self.add(VGroup(frame.set_fill(CARD, 1).move_to(label), label))
