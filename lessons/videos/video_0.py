@@ -159,7 +159,11 @@ class Lists(Lecture):
             f"numbers: {{list}} one for each of {n_genes} genes.",
             pause=0.4,
             title=(FadeIn(title, shift=UP * 0.2), 0.9),
-            grid=(ReplacementTransform(title, small), FadeIn(picture), FadeIn(self.sides), 1.2),
+            grid=(
+                ReplacementTransform(title, small, rate_func=EARLY),
+                *[FadeIn(one, rate_func=LATE) for one in (picture, self.sides)],
+                1.4,
+            ),
             row=(FadeIn(mark), 0.5),
             list=lambda: (TransformFromCopy(mark, shown[0][0]), FadeIn(shown[0][1]), 1.2),
         )
@@ -194,6 +198,11 @@ class Lists(Lecture):
         name = words("t-SNE", 26, DIM).next_to(frame, UP, buff=0.15)
         dots = [Dot([x, y, 0], radius=0.13, color=LATENT) for x, y in ((1.6, 1.1), (2.0, 0.75), (4.2, -1.3))]
         stretch = always_redraw(lambda: Line(dots[1], dots[2], color=DIM, stroke_width=3, buff=0.15))
+
+        def far() -> tuple:
+            self.add(stretch)  # fading in, it would stay where it began while its dot moves on
+            return Succession(*[ApplyMethod(dots[2].move_to, goal) for goal in goals]), 2.4
+
         goals = ([5.1, 0.9, 0], [2.4, -1.7, 0], [4.2, -1.3, 0])
         self.say(
             "{map} Then we draw a map: {near} near stays near, {long} and long distances mean nothing.",
@@ -206,7 +215,7 @@ class Lists(Lecture):
                 1.2,
             ),
             near=(*[TransformFromCopy(*pair) for pair in zip(tens, dots, strict=True)], 0.8),
-            long=lambda: (Succession(*[ApplyMethod(dots[2].move_to, goal) for goal in goals]), FadeIn(stretch), 2.4),
+            long=far,
         )
         card = question("What will the map look like?").move_to(UP * 1.0)
         options = Choices("one cloud", "a few islands", "an island per kind").move_to(DOWN * 1.3)
@@ -565,7 +574,12 @@ class SameCell(Lecture):
                 1.0,
             ),
             column=(Indicate(sums, color=MEAN, scale_factor=1.2), 1.0),
-            divide=lambda: (glow_to(bar, code, 1), FadeOut(sums), ReplacementTransform(raw, same), 1.4),
+            divide=lambda: (
+                glow_to(bar, code, 1),
+                FadeOut(sums, rate_func=EARLY),
+                ReplacementTransform(raw, same, rate_func=LATE),
+                1.6,
+            ),
             alike=(*[Create(frame) for frame in frames], 0.7),
         )
 
@@ -617,8 +631,8 @@ class Depth(Lecture):
             pause=0.6,
             same=lambda: (
                 ReplacementTransform(bars, equal),
-                FadeOut(label, shift=UP * 0.2),
-                FadeIn(same, shift=UP * 0.2),
+                FadeOut(label, shift=UP * 0.2, rate_func=EARLY),
+                FadeIn(same, shift=UP * 0.2, rate_func=LATE),
                 FadeIn(formula),
                 *[square.animate.set_fill(color, 1) for square, color in recolour],
                 2.4,
@@ -783,11 +797,9 @@ class Turn(Lecture):
             "{ask} Predict: where cells are spread most along the line, is the loss large, or small?",
             pause=1.6,
             ask=lambda: (
-                *[part.animate.shift(LEFT * 3.6) for part in left],
-                FadeIn(stack),
-                FadeIn(both),
-                FadeIn(axes),
-                1.4,
+                *[part.animate(rate_func=EARLY).shift(LEFT * 3.6) for part in left],
+                *[FadeIn(one, rate_func=LATE) for one in (stack, both, axes)],
+                1.8,
             ),
         )
         self.add(drawn)
@@ -1282,7 +1294,11 @@ class Bend(Lecture):
             "{cells} On real cells, with two latents, {train} bends help by a few percent in training, {test} and "
             "hardly on held-out cells.",
             pause=0.6,
-            cells=(FadeOut(Group(cloud, ghost, ruler, z_name, straight)), FadeIn(bars.names), FadeIn(bars.unit), 0.7),
+            cells=(
+                FadeOut(Group(cloud, ghost, ruler, z_name, straight), rate_func=EARLY),
+                FadeIn(bars.names, bars.unit, rate_func=LATE),
+                1.0,
+            ),
             train=(LaggedStart(bars.grow(0), bars.grow(1), lag_ratio=0.5), 1.6),
             test=(LaggedStart(bars.grow(2), bars.grow(3), lag_ratio=0.5), 1.6),
         )
@@ -1456,7 +1472,7 @@ class TooFar(Lecture):
         for one, name, color in ((share, "invented", BAD), (held, "held out", LATENT)):
             shares.add(mono(f"{one} %", 44, color), words(name, 28, color))
         shares.arrange(RIGHT, buff=0.3).move_to([0, -3.25, 0])
-        verdict, usual = shares[:3], shares[3:]
+        verdict, usual = shares[:3], shares[3:].shift(RIGHT * 0.4)
         self.say(
             f"{{made}} More than half: {share} percent.",
             pause=0.8,
@@ -1811,9 +1827,9 @@ class Ahead(Lecture):
             "{next} Then comes lesson one: what is a distribution over latents?",
             pause=1.5,
             next=lambda: (
-                card.animate.scale(0.85).shift(UP * 0.45).set_opacity(0.35),
-                FadeIn(ahead, shift=UP * 0.2),
-                1.2,
+                card.animate(rate_func=EARLY).scale(0.85).shift(UP * 0.45).set_opacity(0.35),
+                FadeIn(ahead, shift=UP * 0.2, rate_func=LATE),
+                1.6,
             ),
         )
 
