@@ -45,6 +45,7 @@ groups, names = value("0.1", "groups"), lesson.value("0.1", "group_names")
 counts, variable, library = (value("0.2", name) for name in ("counts", "variable", "library"))
 WARM, COLD = "#F0A07C", "#7CB4F0"  # two genes, two signs, two laboratories: no kinds of cell
 TOP = np.log(30)  # the log count from which on a square is white
+EARLY, LATE = squish_rate_func(smooth, 0, 0.4), squish_rate_func(smooth, 0.4, 1)  # first the old goes
 SCREEN = Plot((0, 1), (0, 1), 1, 1)  # its coordinates are those of the picture
 
 
@@ -158,7 +159,11 @@ class Lists(Lecture):
             f"numbers: {{list}} one for each of {n_genes} genes.",
             pause=0.4,
             title=(FadeIn(title, shift=UP * 0.2), 0.9),
-            grid=(ReplacementTransform(title, small), FadeIn(picture), FadeIn(self.sides), 1.2),
+            grid=(
+                ReplacementTransform(title, small, rate_func=EARLY),
+                *[FadeIn(one, rate_func=LATE) for one in (picture, self.sides)],
+                1.4,
+            ),
             row=(FadeIn(mark), 0.5),
             list=lambda: (TransformFromCopy(mark, shown[0][0]), FadeIn(shown[0][1]), 1.2),
         )
@@ -193,27 +198,36 @@ class Lists(Lecture):
         name = words("t-SNE", 26, DIM).next_to(frame, UP, buff=0.15)
         dots = [Dot([x, y, 0], radius=0.13, color=LATENT) for x, y in ((1.6, 1.1), (2.0, 0.75), (4.2, -1.3))]
         stretch = always_redraw(lambda: Line(dots[1], dots[2], color=DIM, stroke_width=3, buff=0.15))
+
+        def far() -> tuple:
+            self.add(stretch)  # fading in, it would stay where it began while its dot moves on
+            return Succession(*[ApplyMethod(dots[2].move_to, goal) for goal in goals]), 2.4
+
         goals = ([5.1, 0.9, 0], [2.4, -1.7, 0], [4.2, -1.3, 0])
         self.say(
             "{map} Then we draw a map: {near} near stays near, {long} and long distances mean nothing.",
             pause=0.5,
             map=lambda: (
-                FadeOut(gone),
+                FadeOut(gone, rate_func=EARLY),
                 ReplacementTransform(last, tens[1]),
-                FadeIn(tens[0], tens[2]),
-                FadeIn(frame, name),
-                1.0,
+                FadeIn(tens[0], tens[2], rate_func=LATE),
+                FadeIn(frame, name, rate_func=LATE),
+                1.2,
             ),
             near=(*[TransformFromCopy(*pair) for pair in zip(tens, dots, strict=True)], 0.8),
-            long=lambda: (Succession(*[ApplyMethod(dots[2].move_to, goal) for goal in goals]), FadeIn(stretch), 2.4),
+            long=far,
         )
         card = question("What will the map look like?").move_to(UP * 1.0)
-        options = Choices("one cloud", "a few islands", "an island a colour").move_to(DOWN * 1.3)
+        options = Choices("one cloud", "a few islands", "an island per kind").move_to(DOWN * 1.3)
         self.say(
             "{ask} What will it look like? {a} One cloud, {b} a few islands, {c} or a clean island for every kind of "
             "cell?",
             pause=1.8,
-            ask=lambda: (FadeOut(self.others(self.mobjects[0])), ask(card), 0.9),
+            ask=lambda: (
+                FadeOut(self.others(self.mobjects[0]), rate_func=EARLY),
+                AnimationGroup(ask(card), rate_func=LATE),
+                1.0,
+            ),
             a=options.offer(0),
             b=options.offer(1),
             c=options.offer(2),
@@ -361,7 +375,7 @@ class Molecules(Lecture):
             "{two} Now look at two zeros. {silent} Here, the gene is silent. {lost} There, its molecules were "
             "present, {gone} and none was caught. {same} Both give zero. The matrix does not say which.",
             pause=0.8,
-            two=lambda: (FadeOut(self.others(head)), FadeIn(both), 0.8),
+            two=lambda: (FadeOut(self.others(head), rate_func=EARLY), FadeIn(both, rate_func=LATE), 1.0),
             silent=(FadeIn(notes[0], shift=UP * 0.15), FadeIn(zeros[0], shift=DOWN * 0.2), 0.7),
             lost=(Create(lost, lag_ratio=0.3), 0.7),
             gone=lambda: (
@@ -390,7 +404,7 @@ class Markers(Lecture):
             column = VGroup(*[part[genes.index(gene)] for part in (shown.header, *[row[1] for row in shown.rows])])
             frames[gene] = SurroundingRectangle(column, color=MEAN, buff=0.06, corner_radius=0.08, stroke_width=4)
         marker = words("markers", 32, MEAN, weight=BOLD).next_to(shown, DOWN, buff=0.4)
-        numbers = [Indicate(row[2], color=MEAN, scale_factor=1.1) for row in shown.rows]
+        zeros = [VGroup(*[one for one in row[2] if one.shown == "0"]) for row in shown.rows]
         self.say(
             "{genes} A gene in every column, {cells} a cell in every row. {whole} Whole numbers, many zeros, and a "
             "pattern. {myeloid} LYZ and CST3 are loud in monocytes and dendritic cells, {t} CD3D in T cells. {marker} "
@@ -398,7 +412,7 @@ class Markers(Lecture):
             pause=0.5,
             genes=(LaggedStart(*[FadeIn(one, shift=DOWN * 0.2) for one in shown.header], lag_ratio=0.1), 0.9),
             cells=(LaggedStart(*[FadeIn(row, shift=RIGHT * 0.3) for row in shown.rows], lag_ratio=0.4), 1.5),
-            whole=(LaggedStart(*numbers, lag_ratio=0.2), 1.8),
+            whole=(LaggedStart(*[Indicate(one, color=MEAN) for one in zeros], lag_ratio=0.2), 1.8),
             myeloid=(Create(frames["LYZ"]), Create(frames["CST3"]), 0.8),
             t=(FadeOut(frames["LYZ"]), FadeOut(frames["CST3"]), Create(frames["CD3D"]), 0.6),
             marker=(FadeIn(marker, shift=UP * 0.2), *[FadeIn(frames[gene]) for gene in ("LYZ", "CST3", "CD79A")], 0.6),
@@ -445,7 +459,7 @@ class Zeros(Lecture):
         self.say(
             "{ask} Which share of all entries is zero? {a} A third, {b} a half, {c} two thirds?",
             pause=1.5,
-            ask=(FadeOut(gone), ask(card), 0.9),
+            ask=(FadeOut(gone, rate_func=EARLY), AnimationGroup(ask(card), rate_func=LATE), 1.0),
             a=options.offer(0),
             b=options.offer(1),
             c=options.offer(2),
@@ -483,8 +497,8 @@ class Library(Lecture):
             f"{smallest}, {{large}} the largest {largest}, a factor of five.",
             pause=0.4,
             strip=(FadeIn(strip, shift=RIGHT * 0.3), FadeIn(more), 0.8),
-            sum=(TransformFromCopy(strip, total), 0.9),
-            hist=(FadeIn(plot), LaggedStart(*[GrowFromEdge(bar, DOWN) for bar in bars], lag_ratio=0.05), 1.2),
+            sum=(TransformFromCopy(strip, total), FadeIn(plot), 0.9),
+            hist=(LaggedStart(*[GrowFromEdge(bar, DOWN) for bar in bars], lag_ratio=0.05), 1.2),
             small=(FadeIn(ends[0], shift=DOWN * 0.2), 0.5),
             large=(FadeIn(ends[1], shift=DOWN * 0.2), 0.5),
         )
@@ -547,7 +561,7 @@ class SameCell(Lecture):
             one=(*appear[0], FadeIn(key), 0.7),
             two=(*appear[1], 0.7),
             three=(*appear[2], 0.7),
-            ask=(Indicate(raw[0], color=INK, scale_factor=1.05), Indicate(raw[2], color=INK, scale_factor=1.05), 1.2),
+            ask=lambda: (*[raw[i].animate(rate_func=there_and_back).stretch(1.25, 1) for i in (0, 2)], 1.2),
         )
         self.say(
             "{sum} Add up the rows, {column} turn the totals into a column, {divide} and divide each row by its own. "
@@ -560,7 +574,12 @@ class SameCell(Lecture):
                 1.0,
             ),
             column=(Indicate(sums, color=MEAN, scale_factor=1.2), 1.0),
-            divide=lambda: (glow_to(bar, code, 1), FadeOut(sums), ReplacementTransform(raw, same), 1.4),
+            divide=lambda: (
+                glow_to(bar, code, 1),
+                FadeOut(sums, rate_func=EARLY),
+                ReplacementTransform(raw, same, rate_func=LATE),
+                1.6,
+            ),
             alike=(*[Create(frame) for frame in frames], 0.7),
         )
 
@@ -612,8 +631,8 @@ class Depth(Lecture):
             pause=0.6,
             same=lambda: (
                 ReplacementTransform(bars, equal),
-                FadeOut(label, shift=UP * 0.2),
-                FadeIn(same, shift=UP * 0.2),
+                FadeOut(label, shift=UP * 0.2, rate_func=EARLY),
+                FadeIn(same, shift=UP * 0.2, rate_func=LATE),
                 FadeIn(formula),
                 *[square.animate.set_fill(color, 1) for square, color in recolour],
                 2.4,
@@ -649,17 +668,22 @@ class Together(Lecture):
             above.add(words(gene, 22, DIM).rotate(PI / 2).next_to(square, UP, buff=0.15))
         key = legend({"rise together": WARM, "one rises, one falls": COLD}, 28).move_to([3.9, 0.6, 0])
         few = words("a few hidden causes?", 34, LATENT, weight=BOLD).move_to([3.9, -1.5, 0])
-        i, j = genes.index("LYZ"), genes.index("CST3")
+        cd3d, (i, j) = genes.index("CD3D"), (genes.index(one) for one in ("LYZ", "CST3"))
+        assert max(correlation[cd3d, i], correlation[cd3d, j]) < 0 < correlation[cd3d, genes.index("IL32")]
+        rising, falling = VGroup(grid[i][j], grid[j][i]), VGroup(grid[i][cd3d], grid[j][cd3d])
         assert correlation[i, j] > 0.5
         frame = SurroundingRectangle(grid[i][j], color=INK, buff=0.03, stroke_width=6)
         self.say(
-            f"{{ask}} {n_genes} numbers are too many. {{grid}} But genes move together: {{warm}} warm where two rise, "
+            f"{{ask}} {n_genes} numbers are too many. But genes move together: {{warm}} warm where two rise, "
             "{cold} cold where one falls as the other rises.",
             pause=0.3,
-            ask=(FadeIn(sides, lag_ratio=0.1), FadeIn(above, lag_ratio=0.1), 1.0),
-            grid=(LaggedStart(*[FadeIn(row, shift=DOWN * 0.2) for row in grid], lag_ratio=0.3), 1.5),
-            warm=(FadeIn(key[0], shift=LEFT * 0.2), 0.6),
-            cold=(FadeIn(key[1], shift=LEFT * 0.2), 0.6),
+            ask=(
+                FadeIn(sides, above),
+                LaggedStart(*[FadeIn(row, shift=DOWN * 0.2) for row in grid], lag_ratio=0.5),
+                2.6,
+            ),
+            warm=(FadeIn(key[0], shift=LEFT * 0.2), Indicate(rising, color=WARM, scale_factor=1.08), 0.9),
+            cold=(FadeIn(key[1], shift=LEFT * 0.2), Indicate(falling, color=COLD, scale_factor=1.08), 0.9),
         )
         self.say(
             "{pair} Tell me LYZ, and I can guess CST3. {few} So a few numbers may say nearly everything.",
@@ -684,6 +708,7 @@ class Turn(Lecture):
     chapter = "PCA: the first encoder and decoder"
     section = "0.4"
     box = (-1.5, 9.1)
+    seen = "#D6F0FF"  # where a cell lands, on the line of the latent's colour
 
     def construct(self):
         opening(self)
@@ -695,8 +720,8 @@ class Turn(Lecture):
         assert f"{self.whole:.2f}" == self.total
         self.angle = ValueTracker(0.0)
         self.plot = plot_axes(self.box, self.box, "", "", 5.4, 5.4).move_to([0, -0.35, 0])
-        genes = VGroup(words("HLA-DRA", 22, DIM).next_to(self.plot.frame, DOWN, buff=0.12))
-        genes.add(words("CD74", 22, DIM).rotate(PI / 2).next_to(self.plot.frame, LEFT, buff=0.12))
+        genes = VGroup(words("log count of HLA-DRA", 22, DIM).next_to(self.plot.frame, DOWN, buff=0.12))
+        genes.add(words("log count of CD74", 22, DIM).rotate(PI / 2).next_to(self.plot.frame, LEFT, buff=0.12))
         cloud = Cloud(self.plot, self.cells, colors=INK, radius=0.045, opacity=0.75)
         line, feet, lost = self.moving()
         strip = squares(np.log1p(counts[CELL, variable[:27]]), 0.36).move_to(UP * 1.2)
@@ -710,13 +735,17 @@ class Turn(Lecture):
             pause=0.3,
             one=(FadeIn(strip), GrowArrow(down), TransformFromCopy(strip[0], kept), 1.4),
             which=(FadeIn(ask, scale=0.5), 0.5),
-            cloud=(FadeOut(strip, down, kept, ask), FadeIn(self.plot), FadeIn(genes), FadeIn(cloud), 1.2),
+            cloud=(
+                FadeOut(strip, down, kept, ask, rate_func=EARLY),
+                *[FadeIn(one, rate_func=LATE) for one in (self.plot, genes, cloud)],
+                1.2,
+            ),
             line=(Create(line), 0.8),
             drop=(TransformFromCopy(cloud[0], feet), 1.4),
             lost=(FadeIn(lost), 0.8),
         )
         self.remove(line, feet, lost)
-        self.add(always_redraw(lambda: VGroup(*self.moving()[::-1])))
+        self.add(always_redraw(lambda: VGroup(*self.moving())))
         self.turn(VGroup(self.plot, genes, cloud))
 
     def moving(self) -> tuple[VMobject, VMobject, VMobject]:
@@ -726,7 +755,11 @@ class Turn(Lecture):
         walls = np.array([(wall - self.middle) / np.where(abs(v) < 1e-9, 1e-9, v) for wall in self.box])
         back, ahead = walls.min(axis=0).max(), walls.max(axis=0).min()
         line = Line(*on(self.plot, [self.middle + back * v, self.middle + ahead * v]), color=LATENT, stroke_width=6)
-        return line, Cloud(SCREEN, feet, radius=0.04)[0], segments(on(self.plot, self.cells), feet)
+        return (
+            line,
+            Cloud(SCREEN, feet, colors=self.seen, radius=0.06, opacity=1)[0],
+            segments(on(self.plot, self.cells), feet).set_z_index(-1),
+        )
 
     def kept(self, degrees: float) -> float:
         v = np.array([np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))])
@@ -764,16 +797,15 @@ class Turn(Lecture):
             "{ask} Predict: where cells are spread most along the line, is the loss large, or small?",
             pause=1.6,
             ask=lambda: (
-                *[part.animate.shift(LEFT * 3.6) for part in left],
-                FadeIn(stack),
-                FadeIn(both),
-                FadeIn(axes),
-                1.4,
+                *[part.animate(rate_func=EARLY).shift(LEFT * 3.6) for part in left],
+                *[FadeIn(one, rate_func=LATE) for one in (stack, both, axes)],
+                1.8,
             ),
         )
         self.add(drawn)
         whole = Brace(Line([1.0, 2.2, 0], [1.0, -2.6, 0]), RIGHT, color=INK, buff=0.12)
-        sum_of = words(self.total, 28).next_to(whole, RIGHT, buff=0.12)
+        sum_of = VGroup(words(self.total, 28), words("variance", 22, DIM)).arrange(DOWN, buff=0.12)
+        sum_of.next_to(whole, RIGHT, buff=0.12)
         self.say(
             f"{{turn}} Turn it, all the way round. Kept and lost always add up to the same, {{total}} {self.total}, "
             "by Pythagoras.",
@@ -871,12 +903,12 @@ class Components(Lecture):
         assert re.search(r"CST3 LYZ.*\(\+\).*IL32 CD3D", lesson.line(r"^PC1:"))
         ends = [words(text, 24).next_to(plot.frame, DOWN, buff=0.18) for text in ("IL32  CD3D", "CST3  LYZ")]
         self.say(
-            f"{{svd}} Among {n_genes} genes, one line of PyTorch {{best}} finds the best directions, all at once. "
+            f"{{svd}} Among {n_genes} genes, {{best}} one line of PyTorch finds the best directions, all at once. "
             "{first} Keep the first number of each cell, {second} and the second.",
             pause=0.5,
             svd=(FadeIn(code, shift=DOWN * 0.2), 0.7),
-            best=(LaggedStart(*[FadeIn(row, shift=DOWN * 0.3) for row in rows], lag_ratio=0.4), FadeIn(note), 1.8),
-            first=(FadeOut(rows, note), FadeIn(plot), FadeIn(cloud), 0.9),
+            best=(LaggedStart(*[FadeIn(row, shift=DOWN * 0.3) for row in rows], lag_ratio=0.4), FadeIn(note), 2.2),
+            first=(FadeOut(rows, note, rate_func=EARLY), *[FadeIn(one, rate_func=LATE) for one in (plot, cloud)], 1.0),
             second=(cloud.to(pca_map), 1.6),
         )
         self.say(
@@ -919,7 +951,7 @@ class OwnMean(Lecture):
         )
         name = words("B cells", 30, GROUPS[1]).next_to(cloud, UP, buff=0.15)
         far = (
-            VGroup(words("from the origin", 24, DIM), mono(given, 52, GROUPS[1]))
+            VGroup(words("distance to origin", 24, DIM), mono(given, 52, GROUPS[1]))
             .arrange(DOWN, buff=0.25)
             .move_to([5.3, 0.4, 0])
         )
@@ -936,9 +968,9 @@ class OwnMean(Lecture):
             "{move} Around the origin, as any group would. {why} What was taken away is what makes them B cells. "
             "{rule} Encoder and decoder must share one mean.",
             pause=0.6,
-            move=(cloud.to(moved), FadeOut(name), FadeOut(far[1]), FadeIn(near), 1.8),
+            move=(cloud.to(moved), FadeOut(name, far[1], rate_func=EARLY), FadeIn(near, rate_func=LATE), 1.8),
             why=(Flash(plot.c2p(0, 0), color=BAD, line_length=0.4, flash_radius=0.9), 0.8),
-            rule=(cloud.to(home), FadeIn(name), FadeOut(near), FadeIn(far[1]), 1.8),
+            rule=(cloud.to(home), FadeOut(near, rate_func=EARLY), FadeIn(name, far[1], rate_func=LATE), 1.8),
         )
 
 
@@ -961,22 +993,27 @@ class FollowsDepth(Lecture):
             )
             places.append(on(plot.move_to([-1.9, -0.4, 0]), np.column_stack([depth, first])))
         low = np.column_stack([places[0][:, 0], np.full(len(depth), plot.c2p(0, plot.y_range[0])[1])])
-        cloud, labels = Cloud(SCREEN, low, groups), []
+        cloud, key, labels = Cloud(SCREEN, low, groups), kinds_legend().move_to([5.3, -2.2, 0]), []
         for text, number, color in zip(("raw counts", "log-normalised"), told, (BAD, MEAN), strict=True):
             label = VGroup(words(text, 30), mono(number, 60, color), words("correlation, 1 at most", 24, DIM))
-            labels.append(label.arrange(DOWN, buff=0.25).move_to([5.0, 0.2, 0]))
+            labels.append(label.arrange(DOWN, buff=0.25).move_to([5.0, 0.9, 0]))
         self.say(
             "{plot} And on raw counts? {raw} There, the first component follows the library: a correlation of {value} "
             f"{told[0]}. PCA asks for variance, not for biology.",
             pause=0.4,
-            plot=(FadeIn(plot), FadeIn(cloud), FadeIn(labels[0][0]), 0.8),
+            plot=(FadeIn(plot), FadeIn(cloud), FadeIn(key), FadeIn(labels[0][0]), 0.8),
             raw=(cloud.to(places[0]), 1.6),
             value=(FadeIn(labels[0][1:], scale=0.7), 0.6),
         )
         self.say(
             f"{{log}} Take the depth out, and decompose again: {told[1]}. {{tamed}} Tamed, not removed.",
             pause=0.6,
-            log=(cloud.to(places[1]), FadeOut(labels[0], shift=UP * 0.3), FadeIn(labels[1], shift=UP * 0.3), 2.0),
+            log=(
+                cloud.to(places[1]),
+                FadeOut(labels[0], shift=UP * 0.3, rate_func=EARLY),
+                FadeIn(labels[1], shift=UP * 0.3, rate_func=LATE),
+                2.0,
+            ),
             tamed=(Indicate(labels[1][1], color=MEAN), 0.9),
         )
 
@@ -1014,12 +1051,10 @@ class HowWrong(Lecture):
             "types, and still miss nearly four fifths of the variance.",
             pause=0.6,
             mean=lambda: (
-                FadeOut(shown),
-                formula.animate.scale(0.85).move_to(UP * 1.8),
-                FadeIn(bars.names),
-                FadeIn(bars.unit),
-                bars.grow(0),
-                1.2,
+                FadeOut(shown, rate_func=EARLY),
+                formula.animate(rate_func=LATE).scale(0.85).move_to(UP * 1.8),
+                AnimationGroup(FadeIn(bars.names, bars.unit), bars.grow(0), rate_func=squish_rate_func(smooth, 0.6, 1)),
+                1.8,
             ),
             ten=(bars.grow(1), 1.0),
             gap=(Create(gap), 0.9),
@@ -1110,7 +1145,7 @@ class Copying(Lecture):
         shared = under(self.plot, [0, 1], [1400, 1400], GOOD, 0.1)
         tag = words("shared", 26, GOOD).move_to(self.plot.c2p(0.5, 600))
         seen = words(self.end, 32, LATENT, weight=BOLD).next_to(last, RIGHT, buff=0.2)
-        moral = words("copying is not understanding", 28, MEAN, weight=BOLD).move_to(self.plot.c2p(2.0, 1250))
+        moral = words("copying is not understanding", 28, MEAN, weight=BOLD).move_to(self.plot.c2p(2.25, 1250))
         self.say(
             "{ten} Up to about ten, both fall together: these directions are shared by all cells. {later} Later ones "
             f"describe accidents of particular cells. {{end}} In training, nothing is left; held out, {self.end}.",
@@ -1208,7 +1243,7 @@ class Bend(Lecture):
             "{clear} While it learns, {train} its line bends, and bends, until it follows the arc. {error} The error "
             f"falls from PCA's {pca} to {bends}.",
             pause=0.5,
-            clear=(FadeOut(gone), FadeIn(cloud), FadeIn(path), 0.8),
+            clear=(FadeOut(gone, rate_func=EARLY), *[FadeIn(one, rate_func=LATE) for one in (cloud, path)], 0.9),
             train=(step.animate(rate_func=linear).set_value(len(EPOCHS) - 1.0), 3.2),
             error=(FadeIn(texts, shift=UP * 0.2), 0.8),
         )
@@ -1259,7 +1294,11 @@ class Bend(Lecture):
             "{cells} On real cells, with two latents, {train} bends help by a few percent in training, {test} and "
             "hardly on held-out cells.",
             pause=0.6,
-            cells=(FadeOut(Group(cloud, ghost, ruler, z_name, straight)), FadeIn(bars.names), FadeIn(bars.unit), 0.7),
+            cells=(
+                FadeOut(Group(cloud, ghost, ruler, z_name, straight), rate_func=EARLY),
+                FadeIn(bars.names, bars.unit, rate_func=LATE),
+                1.0,
+            ),
             train=(LaggedStart(bars.grow(0), bars.grow(1), lag_ratio=0.5), 1.6),
             test=(LaggedStart(bars.grow(2), bars.grow(3), lag_ratio=0.5), 1.6),
         )
@@ -1347,7 +1386,9 @@ class Invented(Lecture):
         ]
         scale = words("log counts: never below 0 in a real cell", 24, DIM)
         scale.next_to(shown.rows, DOWN, buff=0.3).align_to(shown.rows[0][1], LEFT)
-        totals = Bars(["total, invented", "total, real"], [invented[8], real[8]], "", [BAD, DIM]).move_to([0, -2.2, 0])
+        totals = Bars(["invented", "nearest real"], [invented[8], real[8]], "total of the counts", [BAD, DIM]).move_to(
+            [0, -2.2, 0]
+        )
         self.say(
             "{one} This is the most ordinary of the invented cells, {real} and the real one nearest to it.",
             pause=0.5,
@@ -1355,11 +1396,11 @@ class Invented(Lecture):
             real=(FadeIn(shown.rows[1], shift=UP * 0.3), 0.8),
         )
         self.say(
-            "{neg} Some values lie below zero, which no logarithm of one plus a count can. {total} And the total is "
-            f"{invented[8]}, {{ten}} not the {real[8]} of every real cell.",
+            "{neg} Some values lie below zero, which no logarithm of one plus a count can. {total} Undo the logarithm, "
+            f"and its counts add up to {invented[8]}, {{ten}} not the {real[8]} of every real cell.",
             pause=0.7,
             neg=lambda: (*[Create(frame) for frame in frames], negative.animate.set_color(BAD), 0.9),
-            total=(FadeIn(totals.names[0]), totals.grow(0), 1.0),
+            total=(FadeIn(totals.names[0], totals.unit), totals.grow(0), 1.0),
             ten=(FadeIn(totals.names[1]), totals.grow(1), 1.0),
         )
 
@@ -1374,7 +1415,8 @@ class TooFar(Lecture):
         assert lesson.text(r"Of real, held-out cells (5 %) lie further than a certain distance")
         steps = np.linspace(0, max(made_far.max(), held_far.max()) * 1.02, 41)
         shares = [np.histogram(one, steps)[0] / len(one) for one in (held_far, made_far)]
-        plot = plot_axes((0, steps[-1]), (0, 1.1 * np.max(shares)), "", "", 11.0, 3.6).move_to([0, 0.55, 0])
+        plot = plot_axes((0, steps[-1]), (0, 1.1 * np.max(shares)), "", "", 11.0, 3.6, np.arange(0, steps[-1], 5))
+        plot.move_to([0, 0.45, 0])
         real, self.made = (
             histogram(plot, steps, share, color, 0.65) for share, color in zip(shares, (LATENT, NOISE), strict=True)
         )
@@ -1382,7 +1424,7 @@ class TooFar(Lecture):
         tags = [words("held-out cells", 26, LATENT), words("too far out", 34, BAD, weight=BOLD)]
         tags[0].next_to(wall, RIGHT, buff=0.35).align_to(wall, UP).shift(DOWN * 0.9)
         tags[1].next_to(wall, RIGHT, buff=0.3).align_to(wall, UP)
-        axis = words("distance to the nearest training cell", 24, DIM).next_to(plot.frame, DOWN, buff=0.2)
+        axis = words("distance to the nearest training cell", 24, DIM).next_to(plot.frame, DOWN, buff=0.55)
         options = Choices("5 %", "20 %", "more than half").move_to(DOWN * 2.9)
         self.say(
             "{real} Here is how far held-out cells lie from the training cells. {yard} A cell farther than 95 percent "
@@ -1426,11 +1468,11 @@ class TooFar(Lecture):
         drawn = Cloud(left, z_drawn, far, NOISE, radius=0.04)
         flying = Cloud(SCREEN, on(left, z_drawn), far, NOISE, radius=0.04)
         tag = words(f"invented cells: {share} %", 30, NOISE).move_to([1.6, 0.4, 0])
-        verdict = (
-            VGroup(mono(f"{share} %", 44, BAD), words("too far out", 28, BAD))
-            .arrange(RIGHT, buff=0.25)
-            .move_to([0, -3.25, 0])
-        )
+        shares = VGroup(words("too far out:", 28, BAD))
+        for one, name, color in ((share, "invented", BAD), (held, "held out", LATENT)):
+            shares.add(mono(f"{one} %", 44, color), words(name, 28, color))
+        shares.arrange(RIGHT, buff=0.3).move_to([0, -3.25, 0])
+        verdict, usual = shares[:3], shares[3:].shift(RIGHT * 0.4)
         self.say(
             f"{{made}} More than half: {share} percent.",
             pause=0.8,
@@ -1446,19 +1488,15 @@ class TooFar(Lecture):
             f"held-out cells, encoded and decoded, only {held} percent are.",
             pause=0.6,
             maps=lambda: (
-                FadeOut(self.others(self.mobjects[0])),
-                FadeIn(left),
-                FadeIn(goal),
-                FadeIn(*titles),
-                FadeIn(*reals),
-                FadeIn(drawn),
-                1.0,
+                FadeOut(self.others(self.mobjects[0]), rate_func=EARLY),
+                *[FadeIn(one, rate_func=LATE) for one in (left, goal, *titles, *reals, drawn)],
+                1.2,
             ),
             fly=(flying.to(on(goal, made_out)), 1.1),
             colour=lambda: (*paint(drawn, [GOOD, BAD]), *paint(flying, [GOOD, BAD]), FadeIn(verdict), 1.0),
-            held=lambda: (flying.animate.set_fill(opacity=0.25), reals[1].animate.set_fill(opacity=1), 1.0),
+            held=(FadeIn(usual, shift=UP * 0.2), 0.8),
         )
-        self.arms(left, drawn, Group(goal, reals[1], flying, *titles, verdict), reals[0])
+        self.arms(left, drawn, Group(goal, reals[1], flying, *titles, verdict, usual), reals[0])
 
     def arms(self, left: Plot, drawn: Cloud, gone: Group, real: Cloud) -> None:
         big = latent_plane(10.5, 5.2).move_to([-0.3, -0.35, 0])
@@ -1467,11 +1505,11 @@ class TooFar(Lecture):
             "empty land between. {land} There, the decoder was never corrected.",
             pause=1.0,
             big=(
-                FadeOut(gone),
-                ReplacementTransform(left, big),
-                drawn.to(z_drawn),  # with the axes, which grow
-                real.to(z_train),
-                1.4,
+                FadeOut(gone, rate_func=EARLY),
+                AnimationGroup(  # the cells with the axes, which grow
+                    ReplacementTransform(left, big), drawn.to(z_drawn), real.to(z_train), rate_func=LATE
+                ),
+                1.8,
             ),
             arms=lambda: (drawn.animate.set_fill(opacity=0.12), real.animate.set_fill(opacity=1), 1.2),
             land=lambda: (drawn.group(1).animate.set_fill(opacity=0.9), real.animate.set_fill(opacity=0.45), 1.2),
@@ -1490,14 +1528,16 @@ class Clouds(Lecture):
         chosen = self.apart(z_train, 14)
         self.dots = VGroup(*[Dot(point, radius=0.08, color=LATENT) for point in on(plot, z_train[chosen])])
         self.clouds = VGroup(*[self.cloud(dot.get_center()) for dot in self.dots])
+        point = self.law('{{z : z}} = "encoder"(x)', "this cell is at z", 2.0)
         q = self.law("q({{z : z}} | x)", "around here, give or take", 2.0)
         self.say(
-            "{points} Here is the idea of the whole course. So far, the encoder says: this cell is at z. {clouds} Let "
-            "it say: around here, give or take. {q} A distribution, q of z given x.",
+            "{points} Here is the idea of the whole course. So far, {says} the encoder says: this cell is at z. "
+            "{clouds} Let it say: around here, give or take. {q} A distribution, q of z given x.",
             pause=0.4,
             points=(FadeIn(plot), LaggedStart(*[FadeIn(dot, scale=0.4) for dot in self.dots], lag_ratio=0.08), 1.2),
+            says=(FadeIn(point, shift=LEFT * 0.2), Indicate(self.dots, color=INK, scale_factor=1.0), 1.0),
             clouds=(LaggedStart(*[GrowFromCenter(cloud) for cloud in self.clouds], lag_ratio=0.08), 1.6),
-            q=(FadeIn(q, shift=LEFT * 0.2), 0.7),
+            q=(FadeOut(point, rate_func=EARLY), FadeIn(q, shift=LEFT * 0.2, rate_func=LATE), 1.0),
         )
         self.pull(plot)
 
@@ -1594,12 +1634,12 @@ class Promise(Lecture):
         law = math("cal(N)(0, I)", 36, NOISE).next_to(die, DOWN, buff=0.15)
         self.say(
             "{die} So scVI can be sampled? {draw} Draw z from the prior, {decode} decode it, {counts} and draw whole "
-            "counts. How far is the nearest training cell?",
-            pause=0.4,
+            "counts.",
+            pause=0.3,
             die=(FadeIn(VGroup(die, law, z, decoder, drawn), lag_ratio=0.1), *[GrowArrow(one) for one in ways], 1.2),
             draw=(die.roll([3, 1, 6, 2, 5], 1.2), pulse(ways[0]), 1.0),
             decode=(pulse(ways[1]), 0.6),
-            counts=(pulse(ways[2]), Indicate(drawn, color=INK, scale_factor=1.1), 0.9),
+            counts=lambda: (pulse(ways[2]), drawn.animate(rate_func=there_and_back).scale(1.12), 0.9),
         )
         self.compare(VGroup(die, z, decoder, drawn, *ways, law))
 
@@ -1629,10 +1669,19 @@ class Promise(Lecture):
         head = words("too far out", 26, BAD).next_to(shares, UP, buff=0.35).set_x(4.9)
         before = words(f"{fitted_share} % by a fitted Gaussian", 22, DIM).next_to(shares[1], DOWN, buff=0.14)
         self.say(
+            "{far} How far is the nearest training cell?",
+            pause=0.4,
+            far=lambda: (
+                flow.animate(rate_func=EARLY).shift(UP * 1.65),
+                FadeIn(bars.names, bars.unit, rate_func=LATE),
+                1.6,
+            ),
+        )
+        self.say(
             f"{{held}} From real cells, held out: {held}. {{auto}} From the autoencoder's, with the same prior: "
             f"{auto}, five times as far. {{scvi}} From scVI's: {scvi}, in whole counts, none negative.",
             pause=0.5,
-            held=lambda: (flow.animate.shift(UP * 1.65), FadeIn(bars.names), FadeIn(bars.unit), bars.grow(0), 1.2),
+            held=(bars.grow(0), 0.8),
             auto=(bars.grow(1), 1.0),
             scvi=(bars.grow(2), 1.0),
         )
@@ -1694,7 +1743,7 @@ class Laboratories(Lecture):
         code = listing(bare(lesson.lines("told = vc.FastVAE")), 20).move_to([1.7, -3.1, 0])
         mixing = Gauge("laboratories mixed", ("0: one only", "1: even"), mixed, mixed[1], 0.0)
         percent = [f"{100 * float(one):.0f}" for one in same]
-        types = Gauge("neighbours of its type", ("0 %", "100 %"), same, f"{percent[1]} %", -1.9)
+        types = Gauge("neighbours of its type", ("0 %", "100 %"), same, f"{percent[0]} → {percent[1]} %", -1.9)
         self.say(
             f"{{code}} Now a model that is told which laboratory each cell comes from. {{count}} Count among {near} "
             f"neighbours of a cell: 0 is one laboratory only, 1 as mixed as can be. {{move}} It was {mixed[0]}, and "
@@ -1704,7 +1753,7 @@ class Laboratories(Lecture):
             count=(FadeIn(mixing.scale_of), FadeIn(mixing.before, scale=0.4), 1.0),
             move=lambda: (cloud.to(fitted(after, 7.2, 5.0, [-2.8, 0.2, 0])), mixing.move(), 2.4),
         )
-        kinds = kinds_legend(20).arrange_in_grid(3, 2, buff=(0.4, 0.2), cell_alignment=LEFT).move_to(key)
+        kinds = kinds_legend().arrange_in_grid(3, 2, buff=(0.4, 0.2), cell_alignment=LEFT).move_to(key).set_x(4.0)
         self.say(
             "{cheap} But mixing alone is cheap. {types} Are cells of one type still together? {same} Yes: "
             f"{percent[1]} percent of neighbours share its type, where it was {percent[0]}.",
@@ -1712,8 +1761,8 @@ class Laboratories(Lecture):
             cheap=(Indicate(mixing.scale_of[0], color=MEAN), 0.9),
             types=lambda: (
                 *paint(cloud, np.repeat(GROUPS[:6], 2)),
-                FadeOut(key, code),
-                FadeIn(kinds),
+                FadeOut(key, code, rate_func=EARLY),
+                FadeIn(kinds, rate_func=LATE),
                 FadeIn(types.scale_of),
                 FadeIn(types.before),
                 1.4,
@@ -1778,9 +1827,9 @@ class Ahead(Lecture):
             "{next} Then comes lesson one: what is a distribution over latents?",
             pause=1.5,
             next=lambda: (
-                card.animate.scale(0.85).shift(UP * 0.45).set_opacity(0.35),
-                FadeIn(ahead, shift=UP * 0.2),
-                1.2,
+                card.animate(rate_func=EARLY).scale(0.85).shift(UP * 0.45).set_opacity(0.35),
+                FadeIn(ahead, shift=UP * 0.2, rate_func=LATE),
+                1.6,
             ),
         )
 
