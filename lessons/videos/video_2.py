@@ -175,7 +175,7 @@ class Cells(Lecture):
         self.say(
             "{cells} Seven hundred human blood cells. {right} Further right, more counts; {up} higher up, more "
             "genes. {line} A line follows them. {flat} A flat one does not.",
-            cells=(FadeOut(title, bug), FadeIn(small, axes.frame, axes.marks), FadeIn(cells), 1.0),
+            cells=lambda: (instead([title, bug], FadeIn(small, axes.frame, axes.marks), FadeIn(cells)), 1.1),
             right=FadeIn(axes.names[0], shift=RIGHT * 0.4),
             up=FadeIn(axes.names[1], shift=UP * 0.4),
             line=(Create(line), FadeIn(names[0])),
@@ -639,7 +639,10 @@ class Secant(Lecture):
         self.say(
             "{code} And PyTorch records every operation on w. {back} Backward walks this record back, {chain} "
             "just as we did. {out} If you doubt a gradient, take the finite difference.",
-            code=(FadeOut(before), FadeIn(shown), FadeIn(bar), FadeIn(chain.nodes, chain.ways, chain.steps), 1.2),
+            code=lambda: (
+                instead([before], FadeIn(shown), FadeIn(bar), FadeIn(chain.nodes, chain.ways, chain.steps)),
+                1.2,
+            ),
             back=(glow_to(bar, shown, 1), 0.6),
             chain=(LaggedStart(*[Create(trail, lag_ratio=0) for trail in reversed(chain.trails)], lag_ratio=0.8), 1.3),
             out=lambda: (FadeIn(out, shift=UP * 0.2), piece(out, "-8.0").animate.set_color(SLOPE), 0.8),
@@ -1265,7 +1268,7 @@ class Bend(Lecture):
             f"network without a bend say of the rarest? {{line}} Less than none: {{worth}} "
             f"a share of {signed(low, 1)}. {{relu}} With ReLU, it bends.",
             pause=0.5,
-            genes=(FadeOut(before), FadeIn(axes), FadeIn(cells), FadeIn(zero), 1.2),
+            genes=lambda: (instead([before], FadeIn(axes), FadeIn(cells), FadeIn(zero)), 1.2),
             ask=(Circumscribe(Line(axes.c2p(-2.3, 0.06), axes.c2p(-1.6, -0.04)), color=MEAN, buff=0.1), 1.6),
             line=(Create(line), FadeIn(names[0]), 1.0),
             worth=(FadeIn(worth), 0.6),
@@ -1426,7 +1429,7 @@ class Running(Lecture):
             "gathered in training. {means} Every minibatch has its own mean, {axes} and moves the running mean "
             "by one per cent of what is left.",
             alone=(FadeIn(alone), 0.8),
-            use=(FadeOut(alone), FadeIn(axes), FadeIn(points, shift=UP * 0.3), 1.2),
+            use=lambda: (instead([alone], FadeIn(axes), FadeIn(points, shift=UP * 0.3)), 1.2),
             means=(FadeIn(names[0]), Indicate(points, color=INK, scale_factor=1.02), 1.0),
             axes=(Create(drawn[0], rate_func=linear), FadeIn(names[1]), 1.5),
         )
@@ -1543,7 +1546,7 @@ class Dropped(Lecture):
         self.say(
             "{rule} The rule: {train} train before the training loop, {eval} eval before everything you report.",
             pause=0.6,
-            rule=lambda: (FadeOut(self.squares, other), FadeIn(*[rule[0] for rule in rules]), 0.6),
+            rule=lambda: (instead([self.squares, other], FadeIn(*[rule[0] for rule in rules])), 0.8),
             train=FadeIn(rules[0][1], shift=LEFT * 0.2),
             eval=FadeIn(rules[1][1], shift=LEFT * 0.2),
         )
@@ -1812,17 +1815,16 @@ class Scores(Lecture):
                     [card, cells, held, names],
                     FadeIn(bars.names),
                     FadeIn(bars.unit),
-                    bars.grow(0),
-                    FadeIn(errors[0]),
+                    Succession(bars.grow(0), FadeIn(errors[0], run_time=0.4)),
                 ),
-                1.3,
+                1.5,
             ),
-            net=(bars.grow(1), FadeIn(errors[1]), 1.0),
-            alone=(bars.grow(2), FadeIn(errors[2]), 1.0),
+            net=(Succession(bars.grow(1), FadeIn(errors[1], run_time=0.4)), 1.2),
+            alone=(Succession(bars.grow(2), FadeIn(errors[2], run_time=0.4)), 1.2),
             both=(Circumscribe(bars.bar(0), color=INK, buff=0.12), 1.2),
         )
         line = number_line((-2, 4, 1), "points", 8.0).move_to([0, -1.2, 0])
-        zero = Line(line.n2p(0) + DOWN * 0.2, line.n2p(0) + UP * 1.2, color=INK, stroke_width=4)
+        zero = Line(line.n2p(0), line.n2p(0) + UP * 1.2, color=INK, stroke_width=4)
         d, e = float(APART), float(APART_ERROR)
         bar = Line(line.n2p(d - 2 * e), line.n2p(d + 2 * e), color=SPREAD, stroke_width=6).shift(UP * 0.6)
         inner = Line(line.n2p(d - e), line.n2p(d + e), color=SPREAD, stroke_width=14).shift(UP * 0.6)
@@ -1833,7 +1835,10 @@ class Scores(Lecture):
             f"{{cell}} Cell by cell, they differ by {APART} points, {{error}} with a standard error of "
             f"{APART_ERROR}. {{zero}} Zero lies within two errors: so we cannot rank them.",
             pause=0.4,
-            cell=(FadeOut(bars, errors), FadeIn(title), FadeIn(line, zero), FadeIn(dot, shift=DOWN * 0.4), 1.0),
+            cell=lambda: (
+                instead([bars, errors], FadeIn(title), FadeIn(line, zero), FadeIn(dot, shift=DOWN * 0.4)),
+                1.1,
+            ),
             error=(GrowFromCenter(inner), 0.7),
             zero=(GrowFromCenter(bar), FadeIn(note), 1.0),
         )
@@ -1843,7 +1848,7 @@ class Scores(Lecture):
             "{sum} Where groups have their own marker genes, a weighted sum is enough. {bend} A network shows "
             "its worth where the answer bends, {label} or where there is no label: lesson three.",
             pause=0.5,
-            sum=(FadeOut(title, line, zero, dot, bar, inner, note), FadeIn(bends[0], shift=UP * 0.2), 1.0),
+            sum=lambda: (instead([title, line, zero, dot, bar, inner, note], FadeIn(bends[0], shift=UP * 0.2)), 1.1),
             bend=(FadeIn(bends[1], shift=UP * 0.2), 1.0),
             label=(Circumscribe(bends[1], color=MEAN, buff=0.25), 1.2),
         )
