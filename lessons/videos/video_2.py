@@ -576,7 +576,10 @@ class Chain(VGroup):
         self.ways = VGroup(*[arrow(*pair) for pair in pairs])
         steps = (f"times {X0:g}", f"minus {Y0:g}", "squared")
         self.steps = VGroup(
-            *[words(name, 24, DIM).next_to(one, UP, buff=0.2) for name, one in zip(steps, self.ways, strict=True)]
+            *[
+                seated(name, words, 24, DIM).set_x(one.get_x()).shift(UP * 0.34)
+                for name, one in zip(steps, self.ways, strict=True)
+            ]
         )
         down = DOWN * 0.3
         self.trails = VGroup(*[glowing(b.get_left() + down, a.get_right() + down) for a, b in pairs])
@@ -1843,7 +1846,8 @@ class Scores(Lecture):
             zero=(GrowFromCenter(bar), FadeIn(note), 1.0),
         )
         bends = VGroup(self.straight_answer(), self.bent_answer())
-        bends.arrange(RIGHT, buff=1.6).move_to(DOWN * 0.3)
+        bends.arrange(RIGHT, buff=1.3).scale(1.12).move_to(DOWN * 0.3)
+        bends[1].shift(UP * (bends[0][0].frame.get_bottom() - bends[1][0].frame.get_bottom())[1])
         self.say(
             "{sum} Where groups have their own marker genes, a weighted sum is enough. {bend} A network shows "
             "its worth where the answer bends, {label} or where there is no label: lesson three.",
