@@ -51,6 +51,11 @@ def part(line: VGroup, text: str) -> VGroup:
     return line[start : start + len(text.replace(" ", ""))]
 
 
+def instead(gone: list[Mobject], *shown: Animation) -> Succession:
+    """Return what is shown in the place of something else, once that has gone."""
+    return Succession(FadeOut(*gone, run_time=0.35), AnimationGroup(*shown, run_time=0.8))
+
+
 def framed(shown: Mobject, color: str = MEAN) -> SurroundingRectangle:
     return SurroundingRectangle(shown, color=color, buff=0.1, corner_radius=0.08, stroke_width=4)
 
@@ -170,7 +175,7 @@ class Cells(Lecture):
         self.say(
             "{cells} Seven hundred human blood cells. {right} Further right, more counts; {up} higher up, more "
             "genes. {line} A line follows them. {flat} A flat one does not.",
-            cells=(FadeOut(title, bug), FadeIn(small, axes.frame, axes.marks), FadeIn(cells), 1.0),
+            cells=lambda: (instead([title, bug], FadeIn(small, axes.frame, axes.marks), FadeIn(cells)), 1.1),
             right=FadeIn(axes.names[0], shift=RIGHT * 0.4),
             up=FadeIn(axes.names[1], shift=UP * 0.4),
             line=(Create(line), FadeIn(names[0])),
@@ -371,9 +376,10 @@ class Rule(Lecture):
         wide = tile("700", LATENT, 0.75, 28, 1.3).move_to(ours[0][1])
         high = tile("700", LATENT, 0.75, 28, 1.3).move_to(ours[1][0])
         self.say(
-            "The rule is broadcasting. {flush} Write the shapes flush right. {equal} Lengths must be equal, "
+            "{shape} The rule is broadcasting. {flush} Write the shapes flush right. {equal} Lengths must be equal, "
             "{one} or one of them is 1, or missing: then it is stretched.",
-            flush=(FadeIn(VGroup(*fine, *axis_names), shift=RIGHT * 0.6), 0.9),
+            shape=(FadeIn(fine[0], *axis_names), 0.7),
+            flush=(FadeIn(fine[1], shift=RIGHT * 2), 0.9),
             equal=(Circumscribe(VGroup(fine[0][0], fine[1][0]), color=GOOD), FadeIn(rules[0]), 1.2),
             one=(FadeIn(stretched, scale=0.5), FadeIn(results[0]), FadeIn(notes[0]), 1.2),
         )
@@ -410,11 +416,11 @@ class Cure(Lecture):
         sign, equals = math("-", 44), math("=", 44)
         VGroup(row, sign, other, equals, zeros).arrange(RIGHT, buff=0.35).move_to([0.3, 0.35, 0])
         column.next_to(row, LEFT, buff=0.9)
-        VGroup(column, row, sign, other, equals, zeros).set_x(0)
-        shown = listing(bare(lesson.lines(MENDED)), 28).move_to(UP * 2.35)
+        VGroup(column, row, sign, other, equals, zeros).set_x(0).shift(DOWN * 0.1)
+        shown = listing(bare(lesson.lines(MENDED)), 28).move_to(UP * 2.4)
         frame = framed(part(shown.lines[0], ".squeeze(1)"), GOOD)
         self.say(
-            "The cure: {same} give both the same shape. {squeeze} squeeze drops the axis of length one, {minus} "
+            "{same} The cure: give both the same shape. {squeeze} squeeze drops the axis of length one, {minus} "
             "and three cells give three zeros.",
             same=(FadeIn(shown), FadeIn(column), 0.8),
             squeeze=(Create(frame), TransformFromCopy(across(column), row[0], path_arc=-0.6), 1.1),
@@ -425,7 +431,7 @@ class Cure(Lecture):
         old = VGroup(
             DashedVMobject(old.set_stroke(GOOD, 3), num_dashes=70), words("before", 22, DIM).next_to(old, RIGHT)
         )
-        VGroup(bars, old).move_to(DOWN * 2.3)
+        VGroup(bars, old).move_to(DOWN * 2.4)
         self.say(
             f"{{line}} On the real cells, the line now has {spoken(mended['line'])}, {{flat}} the flat one "
             f"{spoken(mended['flat'])}. The line wins.",
@@ -455,7 +461,7 @@ class Hidden(Lecture):
         number = always_redraw(lambda: mono(f"{loss():.4f}", 36, BAD).move_to(label[1]))
         self.add(axes, cells)
         self.say(
-            "{hides} Mind how well this bug hides. {turn} In training, the broken loss even falls, while the "
+            "{hides} See how well this bug hides. {turn} In training, the broken loss even falls, while the "
             "line turns flat.",
             hides=(FadeIn(line), FadeIn(label[0]), FadeIn(number), 0.9),
             turn=(slope.animate(rate_func=smooth).set_value(0.0), 3.2),
@@ -570,7 +576,10 @@ class Chain(VGroup):
         self.ways = VGroup(*[arrow(*pair) for pair in pairs])
         steps = (f"times {X0:g}", f"minus {Y0:g}", "squared")
         self.steps = VGroup(
-            *[words(name, 24, DIM).next_to(one, UP, buff=0.2) for name, one in zip(steps, self.ways, strict=True)]
+            *[
+                seated(name, words, 24, DIM).set_x(one.get_x()).shift(UP * 0.34)
+                for name, one in zip(steps, self.ways, strict=True)
+            ]
         )
         down = DOWN * 0.3
         self.trails = VGroup(*[glowing(b.get_left() + down, a.get_right() + down) for a, b in pairs])
@@ -596,7 +605,7 @@ class Secant(Lecture):
     section = "2.2"
 
     def construct(self):
-        self.add(head("2.2"))
+        title = head("2.2")
         axes = plot_axes((0, 3, 1), (0, 9, 3), math("w", 40, MEAN), math("J", 40), 8.4, 4.6).shift(DOWN * 0.35)
         parabola = curve(axes, np.linspace(0, 3, 121), [loss_of(w) for w in np.linspace(0, 3, 121)], INK, 5)
         step = ValueTracker(0.45)
@@ -608,11 +617,12 @@ class Secant(Lecture):
         two = always_redraw(lambda: VGroup(*[Dot(end, radius=0.1, color=SLOPE) for end in ends()]))
         secant = always_redraw(lambda: Line(*ends(), color=SLOPE, stroke_width=6).set_length(4.4))
         worth = mono(signed(SLOPE_AT, 0), 44, SLOPE).next_to(point, RIGHT, buff=0.6).shift(UP * 0.35)
-        wide = mono("(J(w + h) − J(w − h)) / 2h", 26).move_to([3.0, 2.3, 0])
+        wide = math("(J(w + h) - J(w - h)) / (2 h)", 44).move_to(axes.c2p(1.72, 7.3))
+        self.add(title, axes)
         self.say(
             "{curve} Here is the loss for every weight. {two} Go a step to either side, {secant} and divide the "
             "rise by the run. {small} With a small step, {eight} that is minus 8, too.",
-            curve=(Create(axes.frame), FadeIn(axes.marks), FadeIn(axes.names), Create(parabola), FadeIn(point), 1.3),
+            curve=(Create(parabola), FadeIn(point), 1.3),
             two=(FadeIn(two, scale=0.5), 0.8),
             secant=(Create(secant), FadeIn(wide), 1.0),
             small=(step.animate.set_value(0.01), 1.2),
@@ -632,7 +642,10 @@ class Secant(Lecture):
         self.say(
             "{code} And PyTorch records every operation on w. {back} Backward walks this record back, {chain} "
             "just as we did. {out} If you doubt a gradient, take the finite difference.",
-            code=(FadeOut(before), FadeIn(shown), FadeIn(bar), FadeIn(chain.nodes, chain.ways, chain.steps), 1.2),
+            code=lambda: (
+                instead([before], FadeIn(shown), FadeIn(bar), FadeIn(chain.nodes, chain.ways, chain.steps)),
+                1.2,
+            ),
             back=(glow_to(bar, shown, 1), 0.6),
             chain=(LaggedStart(*[Create(trail, lag_ratio=0) for trail in reversed(chain.trails)], lag_ratio=0.8), 1.3),
             out=lambda: (FadeIn(out, shift=UP * 0.2), piece(out, "-8.0").animate.set_color(SLOPE), 0.8),
@@ -700,7 +713,7 @@ class Ball(Lecture):
     chapter, section = "A step downhill", "2.3"
 
     def construct(self):
-        self.add(head("2.3"))
+        title = head("2.3")
         self.axes = plot_axes(
             (-0.5, 3.5), (0, 14), math("w", 40, MEAN), math("J", 40), 8.2, 4.7, {0: "0", 1.5: "1.5", 3: "3"}
         )
@@ -711,10 +724,11 @@ class Ball(Lecture):
         for label, color in (("w", MEAN), ("v", MEAN), ("e", LATENT), ("s", SLOPE)):
             rule.select(label).set_color(color)
         ball = pen(self.place(W0))
+        self.add(title, self.axes)
         self.say(
             "{valley} The slope says which way is up; {rule} so step against it. {rate} The learning rate scales "
             "the step. {ball} Our ball starts at one half.",
-            valley=(Create(self.axes.frame), FadeIn(self.axes.marks), FadeIn(self.axes.names), Create(valley), 1.2),
+            valley=(Create(valley), 1.2),
             rule=(Write(rule), 1.2),
             rate=(Indicate(rule.select("e"), color=LATENT, scale_factor=1.6), 1.0),
             ball=(FadeIn(ball[0], shift=DOWN), 0.8),
@@ -730,7 +744,8 @@ class Ball(Lecture):
             good=lambda: (good[0](ball), 3.0),
             back=lambda: (FadeOut(good[1]), FadeIn(large[1]), *self.back(ball), 0.7),
         )
-        losses = VGroup(*[mono(f"{loss_of(w):.1f}", 32, BAD) for w in walk(RATES[2], 3)]).arrange(DOWN, buff=0.25)
+        losses = [mono(f"{loss_of(w):.1f}", 32, BAD) for w in walk(RATES[2], 3)]
+        losses = VGroup(words("the loss", 24, DIM), *losses).arrange(DOWN, buff=0.25)
         losses.next_to(large[1], DOWN, buff=0.5)
         tangent = Line(color=MEAN, stroke_width=7)
         limit = math(f'{{{{eta : e}}}} < 2 / "curvature" = 2 / {CURVATURE:g} = {2 / CURVATURE:g}', 40).move_to(
@@ -744,7 +759,7 @@ class Ball(Lecture):
             "this, take a smaller rate.",
             large=lambda: (large[0](ball), 2.6),
             grow=(LaggedStart(*[FadeIn(one, shift=DOWN * 0.2) for one in losses], lag_ratio=0.5), 2.2),
-            limit=(FadeOut(rule), FadeIn(limit, shift=UP * 0.2), 1.0),
+            limit=lambda: (instead([rule], FadeIn(limit, shift=UP * 0.2)), 1.1),
             bends=(UpdateFromAlphaFunc(tangent, self.tilt), 1.6),
             cure=lambda: (*self.back(ball), FadeOut(losses, large[1], tangent), FadeIn(good[1]), 0.7),
         )
@@ -1044,12 +1059,12 @@ class Batch(Lecture):
         genes = np.argsort(-features.mean(axis=0))[:3]
         cells = features[:4, genes].round(1)  # as they are shown, so that the products can be checked
         answer = cells @ WEIGHT.T
-        side, wide = 0.72, 0.95
+        side, wide = 0.72, 1.15
         x = tiles([[f"{one:.1f}" for one in row] for row in cells], INK, side, 24, wide)
         w = tiles([[short(one) for one in row] for row in WEIGHT.T], MEAN, side, 24, wide)
         y = tiles([[signed(one) for one in row] for row in answer], LATENT, side, 24, wide)
-        y.move_to([1.6, -1.0, 0])
-        x.next_to(y, LEFT, buff=1.5)
+        y.move_to([1.9, -1.0, 0])
+        x.next_to(y, LEFT, buff=1.2)
         w.next_to(y, UP, buff=0.45)
         labels = VGroup(
             VGroup(math("X", 40), mono("(cells, n_in)", 22, DIM)).arrange(DOWN, buff=0.15).next_to(x, LEFT, buff=0.4),
@@ -1253,10 +1268,10 @@ class Bend(Lecture):
         ]
         self.say(
             f"{{genes}} All the genes: how often each is counted, and in how many cells. {{ask}} What will a "
-            f"network without a bend say of the rarest? {{line}} Less than nothing: {{worth}} "
-            f"{signed(low, 1)}. {{relu}} With ReLU, it bends.",
+            f"network without a bend say of the rarest? {{line}} Less than none: {{worth}} "
+            f"a share of {signed(low, 1)}. {{relu}} With ReLU, it bends.",
             pause=0.5,
-            genes=(FadeOut(before), FadeIn(axes), FadeIn(cells), FadeIn(zero), 1.2),
+            genes=lambda: (instead([before], FadeIn(axes), FadeIn(cells), FadeIn(zero)), 1.2),
             ask=(Circumscribe(Line(axes.c2p(-2.3, 0.06), axes.c2p(-1.6, -0.04)), color=MEAN, buff=0.1), 1.6),
             line=(Create(line), FadeIn(names[0]), 1.0),
             worth=(FadeIn(worth), 0.6),
@@ -1340,17 +1355,12 @@ class Centre(Lecture):
         dots_above = on_line(above, one)
         mean, spread = mean_and_spread(above, one)
         self.say(
-            "A step looks at a minibatch, {cells} a random handful of cells. Batch norm takes one column of "
+            "{line} A step looks at a minibatch, {cells} a random handful of cells. Batch norm takes one column of "
             "numbers, {centre} subtracts its mean, {scale} and divides by its spread. {next} Another handful, "
             "{again} and the same again.",
             pause=0.5,
-            cells=lambda: (
-                FadeOut(row, modes, switch, thumb),
-                FadeIn(above),
-                FadeIn(names[0]),
-                FadeIn(dots_above, lag_ratio=0.2),
-                1.2,
-            ),
+            line=lambda: (instead([row, modes, switch, thumb], FadeIn(above), FadeIn(names[0])), 1.0),
+            cells=(FadeIn(dots_above, lag_ratio=0.2), 1.2),
             centre=lambda: (
                 FadeIn(below),
                 FadeIn(names[1]),
@@ -1422,7 +1432,7 @@ class Running(Lecture):
             "gathered in training. {means} Every minibatch has its own mean, {axes} and moves the running mean "
             "by one per cent of what is left.",
             alone=(FadeIn(alone), 0.8),
-            use=(FadeOut(alone), FadeIn(axes), FadeIn(points, shift=UP * 0.3), 1.2),
+            use=lambda: (instead([alone], FadeIn(axes), FadeIn(points, shift=UP * 0.3)), 1.2),
             means=(FadeIn(names[0]), Indicate(points, color=INK, scale_factor=1.02), 1.0),
             axes=(Create(drawn[0], rate_func=linear), FadeIn(names[1]), 1.5),
         )
@@ -1466,11 +1476,12 @@ class Companions(Lecture):
             words("the same 64, and dendritic cells", 26).next_to(pairs[1], DOWN, buff=0.3),
         )
         self.say(
-            "Encode the same 64 cells twice: {one} beside B cells, {two} and beside dendritic cells. {ask} In "
+            "{same} Encode the same 64 cells twice: {one} beside B cells, {two} and beside dendritic cells. {ask} In "
             "train mode, do they get the same codes?",
             pause=1.2,
-            one=(FadeIn(pairs[0], shift=RIGHT * 0.3), FadeIn(notes[0]), 0.9),
-            two=(FadeIn(pairs[1], shift=RIGHT * 0.3), FadeIn(notes[1]), 0.9),
+            same=(FadeIn(pairs[0][0], pairs[1][0], lag_ratio=0.5), 1.0),
+            one=(FadeIn(pairs[0][1], shift=LEFT * 0.3), FadeIn(notes[0]), 0.9),
+            two=(FadeIn(pairs[1][1], shift=LEFT * 0.3), FadeIn(notes[1]), 0.9),
             ask=(*[Indicate(pair[0], color=INK, scale_factor=1.08) for pair in pairs], 1.6),
         )
         mode = mono("train()", 34, SLOPE).move_to([-4.8, 1.2, 0])
@@ -1480,7 +1491,7 @@ class Companions(Lecture):
             "cell's code depends on its companions. {eval} In eval mode, {on} each cell is treated on its own, "
             "and both codes agree.",
             pause=0.5,
-            axes=(FadeOut(pairs, notes), FadeIn(axes), Create(diagonal), FadeIn(mode), 1.2),
+            axes=lambda: (instead([pairs, notes], FadeIn(axes), Create(diagonal), FadeIn(mode)), 1.2),
             off=(FadeIn(points, scale=1.1), 0.8),
             why=(Circumscribe(axes.frame, color=SLOPE, buff=0.2), 1.4),
             eval=lambda: (ReplacementTransform(mode, other), 0.6),
@@ -1514,7 +1525,7 @@ class Dropped(Lecture):
         rate.arrange(DOWN, buff=0.5).move_to([4.5, -0.3, 0])
         mode, other = mono("train()", 36, SLOPE).move_to([4.5, 1.8, 0]), mono("eval()", 36, GOOD).move_to([4.5, 1.8, 0])
         self.say(
-            "The other part {squares} is dropout. {drop} It sets numbers to zero at random, {again} afresh at "
+            "{squares} The other part is dropout. {drop} It sets numbers to zero at random, {again} afresh at "
             "{third} every call, {scale} and scales up the others, so that the mean stays. {eval} In eval mode, "
             "everything passes.",
             squares=(FadeIn(self.squares, lag_ratio=0.03), 0.8),
@@ -1538,7 +1549,7 @@ class Dropped(Lecture):
         self.say(
             "{rule} The rule: {train} train before the training loop, {eval} eval before everything you report.",
             pause=0.6,
-            rule=lambda: (FadeOut(self.squares, other), FadeIn(*[rule[0] for rule in rules]), 0.6),
+            rule=lambda: (instead([self.squares, other], FadeIn(*[rule[0] for rule in rules])), 0.8),
             train=FadeIn(rules[0][1], shift=LEFT * 0.2),
             eval=FadeIn(rules[1][1], shift=LEFT * 0.2),
         )
@@ -1662,7 +1673,7 @@ class Heads(Lecture):
             "zero, the variance is zero, and a density divides by it. {exp} The exponential is always positive. "
             "{log} So the head returns the log of the variance: any number will do.",
             pause=0.5,
-            raw=(FadeOut(line, hill, centre, wide), FadeIn(grid[0]), 0.7),
+            raw=lambda: (instead([line, hill, centre, wide], FadeIn(grid[0])), 0.8),
             as_it_is=(FadeIn(grid[1], shift=UP * 0.2), FadeIn(notes[0]), 0.8),
             relu=(FadeIn(grid[2], shift=UP * 0.2), FadeIn(notes[1]), 0.8),
             exp=(FadeIn(grid[3], shift=UP * 0.2), FadeIn(notes[2]), 0.8),
@@ -1758,7 +1769,10 @@ class Training(Lecture):
             "{guess} Guessing costs the natural log of 6: 1.79. {start} Untrained, it costs a little more. {learn} "
             "Minibatch by minibatch, in ten walks through the training cells, the loss falls below {end} 0.1.",
             pause=0.6,
-            guess=(FadeOut(cell, net, arrows, groups, cost), FadeIn(axes), Create(guess), FadeIn(named), 1.2),
+            guess=lambda: (
+                instead([cell, net, arrows, groups, cost], FadeIn(axes), Create(guess), FadeIn(named)),
+                1.3,
+            ),
             start=(FadeIn(walker[0], scale=2), FadeIn(epochs), 0.8),
             learn=lambda: (tracing(walker, places), 4.6),
             end=(Flash(places[-1], color=GOOD, line_length=0.2, flash_radius=0.25), 0.8),
@@ -1766,7 +1780,7 @@ class Training(Lecture):
 
 
 def captioned(axes: Plot, points: Cloud, answer: VMobject, text: str) -> VGroup:
-    return VGroup(axes, points, answer, words(text, 28).next_to(axes, DOWN, buff=0.35))
+    return VGroup(axes, points, answer, words(text, 24, DIM).next_to(axes.frame, DOWN, buff=0.25))
 
 
 class Scores(Lecture):
@@ -1788,7 +1802,7 @@ class Scores(Lecture):
         bars = Bars(
             rows,
             [one[0] for one in (BASE, NET, ALONE)],
-            "per cent of unseen cells, named rightly",
+            "per cent of unseen cells named rightly, ± one standard error",
             [DIM, GOOD, LATENT],
             7.0,
         )
@@ -1798,20 +1812,22 @@ class Scores(Lecture):
         errors = VGroup(*[self.whisker(bars.bars[k][0], *one) for k, one in enumerate((BASE, NET, ALONE))])
         self.say(
             f"{{base}} Always saying the largest group: right for {BASE[0]} per cent. {{net}} Our network: "
-            f"{float(NET[0]):g}. {{alone}} A Linear alone: {ALONE[0]}.",
+            f"{float(NET[0]):g}. {{alone}} A Linear alone: {ALONE[0]}. {{both}} Both are far above guessing.",
             base=lambda: (
-                FadeOut(card, cells, held, names),
-                FadeIn(bars.names),
-                FadeIn(bars.unit),
-                bars.grow(0),
-                FadeIn(errors[0]),
-                1.2,
+                instead(
+                    [card, cells, held, names],
+                    FadeIn(bars.names),
+                    FadeIn(bars.unit),
+                    Succession(bars.grow(0), FadeIn(errors[0], run_time=0.4)),
+                ),
+                1.5,
             ),
-            net=(bars.grow(1), FadeIn(errors[1]), 1.0),
-            alone=(bars.grow(2), FadeIn(errors[2]), 1.0),
+            net=(Succession(bars.grow(1), FadeIn(errors[1], run_time=0.4)), 1.2),
+            alone=(Succession(bars.grow(2), FadeIn(errors[2], run_time=0.4)), 1.2),
+            both=(Circumscribe(bars.bar(0), color=INK, buff=0.12), 1.2),
         )
         line = number_line((-2, 4, 1), "points", 8.0).move_to([0, -1.2, 0])
-        zero = Line(line.n2p(0) + DOWN * 0.2, line.n2p(0) + UP * 1.2, color=INK, stroke_width=4)
+        zero = Line(line.n2p(0), line.n2p(0) + UP * 1.2, color=INK, stroke_width=4)
         d, e = float(APART), float(APART_ERROR)
         bar = Line(line.n2p(d - 2 * e), line.n2p(d + 2 * e), color=SPREAD, stroke_width=6).shift(UP * 0.6)
         inner = Line(line.n2p(d - e), line.n2p(d + e), color=SPREAD, stroke_width=14).shift(UP * 0.6)
@@ -1820,20 +1836,23 @@ class Scores(Lecture):
         note = words("two standard errors", 24, SPREAD).next_to(bar, UP, buff=0.35)
         self.say(
             f"{{cell}} Cell by cell, they differ by {APART} points, {{error}} with a standard error of "
-            f"{APART_ERROR}. {{zero}} Zero lies within two errors: we rank neither. {{both}} Both are far "
-            "above guessing.",
-            cell=(FadeOut(bars, errors), FadeIn(title), FadeIn(line, zero), FadeIn(dot, shift=DOWN * 0.4), 1.0),
+            f"{APART_ERROR}. {{zero}} Zero lies within two errors: so we cannot rank them.",
+            pause=0.4,
+            cell=lambda: (
+                instead([bars, errors], FadeIn(title), FadeIn(line, zero), FadeIn(dot, shift=DOWN * 0.4)),
+                1.1,
+            ),
             error=(GrowFromCenter(inner), 0.7),
             zero=(GrowFromCenter(bar), FadeIn(note), 1.0),
-            both=(Indicate(title, color=GOOD, scale_factor=1.05), 1.2),
         )
         bends = VGroup(self.straight_answer(), self.bent_answer())
-        bends.arrange(RIGHT, buff=1.6).move_to(DOWN * 0.3)
+        bends.arrange(RIGHT, buff=1.3).scale(1.12).move_to(DOWN * 0.3)
+        bends[1].shift(UP * (bends[0][0].frame.get_bottom() - bends[1][0].frame.get_bottom())[1])
         self.say(
             "{sum} Where groups have their own marker genes, a weighted sum is enough. {bend} A network shows "
             "its worth where the answer bends, {label} or where there is no label: lesson three.",
             pause=0.5,
-            sum=(FadeOut(title, line, zero, dot, bar, inner, note), FadeIn(bends[0], shift=UP * 0.2), 1.0),
+            sum=lambda: (instead([title, line, zero, dot, bar, inner, note], FadeIn(bends[0], shift=UP * 0.2)), 1.1),
             bend=(FadeIn(bends[1], shift=UP * 0.2), 1.0),
             label=(Circumscribe(bends[1], color=MEAN, buff=0.25), 1.2),
         )
@@ -1863,18 +1882,18 @@ class Scores(Lecture):
         order = np.argsort(both[0].mean(axis=0) - both[1].mean(axis=0))
         points = [np.stack([one[:, order[:8]].mean(axis=1), one[:, order[-8:]].mean(axis=1)], axis=1) for one in both]
         assert all(np.mean((one[:, 0] > one[:, 1]) == k) > 0.99 for k, one in enumerate(points))
-        axes = plot_axes((-0.1, 3), (-0.1, 3), "", "", 4.2, 3.0, {}, {})
+        axes = plot_axes((-0.1, 3), (-0.1, 3), "", "monocyte genes", 4.2, 3.0, {}, {})
         cells = Cloud(axes, np.concatenate(points), np.repeat([0, 1], [len(one) for one in points]), opacity=0.75)
-        shown = captioned(axes, cells, curve(axes, [0, 3], [0, 3], INK, 6), "own marker genes")
+        shown = captioned(axes, cells, curve(axes, [0, 3], [0, 3], INK, 6), "B cell genes")
         kinds = ("monocytes", GROUPS[0], 1.35, 2.75), ("B cells", GROUPS[1], 2.3, 0.85)
         return shown.add(*[words(name, 24, color).move_to(axes.c2p(*at)) for name, color, *at in kinds])
 
     def bent_answer(self) -> VGroup:
         """Return the genes of section 2.6, and the answer that bends."""
-        axes = plot_axes((-2.4, 1.5), (-0.1, 1.05), "", "", 4.2, 3.0, {}, {})
+        axes = plot_axes((-2.4, 1.5), (-0.1, 1.05), "", "cells that show the gene", 4.2, 3.0, {}, {})
         genes = cloud(axes, value("2.6", "gene_mean"), value("2.6", "gene_seen"), radius=0.03)
         bent = np.squeeze(lesson.value("2.6", BENDS)[1])
-        return captioned(axes, genes, curve(axes, value("2.6", "along"), bent, GOOD, 6), "an answer that bends")
+        return captioned(axes, genes, curve(axes, value("2.6", "along"), bent, GOOD, 6), "mean count")
 
 
 class Asked(Lecture):
