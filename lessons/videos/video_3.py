@@ -390,7 +390,7 @@ class Machine(Beat):
         answer = bell(NumberLine([-3, 3, 1], length=2.4).move_to(net.mu.get_top() + UP * 0.4), 0, 1, MEAN, height=0.7)
         source = "{{z : z}} = {{mu : m}} + {{sigma : s}} thin {{epsilon : e}}, quad {{epsilon tilde cal(N)(0, 1) : n}}"
         law = colored(source, 56, z=LATENT, m=MEAN, s=SPREAD, e=NOISE, n=NOISE).move_to(UP * 2.2)
-        ghosts = VGroup(net.encoder, net.die, net.decoder).copy().fade(0.75)
+        ghosts = VGroup(net.encoder, net.die, net.decoder).copy().fade(0.6)
         heads = [GrowArrow(one) for one in net.ways[:2]] + [FadeIn(one, scale=0.7) for one in (net.mu, net.sigma)]
         self.say(
             "{parts} Three parts make one model. {enc} The encoder looks at an image {q} and answers with a bell: "
@@ -1459,18 +1459,23 @@ class Betas(Beat):
         note = words("made up", 24, DIM).next_to(images, DOWN, buff=0.2)
 
         def slide(start: float, end: float) -> list[Animation]:
-            """Return the knob, the plane and what it makes, all on their way together."""
-            texts = [
-                UpdateFromAlphaFunc(one, lambda text, share: text.show(values.index(end)) if share > 0.5 else text)
-                for one in told[:2]
-            ]
+            """Return the knob, the plane and what it makes, all on their way together, by what lies between."""
+            first, last = values.index(start), values.index(end)
+            stops = np.arange(first, last + np.sign(last - first), np.sign(last - first))
+            places, made = (np.array([runs[values[k]][name] for k in stops]) for name in ("mu", "made"))
+            times = np.linspace(0, len(stops) - 1, 61)
+            k = np.minimum(times.astype(int), len(stops) - 2)
+            film = made[k] + (times - k)[:, None, None] * (made[k + 1] - made[k])
 
             def slid(one: Dot, share: float) -> None:
                 one.move_to((1 - share) * at[start] + share * at[end])
 
-            changed = [into(one, image) for one, image in zip(images, runs[end]["made"], strict=False)]
-            move = plane.moving(numerals, np.array([runs[start]["mu"], runs[end]["mu"]]), smooth)
-            return [move, UpdateFromAlphaFunc(knob, slid), *texts, *changed]
+            return [
+                plane.moving(numerals, places, smooth),
+                UpdateFromAlphaFunc(knob, slid, rate_func=smooth),
+                *[text.run(first, last, smooth) for text in told[:2]],
+                *[frames(one, film[:, i], smooth) for i, one in enumerate(images)],
+            ]
 
         assert lesson.text(r"code gives \$\\beta = (\d+)\$") == "765"
         self.say(
