@@ -354,7 +354,7 @@ class Coins(Beat):
             pause=2.4,
             share=(FadeIn(average, scale=0.8), 0.8),
             often=(FadeIn(note), swell(average), 1.2),
-            ask=lambda: (Group(average, note).animate.shift(LEFT * 3.9), ask(card), 1.0),
+            ask=lambda: (Succession(ApplyMethod(Group(average, note).shift, LEFT * 3.9), ask(card)), 1.5),
         )
         thrown = np.asarray(lesson.value("3.1", "coins"))[:12]
         specks = Group(*[Picture(share, 1.1) for _ in thrown]).arrange_in_grid(3, 4, buff=0.35)
@@ -366,14 +366,22 @@ class Coins(Beat):
             each=(fall, 2.4),
         )
         told = [image for *_, image in lesson.value("3.6", BARGAIN)[4]["rows"][:51]]
-        z, place = node("z", LATENT, 0.65).move_to(LEFT * 2.8), RIGHT * 2.6
+        film = [(1 - t) * share.reshape(-1) + t * told[0].reshape(-1) for t in np.linspace(0, 1, 20)]
+        film += [image.reshape(-1) for image in told]
+        z, place = node("z", LATENT, 0.65).move_to(LEFT * 2.8), Square(3.2).move_to(RIGHT * 2.6)
         self.say(
             "{stroke} A stroke is made of pixels that agree. {z} Something has to tell the coins which digit it is "
             "going to be. {name} That something is z.",
             pause=0.8,
-            stroke=lambda: (FadeOut(specks, note, rate_func=EARLY), average.animate.move_to(place), 1.0),
-            z=lambda: (FadeIn(z, scale=0.6), GrowArrow(arrow(z, average, LATENT, 0.3)), into(average, told[0]), 0.8),
-            name=(frames(average, told, smooth), Flash(z, color=LATENT, flash_radius=0.8, line_length=0.25), 1.6),
+            stroke=(swell(specks, 1.05), 1.2),
+            z=lambda: (
+                FadeOut(specks, note, rate_func=EARLY),
+                average.animate.move_to(place),
+                FadeIn(z, rate_func=LATE),
+                GrowArrow(arrow(z, place, LATENT, 0.3), rate_func=LATE),
+                1.4,
+            ),
+            name=(frames(average, film, smooth), Flash(z, color=LATENT, flash_radius=0.8, line_length=0.25), 1.6),
         )
 
 
