@@ -5,7 +5,7 @@ import re
 import numpy as np
 from film import *
 
-EARLY, LATE = squish_rate_func(smooth, 0, 0.4), squish_rate_func(smooth, 0.3, 1)
+EARLY, COMING, LATE = (squish_rate_func(smooth, *when) for when in ((0, 0.4), (0.15, 1), (0.3, 1)))
 FIT, PRICE = "#8FA8FF", "#C792EA"  # what is said of bce, and of kl
 
 
@@ -249,7 +249,7 @@ def lag(ratio: float, *steps: Animation) -> Animation:
 
 def swap(gone: Mobject, *come: Mobject) -> list[Animation]:
     """Return things fading out, and then others fading in."""
-    return [FadeOut(gone, rate_func=EARLY), *[FadeIn(one, rate_func=LATE) for one in come]]
+    return [FadeOut(gone, rate_func=EARLY), *[FadeIn(one, rate_func=COMING) for one in come]]
 
 
 def swell(shown: Mobject, factor: float = 1.06) -> Animation:
@@ -330,7 +330,7 @@ class Judge(Beat):
         names.arrange(DOWN, buff=0.75, aligned_edge=LEFT).move_to(RIGHT * 2.9 + DOWN * 0.3)
         cross = Line(names[2].get_left() + LEFT * 0.15, names[2].get_right() + RIGHT * 0.15, color=BAD, stroke_width=7)
         self.say(
-            "{one} By data that anyone can judge: handwritten digits, eight by eight pixels, on or off. {cell} An "
+            "With data that anyone can judge: handwritten digits, {one} eight by eight pixels, on or off. {cell} An "
             "image stands for a cell, {gene} a pixel for a gene. {told} No model is told which digit it sees.",
             one=lambda: (FadeOut(rest), chosen.animate.become(big), 1.2),
             cell=(FadeIn(names[0], shift=RIGHT * 0.2), 0.6),
@@ -345,7 +345,7 @@ class Coins(Beat):
     def construct(self):
         self.head()
         share = np.asarray(lesson.value("3.1", "share"))
-        average = Picture(share, 3.2).move_to(LEFT * 3.9 + DOWN * 0.2)
+        average = Picture(share, 3.2).move_to(DOWN * 0.2)
         note = words("how often each pixel is on", 24, DIM).next_to(average, DOWN, buff=0.3)
         card = question("What comes out?\nDigits, one blur, or specks?").move_to(RIGHT * 2.6 + DOWN * 0.2)
         self.say(
@@ -354,7 +354,7 @@ class Coins(Beat):
             pause=2.4,
             share=(FadeIn(average, scale=0.8), 0.8),
             often=(FadeIn(note), swell(average), 1.2),
-            ask=(ask(card), 0.8),
+            ask=lambda: (Succession(ApplyMethod(Group(average, note).shift, LEFT * 3.9), ask(card)), 1.5),
         )
         thrown = np.asarray(lesson.value("3.1", "coins"))[:12]
         specks = Group(*[Picture(share, 1.1) for _ in thrown]).arrange_in_grid(3, 4, buff=0.35)
@@ -366,14 +366,22 @@ class Coins(Beat):
             each=(fall, 2.4),
         )
         told = [image for *_, image in lesson.value("3.6", BARGAIN)[4]["rows"][:51]]
-        z, made = node("z", LATENT, 0.65).move_to(LEFT * 2.8), Picture(told[0], 3.4).move_to(RIGHT * 2.6)
+        film = [(1 - t) * share.reshape(-1) + t * told[0].reshape(-1) for t in np.linspace(0, 1, 20)]
+        film += [image.reshape(-1) for image in told]
+        z, place = node("z", LATENT, 0.65).move_to(LEFT * 2.8), Square(3.2).move_to(RIGHT * 2.6)
         self.say(
             "{stroke} A stroke is made of pixels that agree. {z} Something has to tell the coins which digit it is "
             "going to be. {name} That something is z.",
             pause=0.8,
-            stroke=(*swap(Group(specks, average, note), made), 1.0),
-            z=(FadeIn(z, scale=0.6), GrowArrow(arrow(z, made, LATENT, 0.3)), 0.8),
-            name=(frames(made, told, smooth), Flash(z, color=LATENT, flash_radius=0.8, line_length=0.25), 1.6),
+            stroke=(swell(specks, 1.05), 1.2),
+            z=lambda: (
+                FadeOut(specks, note, rate_func=EARLY),
+                average.animate.move_to(place),
+                FadeIn(z, rate_func=LATE),
+                GrowArrow(arrow(z, place, LATENT, 0.3), rate_func=LATE),
+                1.4,
+            ),
+            name=(frames(average, film, smooth), Flash(z, color=LATENT, flash_radius=0.8, line_length=0.25), 1.6),
         )
 
 
@@ -390,16 +398,18 @@ class Machine(Beat):
         answer = bell(NumberLine([-3, 3, 1], length=2.4).move_to(net.mu.get_top() + UP * 0.4), 0, 1, MEAN, height=0.7)
         source = "{{z : z}} = {{mu : m}} + {{sigma : s}} thin {{epsilon : e}}, quad {{epsilon tilde cal(N)(0, 1) : n}}"
         law = colored(source, 56, z=LATENT, m=MEAN, s=SPREAD, e=NOISE, n=NOISE).move_to(UP * 2.2)
+        ghosts = VGroup(net.encoder, net.die, net.decoder).copy().fade(0.6)
         heads = [GrowArrow(one) for one in net.ways[:2]] + [FadeIn(one, scale=0.7) for one in (net.mu, net.sigma)]
         self.say(
             "{parts} Three parts make one model. {enc} The encoder looks at an image {q} and answers with a bell: "
             "mean mu, width sigma. {die} A draw: a standard normal number, stretched by sigma, shifted by mu. {z} "
             "That is z.",
-            parts=(FadeIn(before, shift=RIGHT * 0.3), 0.7),
-            enc=(FadeIn(net.encoder, shift=RIGHT * 0.3), 0.7),
+            parts=(lag(0.4, *[FadeIn(one, shift=RIGHT * 0.3) for one in ghosts]), 1.3),
+            enc=(FadeIn(before, shift=RIGHT * 0.3), FadeIn(net.encoder), FadeOut(ghosts[0]), 0.7),
             q=(*heads, Create(answer), 1.0),
             die=(
                 *[GrowArrow(one) for one in net.ways[2:4]],
+                FadeOut(ghosts[1], rate_func=EARLY),
                 net.die.roll([2, 6, 1, 3, 5], 1.2),
                 FadeOut(answer, rate_func=EARLY),
                 Write(law, rate_func=LATE),
@@ -410,9 +420,9 @@ class Machine(Beat):
         parts = ("q(z | x)", MEAN, net.encoder), ("p(z)", DIM, net.z), ("p(x | z)", LATENT, net.decoder)
         laws = VGroup(*[math(text, 40, color).move_to([part.get_x(), -2.5, 0]) for text, color, part in parts])
         self.say(
-            "{dec} The decoder makes of z {out} a loaded coin for every pixel. {prior} With a standard bell as the "
+            "{dec} The decoder turns z {out} into a loaded coin for every pixel. {prior} With a standard bell as the "
             "prior of z, the model is complete.",
-            dec=(GrowArrow(net.ways[5]), FadeIn(net.decoder, shift=LEFT * 0.3), 0.7),
+            dec=(GrowArrow(net.ways[5]), FadeIn(net.decoder), FadeOut(ghosts[2]), 0.7),
             out=(FadeIn(after, shift=RIGHT * 0.3), 0.8),
             prior=(lag(0.3, *[FadeIn(one, shift=UP * 0.2) for one in laws]), net.flow(), 2.4),
         )
@@ -458,11 +468,12 @@ class Width(Beat):
 
         drops = always_redraw(fallen)
         self.say(
-            "{line} How wide is the bell? The encoder gives the logarithm of the variance. {log} Say, minus "
+            "{line} How wide is the bell? The encoder gives {name} the logarithm of the variance. {log} Say, minus "
             f"{logvar[1:]}. {{half}} Halve it, {{exp}} take the exponential: sigma is {sigma}.",
             pause=0.8,
             line=(FadeIn(line), FadeIn(true), FadeIn(drops), 0.9),
-            log=(FadeIn(chain[0], shift=UP * 0.2), 0.7),
+            name=(FadeIn(chain[0][0], shift=UP * 0.2), 0.7),
+            log=(FadeIn(chain[0][1], shift=UP * 0.2), 0.7),
             half=(GrowArrow(ways[0]), FadeIn(chain[1], shift=RIGHT * 0.2), 0.7),
             exp=lambda: (
                 GrowArrow(ways[1]),
@@ -721,7 +732,7 @@ class Loop(Beat):
         steps = lag(0.35, *[Indicate(block, color=GOOD, scale_factor=1.15) for block in blocks])
         self.say(
             "{code} Training: {mix} shuffle the images, cut them into minibatches, {step} one step of the optimizer "
-            "for each, {again} fifty times over. {own} That loop, you will write yourself.",
+            "for each, {again} fifty times over. {own} You will write that loop yourself.",
             code=(FadeIn(shown), FadeIn(bar), FadeIn(images), 0.7),
             mix=lambda: (
                 glow_to(bar, shown, 1),
@@ -806,8 +817,8 @@ class Curves(Beat):
         won.next_to(gap, LEFT, buff=0.2), paid.next_to(pile, UP, buff=0.25)
         self.say(
             f"{{run}} BCE falls, to {bce_paid}. {{kl}} KL rises, to {kl_paid}, which is no fault. {{same}} At first "
-            "it says the same to every image. {apart} Then it moves them apart, and pays, as long as that saves "
-            "more than it costs. {pay} About three nats paid, {save} about seven saved.",
+            "the encoder says the same of every image. {apart} Then it moves them apart, and pays, as long as that "
+            "saves more than it costs. {pay} About three nats paid, {save} about seven saved.",
             run=(FadeOut(card, rate_func=EARLY), Create(bce, rate_func=linear), Create(kl, rate_func=linear), 2.0),
             kl=(FadeIn(ends), 0.7),
             same=(
@@ -831,13 +842,23 @@ class Organise(Beat):
         epoch.arrange(DOWN, buff=0.3, aligned_edge=LEFT).move_to([-5.0, 0.7, 0])
         prior = VGroup(Line(LEFT * 0.3, RIGHT * 0.3, color=DIM, stroke_width=3), words("95 % of the prior", 26, DIM))
         prior.arrange(RIGHT, buff=0.2).move_to([-4.5, -1.6, 0])
+        axes = [
+            Arrow(-2.6 * unit, 2.6 * unit, buff=0, color=LATENT, stroke_width=5, tip_length=0.25).shift(plane.c2p(0))
+            for unit in (plane.c2p(1) - plane.c2p(0), plane.c2p(0, 1) - plane.c2p(0))
+        ]
+        names = VGroup(words(f"latent {k}", 26, LATENT) for k in (1, 2))
+        (
+            names[0].next_to(axes[0], UP, buff=0.1, aligned_edge=RIGHT),
+            names[1].next_to(axes[1].get_end(), RIGHT, buff=0.3),
+        )
         self.say(
-            "{plane} And the latents? There are two, so we can look. {one} Every held-out image stands at its mean, "
-            "as the digit it shows. {circle} The circle holds 95 percent of the prior. {go} Now train.",
+            "{plane} And the latents? {two} There are two, so we can look. {one} Every held-out image stands at its "
+            "mean, as the digit it shows. {circle} The circle holds 95 percent of the prior. {go} Now train.",
             pause=1.6,
             plane=(FadeIn(plane.box, plane.cross), 0.8),
+            two=(*map(GrowArrow, axes), FadeIn(names), 1.0),
             one=(FadeIn(numerals), FadeIn(epoch), 1.2),
-            circle=(Create(plane.circle), FadeIn(prior), 1.2),
+            circle=(FadeOut(*axes, names), Create(plane.circle), FadeIn(prior), 1.2),
             go=(plane.moving(numerals, snapshots[:5], smooth), epoch[1].run(0, 4, smooth), 2.2),
         )
         self.say(
@@ -911,7 +932,7 @@ class Rebuild(Beat):
         emerge = [FadeIn(one, target_position=pair, scale=0.3) for one, pair in zip(below, pairs, strict=True)]
         self.say(
             "{top} What can it do now? Rebuild: {two} 64 pixels, squeezed through two numbers {out} and decoded. "
-            "{good} The 0, 4 and 6 come back clear, {bad} the 9 as a blurred 3. {ten} Two numbers do not hold ten "
+            "{good} The 0, 4 and 6 come back clear, {bad} the 9 as a blurred 3. {ten} Two numbers cannot hold ten "
             "kinds of digit.",
             pause=0.6,
             top=(lag(0.08, *[FadeIn(one, shift=UP * 0.2) for one in above]), 1.0),
@@ -1143,14 +1164,15 @@ class Cells(Beat):
         )
 
         self.say(
-            f"{{pca}} In two principal components they look so. {{pure}} Of its {near} nearest neighbours, a cell has "
-            f"{100 * purity[0]:.0f} percent of its own kind.",
+            f"{{pca}} In two principal components, they look like this. {{pure}} Of a cell's {near} nearest "
+            f"neighbours, {100 * purity[0]:.0f} percent are of its own kind.",
             pause=1.0,
             pca=(*swap(Group(matrix, names), cells, legend, titles[0]), 1.2),
             pure=(FadeIn(shares[0], rate_func=LATE), Indicate(titles[0], color=INK), 1.2),
         )
         self.say(
-            f"{{vae}} In two latents of the VAE, so: {{more}} {100 * purity[1]:.0f}. {{label}} Neither saw a label.",
+            f"{{vae}} In two latents of the VAE, like this: {{more}} {100 * purity[1]:.0f} percent. {{label}} Neither "
+            "saw a label.",
             pause=1.2,
             vae=(cells.to(z), FadeIn(titles[1]), 2.0),
             more=(FadeIn(shares[1].set_color(GOOD)), 0.6),
@@ -1244,8 +1266,8 @@ class Walk(Beat):
         )
         late = squish_rate_func(smooth, 0.85, 1)
         self.say(
-            "{cells} Now cells, from a T cell {to} to a monocyte. {walk} Two genes of T cells leave the decoder's "
-            "answer, two genes of monocytes come in. It looks like a cell changing its type.",
+            "{cells} Now cells, from a T cell {to} to a monocyte. {walk} Two T cell genes fade from the decoder's "
+            "answer, two monocyte genes come in. It looks like a cell changing its type.",
             pause=0.5,
             cells=(FadeIn(plane), FadeIn(cells), FadeIn(axes), FadeIn(dot, scale=2), 0.9),
             to=(Create(line), 0.8),
@@ -1302,7 +1324,7 @@ class Colleague(Beat):
 
     def construct(self):
         self.head()
-        shown = slim("return nn.functional.binary_cross_entropy_with_logits(logits, x) + kl").move_to(UP * 2.1)
+        shown = slim("return nn.functional.binary_cross_entropy_with_logits(logits, x) + kl").move_to(UP * 0.5)
         source = shown.lines[0].shown
         start, end = (source[: source.index(part)].replace(" ", "") for part in ("nn.", "(logits"))
         ready = SurroundingRectangle(
@@ -1319,7 +1341,11 @@ class Colleague(Beat):
             pause=0.6,
             code=(FadeIn(shown, rate_func=EARLY), Create(ready, rate_func=LATE), FadeIn(names, rate_func=LATE), 2.0),
             run=(Indicate(shown, color=INK, scale_factor=1.02), 0.8),
-            same=(lag(0.15, *[FadeIn(one, shift=UP * 0.2) for one in smear]), 1.4),
+            same=lambda: (
+                VGroup(shown, ready, names).animate.shift(UP * 1.6),
+                lag(0.15, *[FadeIn(one, shift=UP * 0.2) for one in smear]),
+                1.4,
+            ),
         )
         colors = {"b": FIT, "k": PRICE, "w": BAD}
         steps = Derivation(
@@ -1381,9 +1407,9 @@ class Collapse(Beat):
                 .next_to(plane, DOWN, buff=0.25)
             )
             below.add(
-                VGroup(words(f"BCE {bce}", 28, FIT), words(f"KL {kl}", 28, PRICE))
-                .arrange(RIGHT, buff=0.5)
-                .next_to(prints[-1], DOWN, buff=0.22)
+                VGroup(words(f"BCE {bce}", 28, FIT), words(f"KL {kl}", 28, PRICE), words("nats", 28, DIM))
+                .arrange(RIGHT, buff=0.4)
+                .next_to(prints[-1], DOWN, buff=0.32)
             )
         self.say(
             "{print} The wrong run prints the smaller loss, in other units. {parts} Its KL is 0, its BCE that of the "
@@ -1432,6 +1458,7 @@ class Betas(Beat):
             .move_to([4.0, y, 0])
             for part, color, y in (("BCE", FIT, 0.2), ("KL", PRICE, -0.4))
         )
+        told.add(*[words("nats", 26, DIM).next_to(one, RIGHT, buff=0.3) for one in told])
         images = (
             Group(*[Picture(one, 0.9) for one in runs[1]["made"][:8]])
             .arrange_in_grid(2, 4, buff=0.15)
@@ -1440,15 +1467,23 @@ class Betas(Beat):
         note = words("made up", 24, DIM).next_to(images, DOWN, buff=0.2)
 
         def slide(start: float, end: float) -> list[Animation]:
-            """Return the knob going to its mark first, and then the plane and what it makes."""
-            first, then = squish_rate_func(smooth, 0, 0.3), squish_rate_func(smooth, 0.2, 1)
-            texts = [
-                UpdateFromAlphaFunc(one, lambda text, share: text.show(values.index(end)) if share > 0.3 else text)
-                for one in told
+            """Return the knob, the plane and what it makes, all on their way together, by what lies between."""
+            first, last = values.index(start), values.index(end)
+            stops = np.arange(first, last + np.sign(last - first), np.sign(last - first))
+            places, made = (np.array([runs[values[k]][name] for k in stops]) for name in ("mu", "made"))
+            times = np.linspace(0, len(stops) - 1, 61)
+            k = np.minimum(times.astype(int), len(stops) - 2)
+            film = made[k] + (times - k)[:, None, None] * (made[k + 1] - made[k])
+
+            def slid(one: Dot, share: float) -> None:
+                one.move_to((1 - share) * at[start] + share * at[end])
+
+            return [
+                plane.moving(numerals, places, smooth),
+                UpdateFromAlphaFunc(knob, slid, rate_func=smooth),
+                *[text.run(first, last, smooth) for text in told[:2]],
+                *[frames(one, film[:, i], smooth) for i, one in enumerate(images)],
             ]
-            changed = [into(one, image) for one, image in zip(images, runs[end]["made"], strict=False)]
-            move = plane.moving(numerals, np.array([runs[start]["mu"], runs[end]["mu"]]), then)
-            return [move, ApplyMethod(knob.move_to, at[end], rate_func=first), *texts, *changed]
 
         assert lesson.text(r"code gives \$\\beta = (\d+)\$") == "765"
         self.say(
@@ -1467,8 +1502,8 @@ class Betas(Beat):
             four=(*slide(1, 4), 2.6),
         )
         self.say(
-            f"{{low}} Below one it grows, and pays {grown} nats in place of {runs[1]['kl']:.1f}, to save {saved}. "
-            "{rule} So sum over what belongs to one cell, and average over cells. {cells} On 765 genes, the "
+            f"{{low}} Below one it grows, and pays {grown} nats of KL in place of {runs[1]['kl']:.1f}, to save {saved} "
+            "of BCE. {rule} So sum over what belongs to one cell, and average over cells. {cells} On 765 genes, the "
             "colleague's code sets beta to 765.",
             pause=0.8,
             low=(*slide(4, 0.01), 2.8),
@@ -1488,7 +1523,12 @@ class Gallery(Beat):
             axes = plot_axes((0, 40), (-1, 48), width=3.7, height=4.4, y_marks=[] if k % 3 else [0, 20, 40])
             axes.shift([(k % 3 - 1) * 4.3 + 0.3, 0.1, 0] - axes.frame.get_center())
             rule = Line(axes.c2p(0, level), axes.c2p(40, level), color=DIM, stroke_width=3)
-            panels.add(VGroup(axes, rule, words(f"run {letter}", 28, DIM).next_to(axes.frame, UP, buff=0.15)))
+            name = words(f"run {letter}", 28, DIM).next_to(axes.frame, UP, buff=0.15)
+            units = VGroup(words("epoch", 24, DIM).next_to(axes.frame, DOWN, buff=0.15))
+            if k % 3 == 0:
+                units.add(words("nats", 24, DIM).next_to(axes.frame.get_corner(UL), UP, buff=0.2))
+            # the second three stand on the axes of the first
+            panels.add(VGroup(VGroup(axes, rule, units) if k < 3 else panels[k - 3][0], name))
             curves = VGroup()
             for part, values in run.items():
                 one = curve(axes, range(1, 41), values, FIT if "bce" in part else PRICE, 5)
@@ -1498,9 +1538,9 @@ class Gallery(Beat):
             words(text, 26, color)
             for text, color in (("BCE", FIT), ("KL", PRICE), ("dashed: held out", DIM), ("grey line: coins", DIM))
         )
-        names.arrange(RIGHT, buff=0.9).move_to(DOWN * 2.9)
+        names.arrange(RIGHT, buff=0.9).move_to(DOWN * 3.1)
         self.say(
-            "{all} All you have is the curves of six runs, five with a fault. {move} Do they move, smoothly? {part} "
+            "{all} All you have are the curves of six runs, five with a fault. {move} Do they move, smoothly? {part} "
             "Do training and held-out part?",
             pause=1.2,
             all=(FadeIn(panels[:3], names), *self.growing(drawn[:3]), 2.6),
@@ -1520,7 +1560,11 @@ class Gallery(Beat):
             "{other} The other three: {sense} does the KL make sense? {dead} Here it is zero, and BCE at the line of "
             "the coins: {check} look first for a weight on the KL. {rest} The others are yours to name.",
             pause=0.8,
-            other=lambda: (*swap(VGroup(panels[:3], drawn[:3]), panels[3:]), *self.growing(drawn[3:], LATE), 1.4),
+            other=lambda: (
+                *swap(VGroup(*[one[1] for one in panels[:3]], drawn[:3]), *[one[1] for one in panels[3:]]),
+                *self.growing(drawn[3:], LATE),
+                1.4,
+            ),
             sense=(lag(0.3, *[self.flash(curves[1]) for curves in drawn[3:]]), 1.4),
             dead=lambda: (Create(frame), *[one.animate.fade(0.8) for one in rest], 0.9),
             check=(Indicate(dead[1], color=BAD, scale_factor=1.0), 1.2),
