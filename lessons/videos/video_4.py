@@ -1104,21 +1104,20 @@ class Springs(Lecture):
             go=lambda: (self.passed.animate(rate_func=rush_from).set_value(16), 2.8),
         )
         cells = VGroup(*[self.cell(i) for i in range(3)])
-        old = Group(*stands, *pulls, names[1:], numbers[1:])
         self.say(
             "{zero} Mean zero, variance one, so log-variance zero: the price is zero. {cells} But if every cell gets "
             "the same bell, {nothing} z says nothing about the cell.",
             pause=0.6,
             zero=(Circumscribe(VGroup(names[0], numbers[0]), color=PRICE, buff=0.2), 1.4),
-            cells=(
-                Succession(
-                    FadeOut(old, run_time=0.4),
-                    LaggedStart(*[FadeIn(cell, shift=DOWN * 0.2) for cell in cells], lag_ratio=0.3, run_time=1.2),
-                ),
-                1.6,
-            ),
+            cells=lambda: self.same_bells(Group(*stands, *pulls, names[1:], numbers[1:]), cells),
             nothing=(LaggedStart(*[Indicate(cell[-1], 1.05, color=INK) for cell in cells], lag_ratio=0.3), 1.6),
         )
+
+    def same_bells(self, old: Group, cells: VGroup) -> tuple:
+        for one in old.get_family():
+            one.clear_updaters()  # so that what follows the springs can fade
+        rows = LaggedStart(*[FadeIn(cell, shift=DOWN * 0.2) for cell in cells], lag_ratio=0.3, run_time=1.2)
+        return Succession(FadeOut(old, run_time=0.4), rows), 1.6
 
     def cell(self, i: int) -> VGroup:
         """Return the bell of a cell when the price has come to zero, on a line of its own below the first."""
@@ -1713,18 +1712,22 @@ class Ceiling(Lecture):
         peak = Dot(axes.c2p(NOISE_VAR, best), 0.15, color=TRUTH)
         top = DashedLine(axes.c2p(0, best), axes.c2p(2, best), color=TRUTH, stroke_width=4)
         name = words("true density", 26, TRUTH).next_to(top, RIGHT, buff=0.25)
-        foot = DashedLine(peak.get_center(), axes.c2p(NOISE_VAR, -5.7), color=TRUTH, stroke_width=3)
+        made = DashedLine(axes.c2p(NOISE_VAR, -5.7), axes.c2p(NOISE_VAR, -4.6), color=TRUTH, stroke_width=3)
+        label = words("noise of the cells", 26, TRUTH).next_to(made.get_end(), DR, buff=0.2)
+        card = question("Can a model beat the truth?", 30).move_to(axes.c2p(1, -5.15))
         above = Dot(axes.c2p(0.8, best + 0.3), 0.15, color=BAD)
         error = Line(above.get_center() + UP * 0.28, above.get_center() + DOWN * 0.28, color=BAD, stroke_width=5)
         mistake = words("a mistake in the estimate", 30, BAD, weight=BOLD).next_to(above, RIGHT, buff=0.3)
         self.say(
-            "{models} Can a model beat the truth? Simulate cells from our own model, {ride} and let models with less "
-            "noise or more noise score new ones. {top} The true density scores best. On average, no model lies above "
-            "it. {above} So an average clearly above it is no record. {mistake} It is a mistake in the estimate.",
+            "{ask} Can a model beat the truth? {made} Simulate cells from our own model, {ride} and let models with "
+            "less noise or more noise score new ones. {top} The true density scores best. On average, no model lies "
+            "above it. {above} So an average clearly above it is no record. {mistake} It is a mistake in the "
+            "estimate.",
             pause=0.8,
-            models=(Succession(FadeOut(old, run_time=0.3), FadeIn(axes, run_time=0.4)), 0.7),
+            ask=(Succession(FadeOut(old, run_time=0.3), FadeIn(Group(axes, card), run_time=0.5)), 0.8),
+            made=(FadeOut(card), Create(made), FadeIn(label), 1.2),
             ride=(Create(hill), MoveAlongPath(ball, hill.copy()), FadeIn(who), 2.6),
-            top=(FadeOut(ball), Create(top), Create(foot), FadeIn(peak, scale=3), FadeIn(name), 1.2),
+            top=(FadeOut(ball, label), Create(top), FadeIn(peak, scale=3), FadeIn(name), 1.2),
             above=(FadeIn(above, error, shift=UP * 0.4), 0.8),
             mistake=(FadeIn(mistake, shift=LEFT * 0.2), 0.8),
         )
