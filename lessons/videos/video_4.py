@@ -171,6 +171,22 @@ class Network(VGroup):
         self.out, self.judged = arrow(self.die, self.z), arrow(self.z, self.loss)
         self.add(self.encoder, self.ways, *nodes, self.into, self.die, self.out, self.z, self.judged, self.loss)
 
+    def outside(self) -> tuple[VGroup, VGroup, Die, VGroup, VMobject]:
+        """Return what a die beside the way needs: plus, times, the die in its new place, ways, and its name."""
+        look = {"color": INK, "stroke_width": 4, "fill_color": GROUND, "fill_opacity": 1}
+        plus = VGroup(Circle(0.5, **look), math("+", 50)).move_to(self.die)
+        times = VGroup(Circle(0.36, **look), math("times", 40))
+        times.move_to([self.die.get_x(), self.sigma.get_y() - 0.95, 0])
+        home = self.die.copy().scale(0.85).move_to([self.z.get_x(), times.get_y(), 0])
+        ways = VGroup(
+            way(self.mu.get_right(), plus.get_left() + UP * 0.15),
+            way(self.sigma.get_right(), times.get_left() + UP * 0.12),
+            way(times.get_top(), plus.get_bottom()),
+            way(home.get_left(), times.get_right(), NOISE),
+            arrow(plus, self.z),
+        )
+        return plus, times, home, ways, math("epsilon", 40, NOISE).next_to(ways[3], UP, buff=0.1)
+
 
 # --------------------------------------------------------------------------------------------------------------------
 # 4.1 A model that can be solved
@@ -325,8 +341,8 @@ class Ellipses(Lecture):
             "speak about the second latent, and loudly. {q} And this is q, our stand-in, {poor} its mean poor on "
             "purpose.",
             pause=0.6,
-            post=(Create(posterior[0], lag_ratio=0.1), FadeIn(posterior[1]), FadeIn(names[1]), 1.2),
-            flat=(FadeOut(card), FadeIn(title, genes, *columns, shift=UP * 0.2), 0.7),
+            post=(FadeOut(card), Create(posterior[0], lag_ratio=0.1), FadeIn(posterior[1], names[1]), 1.2),
+            flat=(FadeIn(title, genes, *columns, shift=UP * 0.2), 0.7),
             loud=(Circumscribe(columns[1], color=LATENT, buff=0.2), 1.6),
             q=(Create(q), FadeIn(names[2]), 1.0),
             poor=(GrowArrow(way(plane.c2p(*Q_MEAN), plane.c2p(*POST_MEAN), Q, 0.05)), 0.8),
@@ -726,11 +742,12 @@ class Blocked(Lecture):
         back = CurvedArrow(net.die.get_top() + UP * 0.2, net.encoder.get_top() + UP * 0.1, color=SLOPE, stroke_width=5)
         doubt = words("?", 60, SLOPE, weight=BOLD).next_to(back, UP, buff=0.15)
         self.say(
-            "{title} How does an encoder learn {roll} from something that was rolled with a die?",
-            title=(FadeIn(title, shift=UP * 0.2), 0.8),
+            "{title} Now, the die. {small} How does an encoder learn {roll} from something that was rolled?",
+            title=(FadeIn(title, shift=UP * 0.2), 0.6),
+            small=(ReplacementTransform(title, small), FadeIn(net.encoder), 0.8),
             roll=(
-                *[ReplacementTransform(title, small), FadeIn(net.die, scale=0.6), FadeIn(net.encoder)],
-                *[net.die.roll([2, 6, 1, 3, 5], 1.25), Create(back), FadeIn(doubt), 1.4],
+                *[FadeIn(net.die, scale=0.6), net.die.roll([2, 6, 1, 3, 5], 1.25)],
+                *[Create(back), FadeIn(doubt), 1.4],
             ),
         )
         self.say(
@@ -748,7 +765,7 @@ class Blocked(Lecture):
         ).shift(DOWN * 0.27)
         label = words("slope", 24, SLOPE).next_to(trail[0], DOWN, buff=0.2)
         lost = VGroup(net.encoder, net.ways, net.mu, net.sigma, net.into)
-        zero = math("partial z \\/ partial mu = 0", 46, BAD).next_to(net.die, UP, buff=0.55)
+        zero = math("partial z \\/ partial mu = 0", 46, BAD).next_to(wall, UP, buff=0.25)
         self.say(
             "To learn, {back} the slope of the loss must travel back {second} along the arrows. {stop} Here it stops. "
             "{dark} However you move mu, the die has been cast.",
@@ -911,15 +928,7 @@ class Outside(Lecture):
             for label in labels:
                 formula.select(label).set_color(colors[label])
         net = Network().shift(DOWN * 0.55)
-        plus, times, home = self.parts(net)
-        ways = VGroup(
-            way(net.mu.get_right(), plus.get_left() + UP * 0.15),
-            way(net.sigma.get_right(), times.get_left() + UP * 0.12),
-            way(times.get_top(), plus.get_bottom()),
-            way(home.get_left(), times.get_right(), NOISE),
-        )
-        tag = math("epsilon", 40, NOISE).next_to(ways[3], UP, buff=0.1)
-        out = arrow(plus, net.z)
+        plus, times, home, ways, tag = net.outside()
         self.add(heading("4.4", DIE), net)
         self.say(
             "{law} So far, z came from a bell that mu moves. {idea} Roll the die outside instead: {new} z is mu, plus "
@@ -931,19 +940,11 @@ class Outside(Lecture):
             ),
             new=(
                 TransformMatchingShapes(before, after),
-                *[GrowArrow(one) for one in (*ways, out)],
+                *[GrowArrow(one) for one in ways],
                 *[FadeIn(tag), 1.4],
             ),
         )
         self.flow(net, plus, times)
-
-    def parts(self, net: Network) -> tuple[VGroup, VGroup, Die]:
-        """Return the two nodes that come where the die was, and the die in its new place."""
-        look = {"color": INK, "stroke_width": 4, "fill_color": GROUND, "fill_opacity": 1}
-        plus = VGroup(Circle(0.5, **look), math("+", 50)).move_to(net.die)
-        times = VGroup(Circle(0.36, **look), math("times", 40))
-        times.move_to([net.die.get_x(), net.sigma.get_y() - 0.95, 0])
-        return plus, times, net.die.copy().scale(0.85).move_to([2.4, times.get_y(), 0])
 
     def flow(self, net: Network, plus: VGroup, times: VGroup) -> None:
         ends = [
@@ -988,14 +989,14 @@ class OnAverage(Lecture):
         shown = VGroup(mono(slope_mean, 40, SLOPE), mono(f"± {slope_error}", 30, DIM)).arrange(RIGHT, buff=0.3)
         shown.move_to(axes.c2p(3.4, -3.2))
         self.say(
-            f"{{code}} In code, {{first}} the die is rolled first, {{shift}} and mu only shifts it. {{axes}} One draw "
+            f"{{code}} In code, {{first}} the die is rolled first, {{shift}} and mu only shifts it. {{one}} One draw "
             f"is noisy. {{curve}} But average the slopes of ten thousand draws, {{say}} and you find {slope_mean}, "
             f"give or take {slope_error}.",
             pause=0.8,
-            code=(FadeIn(code.card), FadeIn(code.lines[0]), 0.5),
+            code=(FadeIn(code.card), FadeIn(code.lines[0]), FadeIn(axes), 0.5),
             first=(FadeIn(bar), 0.5),
             shift=(FadeIn(code.lines[1], shift=RIGHT * 0.2), glow_to(bar, code, 1), 0.6),
-            axes=(FadeIn(axes), FadeOut(bar), 0.8),
+            one=(FadeOut(bar), FadeIn(Dot(running.get_start(), 0.12, color=SLOPE), scale=3), 0.8),
             curve=(Create(running, rate_func=linear), Create(true), 2.4),
             say=(FadeIn(shown, shift=UP * 0.2), 0.7),
         )
@@ -1102,13 +1103,27 @@ class Springs(Lecture):
             var=(*[FadeIn(one) for one in (stands[1], pulls[1], names[2], numbers[2])], 0.9),
             go=lambda: (self.passed.animate(rate_func=rush_from).set_value(16), 2.8),
         )
+        cells = VGroup(*[self.cell(i) for i in range(3)])
         self.say(
-            "{zero} Mean zero, log-variance zero: the price is zero. {nothing} But if every cell gets the same bell, "
-            "z says nothing about the cell.",
+            "{zero} Mean zero, variance one, so log-variance zero: the price is zero. {cells} But if every cell gets "
+            "the same bell, {nothing} z says nothing about the cell.",
             pause=0.6,
             zero=(Circumscribe(VGroup(names[0], numbers[0]), color=PRICE, buff=0.2), 1.4),
-            nothing=(Indicate(q, 1.08, color=Q), 1.2),
+            cells=lambda: self.same_bells(Group(*stands, *pulls, names[1:], numbers[1:]), cells),
+            nothing=(LaggedStart(*[Indicate(cell[-1], 1.05, color=INK) for cell in cells], lag_ratio=0.3), 1.6),
         )
+
+    def same_bells(self, old: Group, cells: VGroup) -> tuple:
+        for one in old.get_family():
+            one.clear_updaters()  # so that what follows the springs can fade
+        rows = LaggedStart(*[FadeIn(cell, shift=DOWN * 0.2) for cell in cells], lag_ratio=0.3, run_time=1.2)
+        return Succession(FadeOut(old, run_time=0.4), rows), 1.6
+
+    def cell(self, i: int) -> VGroup:
+        """Return the bell of a cell when the price has come to zero, on a line of its own below the first."""
+        line = number_line((-3.2, 3.2), "", 8.4, []).shift([-2.2, -1.25 - 1.05 * i, 0])
+        name = words(f"cell {i + 1}", 26).move_to(line.n2p(0) + np.array([5.5, 0.3, 0]), LEFT)
+        return VGroup(line, name, bell(line, 0, 1, Q, 0.75))
 
     def let_go(self) -> np.ndarray:
         """Return mean and log-variance as they follow the slopes of the price, (times, 2)."""
@@ -1554,7 +1569,7 @@ class Narrow(Lecture):
         lines = marching(axes, estimates[:, :40], reached)
         jump, when = self.jump(estimates[:, :40])
         leap = curve(axes, SIZES[: when + 2], jump[: when + 2], NOISE, 5)
-        card = question("Where do its\nestimates end?", 30).move_to(axes.c2p(1.5, -5.5))
+        card = question("Where do its\nestimates end?", 30).move_to(axes.c2p(1.5, -6.3))
         share = words(f"{below_narrow} % too low", 30, BAD, weight=BOLD).move_to(axes.c2p(2.2, -7.3))
         self.add(plane, axes, top)
         self.say(
@@ -1565,12 +1580,13 @@ class Narrow(Lecture):
             ask=(ask(card), 0.8),
         )
         self.say(
-            f"{{clear}} Even {{run}} with a thousand draws, {below_narrow} percent lie below the truth. {{jump}} See "
-            f"the jumps: one draw strays to where the posterior is, {{carry}} and carries everything.",
+            f"{{run}} They climb. But even with a thousand draws, {{share}} {below_narrow} percent lie below the "
+            f"truth. {{jump}} See the jumps: one draw strays to where the posterior is, {{carry}} and carries "
+            f"everything.",
             pause=0.6,
-            clear=(FadeOut(card), 0.3),
-            run=lambda: (Add(lines), reached.animate(rate_func=linear).set_value(60), 3.2),
-            jump=(Create(leap), FadeIn(share), 1.6),
+            run=lambda: (FadeOut(card), Add(lines), reached.animate(rate_func=linear).set_value(60), 3.0),
+            share=(FadeIn(share), 0.6),
+            jump=(Create(leap), 1.6),
             carry=(FadeIn(stray, scale=3), Flash(stray.get_center(), color=INK), 0.8),
         )
 
@@ -1584,7 +1600,7 @@ class Narrow(Lecture):
 
 
 class EffectiveSize(Lecture):
-    """A thousand draws as dots as large as their weights, from q and from the narrow one; and the ceiling."""
+    """A thousand draws as dots, then as large as their weights, from q and from the narrow one."""
 
     section = "4.8"
 
@@ -1602,12 +1618,15 @@ class EffectiveSize(Lecture):
         better = words("longer is better", 22, DIM).move_to(left[2]).align_to(left[2], RIGHT).shift(LEFT * 0.25)
         low = words("low: proves trouble", 30, BAD).move_to([3.45, -3.1, 0])
         high = words("high: proves nothing", 30, INK).move_to([-3.45, -3.1, 0])
+        even = [self.rows(np.ones(1000), x) for x in (-3.45, 3.45)]
+        pairs = [zip(old, one[1], strict=True) for old, one in zip(even, (left, right), strict=True)]
+        grow = [ReplacementTransform(*pair) for some in pairs for pair in some]
         self.say(
-            f"{{ask}} So ask how many draws did the work. {{dots}} Here are the weights of a thousand draws, side by "
-            f"side. {{ess}} From our q, {ess} count. {{narrow}} From the narrow one, {ess_narrow}. {{name}} This is "
-            f"the effective sample size: the more, the better.",
-            ask=(FadeIn(left[0]), FadeIn(right[0]), 0.6),
-            dots=(*[LaggedStart(*map(FadeIn, one[1]), lag_ratio=0.1) for one in (left, right)], FadeIn(key), 2.0),
+            f"{{ask}} So ask how many draws did the work. Here are a thousand from each q. {{dots}} Make each as "
+            f"large as its weight. {{ess}} From our q, {ess} count. {{narrow}} From the narrow one, {ess_narrow}. "
+            f"{{name}} This is the effective sample size: the more, the better.",
+            ask=(FadeIn(left[0], right[0]), *[LaggedStart(*map(FadeIn, old), lag_ratio=0.05) for old in even], 1.2),
+            dots=(*grow, FadeIn(key), 1.6),
             ess=(FadeIn(left[2]), GrowFromEdge(left[3], LEFT), FadeIn(left[4]), 1.0),
             narrow=(FadeIn(right[2]), GrowFromEdge(right[3], LEFT), FadeIn(right[4]), 1.0),
             name=(FadeIn(left[5], right[5], better), 0.9),
@@ -1619,49 +1638,104 @@ class EffectiveSize(Lecture):
             low=(FadeIn(low, shift=UP * 0.2), 0.8),
             high=(FadeIn(high, shift=UP * 0.2), 0.8),
         )
-        self.ceiling(Group(*left, *right, key, better, low, high))
 
     def panel(self, log_w: np.ndarray, size: str, color: str, x: float, name: str) -> list[Mobject]:
         """Return a name, dots whose areas are weights, a bar of all draws, and of those that count, and its texts."""
         weights, pitch = np.exp(log_w), 0.145
         assert signed(weights.sum() ** 2 / (weights**2).sum(), 0) == size
-        radii = np.sqrt(weights / weights.sum() * 4.0 / PI).reshape(25, 40)  # all dots together have an area of 4
-        rows = VGroup()
-        for i, row in enumerate(radii):
-            centres = [[x + (k - 19.5) * pitch, 2.25 - i * pitch, 0] for k in range(40)]
-            points = [centre + radius * CIRCLE for centre, radius in zip(np.array(centres), row, strict=True)]
-            rows.add(VMobject(stroke_width=0).set_points(np.concatenate(points)).set_fill(NOISE, 0.9))
         whole = Rectangle(width=40 * pitch, height=0.42, color=DIM, stroke_width=3).move_to([x, -2.45, 0])
         part = Rectangle(width=40 * pitch * float(size) / len(weights), height=0.42, stroke_width=0)
         part.set_fill(color, 0.9).move_to(whole.get_left(), LEFT)
         count = VGroup(mono(size, 34, color), words(f"of {len(weights):,}", 24, DIM)).arrange(RIGHT, buff=0.2)
         count.move_to([x - 20 * pitch, -1.92, 0], LEFT)
         term = words("effective sample size", 22, DIM).move_to([x + 20 * pitch, -1.92, 0], RIGHT)
-        return [words(name, 26).move_to([x - 20 * pitch, 2.68, 0], LEFT), rows, whole, part, count, term]
+        name = words(name, 26).move_to([x - 20 * pitch, 2.68, 0], LEFT)
+        return [name, self.rows(weights, x), whole, part, count, term]
 
-    def ceiling(self, old: Group) -> None:
+    def rows(self, weights: np.ndarray, x: float) -> VGroup:
+        """Return a dot for each weight, in 25 rows of 40; together they have an area of 4."""
+        rows, pitch = VGroup(), 0.145
+        for i, row in enumerate(np.sqrt(weights / weights.sum() * 4.0 / PI).reshape(25, 40)):
+            centres = [[x + (k - 19.5) * pitch, 2.25 - i * pitch, 0] for k in range(40)]
+            points = [centre + radius * CIRCLE for centre, radius in zip(np.array(centres), row, strict=True)]
+            rows.add(VMobject(stroke_width=0).set_points(np.concatenate(points)).set_fill(NOISE, 0.9))
+        return rows
+
+
+class Ceiling(Lecture):
+    """The mean estimate rises to log p(x) and no higher; and no model scores above the true density."""
+
+    section = "4.8"
+
+    def construct(self):
         marks = {0: "1", 1: "10", 2: "100", 3: "1,000"}
-        axes = plot_axes((0, 3), (-5.05, -4.05), "draws", "", 8.0, 4.6, marks, []).move_to([-0.8, -0.45, 0])
+        axes = plot_axes((0, 3), (-5.05, -4.05), "draws", "estimate (nats)", 8.0, 4.6, marks, [-5, -4.5])
+        axes.move_to([-0.8, -0.45, 0])
         top = Line(axes.c2p(0, LOG_PX), axes.c2p(3, LOG_PX), color=TRUTH, stroke_width=6)
         name = math("log p(x)", 48, TRUTH).next_to(top, RIGHT, buff=0.3)
         rise, beads = means(axes)
         what = words("mean of 500 estimates", 24, INK).next_to(beads[1], DR, buff=0.2)
-        above = Dot(axes.c2p(2.5, -4.15), 0.15, color=BAD)
-        bug = words("a bug", 34, BAD, weight=BOLD).next_to(above, LEFT, buff=0.3)
+        self.add(heading("4.8", lesson.titles["4.8"]), axes)
         self.say(
-            "{clear} If ten {rise} times the draws still raise your estimate, look at the effective sample size. "
-            "{ceiling} And log p of x is a ceiling: on average, {above} an honest estimate never lies above it. {bug} "
-            "An average that does has a bug.",
+            "If ten {rise} times the draws still raise your estimate, look at the effective sample size. {ceiling} "
+            "And log p of x is a ceiling: {above} on average, an honest estimate never lies above it.",
             pause=0.6,
-            clear=(FadeOut(old), 0.4),
             rise=(
-                *[FadeIn(axes), FadeIn(what), Create(rise)],
+                *[FadeIn(what), Create(rise)],
                 *[LaggedStart(*[FadeIn(bead, scale=2) for bead in beads], lag_ratio=0.4), 2.4],
             ),
             ceiling=(Create(top), FadeIn(name), 1.0),
             above=(Indicate(top, 1.05, color=TRUTH), 1.2),
-            bug=(FadeIn(above, shift=UP * 0.4), FadeIn(bug), 0.9),
         )
+        self.true_density(Group(axes, top, name, rise, beads, what))
+
+    def true_density(self, old: Group) -> None:
+        """Let models with more and more noise score cells that were made with the lesson's noise."""
+        noises = np.linspace(0.15, 2, 371)
+        scores = np.array([self.score(noise) for noise in noises])
+        best = self.score(NOISE_VAR)
+        assert abs(noises[scores.argmax()] - NOISE_VAR) < 1e-6
+        axes = plot_axes(
+            (0, 2),
+            (-5.7, -4.55),
+            "noise",
+            "mean log p(x) of new cells (nats)",
+            8.0,
+            4.4,
+            [0.5, 1, 2],
+            [-5.5, -5],
+        )
+        axes.move_to([-1.2, -0.45, 0])
+        hill = curve(axes, noises, scores, INK, 5)
+        ball = Dot(hill.get_start(), 0.13, color=INK)
+        who = words("models", 26).next_to(axes.c2p(1.4, scores[250]), DOWN, buff=0.3)
+        peak = Dot(axes.c2p(NOISE_VAR, best), 0.15, color=TRUTH)
+        top = DashedLine(axes.c2p(0, best), axes.c2p(2, best), color=TRUTH, stroke_width=4)
+        name = words("true density", 26, TRUTH).next_to(top, RIGHT, buff=0.25)
+        made = DashedLine(axes.c2p(NOISE_VAR, -5.7), axes.c2p(NOISE_VAR, -4.6), color=TRUTH, stroke_width=3)
+        label = words("noise of the cells", 26, TRUTH).next_to(made.get_end(), DR, buff=0.2)
+        card = question("Can a model beat the truth?", 30).move_to(axes.c2p(1, -5.15))
+        above = Dot(axes.c2p(0.8, best + 0.3), 0.15, color=BAD)
+        error = Line(above.get_center() + UP * 0.28, above.get_center() + DOWN * 0.28, color=BAD, stroke_width=5)
+        mistake = words("a mistake in the estimate", 30, BAD, weight=BOLD).next_to(above, RIGHT, buff=0.3)
+        self.say(
+            "{ask} Can a model beat the truth? {made} Simulate cells from our own model, {ride} and let models with "
+            "less noise or more noise score new ones. {top} The true density scores best. On average, no model lies "
+            "above it. {above} So an average clearly above it is no record. {mistake} It is a mistake in the "
+            "estimate.",
+            pause=0.8,
+            ask=(Succession(FadeOut(old, run_time=0.3), FadeIn(Group(axes, card), run_time=0.5)), 0.8),
+            made=(FadeOut(card), Create(made), FadeIn(label), 1.2),
+            ride=(Create(hill), MoveAlongPath(ball, hill.copy()), FadeIn(who), 2.6),
+            top=(FadeOut(ball, label), Create(top), FadeIn(peak, scale=3), FadeIn(name), 1.2),
+            above=(FadeIn(above, error, shift=UP * 0.4), 0.8),
+            mistake=(FadeIn(mistake, shift=LEFT * 0.2), 0.8),
+        )
+
+    def score(self, noise_var: float) -> float:
+        """Return the mean of log p(x) under a model with this noise, over all cells that the lesson's model makes."""
+        true, model = (W @ W.T + noise * np.eye(3) for noise in (NOISE_VAR, noise_var))
+        return -0.5 * float(np.trace(np.linalg.solve(model, true)) + np.log(np.linalg.det(2 * np.pi * model)))
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -1677,28 +1751,41 @@ class Deaf(Lecture):
 
     def construct(self):
         self.add(heading("4.9", lesson.titles["4.9"]))
-        net = Autoencoder().scale(0.9).move_to([0, 0.3, 0])
-        yours = words("your model", 34, GOOD, weight=BOLD).move_to([0, 2.4, 0])
+        net = Network().shift(UP * 0.5)
+        plus, times, die, ways, tag = net.outside()
+        decoder = trapezoid("decoder", narrow="left").move_to(net.loss)
+        heard = arrow(net.z, decoder)
+        model = [
+            [FadeIn(net.encoder, shift=RIGHT * 0.3)],
+            [*map(GrowArrow, net.ways), *[FadeIn(one, scale=0.7) for one in (net.mu, net.sigma)]],
+            [*map(GrowArrow, ways[:4]), *[FadeIn(one, scale=0.7) for one in (plus, times, die, tag)]],
+            [GrowArrow(ways[4]), FadeIn(net.z, scale=0.7)],
+            [GrowArrow(heard), FadeIn(decoder, shift=LEFT * 0.3)],
+        ]
+        yours = words("your model", 34, GOOD, weight=BOLD).move_to([0, 2.5, 0])
         deaf = words("its deaf twin", 34, BAD, weight=BOLD).move_to(yours)
-        wall = Line(UP * 0.85, DOWN * 0.85, color=BAD, stroke_width=10).next_to(net.die, RIGHT, buff=0.12)
-        ends = ((net.decoder.get_left(), net.z.get_right()), (net.z.get_left(), wall.get_right()))
-        trail = VGroup(*[glowing(*pair) for pair in ends]).shift(DOWN * 0.2)
-        card = question("What will its training loss do?", 32).move_to([0, -2.5, 0])
+        wall = Line(UP * 0.85, DOWN * 0.85, color=BAD, stroke_width=10).next_to(plus, RIGHT, buff=0.15)
+        ends = ((decoder.get_left(), net.z.get_right()), (net.z.get_left(), wall.get_right()))
+        trail = VGroup(*[glowing(*pair) for pair in ends])
+        card = question("What will its training loss do?", 32).move_to([0, -2.9, 0])
         self.say(
             "{cells} Now real blood cells, and a model with your draw and your price. {twin} Its twin is deaf: {wall} "
             "no gradient passes the draw. {ask} What will its training loss do?",
             pause=1.6,
-            cells=(FadeIn(yours), net.appear(), 2.0),
+            cells=(FadeIn(yours), LaggedStart(*[AnimationGroup(*step) for step in model], lag_ratio=0.5), 2.0),
             twin=(FadeOut(yours, shift=UP * 0.2), FadeIn(deaf, shift=UP * 0.2), 0.6),
             wall=(LaggedStart(*[Create(leg, lag_ratio=0) for leg in trail], Create(wall), lag_ratio=0.6), 1.2),
             ask=(ask(card), 0.8),
         )
-        self.fall(Group(net, wall, trail, card, deaf))
+        shown = net.encoder, net.ways, net.mu, net.sigma, plus, times, die, ways, tag, net.z, heard, decoder
+        self.fall(Group(*shown, wall, trail, card, deaf))
 
     def fall(self, old: Group) -> None:
         histories = [np.array(history) for history in lesson.value("4.9", LOSSES)]
         assert [f"{histories[1][0]:.0f}", f"{histories[1][-1]:.0f}"] == [deaf_first, deaf_last]
-        axes = plot_axes((1, 40), (330, 470), "epoch", "training loss", 8.0, 4.4, [1, 20, 40], [350, 400, 450])
+        axes = plot_axes(
+            (1, 40), (330, 470), "epoch", "training loss (nats per cell)", 8.0, 4.4, [1, 20, 40], [350, 400, 450]
+        )
         axes.move_to([-0.4, -0.4, 0])
         curves, names = [], VGroup()
         for history, name, color in zip(histories, ("your model", "deaf twin"), (GOOD, BAD), strict=True):
@@ -1712,13 +1799,19 @@ class Deaf(Lecture):
         heap = Circle(0.3, color=BAD, stroke_width=4).move_to(panels[1])
         every = words(f"all {len(lesson.value('4.9', 'groups'))} cells", 26, BAD).next_to(heap, UR, buff=0.1)
         self.say(
-            f"{{clear}} It falls, {{fall}} from {deaf_first} to {deaf_last}, and nobody notices. {{heap}} But its KL "
-            f"is zero, and all its cells lie in one heap. {{only}} The price needs no draw: it was the encoder's only "
-            f"teacher.",
+            f"{{clear}} It falls, {{fall}} from {deaf_first} to {deaf_last} nats, and nobody notices. {{heap}} But "
+            f"its KL is zero, and all its cells lie in one heap. {{only}} The price needs no draw: it was the "
+            f"encoder's only teacher.",
             pause=0.8,
             clear=(Succession(FadeOut(old, run_time=0.3), FadeIn(axes, run_time=0.4)), 0.7),
             fall=(*[Create(one) for one in curves], FadeIn(names), 2.2),
-            heap=(FadeOut(axes, names, *curves), FadeIn(*panels), FadeIn(titles), 1.2),
+            heap=(
+                Succession(
+                    FadeOut(Group(axes, names, *curves), run_time=0.4),
+                    FadeIn(Group(*panels, titles), run_time=0.7),
+                ),
+                1.1,
+            ),
             only=(Create(heap), FadeIn(every, shift=UP * 0.1), 1.0),
         )
 
