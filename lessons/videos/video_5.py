@@ -304,7 +304,7 @@ class SeventhDigit(Lecture):
         self.add(head)
         code = listing(lesson.lines("gammas = torch.lgamma(x + theta)").strip(), 20).move_to(UP * 2.0)
         cards = Choices("less than 0.001", "about 0.1", "NaN").move_to(DOWN * 2.95)
-        large = math("theta = 10^5", 44, SPREAD).next_to(code, DOWN, buff=0.5)
+        large = math("theta = 10^5", 80, SPREAD).move_to(DOWN * 0.5)
         self.say(
             "{card} Type its formula as it stands, in 32-bit numbers, {large} with theta at a hundred "
             "thousand. {ask} How far off will it be?",
@@ -319,19 +319,22 @@ class SeventhDigit(Lecture):
         self.say(
             "{two} Two of its terms are near a million. {seven} Seven digits are kept, {gone} and the rest "
             f"is gone. {{minus}} But we want the difference. {{error}} It is off by {error} nats.",
-            two=(FadeOut(large), FadeIn(rows[:2], shift=UP * 0.2), 1.0),
+            two=(lagged(0.7, (FadeOut(large), FadeIn(rows[:2], shift=UP * 0.2))), 1.2),
             seven=lambda: (lost.animate.set_color(BAD), 0.8),
-            gone=lambda: (TransformFromCopy(rows[1], rows[2][0]), FadeIn(rows[2][1]), 0.9),
+            gone=(FadeIn(rows[2], shift=RIGHT * 0.3), 0.9),
             minus=(Create(results[0]), FadeIn(results[1]), 0.9),
             error=lambda: (cards.decide(1), results[1][1].animate.set_color(BAD), 1.2),
         )
         mend = math("log theta / (theta + mu) = - log(1 + mu / theta)", 48).move_to(DOWN * 0.2)
-        code_mend = mono("torch.log1p(mu / theta)   x.double()", 28, GOOD).move_to(DOWN * 1.7)
+        double, log1p = (
+            mono(text, 28, GOOD).move_to([x, -1.7, 0])
+            for text, x in (("x.double()", 3.4), ("torch.log1p(mu / theta)", -1.6))
+        )
         self.say(
             "{mend} The cure: 64-bit numbers, {log} and never theta plus mu inside a logarithm.",
             pause=0.5,
-            mend=lambda: (lagged(0.8, (FadeOut(self.others(head, code)), FadeIn(code_mend))), 1.0),
-            log=(Write(mend), 1.2),
+            mend=lambda: (lagged(0.8, (FadeOut(self.others(head, code)), FadeIn(double))), 1.0),
+            log=(Write(mend), FadeIn(log1p), 1.2),
         )
 
     def rows(self, exact: list[float], kept: list[float]) -> tuple[VGroup, VGroup, VGroup]:
@@ -549,9 +552,9 @@ class WhoNeeds(Lecture):
         z = node("z", LATENT).next_to(tags, LEFT, buff=0.6)
         foot = plot.axes.c2p(0, 0)[1]
         stacks[1].save_state()
-        self.play(FadeOut(self.others(head)), FadeIn(plot, law, readout), run_time=0.7)
+        self.play(lagged(0.7, (FadeOut(self.others(head)), FadeIn(plot, law, readout))), run_time=0.9)
         self.say(
-            "{color} Colour the cells by kind. {away} CST3 is a myeloid gene: T and B cells do not make it. "
+            "Colour the cells {color} by kind. {away} CST3 is a myeloid gene: T and B cells do not make it. "
             "{inside} Within dendritic cells, pi is zero. {so} Those zeros were other kinds of cells, and a "
             "latent z can say so without a coin.",
             pause=0.4,
@@ -987,10 +990,12 @@ class TwoBills(Lecture):
         )
         label = mono(signed(wrong, 2), 26, GROUND).move_to(longer)
         self.say(
-            "{slip} But scVI's encoders return variances. Put them where log-variances belong, {wrong} and with a "
-            f"second latent, right at the prior, {signed(right, 2)} turns into {signed(wrong, 2)}, without complaint.",
+            "{slip} But scVI's encoders return variances. Put them where log-variances belong, {second} and with "
+            f"a second latent, right at the prior, {{wrong}} {signed(right, 2)} turns into {signed(wrong, 2)}, "
+            "without complaint.",
             pause=0.5,
             slip=lambda: (FadeOut(bills[1], values[1]), Indicate(posts[0], 1.05, LATENT), 1.0),
+            second=(Create(bell(lines[0], 0, 1, LATENT, 1.1)), 1.0),
             wrong=lambda: (Transform(bills[0], longer), Transform(values[0], label), 1.4),
         )
 
@@ -1027,7 +1032,7 @@ class Model(VGroup):
         )
         self.posteriors = VGroup(
             self.bells(told["qz_m"][0], told["qz_v"][0], LATENT, up, 0.95),
-            self.bells((told["ql_m"][0] - 6.2) * 1.5, told["ql_v"][0] * 12, LIBRARY, low, 0.8),
+            self.bells((told["ql_m"][0] - 6.2) * 2.1, told["ql_v"][0] * 24, LIBRARY, low, 0.8),
         )
         self.dice = VGroup(Die(0.62).move_to([-1.35, y, 0]) for y in (up, low))
         self.latents = VGroup(
@@ -1060,7 +1065,7 @@ class Model(VGroup):
         frame = RoundedRectangle(0.12, width=1.5, height=1.3, color=color, stroke_width=4).set_fill(BOX, 1)
         group, steps = VGroup(frame.move_to([-2.7, y, 0])), np.linspace(-3, 3, 41)
         for mean, variance in list(zip(means, variances, strict=True))[:4]:
-            xs = mean * 0.28 + steps * variance**0.5 * 0.28
+            xs = mean * 0.2 + steps * variance**0.5 * 0.2
             ys = height * (min(variances) / variance) ** 0.5 * np.exp(-(steps**2) / 2)
             inside = [[-2.7 + a, y - 0.5 + b, 0] for a, b in zip(xs, ys, strict=True) if abs(a) < 0.7]
             group.add(VMobject().set_points_as_corners(inside).set_stroke(color, 3))
