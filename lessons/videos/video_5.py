@@ -130,7 +130,7 @@ class Opening(Lecture):
         names = VGroup(side[2] for side in sides)
         alike, unlike = (
             VGroup(words(f"{text}", 32, INK).move_to([x, 2.2, 0]) for text, x in zip(texts, (-3.4, 3.4), strict=True))
-            for texts in ([f"detected in {one}%" for one in detected], [f"mean {one}" for one in means])
+            for texts in ([f"detected in {one}%" for one in detected], [f"mean {one} molecules" for one in means])
         )
         self.say(
             "{title} From our VAE to scVI. {bits} So far a gene was a coin: detected, or not. {same} LYZ is "
@@ -184,9 +184,9 @@ class TooNarrow(Lecture):
         narrow, little = span(axes, mean, poisson_variance, 0.02, 0.055, MEAN)
         wide, much = span(axes, mean, gene_variance, 0.006, 0.035, INK)
         self.say(
-            f"{{axes}} Take HLA-DRA in {n_cells} monocytes. {{bars}} Each bar is the share of cells with that count.",
-            axes=(FadeIn(axes), FadeIn(gene), 0.8),
-            bars=(rise(bars, 0.04), 1.8),
+            f"{{bars}} Take HLA-DRA in {n_cells} monocytes. {{each}} Each bar is the share of cells with that count.",
+            bars=(FadeIn(gene), lagged(0.15, (FadeIn(axes), rise(bars, 0.04))), 2.0),
+            each=lambda: (lagged(0.15, (Indicate(bar, 1.0, MEAN) for bar in bars[:20])), 1.8),
         )
         self.say(
             "{poisson} The simplest law of counts is the Poisson. {equal} Its variance equals its mean: over "
@@ -304,7 +304,7 @@ class SeventhDigit(Lecture):
         self.add(head)
         code = listing(lesson.lines("gammas = torch.lgamma(x + theta)").strip(), 20).move_to(UP * 2.0)
         cards = Choices("less than 0.001", "about 0.1", "NaN").move_to(DOWN * 2.95)
-        large = math("theta = 10^5", 44, SPREAD).next_to(code, DOWN, buff=0.5)
+        large = math("theta = 10^5", 80, SPREAD).move_to(DOWN * 0.5)
         self.say(
             "{card} Type its formula as it stands, in 32-bit numbers, {large} with theta at a hundred "
             "thousand. {ask} How far off will it be?",
@@ -319,19 +319,22 @@ class SeventhDigit(Lecture):
         self.say(
             "{two} Two of its terms are near a million. {seven} Seven digits are kept, {gone} and the rest "
             f"is gone. {{minus}} But we want the difference. {{error}} It is off by {error} nats.",
-            two=(FadeOut(large), FadeIn(rows[:2], shift=UP * 0.2), 1.0),
+            two=(lagged(0.7, (FadeOut(large), FadeIn(rows[:2], shift=UP * 0.2))), 1.2),
             seven=lambda: (lost.animate.set_color(BAD), 0.8),
-            gone=lambda: (TransformFromCopy(rows[1], rows[2][0]), FadeIn(rows[2][1]), 0.9),
+            gone=(FadeIn(rows[2], shift=RIGHT * 0.3), 0.9),
             minus=(Create(results[0]), FadeIn(results[1]), 0.9),
             error=lambda: (cards.decide(1), results[1][1].animate.set_color(BAD), 1.2),
         )
         mend = math("log theta / (theta + mu) = - log(1 + mu / theta)", 48).move_to(DOWN * 0.2)
-        code_mend = mono("torch.log1p(mu / theta)   x.double()", 28, GOOD).move_to(DOWN * 1.7)
+        double, log1p = (
+            mono(text, 28, GOOD).move_to([x, -1.7, 0])
+            for text, x in (("x.double()", 3.4), ("torch.log1p(mu / theta)", -1.6))
+        )
         self.say(
             "{mend} The cure: 64-bit numbers, {log} and never theta plus mu inside a logarithm.",
             pause=0.5,
-            mend=lambda: (FadeOut(self.others(head, code)), FadeIn(code_mend), 0.8),
-            log=(Write(mend), 1.2),
+            mend=lambda: (lagged(0.8, (FadeOut(self.others(head, code)), FadeIn(double))), 1.0),
+            log=(Write(mend), FadeIn(log1p), 1.2),
         )
 
     def rows(self, exact: list[float], kept: list[float]) -> tuple[VGroup, VGroup, VGroup]:
@@ -416,10 +419,10 @@ class Coin(Lecture):
         gene = words("CST3", 30).move_to([0.5, 1.6, 0])
         tag = words("negative binomial", 28, SPREAD).next_to(plot.axes.c2p(1.4, 0.2), RIGHT, buff=0.2)
         self.say(
-            "{axes} Two thirds of the matrix are zeros. {bars} Here is CST3, in all 700 cells. {nb} The "
+            "{zeros} Two thirds of the matrix are zeros. {bars} Here is CST3, in all 700 cells. {nb} The "
             "negative binomial makes zeros, {miss} but too many ones and twos.",
-            axes=(FadeIn(plot.axes), 0.8),
-            bars=(rise(plot.bars, 0.1), FadeIn(gene), 1.4),
+            zeros=(FadeIn(plot.axes), GrowFromEdge(plot.bars[0], DOWN), 1.0),
+            bars=(rise(plot.bars[1:], 0.1), FadeIn(gene), 1.4),
             nb=(Create(law, lag_ratio=0.1), FadeIn(tag), 1.4),
             miss=lambda: (Indicate(law[1], 1.15, BAD), 1.0),
         )
@@ -490,7 +493,13 @@ class WhoNeeds(Lecture):
             small=(FadeIn(prove[0][0]), FadeIn(prove[1][0]), 0.9),
             mean=(rise(prove[0][1]), FadeIn(prove[0][2]), 0.8),
             theta=(rise(prove[1][1]), FadeIn(prove[1][2]), 1.0),
-            ask=(FadeOut(prove), FadeIn(axes), lagged(0.02, (GrowFromCenter(gene) for gene in genes)), 1.4),
+            ask=(
+                lagged(
+                    0.4,
+                    (FadeOut(prove), FadeIn(axes), lagged(0.02, (GrowFromCenter(gene) for gene in genes))),
+                ),
+                1.6,
+            ),
             count=(lagged(0.25, map(cards.offer, range(3))), 1.4),
         )
         self.say(
@@ -514,7 +523,7 @@ class WhoNeeds(Lecture):
         for x, name, color, law in ((-3.3, "a small mean", MEAN, (0.5, 5.0)), (3.3, "a small θ", SPREAD, (5.0, 0.15))):
             shares = expected(nb_log_prob, k, [law[0]], law[1])
             assert 0.55 < shares[0] < 0.65
-            axes = plot_axes([-0.6, 10.6], [0, 0.7], "", "share of cells", 4.8, 3.6, x_marks=[0, 5, 10])
+            axes = plot_axes([-0.6, 10.6], [0, 0.7], "count", "share of cells", 4.4, 3.6, x_marks=[0, 5, 10])
             bars = histogram(axes.move_to([x, -0.7, 0]), np.arange(12) - 0.5, shares, GREY, 0.9)
             bars[0].set_fill(color, 0.9)
             plots.add(VGroup(axes, bars, words(name, 30, color).move_to(axes.c2p(5.5, 0.4))))
@@ -543,9 +552,9 @@ class WhoNeeds(Lecture):
         z = node("z", LATENT).next_to(tags, LEFT, buff=0.6)
         foot = plot.axes.c2p(0, 0)[1]
         stacks[1].save_state()
-        self.play(FadeOut(self.others(head)), FadeIn(plot, law, readout), run_time=0.7)
+        self.play(lagged(0.7, (FadeOut(self.others(head)), FadeIn(plot, law, readout))), run_time=0.9)
         self.say(
-            "{color} Colour the cells by kind. {away} CST3 is a myeloid gene: T and B cells do not make it. "
+            "Colour the cells {color} by kind. {away} CST3 is a myeloid gene: T and B cells do not make it. "
             "{inside} Within dendritic cells, pi is zero. {so} Those zeros were other kinds of cells, and a "
             "latent z can say so without a coin.",
             pause=0.4,
@@ -601,10 +610,10 @@ class SizeIsLatent(Lecture):
         )
         tags[0].move_to(axes.c2p(7.15, 1.55)), tags[1].move_to(axes.c2p(5.2, 1.72))
         self.say(
-            "{axes} How large is a cell? {first} Here are the log totals of two runs. {second} The second "
+            "{first} How large is a cell? Here are the log totals {deep} of two runs. {second} The second "
             "one caught less.",
-            axes=(FadeIn(axes), 0.7),
-            first=(rise(piles[0], 0.04), FadeIn(tags[0]), 1.3),
+            first=(lagged(0.2, (FadeIn(axes), rise(piles[0], 0.04))), 2.0),
+            deep=(FadeIn(tags[0], shift=LEFT * 0.2), 0.6),
             second=(rise(piles[1], 0.04), FadeIn(tags[1]), 1.3),
         )
         formula = math("p(l) = cal(N)(m_b, v_b)", 48, LIBRARY).move_to(axes.c2p(6.25, 1.9) + UP * 0.45)
@@ -704,11 +713,16 @@ class ThreeLibraries(Lecture):
             "of the very counts it scores. {never} Never compare its ELBO with that of a model that infers l.",
             pause=0.5,
             handed=lambda: (
-                FadeOut(picture, rows[:2]),
                 rows[2].animate.move_to([-1.2, 1.6, 0]),
-                FadeIn(given, shift=UP * 0.2),
-                GrowArrow(way([-1.2, 1.3, 0], given.get_top())),
-                1.2,
+                lagged(
+                    0.6,
+                    (
+                        FadeOut(picture, rows[:2]),
+                        FadeIn(given, shift=UP * 0.2),
+                        GrowArrow(way([-1.2, 1.3, 0], given.get_top())),
+                    ),
+                ),
+                1.6,
             ),
             given=lambda: (
                 FadeIn(counts, tag),
@@ -727,8 +741,7 @@ class Shares(Lecture):
     def construct(self):
         self.add(heading("5.5", lesson.titles["5.5"]))
         code = listing(bare(lesson.lines("scale = torch.softmax", "rate = torch.exp(library)")), 22).move_to(UP * 2.1)
-        for line in code.lines:
-            line.set_opacity(0)
+        code.lines[1].set_opacity(0)
         score, scale, rate = (value("5.5", name) for name in ("score", "scale", "rate"))
         stages = [
             [self.bars(row, height, x, f, color) for row, x, f in zip(rows, (-3.2, 3.2), forms, strict=True)]
@@ -744,24 +757,32 @@ class Shares(Lecture):
             assert f"{sum(round(float(one), digits) for one in row):.{digits}f}" == f"{total:.{digits}f}"
         unit, sums = (
             VGroup(words(text, 28, color).move_to([x, -3.2, 0]) for text, x in zip(texts, (-3.2, 3.2), strict=True))
-            for texts, color in ((("sum 1", "sum 1"), INK), (("sum 10", "sum 1,000"), LIBRARY))
+            for texts, color in ((("sum 1", "sum 1"), INK), (("sum 10 molecules", "sum 1,000 molecules"), LIBRARY))
         )
         alike = VGroup(bar[0].copy().set_fill(opacity=0).set_stroke(DIM, 2) for bar in two[0])
-        alike.add(words("drawn 100 times as tall", 24, DIM).next_to(alike[0], RIGHT, buff=0.25, aligned_edge=UP))
+        alike.add(words("outlines: 100 times as tall", 26, DIM).next_to(alike[0], RIGHT, buff=0.25, aligned_edge=UP))
         self.say(
             "{score} The decoder's last layer scores each gene. {soft} A softmax turns scores into shares: "
-            "positive, with sum one. {lib} Times e to the l, they become rates: {small} ten molecules in this "
-            "cell, {big} a thousand in that one.",
-            score=(FadeIn(one, shift=UP * 0.2), FadeIn(code.card), 1.0),
-            soft=lambda: (ReplacementTransform(one, two), FadeIn(unit), code.lines[0].animate.set_opacity(1), 1.4),
+            "positive, with sum one. {lib} Times e to the l, they become rates: {big} a thousand molecules in one "
+            "cell, {small} and ten in the other. On the same scale, {alike} you hardly see them.",
+            score=(FadeIn(one, shift=UP * 0.2), 1.0),
+            soft=lambda: (
+                ReplacementTransform(one, two),
+                FadeIn(unit, code),
+                1.4,
+            ),
             lib=lambda: (code.lines[1].animate.set_opacity(1), 0.9),
             small=lambda: (
                 ReplacementTransform(two[0], three[0]),
-                ReplacementTransform(unit[0], sums[0]),
-                FadeIn(alike),
+                lagged(0.6, (FadeOut(unit[0]), FadeIn(sums[0]))),
                 0.9,
             ),
-            big=lambda: (ReplacementTransform(two[1], three[1]), ReplacementTransform(unit[1], sums[1]), 1.0),
+            big=lambda: (
+                ReplacementTransform(two[1], three[1]),
+                lagged(0.6, (FadeOut(unit[1]), FadeIn(sums[1]))),
+                1.0,
+            ),
+            alike=(FadeIn(alike), 0.8),
         )
         self.say(
             "{what} What kind of cell, {much} and how much of it was caught, have been taken apart.",
@@ -823,10 +844,9 @@ class ThreeHeads(Lecture):
             r=(Write(outs[1]), 0.9),
             drop=(Write(outs[2]), 0.9),
         )
-        self.play(FadeOut(self.others(head)), run_time=0.5)
-        self.slip()
+        self.slip(self.others(head))
 
-    def slip(self) -> None:
+    def slip(self, before: Group) -> None:
         """Squeeze logits into 0 to 1, and see what their sigmoids become."""
         axes = plot_axes(
             [-6, 6],
@@ -860,7 +880,17 @@ class ThreeHeads(Lecture):
             "No error: a number from 0 to 1 is a fine logit. {half} But now every gene has a pi of at least one "
             "half.",
             pause=0.5,
-            slip=(FadeIn(axes), Create(line), lagged(0.05, (FadeIn(dot, scale=0.5) for dot in points)), 1.6),
+            slip=(
+                lagged(
+                    0.5,
+                    (
+                        FadeOut(before),
+                        AnimationGroup(FadeIn(axes), Create(line)),
+                        lagged(0.05, (FadeIn(dot, scale=0.5) for dot in points)),
+                    ),
+                ),
+                2.0,
+            ),
             squeeze=(squeeze.animate.set_value(1), UpdateFromFunc(points, follow), 2.0),
             half=(FadeIn(band_), FadeIn(limit), 1.0),
         )
@@ -893,12 +923,12 @@ class Dispersion(Lecture):
             cell=lambda: (one.animate.set_fill(SPREAD, 1), FadeIn(names[0], shift=UP * 0.2), 0.9),
             gene=lambda: (
                 lagged(0.1, (cell.animate.set_fill(SPREAD, 1) for cell in rest)),
-                ReplacementTransform(names[0], names[1]),
+                lagged(0.6, (FadeOut(names[0], shift=UP * 0.2), FadeIn(names[1], shift=UP * 0.2))),
                 1.2,
             ),
             mid=lambda: (
                 *[cell.animate.set_fill(RUNS[i % 2], 1) for i, cell in enumerate(column)],
-                ReplacementTransform(names[1], names[2]),
+                lagged(0.6, (FadeOut(names[1], shift=UP * 0.2), FadeIn(names[2], shift=UP * 0.2))),
                 1.0,
             ),
         )
@@ -916,7 +946,7 @@ class TwoBills(Lecture):
         lines = [
             number_line(span, math(name, 42, color), 4.6, marks).move_to([x, -0.35, 0])
             for span, name, color, marks, x in (
-                ([-3, 3], "z", LATENT, [-2, 0, 2], -3.6),
+                ([-3, 4], "z", LATENT, [-2, 0, 2], -3.6),
                 ([5.4, 8.6, 0.5], "l", LIBRARY, [6, 7, 8], 3.3),
             )
         ]
@@ -960,10 +990,12 @@ class TwoBills(Lecture):
         )
         label = mono(signed(wrong, 2), 26, GROUND).move_to(longer)
         self.say(
-            "{slip} But scVI's encoders return variances. Put them where log-variances belong, {wrong} and with a "
-            f"second latent, right at the prior, {signed(right, 2)} turns into {signed(wrong, 2)}, without complaint.",
+            "{slip} But scVI's encoders return variances. Put them where log-variances belong, {second} and with "
+            f"a second latent, right at the prior, {{wrong}} {signed(right, 2)} turns into {signed(wrong, 2)}, "
+            "without complaint.",
             pause=0.5,
             slip=lambda: (FadeOut(bills[1], values[1]), Indicate(posts[0], 1.05, LATENT), 1.0),
+            second=(Create(bell(lines[0], 0, 1, LATENT, 1.1)), 1.0),
             wrong=lambda: (Transform(bills[0], longer), Transform(values[0], label), 1.4),
         )
 
@@ -1000,7 +1032,7 @@ class Model(VGroup):
         )
         self.posteriors = VGroup(
             self.bells(told["qz_m"][0], told["qz_v"][0], LATENT, up, 0.95),
-            self.bells((told["ql_m"][0] - 6.2) * 1.5, told["ql_v"][0] * 12, LIBRARY, low, 0.8),
+            self.bells((told["ql_m"][0] - 6.2) * 2.1, told["ql_v"][0] * 24, LIBRARY, low, 0.8),
         )
         self.dice = VGroup(Die(0.62).move_to([-1.35, y, 0]) for y in (up, low))
         self.latents = VGroup(
@@ -1033,7 +1065,7 @@ class Model(VGroup):
         frame = RoundedRectangle(0.12, width=1.5, height=1.3, color=color, stroke_width=4).set_fill(BOX, 1)
         group, steps = VGroup(frame.move_to([-2.7, y, 0])), np.linspace(-3, 3, 41)
         for mean, variance in list(zip(means, variances, strict=True))[:4]:
-            xs = mean * 0.28 + steps * variance**0.5 * 0.28
+            xs = mean * 0.2 + steps * variance**0.5 * 0.2
             ys = height * (min(variances) / variance) ** 0.5 * np.exp(-(steps**2) / 2)
             inside = [[-2.7 + a, y - 0.5 + b, 0] for a, b in zip(xs, ys, strict=True) if abs(a) < 0.7]
             group.add(VMobject().set_points_as_corners(inside).set_stroke(color, 3))
@@ -1184,7 +1216,13 @@ class OtherBatch(Lecture):
         self.add(heading("5.8", lesson.titles["5.8"]))
         changed = lesson.line("the other batch changes:")
         assert changed.endswith("['px_scale', 'px_rate']")
-        names = [("qz_m", "mean of z"), ("z", "a draw"), ("library", "l"), ("px_scale", "shares"), ("px_rate", "mu")]
+        names = [
+            ("qz_m", "mean of z"),
+            ("z", "a draw"),
+            ("library", "the size l"),
+            ("px_scale", "shares"),
+            ("px_rate", "mu"),
+        ]
         cards = VGroup()
         for name, note in names:
             text = VGroup(mono(name, 28), words(note, 22)).arrange(DOWN, buff=0.15)
@@ -1195,7 +1233,9 @@ class OtherBatch(Lecture):
         x = value("5.10", "cell")[0][0]
         chosen = np.argsort(-x, kind="stable")[:12]
         top = max(told[chosen].max(), swapped[chosen].max())
-        axes = plot_axes([-0.6, 11.6], [0, top * 1.1], "", "mu of twelve genes", 9.6, 2.7).move_to([0, -1.7, 0])
+        axes = plot_axes([-0.6, 11.6], [0, top * 1.1], "", "mu, expected counts, of twelve genes", 9.6, 2.7).move_to(
+            [0, -1.7, 0]
+        )
         bars = [
             histogram(axes, np.arange(13) - 0.5, rates[chosen], color, 0.9)
             for rates, color in zip((told, swapped), RUNS, strict=True)
@@ -1220,7 +1260,8 @@ class OtherBatch(Lecture):
                 *[card[1].animate.set_color(RUNS[1]) for card in cards[3:]],
                 FadeIn(ghost),
                 Transform(bars[0], bars[1]),
-                ReplacementTransform(batch, other),
+                FadeOut(batch),
+                FadeIn(other),
                 1.6,
             ),
             use=lambda: (Indicate(other, 1.15, RUNS[1]), Indicate(bars[0], 1.04, RUNS[1]), 1.4),
@@ -1275,7 +1316,11 @@ class WarmUp(Lecture):
             ),
             cost=lambda: (Indicate(terms[6], 1.15, LATENT), Indicate(cells, 1.05, LATENT), 1.2),
             mute=lambda: (*[Transform(one, prior.copy().set_stroke(LATENT)) for one in cells], 1.2),
-            cure=lambda: (FadeIn(terms[5], scale=1.5), FadeOut(mute, prior, cells, name), FadeIn(axes), 0.9),
+            cure=lambda: (
+                FadeIn(terms[5], scale=1.5),
+                lagged(0.8, (FadeOut(mute, prior, cells, name), FadeIn(axes))),
+                0.9,
+            ),
             grow=(now.animate(rate_func=linear).set_value(99), UpdateFromFunc(line, follow), 2.8),
         )
         self.say(
@@ -1343,10 +1388,9 @@ class Epochs(Lecture):
                 2.6,
             ),
         )
-        self.play(FadeOut(self.others(head)), run_time=0.5)
-        self.elbo(history)
+        self.elbo(history, self.others(head))
 
-    def elbo(self, history: dict) -> None:
+    def elbo(self, history: dict, before: Group) -> None:
         train, test = (-np.array(history[f"elbo_{part}_set"]) for part in ("train", "test"))
         axes = plot_axes(
             [1, 100],
@@ -1368,14 +1412,24 @@ class Epochs(Lecture):
         gap = round(abs(plain(last[0]) - plain(last[1])))
         assert gap == int(lesson.text(r"At the end (\d+) nats remain"))
         brace = Line(axes.c2p(101.5, train[-1]), axes.c2p(101.5, test[-1]), color=INK, stroke_width=8)
-        left = mono(f"{gap}", 28).next_to(brace, RIGHT, buff=0.2)
+        left = words(f"{gap} nats", 26).next_to(brace, RIGHT, buff=0.15)
         axes.names[0].next_to(axes.c2p(75, 300), DOWN, buff=0.18)
         self.say(
             "{lines} Held-out cells lag far behind: batch norm's averages describe weights that are gone. "
             f"{{finish}} So our trainer finishes them after the last epoch. {{gap}} {gap} nats remain: part luck, "
             "part cells known by heart.",
             pause=0.5,
-            lines=(FadeIn(axes), *[Create(line) for line in lines], *[FadeIn(tag) for tag in tags], 2.8),
+            lines=(
+                lagged(
+                    0.8,
+                    (
+                        FadeOut(before, run_time=0.5),
+                        FadeIn(axes, *tags, run_time=0.5),
+                        AnimationGroup(*[Create(line) for line in lines], run_time=2.4),
+                    ),
+                ),
+                3.2,
+            ),
             finish=lambda: (Flash(axes.c2p(100, test[-1]), color=MEAN), Indicate(tags[1], 1.1, MEAN), 1.2),
             gap=(GrowFromCenter(brace), FadeIn(left), 0.9),
         )
@@ -1556,11 +1610,15 @@ class HowSure(Lecture):
             "{draw} Draw a B cell and another cell, again and again. How often has the B cell the larger share "
             "of a gene? {sure} As log-odds, that is the Bayes factor: how sure. {much} The fold change says "
             "how much.",
-            draw=(FadeIn(axes, zero), points.to(np.stack([lfc, factor], axis=1)), 2.6),
+            draw=(
+                FadeIn(axes, zero, rate_func=rush_from),
+                points.to(np.stack([lfc, factor], axis=1)),
+                2.6,
+            ),
             sure=(GrowFromCenter(sure), FadeIn(tags[0]), 0.9),
             much=(GrowFromCenter(much), FadeIn(tags[1]), 0.9),
         )
-        corners = [self.gene(axes, *one) for one in (("A", 0.05, 8, MEAN, UP), ("B", 3, 2, LATENT, DOWN))]
+        corners = [self.gene(axes, *one) for one in (("A", 0.05, 8, MEAN, UP), ("B", 5, 1.2, LATENT, RIGHT))]
         self.say(
             "{little} A gene may change little but surely, {other} or much but not always. {both} CD79A does "
             "it much, and surely: it is part of the B-cell receptor.",
@@ -1705,7 +1763,14 @@ class TenPairs(Lecture):
         gap, error = lesson.line(r"^-ELBO").split()[-3], lesson.line(r"^-ELBO").split()[-1]
         assert f"{(pairs[:, 0] - pairs[:, 1]).mean():.1f}" == gap
         axes = plot_axes(
-            [745, 800], [745, 800], "scvi-tools, −ELBO", "ours, −ELBO", 4.9, 4.9, x_marks=[750, 790], y_marks=[750, 790]
+            [745, 800],
+            [745, 800],
+            "scvi-tools, −ELBO, nats",
+            "ours, −ELBO, nats",
+            4.9,
+            4.9,
+            x_marks=[750, 790],
+            y_marks=[750, 790],
         )
         axes.names[0].next_to(axes.frame, DOWN, buff=0.5)
         axes.move_to([-3.7, -0.4, 0])
@@ -1774,7 +1839,8 @@ class Finishing(Lecture):
             if i:
                 falls.add(way(axes.c2p(i, levels[i - 1]), axes.c2p(i, level), GOOD, 0))
         brace = BraceBetweenPoints(axes.c2p(4, levels[-1]), axes.c2p(4, levels[0]), RIGHT, color=INK)
-        total = mono(gap, 34, GOOD).next_to(brace, RIGHT, buff=0.12)
+        total = VGroup(mono(gap, 34, GOOD), words("nats", 26, GOOD)).arrange(DOWN, buff=0.12)
+        total.next_to(brace, RIGHT, buff=0.12)
         across = DashedLine(axes.c2p(0.94, levels[0]), axes.c2p(4, levels[0]), color=FAINT, stroke_width=3)
 
         def step(i: int) -> tuple:
@@ -1850,7 +1916,7 @@ class TwoLaboratories(Lecture):
             apart=lambda: (frames[0].animate.set_stroke(BAD, 4), frames[1].animate.set_stroke(BAD, 4), 1.2),
             told=lambda: (frames[2].animate.set_stroke(GOOD, 4), 0.9),
             num=(FadeIn(scores, shift=UP * 0.2), FadeIn(labels[0]), 0.9),
-            kinds=(ReplacementTransform(scores, kinds), ReplacementTransform(labels[0], labels[1]), 1.0),
+            kinds=(lagged(0.6, (FadeOut(scores, labels[0]), FadeIn(kinds, labels[1], shift=UP * 0.2))), 1.2),
         )
 
 
@@ -1864,19 +1930,29 @@ class NotEnough(Lecture):
 
     def construct(self):
         self.add(heading("5.14", lesson.titles["5.14"]))
-        cells = cells_of(value("5.10", "map"), value("5.10", "groups"), GROUPS, square(7.2, 5.2, -2.7, -0.4))
+        drawn_as = value("5.10", "groups") + 10 * value("5.10", "batches").ravel()  # tens: the batch, ones: the kind
+        cells = cells_of(value("5.10", "map"), drawn_as, DIM, square(7.2, 5.2, -2.7, -0.4))
+        for one in cells.numbers:
+            cells.group(one).set_fill(RUNS[one // 10])
+        runs = legend_of(["batch 0", "batch 1"], RUNS).move_to([4.2, 1.0, 0])
         legend = legend_of(value("5.10", "names"), GROUPS).move_to([4.2, 1.0, 0])
         mixed, ari = lesson.number("random positions: mixed"), lesson.number(r"random positions: mixed [\d.]+\s+ARI")
         rows = table([["mixed", mixed], ["ARI", ari]], None, 36).move_to([4.2, -2.4, 0])
         rows.row(0)[1].set_color(GOOD), rows.row(1)[1].set_color(BAD)
-        self.add(cells, legend)
+        self.add(cells, runs)
         self.say(
-            f"{{random}} But mixing alone is easily won. Throw the cells about at random: {{mixed}} {mixed} of the "
-            "most, {ari} and worthless.",
+            f"{{easy}} But mixing alone is easily won. {{random}} Throw the cells about at random: {{mixed}} {mixed} "
+            "of the most, {ari} and worthless: the kinds of cells are mixed as well.",
             pause=0.4,
-            random=(cells.to(filling(value("5.14", "random")[:, :2])), 2.4),
+            easy=lambda: (Indicate(runs, 1.06, INK), 0.9),
+            random=(cells.to(filling(value("5.14", "random")[:, :2])), 1.6),
             mixed=(FadeIn(rows.row(0), shift=UP * 0.2), 0.7),
-            ari=(FadeIn(rows.row(1), shift=UP * 0.2), 0.7),
+            ari=lambda: (
+                *[cells.group(one).animate.set_fill(GROUPS[one % 10]) for one in cells.numbers],
+                lagged(0.6, (FadeOut(runs), FadeIn(legend))),
+                FadeIn(rows.row(1), shift=UP * 0.2),
+                1.4,
+            ),
         )
         people, column = self.design()
         self.say(
@@ -1885,10 +1961,15 @@ class NotEnough(Lecture):
             "in the data tells them apart.",
             pause=0.5,
             design=(
-                FadeOut(cells, rows, legend),
-                FadeIn(people[0]),
-                lagged(0.03, (FadeIn(one) for one in people[1])),
-                1.4,
+                lagged(
+                    0.7,
+                    (
+                        FadeOut(cells, rows, legend),
+                        FadeIn(people[0]),
+                        lagged(0.03, (FadeIn(one) for one in people[1])),
+                    ),
+                ),
+                1.8,
             ),
             other=(lagged(0.03, (FadeIn(one) for one in people[2])), 1.2),
             same=(FadeIn(column[0]), FadeIn(column[1]), 1.0),
