@@ -1,5 +1,7 @@
 """Film 1: a story about a cell, and the same story backwards."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -56,7 +58,7 @@ def probabilities(zs: float | np.ndarray) -> np.ndarray:
     return torch.sigmoid(torch.as_tensor(zs, dtype=torch.float32).unsqueeze(-1) * slopes + offsets).numpy()
 
 
-def posterior(bits: list[float], weights: list[float]) -> tuple[np.ndarray, np.ndarray, float, float]:
+def posterior(bits: Sequence[float], weights: Sequence[float]) -> tuple[np.ndarray, np.ndarray, float, float]:
     """Return likelihood (rescaled) and posterior of genes, each counted with a weight; the posterior's mean and sd."""
     seen = bernoulli_log_prob(torch.tensor(bits), grid.unsqueeze(-1) * slopes + offsets)
     log_lik = (seen * torch.tensor(weights)).sum(dim=-1)
@@ -340,7 +342,7 @@ class Bits(Beat):
             *[words(text, 24).next_to(dot, RIGHT) for text, dot in zip(("detected", "not"), legend[:2], strict=True)]
         )
         self.say(
-            "{t} Here are T cells, {other} and myeloid cells, from blood. {bit} Of each gene we keep one bit: "
+            "{t} Here are T cells, {other} and myeloid cells, from blood. {bit} For each gene we keep one bit: "
             f"detected, or not. {{seen}} CD3D is detected in {shares[0]}% of the T cells, {{few}} and in {shares[1]}% "
             "of the others.",
             t=(FadeIn(cells.group(0), cells.group(1), names[0], shift=UP * 0.2), 0.7),
@@ -385,7 +387,7 @@ class Story(Beat):
         fan = always_redraw(self.fan)
         self.say(
             "{start} A cell's story has two steps. {roll} First, draw z {fall} from a bell around 0, the "
-            "prior. {coins} Then throw one coin a gene. How each is loaded, z decides. {throw} And here is the "
+            "prior. {coins} Then throw one coin per gene: z decides how each is loaded. {throw} And here is the "
             "cell.",
             pause=0.6,
             start=(FadeIn(self.stage), FadeIn(prior), FadeIn(named), FadeIn(die), 0.8),
@@ -497,10 +499,11 @@ class Decoder(Beat):
         bar, last = glow(shown, 0), glow(shown, 1)
         last.stretch(2, 1, about_edge=UP)
         self.say(
-            "{card} In code, two lines. {draw} Draw z. {throw} Throw the coins. {out} Out come four cells "
+            "{clear} In code, {card} two lines. {draw} Draw z. {throw} Throw the coins. {out} Out come four cells "
             "{rows} that never lived.",
             pause=0.9,
-            card=lambda: (FadeOut(self.others(self.mobjects[0])), FadeIn(shown), 0.8),
+            clear=lambda: (FadeOut(self.others(self.mobjects[0])), 0.4),
+            card=(FadeIn(shown), 0.5),
             draw=(FadeIn(bar), 0.4),
             throw=(Transform(bar, last), 0.5),
             out=(FadeIn(told.label), FadeIn(told.lines[0]), FadeOut(bar), 0.6),
@@ -544,8 +547,8 @@ class Counting(Beat):
         gone = [cells.group(k) for k in (1, 3)]
         self.say(
             f"{{drop}} Keep the cells that show it, {{sort}} and line them up. {{count}} {seen} of {among} are T "
-            f"cells: {{share}} {answer.split()[0]}%. {{why}} For there are twice as many myeloid cells here, and some "
-            "show it too.",
+            f"cells: {{share}} {answer.split()[0]}%. {{why}} Because there are twice as many myeloid cells here, "
+            "and some show it too.",
             pause=0.5,
             drop=(*[one.animate.set_fill(opacity=0) for one in gone], FadeOut(card), FadeOut(titles), 0.9),
             sort=lambda: (cells.pack(((0, 2), first, 1.9, 11), pitch=pitch), 1.1),
@@ -595,7 +598,7 @@ class Bayes(Beat):
             "heights. {evid} All that is filled is p of x, the evidence. {post} And the posterior is the T "
             "cells' part of it: {rule} prior times likelihood, over the evidence. {bayes} Bayes' rule.",
             pause=0.7,
-            square=(Create(frame), 1.0),
+            square=(Create(frame), 0.6),
             prior=(FadeIn(strips), FadeIn(texts[0], texts[2]), FadeIn(tags["prior"], parts["prior"]), 0.8),
             like=(*[GrowFromEdge(one, DOWN) for one in fills], FadeIn(tags["like"], parts["like"]), 0.9),
             evid=(Create(outline), FadeIn(tags["evid"], parts["evid"]), FadeIn(texts[1], texts[3]), 0.9),
@@ -621,12 +624,13 @@ class GeneByGene(Beat):
 
     def construct(self):
         self.bits, self.weights = markers[T_CELL].tolist(), [ValueTracker(0.0) for _ in genes]
+        self.known = self.state(), posterior(*self.state())
         self.stage, self.tiles = Stage(at=(0, -2.7), height=2.8, top=1.05), Tiles(UNSEEN).move_to([0, 2.2, 0])
         tag = words("prior", 24, PRIOR).next_to(self.stage.c2p(2.05, 0.1), UR, buff=0.05)
-        likely = always_redraw(self.likely)
+        likely = self.redrawn(self.likely)
         first = signed(posterior(self.bits, [1.0, 0.0, 0.0, 0.0, 0.0, 0.0])[3])
-        drawn = always_redraw(self.drawn)
-        sd = always_redraw(lambda: mono(f"sd {self.now()[3]:.2f}", 34, SPREAD).move_to([5.2, 1.0, 0]))
+        drawn = self.redrawn(self.drawn)
+        sd = self.redrawn(lambda: mono(f"sd {self.now()[3]:.2f}", 34, SPREAD).move_to([5.2, 1.0, 0]))
         self.kept = [self.stage.prior(), tag, drawn, sd, likely]
         self.say(
             "{grid} On a whole grid of z: multiply, sum, divide. {cd} CD3D is detected, {lean} and the bell "
@@ -704,8 +708,26 @@ class GeneByGene(Beat):
     def fill(self) -> VMobject:
         return self.stage.curve(self.now()[1], LATENT, 5, 0.5)
 
+    def state(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        return tuple(self.bits), tuple(one.get_value() for one in self.weights)
+
     def now(self) -> tuple:
-        return posterior(self.bits, [one.get_value() for one in self.weights])
+        state = self.state()
+        if self.known[0] != state:
+            self.known = state, posterior(*state)
+        return self.known[1]
+
+    def redrawn(self, draw: Callable[[], Mobject]) -> Mobject:
+        """Return what is drawn anew when a gene has been looked at, and only then: that is slow."""
+        last = self.state()
+
+        def update(shown: Mobject) -> None:
+            nonlocal last
+            if last != self.state():
+                last = self.state()
+                shown.become(draw())
+
+        return draw().add_updater(update)
 
     def drawn(self) -> VGroup:
         likelihood, density, mean, sd = self.now()
@@ -745,7 +767,17 @@ class Underflow(Beat):
         )
         plot.shift(DOWN * 0.35)
         card, choices = question(f"A product of {many} probabilities is"), Choices("10⁻²", "10⁻²⁰", "0")
-        VGroup(card, choices).arrange(DOWN, buff=0.3).move_to(DOWN * 0.5)
+        VGroup(card, choices).arrange(DOWN, buff=0.3).move_to(DOWN * 2.3)
+        dark = ManimColor(GROUND)
+        field = VGroup(
+            *[
+                Square(0.16, stroke_width=0).set_fill(dark.interpolate(ManimColor(INK), float(prob)), 1)
+                for prob in probs
+            ]
+        )
+        for i, one in enumerate(field):
+            one.move_to([0.2 * (i % 51 - 25), 2.75 - 0.2 * (i // 51), 0])
+        meaning = words("a square is a gene: the brighter, the more probable", 24, DIM).next_to(field, DOWN, buff=0.15)
         falls, whole = curve(plot, steps[: last + 1], logs[: last + 1], INK, 6), curve(plot, steps, logs, GOOD, 5)
         floor = DashedLine(plot.c2p(0, -45), plot.c2p(many, -45), color=BAD, stroke_width=4)
         ends = words("32 bits end here", 24, BAD).next_to(floor, UP, buff=0.15).align_to(floor, RIGHT)
@@ -755,10 +787,14 @@ class Underflow(Beat):
         tiles = Tiles(markers[T_CELL]).move_to([0, 2.2, 0])
         result = mono(f"{total} nats", 34, GOOD).move_to(plot.c2p(570, -68), aligned_edge=LEFT)
         self.say(
-            f"{{six}} Six genes went well. {{ask}} With {many}, the probability of a cell is a product of {many} "
-            "numbers. Does the computer say {pulse} 10 to the minus 2, 10 to the minus 20, or 0?",
+            f"{{six}} Six genes went {{clear}} well. {{field}} With {many}, the probability of a cell {{meaning}} is "
+            f"a product of {many} numbers. {{ask}} Does the computer say {{pulse}} 10 to the minus 2, 10 to the "
+            "minus 20, or 0?",
             pause=2.2,
-            six=(FadeIn(tiles), 0.8),
+            six=(FadeIn(tiles), 0.6),
+            clear=(FadeOut(tiles), 0.3),
+            field=(ShowIncreasingSubsets(field), 1.8),
+            meaning=(FadeIn(meaning), 0.6),
             ask=(ask(card), 1.0),
             pulse=(LaggedStart(*map(choices.offer, range(3)), lag_ratio=0.7), 2.4),
         )
@@ -768,7 +804,7 @@ class Underflow(Beat):
             f"{{sum}} {total} nats, the unit of natural logarithms.",
             pause=0.8,
             axes=lambda: (
-                FadeOut(card, tiles),
+                FadeOut(card, field, meaning),
                 choices.animate.scale(0.8).move_to([3.2, 2.8, 0]),
                 FadeIn(plot),
                 0.6,
@@ -833,11 +869,13 @@ class Logit(Beat):
         lines.move_to([2.6, 1.6, 0])
         meant = math("softplus(a) = log(1 + e^a)", 36, GOOD).next_to(lines, DOWN, buff=0.35).align_to(lines, LEFT)
         self.say(
-            "{axes} A network puts out a logit, the number before the sigmoid. {draw} Turn it into a probability, "
-            "take the logarithm? {cut} From 17 on, that probability is rounded to 1, {inf} and one surprise costs "
-            "infinity. {safe} So simplify first, to minus softplus: {on} at 17 it costs 17, at 1000 a thousand.",
+            "{clear} A network {axes} puts out a logit, the number before the sigmoid. {draw} Turn it into a "
+            "probability, take the logarithm? {cut} From 17 on, that probability is rounded to 1, {inf} and one "
+            "surprise costs infinity. {safe} So simplify first, to minus softplus: {on} at 17 it costs 17, at 1000 "
+            "a thousand.",
             pause=0.6,
-            axes=lambda: (FadeOut(self.others(self.mobjects[0])), FadeIn(plot), FadeIn(lines[0]), 0.9),
+            clear=lambda: (FadeOut(self.others(self.mobjects[0])), 0.4),
+            axes=(FadeIn(plot), FadeIn(lines[0]), 0.7),
             draw=(Create(broken, rate_func=linear), 1.8),
             cut=(Flash(edge, color=BAD), Indicate(plot.marks[2], 1.4, color=BAD), 1.0),
             inf=(GrowArrow(drop), FadeIn(infinite), 0.8),
@@ -855,7 +893,8 @@ class TwoBells(Beat):
 
     def construct(self):
         stage = Stage(at=(0, -2.5), height=3.6, top=0.72)
-        q = StandIn(stage, -3.0, NARROW[1])
+        q = StandIn(stage, 0.25, NARROW[1])
+        choices = Choices("over both, wide", "on one, narrow", "between").move_to(UP * 2.3)
         p, name = (
             stage.curve(log_p.exp().numpy()[DRAWN], LATENT, 5, 0.18),
             math("p", 44, LATENT).next_to(stage.c2p(2.0, 0.2), UR, buff=0.2),
@@ -866,9 +905,9 @@ class TwoBells(Beat):
             pause=2.2,
             p=(FadeIn(stage), GrowFromEdge(p, DOWN), FadeIn(name), 1.2),
             q=(FadeIn(q), 0.8),
-            wide=lambda: (*q.go(*WIDE), 1.0),
-            narrow=lambda: (*q.go(*NARROW), 0.9),
-            between=lambda: (*q.go(0.25, NARROW[1]), 0.8),
+            wide=lambda: (*q.go(*WIDE), choices.offer(0), 1.0),
+            narrow=lambda: (*q.go(*NARROW), choices.offer(1), 0.9),
+            between=lambda: (*q.go(0.25, NARROW[1]), choices.offer(2), 0.8),
         )
         formula = math("KL({{q : q}} || {{p : p}}) = EE_({{z tilde q : draw}}) [log q(z) - log p(z)]", 50).move_to(
             UP * 2.2
@@ -876,10 +915,11 @@ class TwoBells(Beat):
         for part, color in (("q", MEAN), ("p", LATENT), ("draw", MEAN)):
             formula.select(part).set_color(color)
         self.say(
-            "{kl} The KL divergence judges. {draw} Draw z from q, and ask by how many nats q rates it above p, "
+            "{clear} The KL {kl} divergence judges. {draw} Draw z from q, and ask by how many nats q rates it above p, "
             "{mean} on average. {zero} It is never negative, and 0 only if q is p.",
             pause=0.4,
-            kl=(Write(formula), 1.0),
+            clear=(FadeOut(choices), 0.4),
+            kl=(Write(formula), 0.9),
             draw=lambda: (Indicate(formula.select("draw"), 1.25, color=MEAN), 1.2),
             mean=lambda: (*q.go(*NARROW), 0.9),
             zero=lambda: (Indicate(formula, 1.05, color=INK), 1.0),
@@ -900,12 +940,13 @@ class Pull(Beat):
             math("KL(q || p)", 40, MEAN).move_to([-5.4, 2.15, 0]),
             math("KL(p || q)", 40, LATENT).move_to([-5.4, 1.25, 0]),
         )
+        name = math("p", 44, LATENT).next_to(stage.c2p(2.0, 0.2), UR, buff=0.2)
         (one, other), (first, second) = self.printed(NARROW, "narrow"), self.printed(WIDE, "wide  ")
         self.say(
             "{stage} There are two ways round. {pull} Pull q over the larger bell. {q} With draws from q, the KL "
-            f"is small: {one}. {{p}} With draws from p, it is {other}.",
+            f"is small: {one} nats. {{p}} With draws from p, it is {other}.",
             pause=0.7,
-            stage=(FadeIn(stage), FadeIn(p), FadeIn(q), FadeIn(names), FadeIn(bars), 0.9),
+            stage=(FadeIn(stage, p, name, q, names, bars), 0.6),
             pull=lambda: (*q.go(*NARROW), 1.6),
             q=lambda: (Indicate(names[0], 1.15, color=MEAN), 0.8),
             p=lambda: (Indicate(names[1], 1.15, color=LATENT), 0.8),
@@ -929,9 +970,9 @@ class Pull(Beat):
     def bars(self, mean: float, var: float) -> VGroup:
         every = VGroup()
         for nats, y, color in zip(divergences(mean, var), (2.15, 1.25), (MEAN, LATENT), strict=True):
-            bar = Rectangle(width=min(max(nats * 1.25, 0.01), 9.0), height=0.5, stroke_width=0).set_fill(color, 0.85)
+            bar = Rectangle(width=min(max(nats, 0.01), 8.0), height=0.5, stroke_width=0).set_fill(color, 0.85)
             bar.move_to([-4.0, y, 0], aligned_edge=LEFT)
-            every.add(bar, mono(f"{nats:.2f}", 30, color).next_to(bar, RIGHT, buff=0.2))
+            every.add(bar, mono(f"{nats:.2f} nats", 30, color).next_to(bar, RIGHT, buff=0.2))
         return every
 
 
@@ -992,7 +1033,7 @@ class WhoDraws(Beat):
             ),
         )
         self.say(
-            "{vae} A VAE uses the first, for it can draw from q, not from the posterior. {narrow} Where the "
+            "{vae} A VAE uses the first, because it can draw from q, but not from the posterior. {narrow} Where the "
             "truth has two answers, its q tends to give one, and to be too sure.",
             pause=0.4,
             vae=lambda: (
@@ -1051,13 +1092,15 @@ class Parabolas(Beat):
             .arrange(DOWN, aligned_edge=LEFT, buff=0.25)
             .move_to([4.9, -1.6, 0])
         )
+        unit = words("KL, nats", 26, DIM).next_to(check, UP, buff=0.3).align_to(check, LEFT)
         self.say(
-            "{head} A VAE needs a KL for every latent of every cell. If both are Gaussian, {plot} there is a "
+            "{head} A VAE needs a KL for every latent of every cell. If both are Gaussian, {clear} there {plot} is a "
             "formula: {two} the logarithm of a Gaussian is a parabola. {gap} The difference of two is one again, "
             "{mean} and its mean needs only means and variances.",
             pause=0.4,
             head=(LaggedStart(*[FadeIn(one) for one in pairs], lag_ratio=0.1), 1.8),
-            plot=(FadeOut(pairs), FadeIn(plot, zero), FadeIn(names[:2]), 0.8),
+            clear=(FadeOut(pairs), 0.3),
+            plot=(FadeIn(plot, zero), FadeIn(names[:2]), 0.5),
             two=(Create(q), Create(one), 1.4),
             gap=(Create(gap), FadeIn(names[2]), 1.4),
             mean=lambda: (Indicate(names[2], 1.15, color=INK), FadeIn(meets), 1.0),
@@ -1070,7 +1113,7 @@ class Parabolas(Beat):
             data=lambda: (Indicate(names, 1.06, color=INK), 1.4),
             bells=lambda: (ReplacementTransform(one, two), FadeOut(meets), 1.0),
             bent=lambda: (ReplacementTransform(gap, bent), names[2].animate.set_color(BAD), 1.0),
-            check=(FadeIn(check[0]), 0.6),
+            check=(FadeIn(unit, check[0]), 0.6),
             true=(FadeIn(check[1]), 0.6),
         )
 
@@ -1105,11 +1148,12 @@ class MonteCarlo(Beat):
         formula.select("q").set_color(NOISE)
         self.say(
             "{head} Two bells: no formula. Ten dimensions: no grid. {draw} But a KL is a mean over draws from q. "
-            "So draw, and average. {run} At first the mean jumps about; {settle} then it settles.",
+            "{first} So draw, and average. {run} At first the mean jumps about; {settle} then it settles.",
             pause=1.2,
             head=(FadeIn(self.plot), FadeIn(true), FadeIn(named), 1.0),
             draw=(Write(formula), 1.6),
-            run=lambda: (*self.put(drawn, self.now.animate(rate_func=linear).set_value(2.0)), 1.5),
+            first=lambda: (*self.put(drawn, self.now.animate(rate_func=linear).set_value(1.0)), 1.4),
+            run=lambda: (self.now.animate(rate_func=linear).set_value(2.2), 1.5),
             settle=lambda: (self.now.animate(rate_func=linear).set_value(5.0), 2.0),
         )
         self.errors_of()
@@ -1240,7 +1284,7 @@ class SureAndWrong(Beat):
             "{b} Now a B cell. Most show none of the six genes. {squeeze} The model knows one axis, so none can "
             "only mean: in between. {sure} And the {sd} spread is small.",
             pause=0.5,
-            b=(FadeIn(stage, tiles, ends), 1.0),
+            b=(FadeIn(stage, tiles, ends), 0.5),
             squeeze=lambda: (*self.put(drawn, heat.animate.set_value(1.0)), 2.6),
             sure=(Create(stage.pin(mean, density.max(), MEAN)), 0.3),
             sd=(
@@ -1279,13 +1323,14 @@ class GridsEnd(Beat):
             math(text, 76, LATENT).move_to([2.9, 0.4, 0])
             for text in (f"{points}", f"{points}^2", f"{points}^3", f"{points}^10 approx 10^{power}")
         ]
-        clock = words(f"{ages} × the age of the universe", 30, BAD).move_to([2.9, -0.9, 0])
+        clock = words(f"{ages} × the age of the universe", 30, BAD).move_to([2.9, -1.2, 0])
+        unit = words("points", 28, LATENT).move_to([2.9, -0.4, 0])
         self.say(
             f"{{one}} One latent took {points} points. {{two}} Two take a square, {{three}} three a cube. {{ten}} Ten "
             f"take 10 to the {power}: at a billion a second, {{age}} {ages} times the age of the universe, for one "
             "cell.",
             pause=0.5,
-            one=(FadeIn(row), FadeIn(numbers[0]), 0.9),
+            one=(FadeIn(row), FadeIn(numbers[0], unit), 0.7),
             two=(TransformFromCopy(row, square), ReplacementTransform(numbers[0], numbers[1]), 0.7),
             three=(FadeIn(deep, shift=back), ReplacementTransform(numbers[1], numbers[2]), 0.7),
             ten=(ReplacementTransform(numbers[2], numbers[3]), 0.9),
@@ -1312,7 +1357,7 @@ class Family(Beat):
             "{head} If we cannot compute the posterior, can we fit it? {family} Take a simple family, say all "
             "Gaussians. {move} Shift and stretch, {best} to find the smallest KL to the posterior.",
             pause=0.5,
-            head=(FadeIn(stage, hidden, name, rule), 0.9),
+            head=(FadeIn(stage, hidden, name, rule), 0.5),
             family=(FadeIn(q), 0.8),
             move=lambda: (*q.go(-1.6, 1.44), 0.9),
             best=lambda: (*q.go(0.3, 0.64), 1.5),
@@ -1353,6 +1398,7 @@ class Rising(Beat):
         top = math(f"log p(x) = {self.px:.3f}", 38).next_to(roof, UP, buff=0.15)
         assert f"{self.px:.3f}" == number(r"log p\(x\)").replace("−", "-")
         tank = always_redraw(self.tank)
+        unit = words("nats", 24, DIM).next_to(self.bottom, DOWN, buff=0.2)
         self.say(
             "{stage} For one cell and one latent, the grid knows the answer. {tank} The roof is log p of x. "
             "{below} The gap below it is the KL. It is never negative, {bound} so the ELBO is an evidence lower "
@@ -1360,13 +1406,13 @@ class Rising(Beat):
             pause=0.5,
             stage=(FadeIn(stage), FadeIn(post), FadeIn(self.q), FadeIn(name), 1.0),
             tank=(Create(roof), FadeIn(top), 0.8),
-            below=(FadeIn(tank), 1.0),
+            below=(FadeIn(tank, unit), 1.0),
             bound=lambda: (Indicate(roof, 1.1, color=INK), 1.0),
         )
         rest = number(r"KL there")
         self.say(
-            "{slide} Slide q to the right: the ELBO rises, the KL falls by as much. {narrow} For their sum is "
-            f"log p of x, and stays. {{best}} The best Gaussian ends {{left}} just {rest} below the roof.",
+            "{slide} Slide q to the right: the ELBO rises, the KL falls by as much. {narrow} Their sum is log p of x, "
+            f"which never moves. {{best}} The best Gaussian ends {{left}} just {rest} nats below the roof.",
             pause=0.9,
             slide=lambda: (self.q.mean.animate.set_value(best[0]), 2.8),
             narrow=lambda: (self.q.var.animate.set_value(best[1] ** 2), 1.6),
@@ -1418,17 +1464,21 @@ class Landscape(Beat):
             .arrange(DOWN, aligned_edge=LEFT)
             .move_to([5.2, 0.6, 0])
         )
-        stage = Stage(at=(5.3, -2.4), width=2.5, height=1.7, top=0.72, name="", numbers=())
-        p, q = stage.curve(log_p.exp().numpy()[DRAWN], LATENT, 4, 0.18), stage.curve(normal(*NARROW), MEAN, 4)
+        bright = words("brighter: smaller KL", 24, LATENT).next_to(shown, UP, buff=0.2).align_to(shown, RIGHT)
+        stage = Stage(at=(0, -2.5), height=3.6, top=0.72)
+        p, q = stage.curve(log_p.exp().numpy()[DRAWN], LATENT, 5, 0.18), StandIn(stage, *NARROW)
+        name = words("posterior", 26, LATENT).next_to(stage.c2p(-2.4, 0.36), LEFT, buff=0.1)
         self.say(
             f"{{axes}} We tried {tried} {{sweep}} pairs of mean and standard deviation. {{star}} There is a single "
-            "valley, and this is its bottom. {two} But a posterior with two bells, no search could fit: the family "
-            "is too small.",
+            "valley, and this is its bottom. {two} But take a posterior with two bells. {fit} No search could fit it: "
+            "{back} the family is too small.",
             pause=0.4,
-            axes=(FadeIn(plot), 0.5),
+            axes=(FadeIn(plot, bright), 0.5),
             sweep=lambda: (*self.sweep(shown, cover, edge), 2.6),
             star=lambda: (FadeOut(edge), FadeIn(star, scale=3), FadeIn(label), 0.9),
-            two=(FadeIn(stage, p), Create(q), 1.2),
+            two=lambda: (FadeOut(self.others(self.mobjects[0])), FadeIn(stage, p, name, q), 0.9),
+            fit=lambda: (*q.go(*WIDE), 1.2),
+            back=lambda: (*q.go(2.0, 0.5), 1.2),
         )
         self.encoder(tried)
 
@@ -1450,10 +1500,11 @@ class Landscape(Beat):
         search = way([-4.8, -0.3, 0], [3.2, -0.3, 0])
         tries = words(f"{tried} pairs tried", 28, DIM).next_to(search, UP, buff=0.2)
         self.say(
-            "{one} And that was for one cell. {vae} In a VAE, a network reads x {out} and puts out mean and "
+            "{clear} And that {one} was for one cell. {vae} In a VAE, a network reads x {out} and puts out mean and "
             "variance of q: {q} the encoder, one search for all cells.",
             pause=0.6,
-            one=lambda: (FadeOut(self.others(self.mobjects[0])), FadeIn(cell, tries, search, stage, q), 0.9),
+            clear=lambda: (FadeOut(self.others(self.mobjects[0])), 0.3),
+            one=(FadeIn(cell, tries, search, stage, q), 0.7),
             vae=(
                 FadeOut(tries, search, stage, q),
                 GrowArrow(arrow(cell, network)),
