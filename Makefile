@@ -67,7 +67,7 @@ video-%: film-%
 	$(PYTHON) tools/build_lessons.py --text-only  # the lesson tells the film's minutes
 
 videos:  # two films at a time: where one of them is joined or checked, on one core, the other is drawn
-	$(MAKE) --jobs=2 --output-sync=line film-0 film-1 film-2 film-3 film-4 film-5
+	$(MAKE) --jobs=2 --keep-going film-0 film-1 film-2 film-3 film-4 film-5
 	$(PYTHON) tools/build_lessons.py --text-only
 
 trailer:  # from the finished films

@@ -31,20 +31,20 @@ GRID = 96, 54
 class Report:
     """What was checked, and how much of it failed."""
 
-    def __init__(self):
-        self.checked = self.failed = 0
+    def __init__(self, number: int):
+        self.number, self.checked, self.failed = number, 0, 0
 
     def expect(self, name: str, good: bool, value: object) -> None:
         self.checked += 1
         self.failed += not good
-        print("ok  " if good else "FAIL", name, value, flush=True)
+        print(f"film {self.number}", "ok  " if good else "FAIL", name, value, flush=True)
 
 
 def main(number: int, folder: Path, deaf: bool) -> int:
     """Check the film of a lesson; return how many checks failed."""
     film = folder / f"film_{number}.mp4"
     about = json.loads(film.with_suffix(".json").read_text(encoding="utf-8"))
-    report = Report()
+    report = Report(number)
     check_streams(report, film, about)
     check_chapters(report, film, about, number)
     check_captions(report, film)

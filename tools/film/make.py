@@ -100,12 +100,13 @@ def in_parallel(what: str, film: Film, beats: list[type], folder: Path) -> None:
     with multiprocessing.get_context("fork").Pool(2, maxtasksperchild=1) as pool:
         jobs = [(what, film.number, beat.__name__, folder) for beat in beats]
         for name, told, error in pool.imap_unordered(_work, jobs, chunksize=1):
-            print(f"{name:20} {what} {told}" if not error else f"{name:20} FAILED", flush=True)
+            beat = f"film {film.number}, {name:16}"
+            print(f"{beat} {what} {told}" if not error else f"{beat} FAILED", flush=True)
             failed += [f"film {film.number}, {name}: {error}"] if error else []
     if failed:
         raise SystemExit("\n".join(failed))
     if beats:
-        print(f"{len(beats)} beats {what} in {time.time() - started:.0f} s", flush=True)
+        print(f"film {film.number}: {len(beats)} beats {what} in {time.time() - started:.0f} s", flush=True)
 
 
 def _work(job: tuple[str, int, str, Path]) -> tuple[str, str, str]:
