@@ -784,18 +784,17 @@ class Underflow(Beat):
         drop = Arrow(plot.c2p(last, -45), plot.c2p(last, -158), buff=0.05, color=BAD, stroke_width=6, tip_length=0.25)
         zero = mono("0.0", 40, BAD).next_to(drop.get_end(), LEFT, buff=0.25).shift(UP * 0.3)
         total = number(r"sum of their logarithms:")
-        tiles = Tiles(markers[T_CELL]).move_to([0, 2.2, 0])
+        tiles = Tiles(markers[T_CELL]).move_to([0, -2, 0])
         result = mono(f"{total} nats", 34, GOOD).move_to(plot.c2p(570, -68), aligned_edge=LEFT)
         self.say(
-            f"{{six}} Six genes went {{clear}} well. {{field}} With {many}, the probability of a cell {{meaning}} is "
+            f"{{six}} Six genes went well. {{field}} With {many}, the probability of a cell {{meaning}} is "
             f"a product of {many} numbers. {{ask}} Does the computer say {{pulse}} 10 to the minus 2, 10 to the "
             "minus 20, or 0?",
             pause=2.2,
             six=(FadeIn(tiles), 0.6),
-            clear=(FadeOut(tiles), 0.3),
             field=(ShowIncreasingSubsets(field), 1.8),
             meaning=(FadeIn(meaning), 0.6),
-            ask=(ask(card), 1.0),
+            ask=(Succession(FadeOut(tiles, run_time=0.3), ask(card)), 1.0),
             pulse=(LaggedStart(*map(choices.offer, range(3)), lag_ratio=0.7), 2.4),
         )
         self.say(
