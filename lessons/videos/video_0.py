@@ -1688,7 +1688,8 @@ class Promise(Lecture):
         self.say(
             f"{{out}} And too far out? {{auto}} Of the autoencoder's, over {most} percent. {{fit}} Drawn from a "
             f"Gaussian fitted to its latents, it was {fitted_share}. {{most}} Of scVI's, still {share}: blood has "
-            "separate types, and the prior has none. {next} Next to a measured cell, its samples are likely cells.",
+            "separate types, and the prior has none. {next} But start from the z of a measured cell, and its samples "
+            "are likely cells.",
             pause=0.7,
             out=(FadeIn(head), FadeIn(shares[0], shift=LEFT * 0.2), 0.7),
             auto=(FadeIn(shares[1], shift=LEFT * 0.2), 0.7),
@@ -1713,6 +1714,7 @@ class Laboratories(Lecture):
     def construct(self):
         opening(self)
         cloud = Cloud(SCREEN, fitted(before, 7.4, 5.0, [-2.7, 0.2, 0]), groups * 2 + lab, DIM, radius=0.055)
+        name = words("PCA", 30).move_to([-6.3, -2.3, 0], LEFT)
         key = legend({"laboratory 1": WARM, "laboratory 2": COLD}, 28).move_to([4.4, 2.0, 0])
         options = (
             VGroup(words("types", 36, MEAN), words("or", 28, DIM), words("laboratories?", 36, MEAN))
@@ -1720,10 +1722,10 @@ class Laboratories(Lecture):
             .move_to([4.4, 0, 0])
         )
         self.say(
-            "{map} Half of your cells come from another laboratory, which catches some genes better, and others "
-            "worse. {ask} What will PCA's map show first: types, or laboratories?",
+            "{map} Say half of your cells come from another laboratory, which catches some genes better, and "
+            "others worse. {ask} What will PCA's map show first: types, or laboratories?",
             pause=1.5,
-            map=(FadeIn(cloud), 1.2),
+            map=(FadeIn(cloud, name), 1.2),
             ask=(FadeIn(options, shift=UP * 0.2), 0.7),
         )
         self.say(
@@ -1731,9 +1733,9 @@ class Laboratories(Lecture):
             pause=0.6,
             labs=lambda: (*paint(cloud, [WARM, COLD]), FadeOut(options), FadeIn(key, shift=LEFT * 0.2), 1.2),
         )
-        self.told(cloud, key)
+        self.told(cloud, key, name)
 
-    def told(self, cloud: Cloud, key: VGroup) -> None:
+    def told(self, cloud: Cloud, key: VGroup, name: Mobject) -> None:
         mixed, same = (
             [lesson.number(rf"{name}\s+mixed{more}") for name in ("before", "after")]
             for more in ("", r" [\d.]+   same label: of the ten [\d.]+, of the six groups")
@@ -1751,7 +1753,13 @@ class Laboratories(Lecture):
             pause=0.6,
             code=(FadeIn(code, shift=UP * 0.2), 0.9),
             count=(FadeIn(mixing.scale_of), FadeIn(mixing.before, scale=0.4), 1.0),
-            move=lambda: (cloud.to(fitted(after, 7.2, 5.0, [-2.8, 0.2, 0])), mixing.move(), 2.4),
+            move=lambda: (
+                cloud.to(fitted(after, 7.2, 5.0, [-2.8, 0.2, 0])),
+                FadeOut(name, rate_func=EARLY),
+                FadeIn(words("scVI, told", 30).move_to(name, LEFT), rate_func=LATE),
+                mixing.move(),
+                2.4,
+            ),
         )
         kinds = kinds_legend().arrange_in_grid(3, 2, buff=(0.4, 0.2), cell_alignment=LEFT).move_to(key).set_x(4.0)
         self.say(
@@ -1773,8 +1781,8 @@ class Laboratories(Lecture):
         mark = Dot(mixing.at(deaf), radius=0.13, color=BAD)
         note = words("not told", 24, BAD).next_to(mark, UP, buff=0.12)
         self.say(
-            f"{{win}} That is a win. {{deaf}} Not told, a network stays at {float(deaf):.2f}: a model has to be told "
-            "what you know.",
+            f"{{win}} That is a win. {{deaf}} The same network, not told, stays at {float(deaf):.2f}: a model has "
+            "to be told what you know.",
             pause=0.9,
             win=(Flash(mixing.dot, color=GOOD), Flash(types.dot, color=GOOD), 0.8),
             deaf=(FadeOut(mixing.before), FadeIn(mark, scale=0.4), FadeIn(note), 0.7),

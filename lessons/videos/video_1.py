@@ -499,7 +499,7 @@ class Decoder(Beat):
         bar, last = glow(shown, 0), glow(shown, 1)
         last.stretch(2, 1, about_edge=UP)
         self.say(
-            "{clear} In code, {card} two lines. {draw} Draw z. {throw} Throw the coins. {out} Out come four cells "
+            "{clear} Now in {card} code. {draw} Draw z. {throw} Throw the coins. {out} Out come four cells "
             "{rows} that never lived.",
             pause=0.9,
             clear=lambda: (FadeOut(self.others(self.mobjects[0])), 0.4),
@@ -869,9 +869,9 @@ class Logit(Beat):
         meant = math("softplus(a) = log(1 + e^a)", 36, GOOD).next_to(lines, DOWN, buff=0.35).align_to(lines, LEFT)
         self.say(
             "{clear} A network {axes} puts out a logit, the number before the sigmoid. {draw} Turn it into a "
-            "probability, take the logarithm? {cut} From 17 on, that probability is rounded to 1, {inf} and one "
-            "surprise costs infinity. {safe} So simplify first, to minus softplus: {on} at 17 it costs 17, at 1000 "
-            "a thousand.",
+            "probability, take the logarithm? {cut} From 17 on, that probability is rounded to 1, {inf} and a "
+            "single 0 there costs infinity. {safe} So simplify first, to minus softplus: {on} at 17 it costs 17, at "
+            "1000 a thousand.",
             pause=0.6,
             clear=lambda: (FadeOut(self.others(self.mobjects[0])), 0.4),
             axes=(FadeIn(plot), FadeIn(lines[0]), 0.7),
@@ -1273,7 +1273,7 @@ class SureAndWrong(Beat):
         ends = VGroup(
             *[
                 words(text, 28, color).move_to(stage.c2p(z, 0.14))
-                for text, z, color in (("T cell", -3.3, T), ("myeloid", 3.2, MYELOID))
+                for text, z, color in (("← T cells", -3.3, T), ("myeloid →", 3.1, MYELOID))
             ]
         )
         wrong = words("sure, and wrong", 40, BAD, weight=BOLD).move_to([4.3, 1.05, 0])
@@ -1370,7 +1370,7 @@ class Family(Beat):
             "{kl} But this KL contains the posterior. {bayes} Put in Bayes' rule: {px} log p of x comes out, "
             "and q cannot move it. {elbo} What is left needs only prior and likelihood: the ELBO.",
             pause=0.8,
-            kl=(FadeOut(rule), lines.reveal(0), 1.4),
+            kl=(Succession(FadeOut(rule, run_time=0.3), lines.reveal(0)), 1.4),
             bayes=(lines.reveal(1), 1.0),
             px=lambda: (Indicate(lines.line(1).select("px"), 1.2, color=MEAN), 1.4),
             elbo=(FadeIn(elbo, shift=UP * 0.2), 0.8),
@@ -1410,8 +1410,8 @@ class Rising(Beat):
         )
         rest = number(r"KL there")
         self.say(
-            "{slide} Slide q to the right: the ELBO rises, the KL falls by as much. {narrow} Their sum is log p of x, "
-            f"which never moves. {{best}} The best Gaussian ends {{left}} just {rest} nats below the roof.",
+            "{slide} Slide q to the right: the ELBO rises, the KL falls by as much. {narrow} Make it narrower. Their "
+            f"sum, log p of x, never moves. {{best}} The best Gaussian ends {{left}} just {rest} nats below the roof.",
             pause=0.9,
             slide=lambda: (self.q.mean.animate.set_value(best[0]), 2.8),
             narrow=lambda: (self.q.var.animate.set_value(best[1] ** 2), 1.6),
@@ -1602,7 +1602,7 @@ class Contest(Beat):
         )
         told[1].align_to(piece(told[0], f"{right} %"), RIGHT)
         self.say(
-            "{thin} But keep only a tenth of the molecules, {fall} five times over. {win} Now one gene is "
+            "{thin} But keep only a tenth of the molecules, {fall} at random, five times. {win} Now one gene is "
             f"missed too often, and the posterior wins by {float(gain):.0f} points. {{sure}} And it says when it does "
             f"not know: {sure}% of its calls are sure, {{right}} and of these {right}% are right.",
             pause=0.9,

@@ -6,6 +6,7 @@ With names of beats, only these are rendered, and joined into build/videos/previ
 animations fit the voice, and draws nothing. --draft is a preview without the voice. --poster makes only the poster.
 """
 
+import fcntl
 import json
 import math
 import multiprocessing
@@ -53,6 +54,11 @@ def main(arguments: list[str]) -> None:
     chosen = [beat for beat in film.beats if not names or beat.__name__ in names]
     folder = WORK / (f"draft_{number}" if "--draft" in options else f"film_{number}")
     folder.mkdir(parents=True, exist_ok=True)
+    lock = (folder / "lock").open("w")  # held until this process ends, however it ends
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise SystemExit(f"film {number} is being made by another process: wait for it, or end it.") from None
     stale = [beat for beat in chosen if not fresh(film, beat.__name__, folder)]
     in_parallel("rehearsed", film, stale, folder)
     if "--rehearse" in options:
