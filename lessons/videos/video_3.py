@@ -1502,8 +1502,9 @@ class Betas(Beat):
             four=(*slide(1, 4), 2.6),
         )
         self.say(
-            f"{{low}} Below one it grows, and pays {grown} nats of KL in place of {runs[1]['kl']:.1f}, to save {saved} "
-            "of BCE. {rule} So sum over what belongs to one cell, and average over cells. {cells} On 765 genes, the "
+            f"{{low}} With beta near 0 the plane grows, and pays {grown} nats of KL in place of "
+            f"{runs[1]['kl']:.1f}, to save {saved} of BCE. "
+            "{rule} So sum over what belongs to one cell, and average over cells. {cells} On 765 genes, the "
             "colleague's code sets beta to 765.",
             pause=0.8,
             low=(*slide(4, 0.01), 2.8),
@@ -1610,7 +1611,7 @@ class Worth(Beat):
             .move_to(axes.c2p(73, 22))
             for text, color, found in zip(("over coins", "over coins + depth"), (LATENT, SPREAD), told, strict=True)
         ]
-        card = question("By how many nats a cell?\n3, 10 or 30?", 32).move_to(axes.c2p(45, 16))
+        card = question(f"By how many nats a cell?\n3, 12 or {told[0][0]}?", 32).move_to(axes.c2p(45, 16))
         assert len(vae) == 140
         bits = np.asarray(lesson.value("3.7", "cells[:26, :84]"))
         matrix = detected(bits[:20]).move_to([0.5, 0.6, 0])
@@ -1646,7 +1647,7 @@ class Asked(Beat):
         self.head()
         kind = lesson.value("3.6", "one_each")[6]
         items = [("3.1", "write the loss, in two parts"), ("3.2", "write one epoch of training")]
-        items += [("3.4", "walk between two cells"), ("3.5", "name what is wrong with six runs")]
+        items += [("3.4", "walk between two cells"), ("3.5", "find the faults in six runs")]
         card = notebook_card(3, items).scale(0.88).move_to([-1.9, -0.2, 0])
         strokes = np.flatnonzero(digits[kind])
         film = [np.where(np.isin(np.arange(64), strokes[:k]), digits[kind], 0) for k in range(len(strokes) + 1)]
@@ -1656,7 +1657,7 @@ class Asked(Beat):
         names[0].next_to(painted, UP, buff=0.2), names[1].next_to(answer, UP, buff=0.2)
         self.say(
             "{card} Your turn. You will write {loss} the loss {loop} and the training loop, {walk} walk between two "
-            "cells, {runs} and name what is wrong with six runs. {draw} Then paint a digit, {reply} and your own "
+            "cells, {runs} and find the faults in six runs. {draw} Then paint a digit, {reply} and your own "
             "weights answer.",
             pause=1.2,
             card=(card.appear(), 0.8),
