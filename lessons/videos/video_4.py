@@ -1521,9 +1521,10 @@ class March(Lecture):
             avg=(formula.reveal(1), 1.2),
             log=(Circumscribe(formula.line(1).select("l"), color=TRUTH, buff=0.12), 1.0),
             one=lambda: (
-                FadeOut(formula.line(0)),
-                ReplacementTransform(formula.line(1), small),
-                *[FadeIn(one) for one in (plane, axes, top, lines, spots)],
+                Succession(
+                    FadeOut(formula, run_time=0.4),
+                    AnimationGroup(*[FadeIn(one) for one in (small, plane, axes, top, lines, spots)], run_time=0.8),
+                ),
                 1.2,
             ),
         )
