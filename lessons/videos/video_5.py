@@ -1250,8 +1250,8 @@ class OtherBatch(Lecture):
             names=(lagged(0.2, (FadeIn(card, shift=UP * 0.2) for card in cards)), 1.4),
         )
         self.say(
-            "{blind} The encoders never saw the batch, so all up to z and the library stays. {change} Only the "
-            "decoder's shares and rates change. {use} So you can ask what this cell would have looked like "
+            "{blind} The encoders never saw the batch, so all up to z and the library stays. {change} Of "
+            "these, only shares and rates change. {use} So you can ask what this cell would have looked like "
             "in the other run.",
             pause=0.5,
             blind=lambda: (*[card.animate.set_opacity(0.3) for card in cards[:3]], 0.9),
