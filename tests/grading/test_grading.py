@@ -26,7 +26,7 @@ from vae_course.cli import main
 from vae_course.exercises import EXERCISES, wire
 from vae_course.exercises.attempt import run_case
 from vae_course.exercises.sources import solution_lines, source_of, without_docstrings
-from vae_course.grading import sandbox, stripped
+from vae_course.grading import runner, sandbox, stripped
 
 ROOT = Path(__file__).parents[2]
 LESSONS = sorted(path.name for path in (ROOT / "lessons").glob("*.ipynb"))
@@ -694,12 +694,24 @@ def bernoulli_log_prob(x, logits):
     os.chmod("shut", 0)
     return x
 """
-    looks = answer("1.1").replace("return", "import os; assert os.listdir() == []\n    return")
+    empty = "import os; assert not {'torch.py', 'left.py', 'shut', 'usr', 'pipe'} & set(os.listdir())"
+    looks = answer("1.1").replace("return", f"{empty}\n    return")
     for number in range(3):
         hand_in(tmp_path, f"{number}-leaves", [leaves])
         hand_in(tmp_path, f"{number}-looks", [looks])
     grades = grading.grade_folder(tmp_path, lessons=[1], jobs=1)
     assert [grade.total for grade in grades] == [0, 1] * 3
+
+
+def test_a_course_below_the_folder_that_is_emptied_stays(tmp_path, monkeypatch):
+    """A clone in /tmp lies in the sandbox's /tmp, too, where it cannot be removed."""
+    venv = tmp_path / "clone" / "venv"
+    monkeypatch.setattr(runner, "PYTHON", [venv, venv / "packages"])
+    for file in ("left", "folder/left", "clone/left", "clone/other/left", "clone/venv/packages/torch.py"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    runner._empty(tmp_path)
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {venv / "packages" / "torch.py"}
 
 
 def test_without_bubblewrap_nothing_runs(tmp_path, monkeypatch, capsys):

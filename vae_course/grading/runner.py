@@ -35,6 +35,7 @@ LONGEST = 4 * limits.SECONDS  # seconds by the clock that an exercise may take; 
 MEMORY = 2 * 2**30  # bytes that notebooks and an exercise may take beside what is there
 FILE = 10 * 2**20  # bytes of a file
 SCRATCH = "/tmp"  # the sandbox's only folder that can be written to
+PYTHON = [Path(os.path.realpath(folder)) for folder in (sys.prefix, sys.base_prefix, *sys.path)]
 NOBODY = 65534  # user that runs students' code where the grader is started by root
 
 
@@ -105,7 +106,17 @@ def _in_a_child(serve: Callable[[], None]) -> None:
 def _empty_scratch() -> None:
     """Leave nothing of a submission to the next one."""
     if os.getcwd() == SCRATCH:
-        for path in Path(SCRATCH).iterdir():
+        _empty(Path(SCRATCH))
+
+
+def _empty(folder: Path) -> None:
+    """Remove all that is in a folder but Python and its packages, which may lie below it."""
+    for path in folder.iterdir():
+        if path in PYTHON:
+            continue
+        if any(path in one.parents for one in PYTHON):
+            _empty(path)
+        else:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
