@@ -694,7 +694,8 @@ def bernoulli_log_prob(x, logits):
     os.chmod("shut", 0)
     return x
 """
-    empty = "import os; assert not {'torch.py', 'left.py', 'shut', 'usr', 'pipe'} & set(os.listdir())"
+    left = {"torch.py", "sitecustomize.py", "left.py", "shut", "usr", "pipe"}
+    empty = f"import os; assert not {left} & set(os.listdir())"
     looks = answer("1.1").replace("return", f"{empty}\n    return")
     for number in range(3):
         hand_in(tmp_path, f"{number}-leaves", [leaves])

@@ -35,6 +35,7 @@ LONGEST = 4 * limits.SECONDS  # seconds by the clock that an exercise may take; 
 MEMORY = 2 * 2**30  # bytes that notebooks and an exercise may take beside what is there
 FILE = 10 * 2**20  # bytes of a file
 SCRATCH = "/tmp"  # the sandbox's only folder that can be written to
+# What cannot be removed there: the sandbox shows Python where it is installed, perhaps in a clone in /tmp.
 PYTHON = [Path(os.path.realpath(folder)) for folder in (sys.prefix, sys.base_prefix, *sys.path)]
 NOBODY = 65534  # user that runs students' code where the grader is started by root
 
